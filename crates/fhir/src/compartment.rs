@@ -1,0 +1,203 @@
+//! To whose record a resource belongs: the Patient compartment, and the people who care.
+//!
+//! <https://hl7.org/fhir/R4/compartmentdefinition-patient.html>, narrowed: a resource belongs to the patient whom it is *about*. The published definition also
+//! lets in whoever wrote, performed, asked for or paid for it (`performer`, `author`, `recorder`, `asserter`, `requester`, `sender`, `recipient`, `source`,
+//! `participant`, `receiver`, `payee`, `payor`, `policy-holder`), so that a patient who once recorded something about another would see it. Here:
+//!
+//! - where a type has a parameter for its subject, only that gives membership;
+//! - Coverage: the beneficiary and the subscriber, not who pays;
+//! - Group: nobody, since each member would see the others;
+//! - Patient: itself, not the records that it links to;
+//! - AuditEvent: the patients who are its entities, not those who acted;
+//! - Provenance: only where its target is the Patient resource itself.
+
+use crate::definitions::{CompartmentType, compartment_parameters};
+use crate::index::{IndexEntry, IndexValue};
+use crate::reference::{LocalReference, Reference};
+use crate::resource::Resource;
+use crate::types::{LogicalId, ResourceType};
+
+/// The parameters of the published compartment that name whom a resource is about.
+const SUBJECTS: [&str; 7] = ["subject", "patient", "beneficiary", "subscriber", "individual", "actor", "member"];
+
+/// The patients in whose compartment the resource lies, each once and in order; `index` is what [`crate::index::extract`] gave for the resource.
+///
+/// A Patient without id belongs to nobody yet.
+pub fn patients(resource: &Resource, index: &[IndexEntry]) -> Vec<LogicalId> {
+    let resource_type = resource.resource_type();
+    if resource_type == ResourceType::PATIENT {
+        return resource.id().cloned().into_iter().collect();
+    }
+    let parameters = membership_parameters(resource_type);
+    let targets = index.iter().filter(|entry| parameters.contains(&entry.parameter.code)).filter_map(local);
+    let mut patients: Vec<LogicalId> =
+        targets.filter(|target| target.resource_type == ResourceType::PATIENT).map(|target| target.id.clone()).collect();
+    patients.sort_unstable();
+    patients.dedup();
+    patients
+}
+
+/// The parameters that put a resource of this type into a Patient compartment; none where the type is outside.
+pub fn membership_parameters(resource_type: ResourceType) -> Vec<&'static str> {
+    match resource_type.name() {
+        "Patient" | "Group" => Vec::new(),
+        "AuditEvent" => vec!["entity"],
+        _ => {
+            let published = compartment_parameters(CompartmentType::Patient, resource_type);
+            published.iter().copied().filter(|code| SUBJECTS.contains(code)).collect()
+        }
+    }
+}
+
+/// The practitioners and roles that an Encounter (`participant.individual`) or CareTeam (`participant.member`) names as taking part in the care of its
+/// patient, each once; nobody for other types. `index` is what [`crate::index::extract`] gave for the resource.
+pub fn care_actors(resource: &Resource, index: &[IndexEntry]) -> Vec<LocalReference> {
+    if !matches!(resource.resource_type(), ResourceType::ENCOUNTER | ResourceType::CARE_TEAM) {
+        return Vec::new();
+    }
+    let is_actor =
+        |target: &&LocalReference| matches!(target.resource_type, ResourceType::PRACTITIONER | ResourceType::PRACTITIONER_ROLE);
+    let participants = index.iter().filter(|entry| entry.parameter.code == "participant").filter_map(local);
+    let mut actors: Vec<LocalReference> = participants.filter(is_actor).cloned().collect();
+    actors.sort_unstable();
+    actors.dedup();
+    actors
+}
+
+fn local(entry: &IndexEntry) -> Option<&LocalReference> {
+    match &entry.value {
+        IndexValue::Reference(Reference::Local(target)) => Some(target),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::extract;
+
+    const BASE: &str = "https://example.org/fhir";
+
+    fn resource(text: &str) -> (Resource, Vec<IndexEntry>) {
+        let resource = Resource::parse(text.as_bytes()).unwrap_or_else(|issues| panic!("{text}: {issues:?}"));
+        let index = extract(&resource, BASE);
+        (resource, index)
+    }
+
+    fn members(text: &str) -> Vec<String> {
+        let (resource, index) = resource(text);
+        patients(&resource, &index).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_resource_belongs_to_the_patient_it_is_about_and_not_to_who_took_part() {
+        let table: [(&str, &[&str]); 12] = [
+            (r#"{"resourceType":"Patient","id":"p","link":[{"other":{"reference":"Patient/q"},"type":"seealso"}]}"#, &["p"]),
+            (r#"{"resourceType":"Patient","active":true}"#, &[]),
+            (
+                r#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/p"},"performer":[{"reference":"Patient/q"}]}"#,
+                &["p"],
+            ),
+            (
+                r#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"performer":[{"reference":"Patient/q"}]}"#,
+                &[],
+            ),
+            (
+                r#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"subject":{"reference":"Group/p"},"focus":[{"reference":"Patient/q"}]}"#,
+                &[],
+            ),
+            (
+                r#"{"resourceType":"AllergyIntolerance","patient":{"reference":"https://example.org/fhir/Patient/p"},"recorder":{"reference":"Patient/q"}}"#,
+                &["p"],
+            ),
+            (
+                r#"{"resourceType":"Coverage","status":"active","beneficiary":{"reference":"Patient/p"},"subscriber":{"reference":"Patient/s"},
+                    "policyHolder":{"reference":"Patient/h"},"payor":[{"reference":"Patient/y"}]}"#,
+                &["p", "s"],
+            ),
+            (r#"{"resourceType":"Group","type":"person","actual":true,"member":[{"entity":{"reference":"Patient/p"}}]}"#, &[]),
+            (
+                r#"{"resourceType":"AuditEvent","type":{"code":"rest"},"recorded":"2024-01-01T00:00:00Z","source":{"observer":{"display":"x"}},
+                    "agent":[{"who":{"reference":"Patient/a"},"requestor":true}],"entity":[{"what":{"reference":"Patient/p"}},{"what":{"reference":"Observation/o"}}]}"#,
+                &["p"],
+            ),
+            (
+                r#"{"resourceType":"Provenance","target":[{"reference":"Observation/o"},{"reference":"Patient/p"}],"recorded":"2024-01-01T00:00:00Z",
+                    "agent":[{"who":{"reference":"Patient/q"}}]}"#,
+                &["p"],
+            ),
+            (
+                r#"{"resourceType":"Appointment","status":"booked","participant":[{"actor":{"reference":"Patient/q"},"status":"accepted"},
+                    {"actor":{"reference":"Patient/p"},"status":"accepted"},{"actor":{"reference":"Patient/q"},"status":"accepted"}]}"#,
+                &["p", "q"],
+            ),
+            (
+                r#"{"resourceType":"Organization","name":"x","extension":[{"url":"u","valueReference":{"reference":"Patient/p"}}]}"#,
+                &[],
+            ),
+        ];
+        for (text, expected) in table {
+            assert_eq!(members(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn references_that_are_not_to_this_server_give_no_membership() {
+        for subject in [
+            "https://other.example/fhir/Patient/p",
+            "#p",
+            "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0",
+            "patient/p",
+            "Patient?identifier=1",
+        ] {
+            let text = format!(
+                r#"{{"resourceType":"Condition","subject":{{"reference":"{subject}"}},"contained":[{{"resourceType":"Patient","id":"p"}}]}}"#
+            );
+            assert!(members(&text).is_empty(), "{subject}");
+        }
+    }
+
+    #[test]
+    fn every_type_of_the_published_compartment_keeps_a_parameter_for_its_subject() {
+        for resource_type in ResourceType::all() {
+            let published = compartment_parameters(CompartmentType::Patient, resource_type);
+            let kept = membership_parameters(resource_type);
+            let exempt = published.is_empty() || ["Patient", "Group"].contains(&resource_type.name());
+            assert_eq!(kept.is_empty(), exempt, "{resource_type}: {published:?}");
+            for code in [
+                "performer",
+                "author",
+                "recorder",
+                "asserter",
+                "requester",
+                "sender",
+                "recipient",
+                "source",
+                "participant",
+                "payor",
+                "policy-holder",
+                "payee",
+            ] {
+                assert!(!kept.contains(&code), "{resource_type} {code}");
+            }
+        }
+    }
+
+    #[test]
+    fn encounters_and_care_teams_name_who_cares_and_nothing_else_does() {
+        let actors = |text: &str| {
+            let (resource, index) = resource(text);
+            care_actors(&resource, &index).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let encounter = r#"{"resourceType":"Encounter","status":"finished","class":{"code":"AMB"},"subject":{"reference":"Patient/p"},"participant":[
+            {"individual":{"reference":"Practitioner/b"}},{"individual":{"reference":"PractitionerRole/r"}},{"individual":{"reference":"RelatedPerson/x"}},
+            {"individual":{"reference":"https://other.example/fhir/Practitioner/z"}},{"individual":{"reference":"Practitioner/b"}}]}"#;
+        assert_eq!(actors(encounter), ["Practitioner/b", "PractitionerRole/r"]);
+        let team = r#"{"resourceType":"CareTeam","subject":{"reference":"Patient/p"},"participant":[{"member":{"reference":"Practitioner/c"}},
+            {"member":{"reference":"Patient/p"}},{"member":{"reference":"Organization/o"},"onBehalfOf":{"reference":"Organization/p"}}]}"#;
+        assert_eq!(actors(team), ["Practitioner/c"]);
+        let observation =
+            r#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"performer":[{"reference":"Practitioner/d"}]}"#;
+        assert!(actors(observation).is_empty());
+    }
+}

@@ -1,0 +1,190 @@
+//! What search finds a resource by: the values that its search parameters extract.
+//!
+//! <https://hl7.org/fhir/R4/search.html>. `_id` and `_lastUpdated` are columns of a store and are not extracted. Parameters of type `composite` and
+//! `special` extract nothing, and neither does a `SampledData` (it has no one value). Nothing is looked up in terminologies: the system of
+//! a plain `code` is the one that its required binding implies, where that is exactly one.
+
+mod decimal;
+mod normalise;
+mod values;
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::sync::{LazyLock, OnceLock};
+
+use crate::definitions::{ParameterType, SearchParameter, search_parameters};
+use crate::json::Value;
+use crate::path::Path;
+use crate::reference::{LocalReference, Reference};
+use crate::resource::Resource;
+use crate::types::ResourceType;
+
+pub use decimal::{ImpliedRange, implied_range};
+pub use normalise::normalise;
+
+/// One value that one search parameter extracted from one resource.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IndexEntry {
+    /// The parameter that extracted it.
+    pub parameter: &'static SearchParameter,
+    /// The value in the form that the parameter's type compares.
+    pub value: IndexValue,
+}
+
+/// A value in the form that search compares.
+#[derive(Clone, Debug, PartialEq)]
+pub enum IndexValue {
+    /// `token`: a code in a system, with the text that `:text` searches.
+    Token {
+        /// Empty where the element has none.
+        system: Box<str>,
+        /// Empty where the element is text only.
+        code: Box<str>,
+        /// Normalised display, text or type; empty where there is none.
+        text: Box<str>,
+    },
+    /// `string`
+    String {
+        /// Lower case, accents and punctuation folded, see [`normalise`].
+        normalised: Box<str>,
+        /// As written, for `:exact`.
+        exact: Box<str>,
+    },
+    /// `reference`, also a canonical.
+    Reference(Reference),
+    /// `date`: the instant range `[low, high)` in milliseconds since the epoch, UTC. An open end of a period is
+    /// [`MINIMUM`](crate::instant::MINIMUM) or [`MAXIMUM`](crate::instant::MAXIMUM).
+    Date {
+        /// The first millisecond.
+        low: i64,
+        /// The first millisecond after.
+        high: i64,
+    },
+    /// `number`: the value with the half-open range of its implied precision.
+    Number {
+        /// As written.
+        value: f64,
+        /// The low end, inclusive.
+        low: f64,
+        /// The high end, exclusive.
+        high: f64,
+    },
+    /// `quantity`: the number with unit. An open end (of a range, or because of a comparator) is [`f64::MIN`] or [`f64::MAX`].
+    Quantity {
+        /// As written; of a range the end that it has, the low one first.
+        value: f64,
+        /// The low end, inclusive.
+        low: f64,
+        /// The high end, exclusive.
+        high: f64,
+        /// The system of the unit's code; empty where it has none.
+        system: Box<str>,
+        /// The unit's code, of money the currency; empty where it has none.
+        code: Box<str>,
+        /// The unit for people; empty where it has none.
+        unit: Box<str>,
+    },
+    /// `uri`, as written.
+    Uri(Box<str>),
+}
+
+/// The compiled parameters of each type, by the type's code; compiled when the first resource of the type is indexed.
+static COMPILED: LazyLock<Vec<OnceLock<Vec<Compiled>>>> =
+    LazyLock::new(|| ResourceType::all().map(|_| OnceLock::new()).collect());
+
+struct Compiled {
+    parameter: &'static SearchParameter,
+    path: Path,
+}
+
+fn compiled(resource_type: ResourceType) -> &'static [Compiled] {
+    let compile = || {
+        search_parameters(resource_type)
+            .iter()
+            .filter(|parameter| !matches!(parameter.parameter_type, ParameterType::Composite | ParameterType::Special))
+            .filter(|parameter| !matches!(parameter.code, "_id" | "_lastUpdated"))
+            // A test compiles every expression of the table, so none is lost here.
+            .filter_map(|parameter| Some(Compiled { parameter, path: Path::compile(parameter.expression, resource_type).ok()? }))
+            .collect()
+    };
+    COMPILED.get(usize::from(resource_type.code())).map_or(&[], |cell| cell.get_or_init(compile))
+}
+
+/// The values that every search parameter of the type extracts, each once; `base_url` is the server's own base, without a slash at the end.
+pub fn extract(resource: &Resource, base_url: &str) -> Vec<IndexEntry> {
+    let mut entries = Vec::with_capacity(32);
+    for Compiled { parameter, path } in compiled(resource.resource_type()) {
+        let start = entries.len();
+        path.evaluate(resource.body(), resource.resource_type(), &mut |node| {
+            values::extract(parameter.parameter_type, node, base_url, &mut |value| entries.push(IndexEntry { parameter, value }));
+        });
+        remove_repeated(&mut entries, start);
+    }
+    entries
+}
+
+/// Leaves each value once among the entries from `start` on.
+fn remove_repeated(entries: &mut Vec<IndexEntry>, start: usize) {
+    if entries.len() < start + 2 {
+        return;
+    }
+    let mut own = entries.split_off(start);
+    own.sort_by(|left, right| order(&left.value, &right.value));
+    own.dedup_by(|left, right| order(&left.value, &right.value) == Ordering::Equal);
+    entries.append(&mut own);
+}
+
+/// A total order of values of one kind.
+fn order(left: &IndexValue, right: &IndexValue) -> Ordering {
+    use IndexValue::{Date, Number, Quantity, String, Token, Uri};
+    match (left, right) {
+        (Token { system: a, code: b, text: c }, Token { system: x, code: y, text: z }) => (a, b, c).cmp(&(x, y, z)),
+        (String { normalised: a, exact: b }, String { normalised: x, exact: y }) => (a, b).cmp(&(x, y)),
+        (IndexValue::Reference(a), IndexValue::Reference(x)) => a.cmp(x),
+        (Date { low: a, high: b }, Date { low: x, high: y }) => (a, b).cmp(&(x, y)),
+        (Number { value: a, low: b, high: c }, Number { value: x, low: y, high: z }) => order_numbers([*a, *b, *c], [*x, *y, *z]),
+        (
+            Quantity { value: a, low: b, high: c, system, code, unit },
+            Quantity { value: x, low: y, high: z, system: other_system, code: other_code, unit: other_unit },
+        ) => order_numbers([*a, *b, *c], [*x, *y, *z])
+            .then_with(|| (system, code, unit).cmp(&(other_system, other_code, other_unit))),
+        (Uri(a), Uri(x)) => a.cmp(x),
+        // One parameter's values are of one kind.
+        _ => Ordering::Less,
+    }
+}
+
+fn order_numbers(left: [f64; 3], right: [f64; 3]) -> Ordering {
+    left.iter().zip(&right).map(|(a, b)| a.total_cmp(b)).find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
+}
+
+/// Every reference in the body to a resource of this server, each once; also those in contained resources and extensions.
+pub fn references(resource: &Resource, base_url: &str) -> Vec<LocalReference> {
+    let mut found = BTreeSet::new();
+    collect_references(resource.body(), base_url, &mut found);
+    found.into_iter().collect()
+}
+
+/// The depth of the tree is bounded by the parser and the structural checks.
+fn collect_references(value: &Value, base_url: &str, found: &mut BTreeSet<LocalReference>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| collect_references(item, base_url, found)),
+        Value::Object(members) => {
+            for (name, value) in members {
+                match value {
+                    Value::String(text) if &**name == "reference" => {
+                        if let Some(Reference::Local(local)) = Reference::parse(text, base_url) {
+                            found.insert(local);
+                        }
+                    }
+                    Value::Array(_) | Value::Object(_) => collect_references(value, base_url, found),
+                    _ => {}
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

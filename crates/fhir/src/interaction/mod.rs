@@ -1,0 +1,206 @@
+//! What a request asks of the FHIR server.
+//!
+//! <https://hl7.org/fhir/R4/http.html>. Operations, compartment searches, system and type histories, PATCH, conditional writes, batches and transactions are
+//! recognised and refused; who may do what is decided elsewhere.
+
+use crate::outcome::Issue;
+use crate::resource::Resource;
+use crate::search::{Ignored, SearchQuery, Shape};
+use crate::types::{LogicalId, ResourceType};
+
+mod headers;
+mod parse;
+#[cfg(test)]
+mod tests;
+
+pub use headers::{Headers, Preferences, ReturnPreference};
+pub use parse::parse;
+
+/// A request to the FHIR server, as HTTP delivers it.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestLine<'a> {
+    /// The method.
+    pub method: Method,
+    /// The path below the base, still percent-encoded: `/Patient/1`; empty or `/` is the base itself.
+    pub path: &'a str,
+    /// The query without its question mark, still percent-encoded.
+    pub query: &'a str,
+    /// The headers.
+    pub headers: Headers<'a>,
+    /// The body.
+    pub body: &'a [u8],
+}
+
+/// An HTTP method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// `GET`
+    Get,
+    /// `HEAD`: as GET; the body of the answer is not sent.
+    Head,
+    /// `POST`
+    Post,
+    /// `PUT`
+    Put,
+    /// `PATCH`
+    Patch,
+    /// `DELETE`
+    Delete,
+    /// `OPTIONS` (a preflight is answered before this parser).
+    Options,
+    /// Any other.
+    Other,
+}
+
+impl Method {
+    /// The method with this name; methods are case-sensitive.
+    pub fn parse(name: &str) -> Self {
+        match name {
+            "GET" => Self::Get,
+            "HEAD" => Self::Head,
+            "POST" => Self::Post,
+            "PUT" => Self::Put,
+            "PATCH" => Self::Patch,
+            "DELETE" => Self::Delete,
+            "OPTIONS" => Self::Options,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// What parsing a request needs to know besides the request.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The server's own base URL, without a slash at the end.
+    pub base_url: &'a str,
+    /// Now, in milliseconds since the epoch.
+    pub now_ms: i64,
+}
+
+/// A request that is understood: what is to be done, and how the answer shall look.
+#[derive(Debug)]
+pub struct Request {
+    /// What is to be done. Only this is subject to authorization.
+    pub interaction: Interaction,
+    /// `Prefer`
+    pub preferences: Preferences,
+    /// `_summary` and `_elements` of a read, version read or history; a search has its own.
+    pub shape: Shape,
+    /// `If-None-Match` of a read: where the version that would be released is one of these, 304 answers.
+    pub if_none_match: Vec<LogicalId>,
+    /// The parameters that were not understood and therefore ignored; a search has its own.
+    pub ignored: Vec<Ignored>,
+}
+
+/// A request that is refused before anything is decided or read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// For status 405: the `Allow` header, which may be empty (RFC 9110, section 10.2.1).
+    pub allow: Option<&'static str>,
+    /// Why, and what would be accepted.
+    pub issues: Vec<Issue>,
+}
+
+impl Refusal {
+    /// A refusal for one reason.
+    pub fn new(status: u16, issue: Issue) -> Self {
+        Self { status, allow: None, issues: vec![issue] }
+    }
+}
+
+/// Whether clients may create, update and delete resources of this type. The server alone writes AuditEvent; the other two are messages and are never stored.
+pub fn client_may_write(resource_type: ResourceType) -> bool {
+    resource_type != ResourceType::AUDIT_EVENT && is_stored(resource_type)
+}
+
+/// Whether resources of this type are stored at all.
+pub fn is_stored(resource_type: ResourceType) -> bool {
+    !matches!(resource_type.name(), "OperationOutcome" | "Parameters")
+}
+
+/// A FHIR interaction, parsed to the end: nothing about the request has to be guessed later.
+#[derive(Debug)]
+pub enum Interaction {
+    /// `GET [base]/metadata`
+    Capabilities,
+    /// `GET [base]/[type]/[id]`
+    Read(Read),
+    /// `GET [base]/[type]/[id]/_history/[vid]`
+    VersionRead(VersionRead),
+    /// `GET [base]/[type]/[id]/_history`
+    InstanceHistory(InstanceHistory),
+    /// `GET [base]/[type]?...` or `POST [base]/[type]/_search`
+    Search(SearchQuery),
+    /// `POST [base]/[type]`
+    Create(Create),
+    /// `PUT [base]/[type]/[id]`
+    Update(Update),
+    /// `DELETE [base]/[type]/[id]`
+    Delete(Delete),
+}
+
+/// The read of the current version.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// The type asked for.
+    pub resource_type: ResourceType,
+    /// The id asked for.
+    pub id: LogicalId,
+}
+
+/// The read of one version.
+#[derive(Clone, Debug)]
+pub struct VersionRead {
+    /// The type asked for.
+    pub resource_type: ResourceType,
+    /// The id asked for.
+    pub id: LogicalId,
+    /// The version asked for; opaque.
+    pub version: LogicalId,
+}
+
+/// The versions of one resource, newest first.
+#[derive(Clone, Debug)]
+pub struct InstanceHistory {
+    /// The type asked for.
+    pub resource_type: ResourceType,
+    /// The id asked for.
+    pub id: LogicalId,
+    /// Versions per page.
+    pub count: u32,
+    /// `_since`, milliseconds since the epoch: only versions from then on.
+    pub since: Option<i64>,
+    /// The encrypted bookmark of a further page.
+    pub cursor: Option<Box<str>>,
+}
+
+/// A new resource; the server chooses the id.
+#[derive(Debug)]
+pub struct Create {
+    /// The resource as sent.
+    pub resource: Resource,
+}
+
+/// A new version of a resource.
+#[derive(Debug)]
+pub struct Update {
+    /// The id in the path; equals the id in the body.
+    pub id: LogicalId,
+    /// The resource as sent.
+    pub resource: Resource,
+    /// `If-Match`: the version that must be current.
+    pub if_match: Option<LogicalId>,
+}
+
+/// The end of a resource; its history remains.
+#[derive(Clone, Debug)]
+pub struct Delete {
+    /// The type in the path.
+    pub resource_type: ResourceType,
+    /// The id in the path.
+    pub id: LogicalId,
+    /// `If-Match`: the version that must be current.
+    pub if_match: Option<LogicalId>,
+}

@@ -1,0 +1,356 @@
+//! From an HTTP request to an [`Interaction`].
+//!
+//! The order of the checks is part of the behaviour: path (404), method (405), format (406), content type (415), parameters, headers and body (400).
+
+use super::headers::{accepts_json, entity_tag, entity_tags, is_form, is_json};
+use super::{
+    Context, Create, Delete, InstanceHistory, Interaction, Method, Preferences, Read, Refusal, Request, RequestLine, Update,
+    VersionRead, client_may_write,
+};
+use crate::instant;
+use crate::outcome::{Issue, IssueType};
+use crate::query::{self, echo};
+use crate::resource::Resource;
+use crate::search::control;
+use crate::search::{self, Handling, Ignored, Rejection, SearchContext, SearchQuery, Shape};
+use crate::types::{LogicalId, ResourceType};
+
+/// Names and values of a query or form, in order.
+type Pairs = [(String, String)];
+
+/// Parses a request; what it does not understand it refuses, and never guesses.
+pub fn parse(request: &RequestLine<'_>, context: &Context<'_>) -> Result<Request, Refusal> {
+    let target = Target::parse(request)?;
+    target.check_method(request.method)?;
+    let preferences = Preferences::parse(request.headers.prefer);
+    let mut pairs = query::parse(request.query.as_bytes()).map_err(bad_request)?;
+    if let Target::SearchForm(_) = target {
+        if !is_form(request.headers.content_type) {
+            return Err(unsupported_content("application/x-www-form-urlencoded"));
+        }
+        pairs.extend(query::parse(request.body).map_err(bad_request)?);
+    }
+    check_format(&pairs, request.headers.accept)?;
+    let mut parsed = Parsed { handling: preferences.handling, shape: Shape::Whole, ignored: Vec::new() };
+    let mut if_none_match = Vec::new();
+    let interaction = match target {
+        Target::Base => return Err(nowhere("Nothing is here.")),
+        Target::Metadata => {
+            parsed.without_parameters(&pairs)?;
+            Interaction::Capabilities
+        }
+        Target::Type(resource_type) if request.method == Method::Post => {
+            parsed.without_parameters(&pairs)?;
+            Interaction::Create(create(resource_type, request)?)
+        }
+        Target::Type(resource_type) | Target::SearchForm(resource_type) => {
+            let context = SearchContext { base_url: context.base_url, handling: preferences.handling, now_ms: context.now_ms };
+            Interaction::Search(search::parse(resource_type, &pairs, &context).map_err(bad_request)?)
+        }
+        Target::Instance(resource_type, id) => match request.method {
+            Method::Put => {
+                parsed.without_parameters(&pairs)?;
+                Interaction::Update(update(resource_type, id, request)?)
+            }
+            Method::Delete => {
+                parsed.without_parameters(&pairs)?;
+                Interaction::Delete(Delete { resource_type, id, if_match: if_match(request)? })
+            }
+            _ => {
+                parsed.reading(resource_type, &pairs)?;
+                if_none_match = entity_tags(request.headers.if_none_match);
+                Interaction::Read(Read { resource_type, id })
+            }
+        },
+        Target::Version(resource_type, id, version) => {
+            parsed.reading(resource_type, &pairs)?;
+            if_none_match = entity_tags(request.headers.if_none_match);
+            Interaction::VersionRead(VersionRead { resource_type, id, version })
+        }
+        Target::History(resource_type, id) => Interaction::InstanceHistory(parsed.history(resource_type, id, &pairs)?),
+    };
+    Ok(Request { interaction, preferences, shape: parsed.shape, if_none_match, ignored: parsed.ignored })
+}
+
+/// What a path names.
+enum Target {
+    Base,
+    Metadata,
+    Type(ResourceType),
+    SearchForm(ResourceType),
+    Instance(ResourceType, LogicalId),
+    History(ResourceType, LogicalId),
+    Version(ResourceType, LogicalId, LogicalId),
+}
+
+impl Target {
+    fn parse(request: &RequestLine<'_>) -> Result<Self, Refusal> {
+        let path = request.path.strip_prefix('/').unwrap_or(request.path);
+        if path.is_empty() {
+            return Ok(Self::Base);
+        }
+        let decoded: Option<Vec<String>> = path.split('/').map(query::decode_segment).collect();
+        let Some(segments) = decoded else {
+            let message = "The path is not percent-encoded UTF-8.";
+            return Err(Refusal::new(400, Issue::error(IssueType::Invalid, message)));
+        };
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        match segments.as_slice() {
+            ["metadata"] => Ok(Self::Metadata),
+            ["_history"] | [_, "_history"] => {
+                Err(nowhere("Only the history of one resource is supported: [type]/[id]/_history."))
+            }
+            ["_search"] => Err(nowhere("Search names one type: [type]/_search.")),
+            [.., operation] if operation.starts_with('$') => Err(nowhere("This operation is not supported.")),
+            [name] => Ok(Self::Type(resource_type(name)?)),
+            [name, "_search"] => Ok(Self::SearchForm(resource_type(name)?)),
+            [name, id] => Ok(Self::Instance(resource_type(name)?, logical_id(id, request.method)?)),
+            [name, id, "_history"] => Ok(Self::History(resource_type(name)?, logical_id(id, request.method)?)),
+            [name, id, "_history", version] => {
+                let (resource_type, id) = (resource_type(name)?, logical_id(id, request.method)?);
+                Ok(Self::Version(resource_type, id, logical_id(version, request.method)?))
+            }
+            ["Patient", _, name] if ResourceType::parse(name).is_some() || *name == "*" => {
+                Err(nowhere("Search within a compartment is not supported; search the type with its patient parameter."))
+            }
+            _ => Err(nowhere("No interaction has this path.")),
+        }
+    }
+
+    /// The methods of the target, for the header `Allow`.
+    fn allow(&self) -> &'static str {
+        match self {
+            Self::Base => "",
+            Self::Metadata | Self::History(..) | Self::Version(..) => "GET, HEAD",
+            Self::Type(resource_type) if client_may_write(*resource_type) => "GET, HEAD, POST",
+            Self::Instance(resource_type, _) if client_may_write(*resource_type) => "GET, HEAD, PUT, DELETE",
+            Self::Type(_) | Self::Instance(..) => "GET, HEAD",
+            Self::SearchForm(_) => "POST",
+        }
+    }
+
+    fn check_method(&self, method: Method) -> Result<(), Refusal> {
+        let name = match method {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Patch => "PATCH",
+            Method::Delete => "DELETE",
+            Method::Options | Method::Other => "",
+        };
+        if !name.is_empty() && self.allow().split(", ").any(|allowed| allowed == name) {
+            return Ok(());
+        }
+        let message = match (self, method) {
+            (Self::Base, Method::Post) => {
+                "Batches and transactions are not accepted here yet; send each request on its own.".to_owned()
+            }
+            (Self::Base, _) => "Search and history name one type.".to_owned(),
+            (_, Method::Patch) => "PATCH is not supported; send the whole resource with PUT.".to_owned(),
+            (Self::Type(_), Method::Put | Method::Delete) => {
+                "Conditional writes are not supported; name the resource by its id.".to_owned()
+            }
+            (Self::Type(resource_type) | Self::Instance(resource_type, _), Method::Post | Method::Put | Method::Delete)
+                if !client_may_write(*resource_type) =>
+            {
+                format!("Clients do not write {resource_type}.")
+            }
+            _ => format!("The methods here are: {}.", self.allow()),
+        };
+        let issue = Issue::error(IssueType::NotSupported, message);
+        Err(Refusal { status: 405, allow: Some(self.allow()), issues: vec![issue] })
+    }
+}
+
+fn resource_type(name: &str) -> Result<ResourceType, Refusal> {
+    ResourceType::parse(name).ok_or_else(|| {
+        let message = format!("'{}' is no resource type of FHIR R4 (names are case-sensitive).", echo(name));
+        Refusal::new(404, Issue::error(IssueType::NotFound, message))
+    })
+}
+
+/// An id that breaks the grammar cannot exist: not found, except where the client wants to write it.
+fn logical_id(text: &str, method: Method) -> Result<LogicalId, Refusal> {
+    LogicalId::parse(text).ok_or_else(|| match method {
+        Method::Put => {
+            let message = "An id has 1 to 64 of the characters A-Z, a-z, 0-9, - and the dot.";
+            Refusal::new(400, Issue::error(IssueType::Value, message))
+        }
+        _ => Refusal::new(404, Issue::error(IssueType::NotFound, "No resource can have this id.")),
+    })
+}
+
+/// `_format` where there is one, else `Accept`: the answer is FHIR JSON or nothing.
+fn check_format(pairs: &Pairs, accept: Option<&str>) -> Result<(), Refusal> {
+    let mut formats = pairs.iter().filter(|(name, _)| name == "_format").peekable();
+    if formats.peek().is_none() {
+        if accepts_json(accept) {
+            return Ok(());
+        }
+        let message = "Only FHIR JSON of R4 can be sent: application/fhir+json.";
+        return Err(Refusal::new(406, Issue::error(IssueType::NotSupported, message).at("http.Accept")));
+    }
+    for (_, value) in formats {
+        if let Err(message) = control::format(value) {
+            return Err(Refusal::new(406, Issue::error(IssueType::NotSupported, message).at("http._format")));
+        }
+    }
+    Ok(())
+}
+
+/// What the parameters of an interaction other than search say.
+struct Parsed {
+    handling: Handling,
+    shape: Shape,
+    ignored: Vec<Ignored>,
+}
+
+impl Parsed {
+    /// Goes through the parameters. `take` says `None` for a name that it does not know.
+    fn each(
+        &mut self,
+        pairs: &Pairs,
+        mut take: impl FnMut(&mut Self, &str, &str) -> Option<Result<(), Rejection>>,
+    ) -> Result<(), Refusal> {
+        let mut issues = Vec::new();
+        let mut seen: Vec<&str> = Vec::new();
+        for (name, value) in pairs {
+            let repeated = seen.contains(&name.as_str());
+            seen.push(name);
+            let taken = if name == "_format" { Some(Ok(())) } else { take(self, name, value) };
+            let rejection = match taken {
+                Some(Ok(())) if repeated => {
+                    Rejection::Invalid(IssueType::Invalid, "The parameter is given several times.".to_owned())
+                }
+                Some(Ok(())) => continue,
+                Some(Err(rejection)) => rejection,
+                None => Rejection::NotUnderstood("This interaction has no such parameter.".to_owned()),
+            };
+            search::settle(rejection, name, self.handling, &mut self.ignored, &mut issues);
+        }
+        if issues.is_empty() { Ok(()) } else { Err(bad_request(issues)) }
+    }
+
+    /// An interaction that has no parameters but `_format`.
+    fn without_parameters(&mut self, pairs: &Pairs) -> Result<(), Refusal> {
+        self.each(pairs, |_, _, _| None)
+    }
+
+    /// `_summary` and `_elements` of a read.
+    fn reading(&mut self, resource_type: ResourceType, pairs: &Pairs) -> Result<(), Refusal> {
+        self.each(pairs, |parsed, name, value| parsed.take_shape(resource_type, name, value))?;
+        self.check_shape(pairs)
+    }
+
+    fn take_shape(&mut self, resource_type: ResourceType, name: &str, value: &str) -> Option<Result<(), Rejection>> {
+        let shape = match name {
+            "_summary" => control::summary(value),
+            "_elements" => control::elements(resource_type, value),
+            _ => return None,
+        };
+        Some(match shape {
+            Ok(Shape::Count) => Err(Rejection::value("Only a search has a count.")),
+            Ok(shape) => {
+                self.shape = shape;
+                Ok(())
+            }
+            Err(rejection) => Err(rejection),
+        })
+    }
+
+    fn check_shape(&self, pairs: &Pairs) -> Result<(), Refusal> {
+        let has = |wanted: &str| pairs.iter().any(|(name, _)| name == wanted);
+        if has("_summary") && has("_elements") {
+            let issue = Issue::error(IssueType::Invalid, "_elements and _summary exclude each other.").at("http._elements");
+            return Err(Refusal::new(400, issue));
+        }
+        Ok(())
+    }
+
+    /// `_count`, `_since` and `_cursor` of a history (<https://hl7.org/fhir/R4/http.html#history>), and its shape.
+    fn history(&mut self, resource_type: ResourceType, id: LogicalId, pairs: &Pairs) -> Result<InstanceHistory, Refusal> {
+        let mut history = InstanceHistory { resource_type, id, count: SearchQuery::DEFAULT_COUNT, since: None, cursor: None };
+        self.each(pairs, |parsed, name, value| {
+            let taken = match name {
+                "_count" => control::count(value).map(|count| history.count = count),
+                "_cursor" => control::cursor(value).map(|cursor| history.cursor = Some(cursor)),
+                "_since" => since(value).map(|since| history.since = Some(since)),
+                _ => return parsed.take_shape(resource_type, name, value),
+            };
+            Some(taken)
+        })?;
+        self.check_shape(pairs)?;
+        Ok(history)
+    }
+}
+
+fn since(value: &str) -> Result<i64, Rejection> {
+    instant::range(value).map(|range| range.low).ok_or_else(|| {
+        Rejection::value("An instant is accepted, such as 2024-05-31T10:00:00Z; the plus of a time zone is written %2B.")
+    })
+}
+
+fn create(resource_type: ResourceType, request: &RequestLine<'_>) -> Result<Create, Refusal> {
+    if request.headers.if_none_exist.is_some() {
+        // To ignore it would create the duplicate that the client wants to avoid.
+        let message = "Conditional create is not supported.";
+        return Err(Refusal::new(400, Issue::error(IssueType::NotSupported, message).at("http.If-None-Exist")));
+    }
+    Ok(Create { resource: body(resource_type, request)? })
+}
+
+fn update(resource_type: ResourceType, id: LogicalId, request: &RequestLine<'_>) -> Result<Update, Refusal> {
+    if request.headers.if_none_match.is_some() {
+        // "If-None-Match: *" asks not to overwrite; to ignore it would overwrite.
+        let message = "If-None-Match is supported for reads only; use If-Match with the version that you have read.";
+        return Err(Refusal::new(400, Issue::error(IssueType::NotSupported, message).at("http.If-None-Match")));
+    }
+    let if_match = if_match(request)?;
+    let resource = body(resource_type, request)?;
+    let issue = match resource.id() {
+        Some(sent) if *sent == id => return Ok(Update { id, resource, if_match }),
+        Some(_) => Issue::error(IssueType::Value, "The id in the resource is not the id in the address."),
+        None => Issue::error(IssueType::Required, "The resource has no id; it must have the one in the address."),
+    };
+    Err(Refusal::new(400, issue.at(format!("{resource_type}.id"))))
+}
+
+fn body(resource_type: ResourceType, request: &RequestLine<'_>) -> Result<Resource, Refusal> {
+    if !is_json(request.headers.content_type) {
+        return Err(unsupported_content("application/fhir+json and application/json, in UTF-8, of FHIR version 4.0"));
+    }
+    if request.body.is_empty() {
+        return Err(Refusal::new(400, Issue::error(IssueType::Required, "The body is empty; it must be the resource.")));
+    }
+    let resource = Resource::parse(request.body).map_err(bad_request)?;
+    if resource.resource_type() != resource_type {
+        let message = format!("The address is for {resource_type}, and the body is another type.");
+        return Err(Refusal::new(400, Issue::error(IssueType::Invalid, message).at("resourceType")));
+    }
+    Ok(resource)
+}
+
+fn if_match(request: &RequestLine<'_>) -> Result<Option<LogicalId>, Refusal> {
+    let Some(header) = request.headers.if_match else { return Ok(None) };
+    match entity_tag(header) {
+        Some(version) => Ok(Some(version)),
+        None => {
+            let message = "One version is accepted, as in W/\"1\".";
+            Err(Refusal::new(400, Issue::error(IssueType::Value, message).at("http.If-Match")))
+        }
+    }
+}
+
+fn unsupported_content(accepted: &str) -> Refusal {
+    let message = format!("The body must be of type {accepted}.");
+    Refusal::new(415, Issue::error(IssueType::NotSupported, message).at("http.Content-Type"))
+}
+
+fn nowhere(message: &str) -> Refusal {
+    Refusal::new(404, Issue::error(IssueType::NotSupported, message))
+}
+
+fn bad_request(issues: Vec<Issue>) -> Refusal {
+    Refusal { status: 400, allow: None, issues }
+}

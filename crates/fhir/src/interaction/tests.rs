@@ -1,0 +1,234 @@
+//! Whole requests, refusals first.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::search::Handling;
+
+const CONTEXT: Context<'static> = Context { base_url: "https://fhir.example/r4", now_ms: 0 };
+
+const JSON: Headers<'static> = Headers {
+    accept: None,
+    content_type: Some("application/fhir+json"),
+    if_match: None,
+    if_none_match: None,
+    if_none_exist: None,
+    prefer: None,
+};
+
+const PATIENT: &[u8] = br#"{"resourceType":"Patient","id":"1"}"#;
+
+/// Parses `METHOD path?query`.
+fn send(line: &str, headers: Headers<'_>, body: &[u8]) -> Result<Request, Refusal> {
+    let (method, address) = line.split_once(' ').unwrap();
+    let (path, query) = address.split_once('?').unwrap_or((address, ""));
+    parse(&RequestLine { method: Method::parse(method), path, query, headers, body }, &CONTEXT)
+}
+
+fn refusal(line: &str, headers: Headers<'_>, body: &[u8]) -> Refusal {
+    match send(line, headers, body) {
+        Ok(request) => panic!("{line} is accepted: {request:?}"),
+        Err(refusal) => {
+            assert!(!refusal.issues.is_empty() && refusal.issues.iter().all(|issue| !issue.diagnostics.is_empty()), "{line}");
+            refusal
+        }
+    }
+}
+
+fn accepted(line: &str, headers: Headers<'_>, body: &[u8]) -> Request {
+    send(line, headers, body).unwrap_or_else(|refusal| panic!("{line}: {refusal:?}"))
+}
+
+#[test]
+fn unknown_paths_and_types_are_not_found() {
+    for line in [
+        "GET /patient",
+        "GET /Foo/1",
+        "GET /Resource/1",
+        "GET /Patient/",
+        "GET /Patient//_history",
+        "GET /Patient/a_b",
+        "GET /Patient/1/",
+        "GET //Patient",
+        "GET /Patient/1/Observation",
+        "GET /Patient/1/*",
+        "GET /Patient/1/_history/",
+        "GET /Patient/1/_history/a/b",
+        "GET /Patient/1/$everything",
+        "POST /Patient/$match",
+        "POST /$process-message",
+        "GET /$export",
+        "GET /_history",
+        "GET /Patient/_history",
+        "POST /_search",
+        "GET /metadata/x",
+        "GET /Patient%2F1",
+        "GET /Patient/1%2F..%2F2",
+    ] {
+        assert_eq!(refusal(line, JSON, PATIENT).status, 404, "{line}");
+    }
+}
+
+#[test]
+fn a_path_with_a_broken_escape_is_refused() {
+    for line in ["GET /Patient/%", "GET /Patient/%FF", "GET /%00", "GET /Patient/1%0"] {
+        assert_eq!(refusal(line, JSON, b"").status, 400, "{line}");
+    }
+}
+
+#[test]
+fn wrong_methods_are_told_the_right_ones() {
+    for (line, allow) in [
+        ("POST /", ""),
+        ("POST ", ""),
+        ("GET /?_type=Patient", ""),
+        ("POST /metadata", "GET, HEAD"),
+        ("PUT /Patient?identifier=1", "GET, HEAD, POST"),
+        ("DELETE /Patient?identifier=1", "GET, HEAD, POST"),
+        ("PATCH /Patient/1", "GET, HEAD, PUT, DELETE"),
+        ("POST /Patient/1", "GET, HEAD, PUT, DELETE"),
+        ("TRACE /Patient/1", "GET, HEAD, PUT, DELETE"),
+        ("get /Patient/1", "GET, HEAD, PUT, DELETE"),
+        ("GET /Patient/_search", "POST"),
+        ("DELETE /Patient/1/_history", "GET, HEAD"),
+        ("DELETE /Patient/1/_history/1", "GET, HEAD"),
+        ("PUT /Patient/1/_history/1", "GET, HEAD"),
+        ("POST /AuditEvent", "GET, HEAD"),
+        ("PUT /AuditEvent/1", "GET, HEAD"),
+        ("DELETE /AuditEvent/1", "GET, HEAD"),
+        ("POST /OperationOutcome", "GET, HEAD"),
+        ("POST /Parameters", "GET, HEAD"),
+    ] {
+        let refusal = refusal(line, JSON, PATIENT);
+        assert_eq!((refusal.status, refusal.allow), (405, Some(allow)), "{line}");
+    }
+}
+
+#[test]
+fn other_formats_are_neither_sent_nor_read() {
+    let accept = |accept| Headers { accept: Some(accept), ..JSON };
+    assert_eq!(refusal("GET /Patient/1", accept("application/fhir+xml"), b"").status, 406);
+    assert_eq!(refusal("GET /Patient/1?_format=xml", JSON, b"").status, 406);
+    assert_eq!(refusal("GET /Patient?_format=json&_format=xml", JSON, b"").status, 406);
+    assert_eq!(refusal("GET /metadata?_format=ttl", JSON, b"").status, 406);
+    accepted("GET /Patient/1?_format=json", accept("application/fhir+xml"), b"");
+    for content_type in [None, Some("text/plain"), Some("application/fhir+xml"), Some("application/x-www-form-urlencoded")] {
+        let headers = Headers { content_type, ..JSON };
+        assert_eq!(refusal("POST /Patient", headers, PATIENT).status, 415, "{content_type:?}");
+        assert_eq!(refusal("PUT /Patient/1", headers, PATIENT).status, 415, "{content_type:?}");
+    }
+    assert_eq!(refusal("POST /Patient/_search", JSON, b"name=a").status, 415);
+}
+
+#[test]
+fn broken_bodies_and_conditions_are_refused() {
+    let long_id = format!("PUT /Patient/{}", "x".repeat(65));
+    let cases: Vec<(&str, Headers<'_>, &[u8])> = vec![
+        ("POST /Patient", JSON, b""),
+        ("POST /Patient", JSON, b"{"),
+        ("POST /Patient", JSON, b"[]"),
+        ("POST /Patient", JSON, br#"{"resourceType":"Observation"}"#),
+        ("POST /Patient", JSON, br#"{"resourceType":"Foo"}"#),
+        ("POST /Patient", Headers { if_none_exist: Some("identifier=1"), ..JSON }, PATIENT),
+        ("PUT /Patient/2", JSON, PATIENT),
+        ("PUT /Patient/1", JSON, br#"{"resourceType":"Patient"}"#),
+        ("PUT /Patient/a_b", JSON, PATIENT),
+        (&long_id, JSON, PATIENT),
+        ("PUT /Patient/1", Headers { if_match: Some("1"), ..JSON }, PATIENT),
+        ("PUT /Patient/1", Headers { if_match: Some("*"), ..JSON }, PATIENT),
+        ("PUT /Patient/1", Headers { if_none_match: Some("*"), ..JSON }, PATIENT),
+        ("DELETE /Patient/1", Headers { if_match: Some("W/\"\""), ..JSON }, b""),
+        ("GET /Patient/1?_summary=count", JSON, b""),
+        ("GET /Patient/1?_summary=true&_elements=name", JSON, b""),
+        ("GET /Patient/1?_summary=true&_summary=true", JSON, b""),
+        ("GET /Patient/1?_elements=nothing", JSON, b""),
+        ("GET /Patient/1?_elements=%", JSON, b""),
+        ("GET /Patient/1/_history?_count=x", JSON, b""),
+        ("GET /Patient/1/_history?_since=x", JSON, b""),
+        ("GET /Patient?birthdate=x", JSON, b""),
+    ];
+    for (line, headers, body) in cases {
+        assert_eq!(refusal(line, headers, body).status, 400, "{line} {headers:?}");
+    }
+}
+
+#[test]
+fn parameters_that_an_interaction_does_not_have_follow_the_handling() {
+    let strict = Headers { prefer: Some("handling=strict"), ..JSON };
+    for (line, body) in [
+        ("GET /metadata?mode=full", b"".as_slice()),
+        ("GET /Patient/1?name=a", b""),
+        ("GET /Patient/1/_history/2?_count=1", b""),
+        ("GET /Patient/1/_history?_at=2024", b""),
+        ("POST /Patient?name=a", PATIENT),
+        ("PUT /Patient/1?name=a", PATIENT),
+        ("DELETE /Patient/1?_cascade=true", b""),
+    ] {
+        assert_eq!(refusal(line, strict, body).status, 400, "{line}");
+        assert_eq!(accepted(line, JSON, body).ignored.len(), 1, "{line}");
+    }
+}
+
+#[test]
+fn reads_know_their_id_shape_and_condition() {
+    let headers = Headers { if_none_match: Some("W/\"a\", \"b\""), ..Headers::default() };
+    let request = accepted("HEAD /Patient/1?_elements=name&_format=json", headers, b"");
+    let Interaction::Read(read) = request.interaction else { panic!("no read") };
+    assert_eq!((read.resource_type, read.id.as_str()), (ResourceType::PATIENT, "1"));
+    assert_eq!(request.shape, Shape::Elements(vec!["name".into()]));
+    assert_eq!(request.if_none_match, ["a", "b"].map(|tag| LogicalId::parse(tag).unwrap()));
+    let request = accepted("GET Patient/1/_history/2", Headers::default(), b"");
+    let Interaction::VersionRead(read) = request.interaction else { panic!("no version read") };
+    assert_eq!((read.id.as_str(), read.version.as_str()), ("1", "2"));
+    assert!(matches!(accepted("GET /metadata", Headers::default(), b"").interaction, Interaction::Capabilities));
+}
+
+#[test]
+fn a_history_has_a_bounded_count_a_start_and_a_place() {
+    let line = "GET /Patient/1/_history?_count=99999999&_since=1970-01-01T00:00:01Z&_cursor=c";
+    let Interaction::InstanceHistory(history) = accepted(line, JSON, b"").interaction else { panic!("no history") };
+    assert_eq!((history.count, history.since, history.cursor.as_deref()), (SearchQuery::MAXIMUM_COUNT, Some(1000), Some("c")));
+}
+
+#[test]
+fn a_search_form_joins_address_and_body() {
+    let form = Headers { content_type: Some("application/x-www-form-urlencoded"), ..Headers::default() };
+    let posted = accepted("POST /Patient/_search?name=a", form, b"gender=male&_count=2").interaction;
+    let fetched = accepted("GET /Patient?name=a&gender=male&_count=2", Headers::default(), b"").interaction;
+    let (Interaction::Search(posted), Interaction::Search(fetched)) = (posted, fetched) else { panic!("no search") };
+    assert_eq!(posted, fetched);
+    assert_eq!(posted.filters.len(), 2);
+    assert_eq!(refusal("POST /Patient/_search?_count=1", form, b"_count=1").status, 400);
+}
+
+#[test]
+fn writes_carry_the_resource_and_the_version_that_must_be_current() {
+    let headers = Headers { if_match: Some("W/\"7\""), prefer: Some("return=minimal, handling=strict"), ..JSON };
+    let request = accepted("PUT /Patient/1", headers, PATIENT);
+    assert_eq!(request.preferences, Preferences { body: ReturnPreference::Minimal, handling: Handling::Strict });
+    let Interaction::Update(update) = request.interaction else { panic!("no update") };
+    assert_eq!((update.id.as_str(), update.if_match.unwrap().as_str()), ("1", "7"));
+    let Interaction::Delete(delete) = accepted("DELETE /Patient/1", headers, b"").interaction else { panic!("no delete") };
+    assert_eq!(delete.if_match.unwrap().as_str(), "7");
+    // The id in the body of a creation means nothing: the server chooses.
+    let Interaction::Create(create) = accepted("POST /Patient", JSON, PATIENT).interaction else { panic!("no creation") };
+    assert_eq!(create.resource.resource_type(), ResourceType::PATIENT);
+}
+
+proptest! {
+    #[test]
+    fn no_request_panics(
+        method in "GET|POST|PUT|DELETE|PATCH",
+        path in "(/(Patient|_history|_search|metadata|1|%2|\\PC{0,5})){0,5}",
+        query in "\\PC{0,30}",
+        header in "\\PC{0,30}",
+        body in proptest::collection::vec(any::<u8>(), 0..50),
+    ) {
+        let header = Some(header.as_str());
+        let headers = Headers { accept: header, content_type: Some("application/json"), if_match: header, if_none_match: None, if_none_exist: None, prefer: header };
+        let request = RequestLine { method: Method::parse(&method), path: &path, query: &query, headers, body: &body };
+        if let Err(refusal) = parse(&request, &CONTEXT) {
+            prop_assert!((400..=415).contains(&refusal.status));
+        }
+    }
+}

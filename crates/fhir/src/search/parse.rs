@@ -1,0 +1,180 @@
+//! From names and values to a [`SearchQuery`].
+
+use super::control::{self, Direction};
+use super::filter::{self, Rejection, unknown_modifier};
+use super::key::Key;
+use super::{Filter, Handling, Ignored, SearchContext, SearchQuery, Shape, Total};
+use crate::definitions;
+use crate::outcome::{Issue, IssueType};
+use crate::query::{echo, too_many};
+use crate::types::ResourceType;
+
+/// Parses the parameters of a search of one type.
+///
+/// Every problem is named, not only the first. Parameters that are not understood are errors under strict handling and otherwise listed in
+/// [`SearchQuery::ignored`]; wrong values and wrong modifiers of known parameters are always errors.
+pub fn parse(
+    resource_type: ResourceType,
+    pairs: &[(String, String)],
+    context: &SearchContext<'_>,
+) -> Result<SearchQuery, Vec<Issue>> {
+    if pairs.len() > SearchQuery::MAXIMUM_PARAMETERS {
+        return Err(vec![too_many()]);
+    }
+    let mut parser = Parser::new(resource_type, context);
+    for (name, value) in pairs {
+        match parser.take(name, value) {
+            Ok(Use::Applied) => parser.query.applied.push((name.clone(), value.clone())),
+            Ok(Use::Bookmark) => {}
+            Err(rejection) => settle(rejection, name, context.handling, &mut parser.query.ignored, &mut parser.issues),
+        }
+    }
+    parser.finish()
+}
+
+/// What a rejection means under this handling: an issue, or an ignored parameter.
+pub(crate) fn settle(rejection: Rejection, name: &str, handling: Handling, ignored: &mut Vec<Ignored>, issues: &mut Vec<Issue>) {
+    let code = name.split(':').next().unwrap_or_default();
+    let place = format!("http.{}", echo(code));
+    match (rejection, handling) {
+        (Rejection::Invalid(code, message), _) => issues.push(Issue::error(code, message).at(place)),
+        (Rejection::NotUnderstood(reason), Handling::Strict) => {
+            issues.push(Issue::error(IssueType::NotSupported, reason).at(place));
+        }
+        (Rejection::NotUnderstood(reason), Handling::Lenient) => ignored.push(Ignored { parameter: echo(name), reason }),
+    }
+}
+
+/// What became of an understood parameter.
+enum Use {
+    /// It is part of the query and of the self link.
+    Applied,
+    /// It is the place in the answer, which is no part of the query.
+    Bookmark,
+}
+
+/// The state while the parameters are read.
+struct Parser<'a> {
+    query: SearchQuery,
+    context: &'a SearchContext<'a>,
+    /// The parameters that may be given once, and were.
+    once: Vec<&'static str>,
+    issues: Vec<Issue>,
+}
+
+/// The parameters that shape the answer and may be given once.
+const ONCE: [&str; 7] = ["_count", "_cursor", "_elements", "_format", "_sort", "_summary", "_total"];
+
+impl<'a> Parser<'a> {
+    fn new(resource_type: ResourceType, context: &'a SearchContext<'a>) -> Self {
+        let query = SearchQuery {
+            resource_type,
+            filters: Vec::new(),
+            includes: Vec::new(),
+            reverse_includes: Vec::new(),
+            sort: Vec::new(),
+            count: SearchQuery::DEFAULT_COUNT,
+            total: Total::None,
+            shape: Shape::Whole,
+            cursor: None,
+            applied: Vec::new(),
+            ignored: Vec::new(),
+        };
+        Self { query, context, once: Vec::new(), issues: Vec::new() }
+    }
+
+    fn take(&mut self, name: &str, value: &str) -> Result<Use, Rejection> {
+        let (code, modifier) = match Key::parse(name) {
+            Key::Plain { code, modifier } => (code, modifier),
+            Key::Chain => return Err(Rejection::NotUnderstood("Chained parameters are not supported.".to_owned())),
+            Key::ReverseChain => return Err(Rejection::NotUnderstood("_has is not supported.".to_owned())),
+        };
+        if let Some(once) = ONCE.iter().find(|once| **once == code) {
+            return self.take_once(once, modifier, value);
+        }
+        match (code, modifier) {
+            ("_include", None) => {
+                let include = control::include(Direction::Forward, self.query.resource_type, value)?;
+                if !self.query.includes.contains(&include) {
+                    self.query.includes.push(include);
+                }
+                Ok(Use::Applied)
+            }
+            ("_revinclude", None) => {
+                let include = control::include(Direction::Reverse, self.query.resource_type, value)?;
+                if !self.query.reverse_includes.contains(&include) {
+                    self.query.reverse_includes.push(include);
+                }
+                Ok(Use::Applied)
+            }
+            ("_include" | "_revinclude", Some("iterate" | "recurse")) => {
+                Err(Rejection::NotUnderstood("Includes that go on from included resources are not supported.".to_owned()))
+            }
+            ("_include" | "_revinclude", Some(modifier)) => Err(unknown_modifier(code, modifier, "no modifier")),
+            _ => self.take_filter(code, modifier, value),
+        }
+    }
+
+    fn take_once(&mut self, code: &'static str, modifier: Option<&str>, value: &str) -> Result<Use, Rejection> {
+        if let Some(modifier) = modifier {
+            return Err(unknown_modifier(code, modifier, "no modifier"));
+        }
+        if self.once.contains(&code) {
+            return Err(Rejection::Invalid(IssueType::Invalid, format!("'{code}' is accepted once; it is given several times.")));
+        }
+        self.once.push(code);
+        match code {
+            "_count" => self.query.count = control::count(value)?,
+            "_elements" => self.query.shape = control::elements(self.query.resource_type, value)?,
+            "_format" => {
+                control::format(value).map_err(|message| Rejection::Invalid(IssueType::NotSupported, message.to_owned()))?
+            }
+            "_sort" => self.query.sort = control::sort(self.query.resource_type, value)?,
+            "_summary" => self.query.shape = control::summary(value)?,
+            "_total" => self.query.total = control::total(value)?,
+            _ => {
+                self.query.cursor = Some(control::cursor(value)?);
+                return Ok(Use::Bookmark);
+            }
+        }
+        Ok(Use::Applied)
+    }
+
+    fn take_filter(&mut self, code: &str, modifier: Option<&str>, value: &str) -> Result<Use, Rejection> {
+        let resource_type = self.query.resource_type;
+        let Some(parameter) = definitions::search_parameter(resource_type, code) else {
+            let known: Vec<&str> = definitions::search_parameters(resource_type).iter().map(|parameter| parameter.code).collect();
+            return Err(Rejection::NotUnderstood(format!(
+                "{resource_type} has no search parameter '{}'; it has: {}.",
+                echo(code),
+                known.join(", ")
+            )));
+        };
+        let test = filter::parse(parameter, modifier, value, self.context)?;
+        self.query.filters.push(Filter { parameter, test });
+        Ok(Use::Applied)
+    }
+
+    /// Refuses contradictions between parameters that are each in order.
+    fn finish(mut self) -> Result<SearchQuery, Vec<Issue>> {
+        let mut contradiction = |message: &str, place: &str| {
+            self.issues.push(Issue::error(IssueType::Invalid, message).at(format!("http.{place}")));
+        };
+        if self.once.contains(&"_elements") && self.once.contains(&"_summary") {
+            contradiction("_elements and _summary exclude each other.", "_elements");
+        }
+        let includes = !self.query.includes.is_empty() || !self.query.reverse_includes.is_empty();
+        if includes && self.query.shape == Shape::Text {
+            // "Note that the _include and _revinclude parameters cannot be mixed with _summary=text."
+            contradiction("_summary=text excludes _include and _revinclude.", "_summary");
+        }
+        if self.query.count == 0 || self.query.shape == Shape::Count {
+            if self.query.total == Total::None && self.once.contains(&"_total") {
+                contradiction("Only the total is asked for, and _total=none asks for no total.", "_total");
+            } else if self.query.total == Total::None {
+                self.query.total = Total::Accurate;
+            }
+        }
+        if self.issues.is_empty() { Ok(self.query) } else { Err(self.issues) }
+    }
+}
