@@ -1,0 +1,26 @@
+//! JSON Object Signing and Encryption as pure functions: keys, JWK, compact JWS, JWT verification.
+//!
+//! RFC 7515 (JWS), RFC 7517 (JWK), RFC 7518 (JWA), RFC 7519 (JWT), RFC 7638 (thumbprint), RFC 8725 (JWT best practice).
+//!
+//! This crate reads no clock, socket or file: the time is an argument. Its own values are never random; key generation and
+//! ECDSA signing draw on the system randomness inside aws-lc, because that library offers no other way. It does no encryption
+//! (JWE), no symmetric signatures (HS256 and its kin are refused by construction), and fetches no key from anywhere.
+
+pub mod base64url;
+pub mod canonical;
+pub mod constant_time;
+pub mod digest;
+pub mod json;
+pub mod jwk;
+pub mod keys;
+pub mod random;
+pub mod secret;
+pub mod sign;
+pub mod verify;
+
+pub use jwk::{Jwks, PublicJwk};
+pub use keys::{Algorithm, KeyError, SigningKey, VerificationKey, VerificationKeys};
+pub use random::Random;
+pub use secret::Secret;
+pub use sign::{SignError, sign};
+pub use verify::{Claims, JwtError, VerifyPolicy, verify};

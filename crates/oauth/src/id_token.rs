@@ -1,0 +1,112 @@
+//! id_tokens: who signed in, told to the client (OpenID Connect Core section 2; SMART App Launch 2.2.0, "Scopes for requesting identity
+//! data").
+//!
+//! Signed with RS256, which every client must know (OpenID Connect Core section 15.1).
+
+use portcullis_jose::{SignError, SigningKey, base64url, digest};
+use serde::Serialize;
+
+use crate::identifiers::{ClientId, UserId};
+
+/// The `typ` of an id_token. It differs from that of an access token, so neither passes as the other.
+pub const HEADER_TYPE: &str = "JWT";
+
+/// The claims of an id_token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct IdTokenClaims {
+    /// The issuer, byte for byte the one of the metadata.
+    #[serde(rename = "iss")]
+    pub issuer: String,
+    /// The user.
+    #[serde(rename = "sub")]
+    pub subject: UserId,
+    /// The client.
+    #[serde(rename = "aud")]
+    pub audience: ClientId,
+    /// The end of validity, in seconds since the epoch.
+    #[serde(rename = "exp")]
+    pub expires_at: i64,
+    /// The time of issue, in seconds since the epoch.
+    #[serde(rename = "iat")]
+    pub issued_at: i64,
+    /// When the user signed in, in seconds since the epoch.
+    #[serde(rename = "auth_time")]
+    pub authenticated_at: i64,
+    /// The nonce of the request; it must be there if one was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
+    /// The absolute URL of the FHIR resource that is the user, with scope `fhirUser`.
+    #[serde(rename = "fhirUser", skip_serializing_if = "Option::is_none")]
+    pub fhir_user: Option<String>,
+    /// The user's name, with scope `profile`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The hash of the access token that comes with it; see [`access_token_hash`].
+    #[serde(rename = "at_hash", skip_serializing_if = "Option::is_none")]
+    pub access_token_hash: Option<String>,
+}
+
+impl IdTokenClaims {
+    /// Signs the token; the key must be an RS256 one.
+    pub fn sign(&self, key: &SigningKey) -> Result<String, SignError> {
+        portcullis_jose::sign(key, HEADER_TYPE, self)
+    }
+}
+
+/// `at_hash`: the left half of the SHA-256 of the access token's text (OpenID Connect Core section 3.1.3.6).
+pub fn access_token_hash(access_token: &str) -> String {
+    let digest = digest::sha256(access_token);
+    base64url::encode(digest.first_chunk::<16>().unwrap_or(&[0; 16]))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn claims() -> IdTokenClaims {
+        IdTokenClaims {
+            issuer: "https://localhost:8443".into(),
+            subject: UserId::parse("u-ann").unwrap(),
+            audience: ClientId::parse("demo-app").unwrap(),
+            expires_at: 400,
+            issued_at: 100,
+            authenticated_at: 90,
+            nonce: None,
+            fhir_user: None,
+            name: None,
+            access_token_hash: None,
+        }
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_not_told() {
+        let expected = json!({
+            "iss": "https://localhost:8443", "sub": "u-ann", "aud": "demo-app", "exp": 400, "iat": 100, "auth_time": 90
+        });
+        assert_eq!(serde_json::to_value(claims()).unwrap(), expected);
+    }
+
+    #[test]
+    fn optional_claims_have_their_names_on_the_wire() {
+        let full = IdTokenClaims {
+            nonce: Some("n".into()),
+            fhir_user: Some("https://localhost:8443/fhir/Patient/p1".into()),
+            name: Some("Ann".into()),
+            access_token_hash: Some("h".into()),
+            ..claims()
+        };
+        let json = serde_json::to_value(full).unwrap();
+        assert_eq!(
+            (&json["nonce"], &json["fhirUser"], &json["name"], &json["at_hash"]),
+            (&json!("n"), &json!("https://localhost:8443/fhir/Patient/p1"), &json!("Ann"), &json!("h"))
+        );
+    }
+
+    #[test]
+    fn the_access_token_hash_is_half_a_digest() {
+        // SHA-256 of "abc" begins with ba7816bf 8f01cfea 414140de 5dae2223.
+        assert_eq!(access_token_hash("abc"), "ungWv48Bz-pBQUDeXa4iIw");
+    }
+}

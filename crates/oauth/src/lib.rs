@@ -1,0 +1,26 @@
+//! OAuth 2.0, OpenID Connect and SMART App Launch as types and pure functions: requests, errors, clients, scopes, grants, tokens,
+//! metadata, and the principal.
+//!
+//! RFC 6749 (OAuth 2.0), RFC 7636 (PKCE), RFC 8252 (native apps), RFC 8414 (metadata), RFC 9068 (JWT access tokens), RFC 9207 (issuer
+//! identification), RFC 9700 (security practice), OpenID Connect Core 1.0, SMART App Launch 2.2.0.
+//!
+//! Nothing here reads a clock, a socket, a file or random bytes: the time is an argument in seconds since the epoch, randomness is an
+//! argument. Nothing here stores anything: life cycles are values whose transitions consume them, and the caller persists the outcome.
+
+pub mod access_token;
+pub mod authorize;
+pub mod clients;
+pub mod consent_groups;
+pub mod grant;
+pub mod id_token;
+pub mod identifiers;
+pub mod metadata;
+pub mod parameters;
+pub mod pkce;
+pub mod principal;
+pub mod redirect_uri;
+pub mod scopes;
+pub mod token_error;
+pub mod token_request;
+pub mod token_response;
+pub mod users;

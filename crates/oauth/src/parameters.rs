@@ -1,0 +1,215 @@
+//! Request parameters as `application/x-www-form-urlencoded` text, from a query or a form body.
+//!
+//! RFC 6749 section 3.1: "Parameters sent without a value MUST be treated as if they were omitted from the request. The authorization
+//! server MUST ignore unrecognized request parameters. Request and response parameters MUST NOT be included more than once."
+//!
+//! Decoding is strict: broken percent escapes and invalid UTF-8 are refused instead of being replaced.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+/// The largest query or body that is looked at, in bytes.
+pub const MAXIMUM_BYTES: usize = 16 * 1024;
+
+/// The most parameters in one request.
+pub const MAXIMUM_COUNT: usize = 64;
+
+/// Why parameters cannot be read at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParametersError {
+    /// More than [`MAXIMUM_BYTES`] or [`MAXIMUM_COUNT`].
+    #[error("the request has too many or too long parameters")]
+    TooLarge,
+    /// A broken percent escape, invalid UTF-8, or a null character.
+    #[error("the parameters are not valid form data")]
+    Malformed,
+}
+
+/// A parameter occurs more than once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a parameter is repeated")]
+pub struct Repeated;
+
+/// Decoded parameters.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Parameters {
+    values: BTreeMap<String, Occurrences>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Occurrences {
+    Once(String),
+    Several(Vec<String>),
+}
+
+impl Occurrences {
+    fn push(&mut self, value: String) {
+        match self {
+            Self::Once(first) => *self = Self::Several(vec![std::mem::take(first), value]),
+            Self::Several(values) => values.push(value),
+        }
+    }
+}
+
+impl Parameters {
+    /// Decodes form data.
+    pub fn parse(form: &[u8]) -> Result<Self, ParametersError> {
+        if form.len() > MAXIMUM_BYTES {
+            return Err(ParametersError::TooLarge);
+        }
+        let mut values = BTreeMap::new();
+        let pairs = form.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
+        for (count, pair) in pairs.enumerate() {
+            if count >= MAXIMUM_COUNT {
+                return Err(ParametersError::TooLarge);
+            }
+            let mut halves = pair.splitn(2, |byte| *byte == b'=');
+            let name = decode(halves.next().unwrap_or_default())?;
+            let value = decode(halves.next().unwrap_or_default())?;
+            match values.entry(name) {
+                Entry::Vacant(entry) => {
+                    entry.insert(Occurrences::Once(value));
+                }
+                Entry::Occupied(mut entry) => entry.get_mut().push(value),
+            }
+        }
+        Ok(Self { values })
+    }
+
+    /// The value of a parameter; an empty one counts as absent.
+    pub fn value(&self, name: &str) -> Result<Option<&str>, Repeated> {
+        match self.values.get(name) {
+            None => Ok(None),
+            Some(Occurrences::Once(value)) => Ok(Some(value.as_str()).filter(|value| !value.is_empty())),
+            Some(Occurrences::Several(_)) => Err(Repeated),
+        }
+    }
+
+    /// Every value of a parameter that a form of ours repeats (tick boxes), in order.
+    pub fn values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+        let values: &[String] = match self.values.get(name) {
+            None => &[],
+            Some(Occurrences::Once(value)) => std::slice::from_ref(value),
+            Some(Occurrences::Several(values)) => values,
+        };
+        values.iter().map(String::as_str)
+    }
+
+    /// Whether any parameter, known or not, occurs more than once.
+    pub fn has_repeated(&self) -> bool {
+        self.values.values().any(|occurrences| matches!(occurrences, Occurrences::Several(_)))
+    }
+}
+
+/// Parameters hold codes, secrets and verifiers: only their names are printed.
+impl std::fmt::Debug for Parameters {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("Parameters").field(&self.values.keys().collect::<Vec<_>>()).finish()
+    }
+}
+
+/// Decodes one name or value: `+` is a space, `%` is followed by two hexadecimal digits.
+pub(crate) fn decode(text: &[u8]) -> Result<String, ParametersError> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        bytes.push(match first {
+            b'+' => b' ',
+            b'%' => {
+                let (digits, after) = rest.split_first_chunk::<2>().ok_or(ParametersError::Malformed)?;
+                rest = after;
+                hexadecimal(digits).ok_or(ParametersError::Malformed)?
+            }
+            other => *other,
+        });
+    }
+    if bytes.contains(&0) {
+        return Err(ParametersError::Malformed);
+    }
+    String::from_utf8(bytes).map_err(|_| ParametersError::Malformed)
+}
+
+fn hexadecimal(digits: &[u8; 2]) -> Option<u8> {
+    let [high, low] = digits.map(|digit| char::from(digit).to_digit(16));
+    u8::try_from(high? * 16 + low?).ok()
+}
+
+/// Appends `name=value` to a URL's query, which it starts where there is none. Everything but unreserved characters is escaped, and a
+/// space as `%20`, which both form and URI decoders read.
+pub(crate) fn append_to_query(url: &mut String, name: &str, value: &str) {
+    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+    const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    match url.find('?') {
+        None => url.push('?'),
+        Some(_) if url.ends_with(['?', '&']) => {}
+        Some(_) => url.push('&'),
+    }
+    url.extend(utf8_percent_encode(name, RESERVED));
+    url.push('=');
+    url.extend(utf8_percent_encode(value, RESERVED));
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn broken_escapes_and_invalid_utf8_are_refused() {
+        for form in [&b"a=%"[..], b"a=%4", b"a=%zz", b"a=%+1", b"a=%ff", b"a=\xff", b"a=%00", b"%g0=x"] {
+            assert_eq!(Parameters::parse(form), Err(ParametersError::Malformed), "{form:?}");
+        }
+    }
+
+    #[test]
+    fn oversized_forms_are_refused() {
+        let long = format!("a={}", "x".repeat(MAXIMUM_BYTES));
+        assert_eq!(Parameters::parse(long.as_bytes()), Err(ParametersError::TooLarge));
+        let many: String = (0..=MAXIMUM_COUNT).map(|number| format!("p{number}=x&")).collect();
+        assert_eq!(Parameters::parse(many.as_bytes()), Err(ParametersError::TooLarge));
+    }
+
+    #[test]
+    fn a_repeated_parameter_has_no_value_whatever_its_spelling() {
+        let parameters = Parameters::parse(b"scope=a&%73cope=a&state=x&empty=&empty=").unwrap();
+        assert_eq!(parameters.value("scope"), Err(Repeated));
+        assert_eq!(parameters.value("empty"), Err(Repeated));
+        assert_eq!(parameters.value("state"), Ok(Some("x")));
+        assert!(parameters.has_repeated());
+        assert!(!Parameters::parse(b"a=1&b=1").unwrap().has_repeated());
+    }
+
+    #[test]
+    fn empty_values_count_as_absent_and_names_are_exact() {
+        let parameters = Parameters::parse(b"&&a=&b&c=d=e+f%2B&State=x&").unwrap();
+        assert_eq!(parameters.value("a"), Ok(None));
+        assert_eq!(parameters.value("b"), Ok(None));
+        assert_eq!(parameters.value("c"), Ok(Some("d=e f+")));
+        assert_eq!(parameters.value("state"), Ok(None));
+    }
+
+    #[test]
+    fn debug_output_has_names_only() {
+        let parameters = Parameters::parse(b"code=hunter2&state=s").unwrap();
+        assert_eq!(format!("{parameters:?}"), r#"Parameters(["code", "state"])"#);
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Parameters::parse(&bytes);
+        }
+
+        #[test]
+        fn what_is_appended_reads_back_byte_for_byte(first in "[^\0]{1,20}", second in "[^\0]{1,20}") {
+            let mut url = String::from("https://app.example/callback");
+            append_to_query(&mut url, "state", &first);
+            append_to_query(&mut url, "iss", &second);
+            let parameters = Parameters::parse(url.split_once('?').unwrap().1.as_bytes()).unwrap();
+            prop_assert_eq!(parameters.value("state"), Ok(Some(first.as_str())));
+            prop_assert_eq!(parameters.value("iss"), Ok(Some(second.as_str())));
+        }
+    }
+}

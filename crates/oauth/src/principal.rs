@@ -1,0 +1,360 @@
+//! The principal: who asks, with what rights and in what context, as checked for this one request.
+//!
+//! A [`Principal`] comes from a verified token and the registry's word of this moment about it; neither alone suffices, and nothing
+//! else makes one. It is never cached, cloned or read from outside. Whether there is no principal at all is the server's question.
+
+use std::sync::Arc;
+
+use portcullis_fhir::reference::LocalReference;
+use portcullis_fhir::types::LogicalId;
+
+use crate::access_token::VerifiedToken;
+use crate::identifiers::{ClientId, GrantId, TokenId, UserId};
+use crate::scopes::CompiledScopes;
+use crate::users::Roles;
+
+mod operator;
+
+pub use operator::{Operator, OperatorOperation};
+
+/// The user behind a request, as the registry knows the user at this moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrincipalUser {
+    /// The user.
+    pub id: UserId,
+    /// The roles.
+    pub roles: Roles,
+    /// The FHIR resource that is this user.
+    pub fhir_user: Option<LocalReference>,
+    /// The patients for whom the user may act.
+    pub patients: Vec<LogicalId>,
+}
+
+/// Why data is asked for (`http://terminology.hl7.org/CodeSystem/v3-ActReason`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PurposeOfUse {
+    /// `TREAT`: treatment.
+    Treatment,
+    /// `HPAYMT`: payment.
+    Payment,
+    /// `HOPERAT`: operations.
+    Operations,
+    /// `PATRQT`: the patient asked.
+    PatientRequest,
+    /// `FAMRQT`: the family asked.
+    FamilyRequest,
+}
+
+impl PurposeOfUse {
+    /// The code in v3-ActReason.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Treatment => "TREAT",
+            Self::Payment => "HPAYMT",
+            Self::Operations => "HOPERAT",
+            Self::PatientRequest => "PATRQT",
+            Self::FamilyRequest => "FAMRQT",
+        }
+    }
+
+    /// The purpose with this code.
+    pub fn parse(code: &str) -> Option<Self> {
+        [Self::Treatment, Self::Payment, Self::Operations, Self::PatientRequest, Self::FamilyRequest]
+            .into_iter()
+            .find(|purpose| purpose.code() == code)
+    }
+}
+
+/// What the registry found out about one token, in one consistent read.
+#[derive(Debug)]
+pub struct TokenFacts {
+    /// The token that was looked up.
+    pub token_id: TokenId,
+    /// Whether the token, its grant, its client and its user all still stand.
+    pub active: bool,
+    /// The highest epoch among patient, user, client, grant and rules that was read.
+    pub epoch: u64,
+    /// The client as registered; `None` where it is gone.
+    pub client: Option<ClientId>,
+    /// The user as registered; `None` where the user is gone.
+    pub user: Option<PrincipalUser>,
+    /// The purpose that the grant was given for.
+    pub purpose_of_use: Option<PurposeOfUse>,
+}
+
+/// The registry's word about a token, good for one request.
+#[derive(Debug)]
+pub struct TokenStatus(TokenFacts);
+
+impl TokenStatus {
+    /// Makes a status. Only a registry calls this, with what it just read; the repository's tidy test holds the list of call sites.
+    pub fn from_registry(facts: TokenFacts) -> Self {
+        Self(facts)
+    }
+}
+
+/// Why a verified token makes no principal. For the log; the client learns only `invalid_token`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum EstablishError {
+    /// The status is another token's: an error of ours, and a denial.
+    #[error("the status belongs to another token")]
+    OtherToken,
+    /// The token, its grant, its client or its user was revoked.
+    #[error("the token is not active")]
+    Inactive,
+    /// The token's time is over.
+    #[error("the token has expired")]
+    Expired,
+    /// The client is gone or is not the one that the token was issued to.
+    #[error("the client is unknown")]
+    UnknownClient,
+    /// The user is gone or is not the one who granted the token.
+    #[error("the user is unknown")]
+    UnknownUser,
+}
+
+/// The context of the launch.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct LaunchContext {
+    /// The patient in context. Without one, scopes of `patient/` allow nothing.
+    pub patient: Option<LogicalId>,
+}
+
+/// Who asks: established for one request, consumed with it.
+#[derive(Debug)]
+pub struct Principal {
+    client: ClientId,
+    user: Option<PrincipalUser>,
+    launch: LaunchContext,
+    scopes: Arc<CompiledScopes>,
+    purpose_of_use: Option<PurposeOfUse>,
+    token_id: Option<TokenId>,
+    grant: Option<GrantId>,
+    epoch: u64,
+    expires_at: i64,
+    operator: Option<Operator>,
+}
+
+impl Principal {
+    /// The principal of a token that verified and that the registry says is active, at a time in seconds since the epoch.
+    pub fn establish(token: &VerifiedToken, status: TokenStatus, now: i64) -> Result<Self, EstablishError> {
+        let TokenStatus(facts) = status;
+        if facts.token_id != *token.token_id() {
+            return Err(EstablishError::OtherToken);
+        }
+        if !facts.active {
+            return Err(EstablishError::Inactive);
+        }
+        // The token may have been verified, and cached, long before.
+        if now >= token.expires_at() {
+            return Err(EstablishError::Expired);
+        }
+        let client = facts.client.filter(|client| client == token.client()).ok_or(EstablishError::UnknownClient)?;
+        let user = facts.user.filter(|user| user.id == *token.user()).ok_or(EstablishError::UnknownUser)?;
+        Ok(Self {
+            client,
+            user: Some(user),
+            launch: LaunchContext { patient: token.patient().cloned() },
+            scopes: Arc::clone(token.scopes()),
+            purpose_of_use: facts.purpose_of_use,
+            token_id: Some(token.token_id().clone()),
+            grant: Some(token.grant().clone()),
+            epoch: facts.epoch,
+            expires_at: token.expires_at(),
+            operator: None,
+        })
+    }
+
+    /// The principal of a person at this machine's command line, with exactly the operations that the command needs.
+    ///
+    /// It has no scopes and no user, so every rule about tokens denies it; what it may do is decided by [`Operator::may`] alone. Only
+    /// A signed-in person who chooses a patient for an app: may read and search Patient resources within the own rights, nothing else.
+    pub fn choosing_patient(user: PrincipalUser, expires_at: i64) -> Self {
+        let scopes = crate::scopes::ScopeSet::parse("user/Patient.rs").map_or_else(|_| CompiledScopes::none(), |set| set.compiled());
+        Self {
+            client: ClientId::reserved_browser(),
+            user: Some(user),
+            launch: LaunchContext::default(),
+            scopes: Arc::new(scopes),
+            purpose_of_use: None,
+            token_id: None,
+            grant: None,
+            epoch: 0,
+            expires_at,
+            operator: None,
+        }
+    }
+
+    /// the command line calls this; the repository's tidy test holds the list of call sites.
+    pub fn command_line_operator(operator: Operator) -> Self {
+        Self {
+            client: Operator::client_id(),
+            user: None,
+            launch: LaunchContext::default(),
+            scopes: Arc::new(CompiledScopes::none()),
+            purpose_of_use: Some(PurposeOfUse::Operations),
+            token_id: None,
+            grant: None,
+            epoch: 0,
+            expires_at: i64::MAX,
+            operator: Some(operator),
+        }
+    }
+
+    /// The client; for an operator, the reserved one of the command line.
+    pub fn client(&self) -> &ClientId {
+        &self.client
+    }
+
+    /// The user, where there is one.
+    pub fn user(&self) -> Option<&PrincipalUser> {
+        self.user.as_ref()
+    }
+
+    /// The roles of the user; none where there is no user.
+    pub fn roles(&self) -> Roles {
+        self.user.as_ref().map_or(Roles::NONE, |user| user.roles)
+    }
+
+    /// The context of the launch.
+    pub fn launch(&self) -> &LaunchContext {
+        &self.launch
+    }
+
+    /// What the scopes allow.
+    pub fn scopes(&self) -> &Arc<CompiledScopes> {
+        &self.scopes
+    }
+
+    /// Why data is asked for.
+    pub fn purpose_of_use(&self) -> Option<PurposeOfUse> {
+        self.purpose_of_use
+    }
+
+    /// The token; none for an operator.
+    pub fn token_id(&self) -> Option<&TokenId> {
+        self.token_id.as_ref()
+    }
+
+    /// The grant; none for an operator.
+    pub fn grant(&self) -> Option<&GrantId> {
+        self.grant.as_ref()
+    }
+
+    /// The epoch at which the token's status was read.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The end of the token's validity, in seconds since the epoch.
+    pub fn expires_at(&self) -> i64 {
+        self.expires_at
+    }
+
+    /// What page bookmarks are bound to: the same person, client, grant and patient.
+    pub fn binding(&self) -> Vec<u8> {
+        let text = |part: Option<&str>| part.unwrap_or_default().to_owned();
+        let parts = [
+            self.client.as_str().to_owned(),
+            text(self.user.as_ref().map(|user| user.id.as_str())),
+            text(self.grant.as_ref().map(GrantId::as_str)),
+            text(self.launch.patient.as_ref().map(LogicalId::as_str)),
+        ];
+        parts.join("\n").into_bytes()
+    }
+
+    /// The operator, if this is one.
+    pub fn operator(&self) -> Option<&Operator> {
+        self.operator.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_fhir::types::ResourceType;
+
+    use super::*;
+    use crate::access_token::tests::{NOW, verified};
+    use crate::scopes::{Letter, ScopeContext};
+    use crate::users::Role;
+
+    fn facts() -> TokenFacts {
+        TokenFacts {
+            token_id: TokenId::parse("t1").unwrap(),
+            active: true,
+            epoch: 7,
+            client: ClientId::parse("demo-app"),
+            user: Some(PrincipalUser {
+                id: UserId::parse("u-ann").unwrap(),
+                roles: Roles::NONE.with(Role::Patient),
+                fhir_user: LocalReference::parse("Patient/p1"),
+                patients: vec![LogicalId::parse("p1").unwrap()],
+            }),
+            purpose_of_use: Some(PurposeOfUse::PatientRequest),
+        }
+    }
+
+    fn refusal(facts: TokenFacts, now: i64) -> EstablishError {
+        Principal::establish(&verified(), TokenStatus::from_registry(facts), now).unwrap_err()
+    }
+
+    #[test]
+    fn a_revoked_token_makes_no_principal() {
+        assert_eq!(refusal(TokenFacts { active: false, ..facts() }, NOW), EstablishError::Inactive);
+    }
+
+    #[test]
+    fn the_status_of_another_token_makes_no_principal() {
+        let other = TokenFacts { token_id: TokenId::parse("t2").unwrap(), ..facts() };
+        assert_eq!(refusal(other, NOW), EstablishError::OtherToken);
+    }
+
+    #[test]
+    fn a_token_that_expired_since_it_was_verified_makes_no_principal() {
+        assert_eq!(refusal(facts(), NOW + 300), EstablishError::Expired);
+        assert!(Principal::establish(&verified(), TokenStatus::from_registry(facts()), NOW + 299).is_ok());
+    }
+
+    #[test]
+    fn a_missing_or_different_client_or_user_makes_no_principal() {
+        assert_eq!(refusal(TokenFacts { client: None, ..facts() }, NOW), EstablishError::UnknownClient);
+        assert_eq!(refusal(TokenFacts { client: ClientId::parse("other"), ..facts() }, NOW), EstablishError::UnknownClient);
+        assert_eq!(refusal(TokenFacts { user: None, ..facts() }, NOW), EstablishError::UnknownUser);
+        let mut other = facts();
+        other.user.as_mut().unwrap().id = UserId::parse("u-bob").unwrap();
+        assert_eq!(refusal(other, NOW), EstablishError::UnknownUser);
+    }
+
+    #[test]
+    fn a_principal_says_what_token_and_registry_said() {
+        let principal = Principal::establish(&verified(), TokenStatus::from_registry(facts()), NOW).unwrap();
+        assert_eq!(principal.client().as_str(), "demo-app");
+        assert_eq!(principal.user(), facts().user.as_ref());
+        assert!(principal.roles().contains(Role::Patient));
+        assert_eq!(principal.launch().patient.as_ref().map(LogicalId::as_str), Some("p1"));
+        assert!(principal.scopes().allows(ScopeContext::Patient, ResourceType::OBSERVATION, Letter::Read));
+        assert_eq!(principal.purpose_of_use(), Some(PurposeOfUse::PatientRequest));
+        assert_eq!(principal.token_id().map(TokenId::as_str), Some("t1"));
+        assert_eq!(principal.grant().map(GrantId::as_str), Some("g1"));
+        assert_eq!((principal.epoch(), principal.expires_at()), (7, NOW + 300));
+        assert!(principal.operator().is_none());
+    }
+
+    #[test]
+    fn an_operator_has_no_scope_no_user_and_only_the_named_operations() {
+        let principal = Principal::command_line_operator(Operator::new("root", [OperatorOperation::LoadResources]));
+        assert_eq!(**principal.scopes(), CompiledScopes::none());
+        assert!(principal.user().is_none() && principal.token_id().is_none() && principal.roles().is_empty());
+        let operator = principal.operator().unwrap();
+        for operation in OperatorOperation::ALL {
+            assert_eq!(operator.may(operation), operation == OperatorOperation::LoadResources, "{operation:?}");
+        }
+    }
+
+    #[test]
+    fn purposes_read_back_by_code() {
+        assert_eq!(PurposeOfUse::parse("BTG"), None);
+        assert_eq!(PurposeOfUse::parse("treat"), None);
+        assert_eq!(PurposeOfUse::parse("HPAYMT"), Some(PurposeOfUse::Payment));
+    }
+}

@@ -1,0 +1,18 @@
+//! SMART scopes: their grammar, sets of them, and the form in which requests are decided.
+//!
+//! SMART App Launch 2.2.0, "Scopes and Launch Context"; the v1 words `.read`, `.write`, `.*` of SMART 1.0 as well.
+//!
+//! A scope that is not fully understood is [`UnsupportedScope`]: it is left out of every grant, named to the person, and never
+//! reinterpreted as something smaller or larger. That includes every scope with a `?` search part, until those are enforced.
+
+mod compiled;
+mod letters;
+mod parse;
+mod set;
+mod words;
+
+pub use compiled::{CompiledScopes, TypeLetters};
+pub use letters::{Letter, LetterSet};
+pub use parse::{ResourceScope, Scope, ScopeContext, ScopeKind, ScopeTarget, UnsupportedScope};
+pub use set::{MAXIMUM_SCOPES, RequestedScopes, ScopeSet, TooManyScopes};
+pub use words::plain_words;

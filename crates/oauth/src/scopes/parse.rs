@@ -1,0 +1,266 @@
+//! One scope: its text as asked for and what it means.
+
+use std::fmt;
+
+use portcullis_fhir::types::ResourceType;
+
+use super::letters::LetterSet;
+
+/// The longest scope, in bytes.
+const MAXIMUM_SCOPE_BYTES: usize = 256;
+
+/// A scope that this server fully understands, with its spelling kept: what is granted reads as what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Scope {
+    text: Box<str>,
+    kind: ScopeKind,
+}
+
+/// What a scope means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ScopeKind {
+    /// `openid`: an id_token.
+    OpenId,
+    /// `fhirUser`: the id_token says which FHIR resource the user is.
+    FhirUser,
+    /// `profile`: the id_token says the user's name.
+    Profile,
+    /// `offline_access`: a refresh token that outlives the session.
+    OfflineAccess,
+    /// `online_access`: a refresh token that ends with the session.
+    OnlineAccess,
+    /// `launch`: the context of a launch from within the EHR.
+    Launch,
+    /// `launch/patient`: the patient who is chosen.
+    LaunchPatient,
+    /// `launch/encounter`: the encounter that is chosen.
+    LaunchEncounter,
+    /// Access to FHIR resources.
+    Resource(ResourceScope),
+}
+
+/// Access to FHIR resources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ResourceScope {
+    /// On whose behalf and within which boundary.
+    pub context: ScopeContext,
+    /// To which types.
+    pub target: ScopeTarget,
+    /// For which interactions.
+    pub letters: LetterSet,
+}
+
+/// The part before the slash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ScopeContext {
+    /// `patient/`: within the compartment of the patient in context.
+    Patient,
+    /// `user/`: whatever the user may do.
+    User,
+    /// `system/`: whatever the client may do, no user present.
+    System,
+}
+
+impl ScopeContext {
+    /// All contexts.
+    pub const ALL: [Self; 3] = [Self::Patient, Self::User, Self::System];
+
+    /// The word before the slash.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Patient => "patient",
+            Self::User => "user",
+            Self::System => "system",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|context| context.as_str() == text)
+    }
+}
+
+/// The part between slash and dot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ScopeTarget {
+    /// `*`: every type of now and later, except those that [`ScopeTarget::covers`] holds back.
+    Any,
+    /// One type.
+    Type(ResourceType),
+}
+
+impl ScopeTarget {
+    /// Whether a scope with this target is about a type.
+    ///
+    /// `patient/*` does not include AuditEvent: the compartment holds audit records, which name members of staff, and a person who
+    /// agrees to share a health record does not think of those. They need a scope that names the type.
+    pub fn covers(self, context: ScopeContext, resource_type: ResourceType) -> bool {
+        match self {
+            Self::Any => !(context == ScopeContext::Patient && resource_type == ResourceType::AUDIT_EVENT),
+            Self::Type(named) => named == resource_type,
+        }
+    }
+}
+
+/// A scope that is not fully understood and therefore never granted. The text is what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("this scope is not supported")]
+pub struct UnsupportedScope(pub Box<str>);
+
+impl Scope {
+    /// Parses one scope.
+    pub fn parse(text: &str) -> Result<Self, UnsupportedScope> {
+        match parse_kind(text) {
+            Some(kind) if text.len() <= MAXIMUM_SCOPE_BYTES => Ok(Self { text: text.into(), kind }),
+            _ => Err(UnsupportedScope(text.into())),
+        }
+    }
+
+    /// The scope as it was asked for.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// What it means.
+    pub fn kind(&self) -> ScopeKind {
+        self.kind
+    }
+
+    /// The access to resources that it stands for, if it does.
+    pub fn resource(&self) -> Option<ResourceScope> {
+        match self.kind {
+            ScopeKind::Resource(resource) => Some(resource),
+            _ => None,
+        }
+    }
+
+    /// Whether it makes no sense without a patient in context (SMART: a `patient/` scope establishes one).
+    pub fn needs_patient(&self) -> bool {
+        match self.kind {
+            ScopeKind::LaunchPatient => true,
+            ScopeKind::Resource(resource) => resource.context == ScopeContext::Patient,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+fn parse_kind(text: &str) -> Option<ScopeKind> {
+    match text {
+        "openid" => Some(ScopeKind::OpenId),
+        "fhirUser" => Some(ScopeKind::FhirUser),
+        "profile" => Some(ScopeKind::Profile),
+        "offline_access" => Some(ScopeKind::OfflineAccess),
+        "online_access" => Some(ScopeKind::OnlineAccess),
+        "launch" => Some(ScopeKind::Launch),
+        "launch/patient" => Some(ScopeKind::LaunchPatient),
+        "launch/encounter" => Some(ScopeKind::LaunchEncounter),
+        _ => parse_resource(text).map(ScopeKind::Resource),
+    }
+}
+
+fn parse_resource(text: &str) -> Option<ResourceScope> {
+    let (context, rest) = text.split_once('/')?;
+    let (target, suffix) = rest.split_once('.')?;
+    let context = ScopeContext::parse(context)?;
+    let target = if target == "*" { ScopeTarget::Any } else { ScopeTarget::Type(ResourceType::parse(target)?) };
+    // `read` is a word of v1 and never the letters r, e, a, d.
+    let letters = match suffix {
+        "read" => LetterSet::READ,
+        "write" => LetterSet::WRITE,
+        "*" => LetterSet::ALL,
+        letters => LetterSet::parse(letters)?,
+    };
+    Some(ResourceScope { context, target, letters })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_fully_understood_is_unsupported() {
+        for text in [
+            "",
+            "OpenID",
+            "openid ",
+            "launch/practitioner",
+            "launch/patient?role=x",
+            "patient/Observation",
+            "patient/Observation.",
+            "patient/.rs",
+            "patient/observation.rs",
+            "patient/Foo.rs",
+            "patient/DomainResource.rs",
+            "Patient/Observation.rs",
+            "person/Observation.rs",
+            "patient/Observation.sr",
+            "patient/Observation.dus",
+            "patient/Observation.x",
+            "patient/Observation.READ",
+            "patient/Observation.reads",
+            "patient/Observation.rs.rs",
+            "patient/Observation.rs?category=laboratory",
+            "patient/Observation.rs?",
+            "patient/Observation.read?category=laboratory",
+            "patient//Observation.rs",
+            "patient/*.**",
+            "patient/**.rs",
+            "*/*.*",
+            "__custom",
+            "https://example.org/scope",
+        ] {
+            assert_eq!(Scope::parse(text), Err(UnsupportedScope(text.into())), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_words_of_v1_mean_the_letters_of_v2() {
+        for (v1, v2) in [("read", "rs"), ("write", "cud"), ("*", "cruds")] {
+            let old = Scope::parse(&format!("user/Coverage.{v1}")).unwrap();
+            let new = Scope::parse(&format!("user/Coverage.{v2}")).unwrap();
+            assert_eq!(old.kind(), new.kind());
+            assert_ne!(old, new, "the spelling is kept");
+        }
+    }
+
+    #[test]
+    fn only_patient_context_needs_a_patient() {
+        for (text, needs) in
+            [("patient/*.rs", true), ("launch/patient", true), ("user/*.rs", false), ("system/*.rs", false), ("openid", false)]
+        {
+            assert_eq!(Scope::parse(text).unwrap().needs_patient(), needs, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_never_panics_and_an_understood_scope_keeps_its_spelling(text in "\\PC{0,40}") {
+            if let Ok(scope) = Scope::parse(&text) {
+                prop_assert_eq!(scope.as_str(), text);
+            }
+        }
+
+        #[test]
+        fn every_scope_of_the_grammar_reads_back(
+            context in prop::sample::select(&ScopeContext::ALL[..]),
+            code in prop::option::of(0_u8..147),
+            bits in 1_u8..32,
+        ) {
+            use crate::scopes::Letter;
+            let letters = Letter::ALL.into_iter().filter(|letter| bits & *letter as u8 != 0).fold(LetterSet::NONE, LetterSet::with);
+            let target = code.and_then(ResourceType::from_code).map_or(ScopeTarget::Any, ScopeTarget::Type);
+            let name = match target { ScopeTarget::Any => "*", ScopeTarget::Type(resource_type) => resource_type.name() };
+            let text = format!("{}/{name}.{letters}", context.as_str());
+            let scope = Scope::parse(&text).unwrap();
+            prop_assert_eq!(scope.as_str(), &text);
+            prop_assert_eq!(scope.resource(), Some(ResourceScope { context, target, letters }));
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The token request and the authentication of the client that makes it (RFC 6749 sections 2.3, 4.1.3 and 6, RFC 7636 section 4.5).
+//!
+//! Confidential clients authenticate by HTTP Basic, the one method of SMART's symmetric profile. A secret in the body is refused, since
+//! RFC 6749 section 2.3.1 advises against it and nothing advertises it. Client assertions are not built yet.
+
+use base64::Engine as _;
+use portcullis_jose::Secret;
+
+use crate::clients::{Client, ClientKind, GrantType};
+use crate::identifiers::ClientId;
+use crate::parameters::{Parameters, ParametersError, decode};
+use crate::pkce;
+use crate::token_error::TokenError;
+
+/// The longest `Authorization` header that is looked at, in bytes.
+const MAXIMUM_AUTHORIZATION_BYTES: usize = 4096;
+
+/// A token request as it came over HTTP.
+#[derive(Clone, Copy)]
+pub struct TokenRequestParts<'a> {
+    /// The `Content-Type` header.
+    pub content_type: Option<&'a str>,
+    /// The `Authorization` header.
+    pub authorization: Option<&'a str>,
+    /// The body.
+    pub body: &'a [u8],
+}
+
+/// A well-formed token request; nothing of it is checked against what is stored.
+#[derive(Debug)]
+pub struct TokenRequest {
+    /// What the client says about itself.
+    pub credentials: ClientCredentials,
+    /// What it redeems.
+    pub grant: TokenGrant,
+}
+
+/// How a client presents itself.
+#[derive(Debug)]
+pub enum ClientCredentials {
+    /// By name only: `client_id` in the body.
+    Public {
+        /// The client.
+        client_id: ClientId,
+    },
+    /// By HTTP Basic.
+    Basic {
+        /// The client.
+        client_id: ClientId,
+        /// Its secret.
+        secret: Secret<String>,
+    },
+}
+
+/// What a client redeems.
+#[derive(Debug)]
+pub enum TokenGrant {
+    /// `grant_type=authorization_code`
+    AuthorizationCode {
+        /// The code.
+        code: Secret<String>,
+        /// The redirect URI of the authorization request.
+        redirect_uri: String,
+        /// The verifier for the challenge of the authorization request, well-formed.
+        code_verifier: Secret<String>,
+    },
+    /// `grant_type=refresh_token`
+    RefreshToken {
+        /// The refresh token.
+        refresh_token: Secret<String>,
+        /// The scopes to shrink to, if any.
+        scope: Option<String>,
+    },
+}
+
+impl TokenGrant {
+    /// The grant type.
+    pub fn grant_type(&self) -> GrantType {
+        match self {
+            Self::AuthorizationCode { .. } => GrantType::AuthorizationCode,
+            Self::RefreshToken { .. } => GrantType::RefreshToken,
+        }
+    }
+}
+
+/// A client that authenticated at the token endpoint and may use the grant type; only [`TokenRequest::authenticate`] makes one.
+#[derive(Debug)]
+pub struct AuthenticatedClient(ClientId);
+
+impl AuthenticatedClient {
+    /// The client.
+    pub fn id(&self) -> &ClientId {
+        &self.0
+    }
+}
+
+impl TokenRequest {
+    /// Reads a token request.
+    pub fn parse(parts: TokenRequestParts<'_>) -> Result<Self, TokenError> {
+        let parameters = form(&parts)?;
+        Ok(Self { credentials: credentials(parts.authorization, &parameters)?, grant: grant(&parameters)? })
+    }
+
+    /// Authenticates the client, given what is registered under the name that it presents.
+    ///
+    /// That a name is unknown is not hidden in time: client ids are public. Secrets are compared in constant time.
+    pub fn authenticate(&self, registered: Option<&Client>) -> Result<AuthenticatedClient, TokenError> {
+        let client = self.credentials.authenticate(registered)?;
+        if !client.may_use(self.grant.grant_type()) {
+            return Err(TokenError::UnauthorizedClient("this client may not use this grant type"));
+        }
+        Ok(AuthenticatedClient(client.id.clone()))
+    }
+}
+
+/// What a client presents to the revocation endpoint (RFC 7009 section 2.1): who it is, and the token.
+pub fn parse_revocation(parts: TokenRequestParts<'_>) -> Result<(ClientCredentials, Secret<String>), TokenError> {
+    let parameters = form(&parts)?;
+    let token = required(&parameters, "token", "token is required")?;
+    Ok((credentials(parts.authorization, &parameters)?, Secret::new(token.to_owned())))
+}
+
+impl ClientCredentials {
+    /// Authenticates the client, given what is registered under the name that it presents.
+    pub fn authenticate<'a>(&self, registered: Option<&'a Client>) -> Result<&'a Client, TokenError> {
+        const FAILED: TokenError = TokenError::InvalidClient("client authentication failed");
+        let client = registered.filter(|client| client.id == *self.client_id()).ok_or(FAILED)?;
+        match (self, &client.kind) {
+            (ClientCredentials::Public { .. }, ClientKind::Public) => {}
+            (ClientCredentials::Basic { secret, .. }, ClientKind::ConfidentialSymmetric { secret_hash })
+                if secret_hash.accepts(secret.expose()) => {}
+            (ClientCredentials::Basic { .. }, ClientKind::ConfidentialSymmetric { .. }) => return Err(FAILED),
+            (ClientCredentials::Public { .. }, ClientKind::ConfidentialSymmetric { .. }) => {
+                return Err(TokenError::InvalidClient("this client must authenticate by HTTP Basic"));
+            }
+            (ClientCredentials::Basic { .. }, ClientKind::Public) => {
+                return Err(TokenError::InvalidClient("this client is public and must send client_id without a secret"));
+            }
+        }
+        Ok(client)
+    }
+
+    /// The name that the client presents, by which it is looked up.
+    pub fn client_id(&self) -> &ClientId {
+        match self {
+            Self::Public { client_id } | Self::Basic { client_id, .. } => client_id,
+        }
+    }
+}
+
+const REPEATED: TokenError = TokenError::InvalidRequest("a parameter is repeated");
+
+fn is_form(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+/// The parameters of a request, each at most once.
+fn form(parts: &TokenRequestParts<'_>) -> Result<Parameters, TokenError> {
+    if !parts.content_type.is_some_and(is_form) {
+        return Err(TokenError::InvalidRequest("the body must be application/x-www-form-urlencoded"));
+    }
+    let parameters = Parameters::parse(parts.body).map_err(|error| match error {
+        ParametersError::TooLarge => TokenError::InvalidRequest("the request has too many or too long parameters"),
+        ParametersError::Malformed => TokenError::InvalidRequest("the body is not valid form data"),
+    })?;
+    if parameters.has_repeated() {
+        return Err(REPEATED);
+    }
+    Ok(parameters)
+}
+
+fn optional<'a>(parameters: &'a Parameters, name: &str) -> Result<Option<&'a str>, TokenError> {
+    parameters.value(name).map_err(|_| REPEATED)
+}
+
+fn required<'a>(parameters: &'a Parameters, name: &str, problem: &'static str) -> Result<&'a str, TokenError> {
+    optional(parameters, name)?.ok_or(TokenError::InvalidRequest(problem))
+}
+
+/// "The client MUST NOT use more than one authentication method in each request" (RFC 6749 section 2.3).
+fn credentials(authorization: Option<&str>, parameters: &Parameters) -> Result<ClientCredentials, TokenError> {
+    let named = optional(parameters, "client_id")?;
+    let in_body = optional(parameters, "client_secret")?.is_some();
+    let assertion = optional(parameters, "client_assertion")?.or(optional(parameters, "client_assertion_type")?).is_some();
+    if usize::from(authorization.is_some()) + usize::from(in_body) + usize::from(assertion) > 1 {
+        return Err(TokenError::InvalidRequest("only one way of client authentication may be used"));
+    }
+    if in_body {
+        return Err(TokenError::InvalidClient("send the client secret by HTTP Basic, not in the body"));
+    }
+    if assertion {
+        return Err(TokenError::InvalidClient("client assertions are not supported"));
+    }
+    let Some(header) = authorization else {
+        let name = named.ok_or(TokenError::InvalidClient("client_id or HTTP Basic is required"))?;
+        let client_id = ClientId::parse(name).ok_or(TokenError::InvalidClient("client authentication failed"))?;
+        return Ok(ClientCredentials::Public { client_id });
+    };
+    let (client_id, secret) =
+        basic(header).ok_or(TokenError::InvalidClient("the Authorization header is not valid HTTP Basic"))?;
+    if named.is_some_and(|named| named != client_id.as_str()) {
+        return Err(TokenError::InvalidRequest("client_id differs from the one in the Authorization header"));
+    }
+    Ok(ClientCredentials::Basic { client_id, secret })
+}
+
+/// HTTP Basic (RFC 7617), whose two halves are form-encoded first (RFC 6749 section 2.3.1).
+fn basic(header: &str) -> Option<(ClientId, Secret<String>)> {
+    if header.len() > MAXIMUM_AUTHORIZATION_BYTES {
+        return None;
+    }
+    let (scheme, encoded) = header.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = Secret::new(base64::engine::general_purpose::STANDARD.decode(encoded.trim_start_matches(' ')).ok()?);
+    let colon = decoded.expose().iter().position(|byte| *byte == b':')?;
+    let (name, secret) = decoded.expose().split_at_checked(colon)?;
+    let client_id = ClientId::parse(&decode(name).ok()?)?;
+    Some((client_id, Secret::new(decode(secret.get(1..)?).ok()?)))
+}
+
+fn grant(parameters: &Parameters) -> Result<TokenGrant, TokenError> {
+    let secret = |text: &str| Secret::new(text.to_owned());
+    match required(parameters, "grant_type", "grant_type is required")? {
+        "authorization_code" => {
+            let code = secret(required(parameters, "code", "code is required")?);
+            let redirect_uri = required(parameters, "redirect_uri", "redirect_uri is required")?.to_owned();
+            let verifier = required(parameters, "code_verifier", "code_verifier is required")?;
+            if !pkce::well_formed(verifier) {
+                return Err(TokenError::InvalidRequest("code_verifier must have 43 to 128 unreserved characters"));
+            }
+            Ok(TokenGrant::AuthorizationCode { code, redirect_uri, code_verifier: secret(verifier) })
+        }
+        "refresh_token" => {
+            let refresh_token = secret(required(parameters, "refresh_token", "refresh_token is required")?);
+            let scope = optional(parameters, "scope")?.map(str::to_owned);
+            Ok(TokenGrant::RefreshToken { refresh_token, scope })
+        }
+        _ => Err(TokenError::UnsupportedGrantType("grant_type must be authorization_code or refresh_token")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

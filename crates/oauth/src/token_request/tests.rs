@@ -1,0 +1,201 @@
+//! Each rule of the token request with a request that breaks only it.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::clients::ClientSecretHash;
+use crate::clients::tests::{Counter, public_client};
+use crate::parameters::append_to_query;
+
+const FORM: Option<&str> = Some("application/x-www-form-urlencoded");
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+
+const CODE_GRANT: [(&str, &str); 5] = [
+    ("grant_type", "authorization_code"),
+    ("code", "c0de"),
+    ("redirect_uri", "https://127.0.0.1:8444/callback"),
+    ("code_verifier", VERIFIER),
+    ("client_id", "demo-app"),
+];
+
+/// The good form with some parameters set to other values, left out (empty), or added.
+fn form(changes: &[(&str, &str)]) -> String {
+    let mut url = String::from("x:");
+    for (name, value) in CODE_GRANT {
+        if !changes.iter().any(|(changed, _)| *changed == name) {
+            append_to_query(&mut url, name, value);
+        }
+    }
+    for (name, value) in changes {
+        append_to_query(&mut url, name, value);
+    }
+    url.split_once('?').unwrap().1.to_owned()
+}
+
+fn parse(authorization: Option<&str>, body: &str) -> Result<TokenRequest, TokenError> {
+    TokenRequest::parse(TokenRequestParts { content_type: FORM, authorization, body: body.as_bytes() })
+}
+
+fn code_of(result: Result<TokenRequest, TokenError>) -> &'static str {
+    result.unwrap_err().code()
+}
+
+fn basic_header(text: &str) -> String {
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(text))
+}
+
+#[test]
+fn only_forms_are_read() {
+    for content_type in
+        [None, Some("application/json"), Some("multipart/form-data"), Some(""), Some("application/x-www-form-urlencoded2")]
+    {
+        let body = form(&[]);
+        let result = TokenRequest::parse(TokenRequestParts { content_type, authorization: None, body: body.as_bytes() });
+        assert_eq!(code_of(result), "invalid_request", "{content_type:?}");
+    }
+    let body = form(&[]);
+    let content_type = Some("Application/X-WWW-Form-Urlencoded; charset=UTF-8");
+    assert!(TokenRequest::parse(TokenRequestParts { content_type, authorization: None, body: body.as_bytes() }).is_ok());
+}
+
+#[test]
+fn malformed_oversized_and_repeating_forms_are_invalid_requests() {
+    assert_eq!(code_of(parse(None, "a=%zz")), "invalid_request");
+    assert_eq!(code_of(parse(None, &form(&[("x", &"x".repeat(20_000))]))), "invalid_request");
+    for name in ["grant_type", "code", "client_id", "whatever"] {
+        assert_eq!(code_of(parse(None, &format!("{}&{name}=a&{name}=a", form(&[])))), "invalid_request", "{name}");
+    }
+}
+
+#[test]
+fn a_missing_parameter_is_an_invalid_request_that_names_it() {
+    for name in ["grant_type", "code", "redirect_uri", "code_verifier"] {
+        let error = parse(None, &form(&[(name, "")])).unwrap_err();
+        assert_eq!(error, TokenError::InvalidRequest(error_text(name)), "{name}");
+    }
+    let refresh = [("grant_type", "refresh_token"), ("code", "")];
+    assert_eq!(parse(None, &form(&refresh)).unwrap_err(), TokenError::InvalidRequest("refresh_token is required"));
+}
+
+fn error_text(name: &str) -> &'static str {
+    match name {
+        "grant_type" => "grant_type is required",
+        "code" => "code is required",
+        "redirect_uri" => "redirect_uri is required",
+        _ => "code_verifier is required",
+    }
+}
+
+#[test]
+fn other_grant_types_are_unsupported() {
+    for grant_type in
+        ["password", "client_credentials", "implicit", "AUTHORIZATION_CODE", "urn:ietf:params:oauth:grant-type:jwt-bearer"]
+    {
+        assert_eq!(code_of(parse(None, &form(&[("grant_type", grant_type)]))), "unsupported_grant_type", "{grant_type}");
+    }
+}
+
+#[test]
+fn an_ill_formed_verifier_is_an_invalid_request() {
+    for verifier in ["x", &"x".repeat(42), &"x".repeat(129), &"+".repeat(43)] {
+        assert_eq!(code_of(parse(None, &form(&[("code_verifier", verifier)]))), "invalid_request", "{verifier}");
+    }
+}
+
+#[test]
+fn two_ways_of_client_authentication_are_refused() {
+    let header = basic_header("demo-app:secret");
+    for change in [("client_secret", "secret"), ("client_assertion", "x"), ("client_assertion_type", "x")] {
+        assert_eq!(code_of(parse(Some(&header), &form(&[change]))), "invalid_request", "{change:?}");
+    }
+    assert_eq!(code_of(parse(None, &form(&[("client_secret", "s"), ("client_assertion", "x")]))), "invalid_request");
+    assert_eq!(code_of(parse(Some(&header), &form(&[("client_id", "other")]))), "invalid_request");
+}
+
+#[test]
+fn a_secret_in_the_body_or_an_assertion_or_nothing_at_all_is_an_invalid_client() {
+    for change in [("client_secret", "secret"), ("client_assertion", "x"), ("client_id", ""), ("client_id", "a b")] {
+        assert_eq!(code_of(parse(None, &form(&[change]))), "invalid_client", "{change:?}");
+    }
+}
+
+#[test]
+fn a_header_that_is_not_basic_is_an_invalid_client() {
+    let long = basic_header(&format!("demo-app:{}", "x".repeat(4096)));
+    let (no_colon, no_name) = (basic_header("demo-app"), basic_header(":secret"));
+    let (bad_escape, bad_text) = (basic_header("demo-app:%zz"), format!("Basic {}", "_w=="));
+    for header in ["", "Basic", "Basic ", "Bearer abc", "Basic !!!", "Basicx", &long, &no_colon, &no_name, &bad_escape, &bad_text]
+    {
+        assert_eq!(code_of(parse(Some(header), &form(&[]))), "invalid_client", "{header}");
+    }
+}
+
+#[test]
+fn the_halves_of_a_basic_header_are_form_decoded() {
+    let header = basic_header("demo%2Dapp:s%3A%25%2B+x:y").replacen("Basic", "bASIC", 1);
+    let request = parse(Some(&header), &form(&[])).unwrap();
+    let ClientCredentials::Basic { client_id, secret } = request.credentials else { panic!("Basic") };
+    assert_eq!((client_id.as_str(), secret.expose().as_str()), ("demo-app", "s:%+ x:y"));
+}
+
+#[test]
+fn a_request_is_read_as_it_was_sent() {
+    let request = parse(None, &form(&[])).unwrap();
+    assert_eq!(request.credentials.client_id().as_str(), "demo-app");
+    assert_eq!(request.grant.grant_type(), GrantType::AuthorizationCode);
+    let TokenGrant::AuthorizationCode { code, redirect_uri, code_verifier } = request.grant else { panic!("code grant") };
+    assert_eq!((code.expose().as_str(), code_verifier.expose().as_str()), ("c0de", VERIFIER));
+    assert_eq!(redirect_uri, CODE_GRANT[2].1);
+    let refresh = [("grant_type", "refresh_token"), ("refresh_token", "r"), ("scope", "openid")];
+    let request = parse(None, &form(&refresh)).unwrap();
+    let TokenGrant::RefreshToken { refresh_token, scope } = request.grant else { panic!("refresh grant") };
+    assert_eq!((refresh_token.expose().as_str(), scope.as_deref()), ("r", Some("openid")));
+}
+
+#[test]
+fn debug_output_of_a_request_has_no_secret() {
+    let request = parse(Some(&basic_header("demo-app:hunter2")), &form(&[])).unwrap();
+    let debug = format!("{request:?}");
+    assert!(!debug.contains("hunter2") && !debug.contains("c0de") && !debug.contains(VERIFIER), "{debug}");
+}
+
+#[test]
+fn a_client_authenticates_in_its_own_way_only() {
+    let (secret, secret_hash) = ClientSecretHash::generate(&mut Counter(0));
+    let confidential = Client { kind: ClientKind::ConfidentialSymmetric { secret_hash }, ..public_client() };
+    let right = parse(Some(&basic_header(&format!("demo-app:{}", secret.expose()))), &form(&[])).unwrap();
+    let wrong = parse(Some(&basic_header("demo-app:wrong")), &form(&[])).unwrap();
+    let named = parse(None, &form(&[])).unwrap();
+    let stranger = parse(None, &form(&[("client_id", "other")])).unwrap();
+    for (request, client) in [
+        (&right, None),
+        (&right, Some(public_client())),
+        (&wrong, Some(confidential.clone())),
+        (&named, Some(confidential.clone())),
+        (&named, None),
+        (&stranger, Some(public_client())),
+    ] {
+        let error = request.authenticate(client.as_ref()).unwrap_err();
+        assert_eq!((error.code(), error.status()), ("invalid_client", 401));
+    }
+    assert_eq!(right.authenticate(Some(&confidential)).unwrap().id().as_str(), "demo-app");
+    assert_eq!(named.authenticate(Some(&public_client())).unwrap().id().as_str(), "demo-app");
+}
+
+#[test]
+fn a_client_may_use_only_its_grant_types() {
+    let client = Client { grant_types: vec![GrantType::RefreshToken], ..public_client() };
+    let error = parse(None, &form(&[])).unwrap().authenticate(Some(&client)).unwrap_err();
+    assert_eq!(error.code(), "unauthorized_client");
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_headers_and_bodies_never_panic(header in "\\PC{0,60}", body in prop::collection::vec(any::<u8>(), 0..200)) {
+        let parts = TokenRequestParts { content_type: FORM, authorization: Some(&header), body: &body };
+        let _ = TokenRequest::parse(parts);
+        let encoded = basic_header(&header);
+        let _ = TokenRequest::parse(TokenRequestParts { authorization: Some(&encoded), ..parts });
+        let _ = TokenRequest::parse(TokenRequestParts { authorization: None, ..parts });
+    }
+}
