@@ -1,0 +1,207 @@
+//! The access constraint: what part of the store a permit opens, type by type.
+//!
+//! A store must AND it into every statement and sub-query before any page limit. There is no value for "no constraint": even
+//! an operator's permit names [`Boundary::Whole`], which only a rule can give.
+
+use portcullis_fhir::definitions::{CompartmentType, compartment_parameters};
+use portcullis_fhir::reference::LocalReference;
+use portcullis_fhir::types::{LogicalId, ResourceType};
+use portcullis_oauth::scopes::Letter;
+
+/// A set that is never empty, so that an empty list cannot be read as "all".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NonEmpty<T>(Vec<T>);
+
+impl<T: Ord> NonEmpty<T> {
+    /// The set of these items, or `None` where there are none.
+    pub fn of(items: impl IntoIterator<Item = T>) -> Option<Self> {
+        let mut items: Vec<T> = items.into_iter().collect();
+        items.sort_unstable();
+        items.dedup();
+        (!items.is_empty()).then_some(Self(items))
+    }
+
+    /// The items in ascending order.
+    pub fn items(&self) -> &[T] {
+        &self.0
+    }
+
+    /// Whether the item is in the set.
+    pub fn contains(&self, item: &T) -> bool {
+        self.0.binary_search(item).is_ok()
+    }
+}
+
+/// Whose records are inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Boundary {
+    /// The compartments of these patients.
+    Patients(NonEmpty<LogicalId>),
+    /// The compartments of the patients who have an Encounter or a CareTeam that names one of these actors.
+    CareRelationship(NonEmpty<LocalReference>),
+    /// The compartments of these patients, as far as the care relationship with one of these actors holds.
+    PatientsInCare(NonEmpty<LogicalId>, NonEmpty<LocalReference>),
+    /// Every record of the granted types. Only a rule that names its reason gives this.
+    Whole,
+}
+
+/// A set of resource types, as a bit set over [`ResourceType::code`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TypeSet([u64; 4]);
+
+impl TypeSet {
+    /// The set with this type added.
+    pub fn insert(&mut self, resource_type: ResourceType) {
+        let code = resource_type.code();
+        if let Some(word) = self.0.get_mut(usize::from(code / 64)) {
+            *word |= 1 << (code % 64);
+        }
+    }
+
+    /// Whether the type is in the set.
+    pub fn contains(&self, resource_type: ResourceType) -> bool {
+        let code = resource_type.code();
+        self.0.get(usize::from(code / 64)).is_some_and(|word| word & (1 << (code % 64)) != 0)
+    }
+
+    /// Whether no type is in the set.
+    pub fn is_empty(&self) -> bool {
+        self.0 == [0; 4]
+    }
+
+    /// The types in alphabetical order.
+    pub fn iter(&self) -> impl Iterator<Item = ResourceType> + '_ {
+        ResourceType::all().filter(|resource_type| self.contains(*resource_type))
+    }
+}
+
+impl FromIterator<ResourceType> for TypeSet {
+    fn from_iter<I: IntoIterator<Item = ResourceType>>(types: I) -> Self {
+        let mut set = Self::default();
+        types.into_iter().for_each(|resource_type| set.insert(resource_type));
+        set
+    }
+}
+
+/// One boundary with the types that are open inside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Whose records.
+    pub boundary: Boundary,
+    /// Types that may be read (`r`).
+    pub read: TypeSet,
+    /// Types that may be searched (`s`).
+    pub search: TypeSet,
+    /// Types that may be created (`c`).
+    pub create: TypeSet,
+    /// Types that may be updated (`u`).
+    pub update: TypeSet,
+    /// Types that may be deleted (`d`).
+    pub delete: TypeSet,
+}
+
+impl Grant {
+    /// The types that this letter opens.
+    pub fn types(&self, letter: Letter) -> &TypeSet {
+        match letter {
+            Letter::Create => &self.create,
+            Letter::Read => &self.read,
+            Letter::Update => &self.update,
+            Letter::Delete => &self.delete,
+            Letter::Search => &self.search,
+        }
+    }
+}
+
+/// What a permit opens: the union of its grants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Constraint {
+    grants: NonEmptyGrants,
+    /// The letter that was decided: it says which of the grants' types count.
+    letter: Letter,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct NonEmptyGrants(Vec<Grant>);
+
+/// How one grant shows records of one type. A record is visible when any of them holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Visibility<'a> {
+    /// Records in the boundary's compartments.
+    Compartment(&'a Boundary),
+    /// Shared records (Organization, Practitioner, ...) that a record of one of these types in the boundary's compartments refers to.
+    ReferencedFrom {
+        /// Whose records refer.
+        boundary: &'a Boundary,
+        /// The types of the referring records.
+        sources: TypeSet,
+    },
+    /// Records about records (Provenance): visible when `target` names at least one record of these types in the boundary's compartments,
+    /// and no local record outside.
+    About {
+        /// Whose records are targets.
+        boundary: &'a Boundary,
+        /// The types that the targets may have.
+        targets: TypeSet,
+    },
+    /// Every record of the type.
+    Every,
+}
+
+impl Constraint {
+    pub(crate) fn new(grants: Vec<Grant>, letter: Letter) -> Option<Self> {
+        let grants: Vec<Grant> = grants.into_iter().filter(|grant| !grant.types(letter).is_empty()).collect();
+        (!grants.is_empty()).then(|| Self { grants: NonEmptyGrants(grants), letter })
+    }
+
+    /// The letter that was decided.
+    pub fn letter(&self) -> Letter {
+        self.letter
+    }
+
+    /// The ways in which records of this type are visible for the decided letter; empty: hidden.
+    pub fn visibility(&self, resource_type: ResourceType) -> Vec<Visibility<'_>> {
+        self.visibility_for(resource_type, self.letter)
+    }
+
+    /// The ways in which records of this type are visible for another letter (the answer to a write is a read).
+    pub fn visibility_for(&self, resource_type: ResourceType, letter: Letter) -> Vec<Visibility<'_>> {
+        let grants = self.grants.0.iter();
+        grants.filter(|grant| grant.types(letter).contains(resource_type)).filter_map(|grant| visibility_in(grant, resource_type, letter)).collect()
+    }
+
+    /// The boundaries that hold for writes of this type.
+    pub fn write_boundaries(&self, resource_type: ResourceType) -> impl Iterator<Item = &Boundary> {
+        self.grants.0.iter().filter(move |grant| grant.types(self.letter).contains(resource_type)).map(|grant| &grant.boundary)
+    }
+}
+
+/// Directory types outside every patient compartment that a patient's records refer to (spec-notes section 4). They are visible
+/// only where a visible record refers to them, never as a directory.
+pub const SHARED_TYPES: &[ResourceType] = &[
+    ResourceType::DEVICE,
+    ResourceType::LOCATION,
+    ResourceType::MEDICATION,
+    ResourceType::ORGANIZATION,
+    ResourceType::PRACTITIONER,
+    ResourceType::PRACTITIONER_ROLE,
+];
+
+/// Whether R4 puts records of this type into patient compartments (<https://hl7.org/fhir/R4/compartmentdefinition-patient.html>).
+fn in_patient_compartment(resource_type: ResourceType) -> bool {
+    resource_type == ResourceType::PATIENT || !compartment_parameters(CompartmentType::Patient, resource_type).is_empty()
+}
+
+fn visibility_in(grant: &Grant, resource_type: ResourceType, letter: Letter) -> Option<Visibility<'_>> {
+    if grant.boundary == Boundary::Whole {
+        return Some(Visibility::Every);
+    }
+    let clinical = || -> TypeSet { grant.types(letter).iter().filter(|open| in_patient_compartment(*open)).collect() };
+    if resource_type == ResourceType::PROVENANCE {
+        return Some(Visibility::About { boundary: &grant.boundary, targets: clinical() });
+    }
+    if SHARED_TYPES.contains(&resource_type) {
+        return Some(Visibility::ReferencedFrom { boundary: &grant.boundary, sources: clinical() });
+    }
+    in_patient_compartment(resource_type).then_some(Visibility::Compartment(&grant.boundary))
+}

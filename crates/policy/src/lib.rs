@@ -1,0 +1,22 @@
+//! The decision, pure: who may do what to which records, and the types that make it impossible to forget.
+//!
+//! A request's [`Operation`] meets a [`Principal`](portcullis_oauth::principal::Principal) in [`decide`] and becomes a [`Decision`]. A permit
+//! hands out the [`Authorized`] operation that a store accepts; what a store returns is [`Unreleased`] until the
+//! same [`Permit`] turns it into [`Released`]. No clock, randomness or I/O.
+
+pub mod authorized;
+pub mod combine;
+pub mod constraint;
+pub mod decision;
+pub mod operation;
+pub mod release;
+pub mod rules;
+pub mod stored;
+
+pub use authorized::{Authorized, PermittedOperation};
+pub use combine::decide;
+pub use constraint::{Boundary, Constraint, Visibility};
+pub use decision::{Decision, DecisionId, Denial, Permit};
+pub use operation::{Change, Operation, WriteSet};
+pub use release::{Disagreement, Released, Unreleased};
+pub use stored::{HistoryPage, SearchPage, StoredVersion, Written};

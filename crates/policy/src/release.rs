@@ -1,0 +1,144 @@
+//! Release: the second judgement, after the store has answered and before anything leaves.
+//!
+//! [`Unreleased`] can be opened only here, only by the permit of the same decision. Each version is judged again from its
+//! authenticated columns. A version that should not be there is a [`Disagreement`]: an internal error, never a silent drop.
+
+use portcullis_fhir::types::LogicalId;
+use portcullis_oauth::scopes::Letter;
+
+use crate::constraint::{Boundary, TypeSet, Visibility};
+use crate::decision::{DecisionId, Permit};
+use crate::stored::{HistoryPage, SearchPage, StoredVersion, Written};
+
+/// A store's answer that nobody has judged yet.
+#[derive(Debug)]
+pub struct Unreleased<T> {
+    decision: DecisionId,
+    /// Patients of the answer with whom the constraint's actors have a care relationship, as read by a statement of its own.
+    in_care: Vec<LogicalId>,
+    content: T,
+}
+
+impl<T> Unreleased<T> {
+    /// Wraps what a store found for an authorized operation. `in_care` names those patients of the content with whom the constraint's
+    /// actors have a care relationship (empty where no boundary asks for one).
+    pub fn new(decision: DecisionId, in_care: Vec<LogicalId>, content: T) -> Self {
+        Self { decision, in_care, content }
+    }
+}
+
+/// Content that a permit has judged and that may leave.
+#[derive(Debug)]
+pub struct Released<T> {
+    content: T,
+}
+
+impl<T> Released<T> {
+    /// The content.
+    pub fn content(&self) -> &T {
+        &self.content
+    }
+
+    /// The content, owned.
+    pub fn into_content(self) -> T {
+        self.content
+    }
+}
+
+/// The store and the policy do not agree: a bug or tampering. The answer is an internal error.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Disagreement {
+    /// The content belongs to another decision.
+    #[error("content of decision {found} offered to the permit of decision {expected}")]
+    OtherDecision {
+        /// The permit's decision.
+        expected: DecisionId,
+        /// The content's decision.
+        found: DecisionId,
+    },
+    /// A version is outside the constraint.
+    #[error("the store returned {0}, which the permit does not cover")]
+    NotCovered(String),
+}
+
+/// Content that release knows how to judge.
+pub trait Releasable {
+    /// The versions whose visibility must be confirmed.
+    fn versions(&self) -> Vec<&StoredVersion>;
+}
+
+impl Releasable for Option<StoredVersion> {
+    fn versions(&self) -> Vec<&StoredVersion> {
+        self.iter().collect()
+    }
+}
+
+impl Releasable for SearchPage {
+    fn versions(&self) -> Vec<&StoredVersion> {
+        self.matches.iter().chain(&self.included).collect()
+    }
+}
+
+impl Releasable for HistoryPage {
+    fn versions(&self) -> Vec<&StoredVersion> {
+        self.versions.iter().collect()
+    }
+}
+
+impl Permit {
+    /// Judges a store's answer to a read, search or history.
+    pub fn release<T: Releasable>(&self, unreleased: Unreleased<T>) -> Result<Released<T>, Disagreement> {
+        self.same_decision(unreleased.decision)?;
+        for version in unreleased.content.versions() {
+            if !self.covers(version, self.constraint.letter(), &unreleased.in_care) {
+                return Err(Disagreement::NotCovered(format!("{}/{}", version.resource_type, version.id)));
+            }
+        }
+        Ok(Released { content: unreleased.content })
+    }
+
+    /// Judges what a store wrote. The body stays only where the same principal could read it; the rest of the answer says no more
+    /// than the client sent.
+    pub fn release_written(&self, unreleased: Unreleased<Vec<Written>>) -> Result<Released<Vec<Written>>, Disagreement> {
+        self.same_decision(unreleased.decision)?;
+        let in_care = unreleased.in_care;
+        let mut content = unreleased.content;
+        for written in &mut content {
+            let (Written::Created(version) | Written::Updated(version) | Written::Deleted(version)) = written;
+            if !self.covers(version, Letter::Read, &in_care) {
+                version.body = None;
+            }
+        }
+        Ok(Released { content })
+    }
+
+    fn same_decision(&self, found: DecisionId) -> Result<(), Disagreement> {
+        if found == self.id { Ok(()) } else { Err(Disagreement::OtherDecision { expected: self.id, found }) }
+    }
+
+    fn covers(&self, version: &StoredVersion, letter: Letter, in_care: &[LogicalId]) -> bool {
+        self.constraint.visibility_for(version.resource_type, letter).iter().any(|visibility| match visibility {
+            Visibility::Every => true,
+            Visibility::Compartment(boundary) => inside(boundary, &version.patients, in_care),
+            Visibility::ReferencedFrom { boundary, sources: types } | Visibility::About { boundary, targets: types } => {
+                grounded(boundary, types, version, in_care)
+            }
+        })
+    }
+}
+
+fn grounded(boundary: &Boundary, types: &TypeSet, version: &StoredVersion, in_care: &[LogicalId]) -> bool {
+    version
+        .grounds
+        .as_ref()
+        .is_some_and(|grounds| types.contains(grounds.record.resource_type) && inside(boundary, &grounds.patients, in_care))
+}
+
+fn inside(boundary: &Boundary, patients: &[LogicalId], in_care: &[LogicalId]) -> bool {
+    match boundary {
+        Boundary::Patients(allowed) => patients.iter().any(|patient| allowed.contains(patient)),
+        Boundary::CareRelationship(_) => patients.iter().any(|patient| in_care.contains(patient)),
+        Boundary::PatientsInCare(allowed, _) => patients.iter().any(|patient| allowed.contains(patient) && in_care.contains(patient)),
+        Boundary::Whole => true,
+    }
+}

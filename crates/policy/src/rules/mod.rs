@@ -1,0 +1,34 @@
+//! The rules. Each gives grants inside a boundary, refuses, or has nothing to say; they meet only in `combine.rs`.
+
+pub mod operator;
+pub mod patient_context;
+pub mod user_context;
+
+use portcullis_oauth::scopes::{Letter, TypeLetters};
+
+use crate::constraint::{Boundary, Grant, TypeSet};
+use crate::decision::DenialReason;
+
+/// What one rule says about a request.
+#[derive(Debug)]
+pub enum Ruling {
+    /// Access inside these boundaries.
+    Grant(Vec<Grant>),
+    /// No, whatever others say.
+    Refuse(DenialReason),
+    /// The rule does not apply.
+    NotApplicable,
+}
+
+/// A grant of the types that the scopes open and that `open` lets through.
+pub(crate) fn grant(letters: &TypeLetters, boundary: Boundary, open: impl Fn(portcullis_fhir::types::ResourceType) -> bool) -> Grant {
+    let types = |letter: Letter| -> TypeSet { letters.types_with(letter).filter(|resource_type| open(*resource_type)).collect() };
+    Grant {
+        boundary,
+        read: types(Letter::Read),
+        search: types(Letter::Search),
+        create: types(Letter::Create),
+        update: types(Letter::Update),
+        delete: types(Letter::Delete),
+    }
+}

@@ -1,0 +1,39 @@
+//! `patient/` scopes: the compartment of the patient in the launch context, as far as the user may act for that patient.
+//!
+//! SMART App Launch 2.2, scopes for requesting clinical data. An absent launch patient refuses: an absent boundary is not "no boundary".
+
+use portcullis_oauth::principal::Principal;
+use portcullis_oauth::users::Role;
+
+use super::{Ruling, grant};
+use crate::constraint::{Boundary, NonEmpty};
+use crate::decision::DenialReason;
+
+/// The rule's name in traces and records.
+pub const NAME: &str = "patient-context";
+
+/// Applies the rule.
+pub fn apply(principal: &Principal) -> Ruling {
+    let letters = &principal.scopes().patient;
+    if letters.is_empty() {
+        return Ruling::NotApplicable;
+    }
+    let Some(patient) = principal.launch().patient.clone() else {
+        return Ruling::Refuse(DenialReason::NoLaunchPatient);
+    };
+    let Some(user) = principal.user() else {
+        return Ruling::Refuse(DenialReason::UserNotEntitled);
+    };
+    let represents = user.roles.contains(Role::Patient) || user.roles.contains(Role::Representative);
+    let acts_for = represents && user.patients.contains(&patient);
+    let care_actor = user.fhir_user.clone().filter(|_| user.roles.contains(Role::Clinician));
+    let boundary = match (acts_for, care_actor) {
+        (true, _) => NonEmpty::of([patient]).map(Boundary::Patients),
+        (false, Some(actor)) => NonEmpty::of([patient]).zip(NonEmpty::of([actor])).map(|(patients, actors)| Boundary::PatientsInCare(patients, actors)),
+        (false, None) => None,
+    };
+    let Some(boundary) = boundary else {
+        return Ruling::Refuse(DenialReason::UserNotEntitled);
+    };
+    Ruling::Grant(vec![grant(letters, boundary, |_| true)])
+}

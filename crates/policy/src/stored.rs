@@ -1,0 +1,76 @@
+//! What a store returns: versions with the facts that release judges them by, never parsed bodies.
+
+use portcullis_fhir::reference::LocalReference;
+use portcullis_fhir::types::{LogicalId, ResourceType};
+
+/// One stored version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredVersion {
+    /// The type.
+    pub resource_type: ResourceType,
+    /// The id.
+    pub id: LogicalId,
+    /// The opaque version id.
+    pub version: LogicalId,
+    /// `meta.lastUpdated`, milliseconds since the epoch.
+    pub last_updated: i64,
+    /// The patients in whose compartments this version lies, ascending; authenticated with the body.
+    pub patients: Vec<LogicalId>,
+    /// What made it visible, where that is not its own compartment.
+    pub grounds: Option<Grounds>,
+    /// The JSON bytes; `None` for a deletion.
+    pub body: Option<Vec<u8>>,
+}
+
+/// The record through which a shared resource (or a Provenance) is visible.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grounds {
+    /// The referring record (or, for Provenance, its target).
+    pub record: LocalReference,
+    /// The patients in whose compartments that record lies.
+    pub patients: Vec<LogicalId>,
+}
+
+/// One page of a search.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SearchPage {
+    /// The matches of this page, in order.
+    pub matches: Vec<StoredVersion>,
+    /// What `_include` and `_revinclude` add, without duplicates and without the matches.
+    pub included: Vec<StoredVersion>,
+    /// The number of all matches, where asked for.
+    pub total: Option<u64>,
+    /// The encrypted bookmark of the next page, where there is one.
+    pub next: Option<String>,
+}
+
+/// One page of a history.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HistoryPage {
+    /// The versions of this page, newest first; empty: nothing is visible.
+    pub versions: Vec<StoredVersion>,
+    /// The number of all versions.
+    pub total: u64,
+    /// The encrypted bookmark of the next page, where there is one.
+    pub next: Option<String>,
+}
+
+/// What became of one change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// Stored as the first version (also: brought back after a deletion).
+    Created(StoredVersion),
+    /// Stored as a further version.
+    Updated(StoredVersion),
+    /// Deleted, or deleted before.
+    Deleted(StoredVersion),
+}
+
+impl Written {
+    /// The version that the change made.
+    pub fn version(&self) -> &StoredVersion {
+        match self {
+            Self::Created(version) | Self::Updated(version) | Self::Deleted(version) => version,
+        }
+    }
+}
