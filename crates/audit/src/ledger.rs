@@ -1,0 +1,394 @@
+//! The ledger: records become durable in segment files, in one chain, before anybody is told that they are.
+//!
+//! One thread flushes and never sleeps while work waits: whatever has been queued while it flushed becomes the next batch, with one write
+//! and one `fdatasync` (group commit). A failed write or flush ends the ledger: every later append fails until it is opened again, so that
+//! a server without an audit trail answers nothing. The ledger does not lock its directory: the owner of the data directory does.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, TryAcquireError, oneshot, watch};
+
+use crate::position::{Head, Position};
+use crate::reader::Reader;
+use crate::receipt::AuditReceipt;
+use crate::recent::RECENT_OUTBOX_IDS;
+use crate::record::{Record, RecordId};
+use crate::segment::{MAXIMUM_RECORD_BYTES, MAXIMUM_SEGMENT_BYTES, Payload};
+use crate::storage::SegmentStorage;
+use crate::walk::{Damage, WalkError};
+use crate::writer::{Durable, Item, Writer};
+
+/// What may wait to be flushed, in KiB; a record counts as one at least.
+pub const QUEUE_KIBIBYTES: u32 = 32 * 1024;
+
+/// How long an append waits for a place in a full queue.
+pub const ADMISSION_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The largest part of a long list of records that is queued at once, in KiB.
+const GROUP_KIBIBYTES: u32 = 4 * 1024;
+
+/// Room for the record of one interaction without growing.
+const TYPICAL_RECORD_BYTES: usize = 512;
+
+/// Why a record was not made durable, or the ledger not opened.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// A write or flush failed. Nothing more is accepted until the ledger is opened again.
+    #[error("the audit ledger cannot write")]
+    Storage(#[source] Arc<io::Error>),
+    /// The queue stayed full for [`ADMISSION_TIMEOUT`].
+    #[error("the audit ledger's queue is full")]
+    Busy,
+    /// The ledger was closed.
+    #[error("the audit ledger is closed")]
+    Closed,
+    /// The flusher ended without saying why.
+    #[error("the audit ledger has stopped")]
+    Stopped,
+    /// The record is longer than [`MAXIMUM_RECORD_BYTES`], or empty.
+    #[error("an audit record of {bytes} bytes is not between 1 and {MAXIMUM_RECORD_BYTES}")]
+    RecordLength {
+        /// Its length.
+        bytes: usize,
+    },
+    /// More outbox records at once than the ledger remembers ids.
+    #[error("{count} outbox records at once are more than {RECENT_OUTBOX_IDS}")]
+    TooMany {
+        /// How many.
+        count: usize,
+    },
+    /// The bytes from the outbox are not the record of that id.
+    #[error("the outbox holds no record under the id {}", .0.0)]
+    NotARecord(RecordId),
+    /// The record has no JSON form.
+    #[error("the audit record cannot be written as JSON")]
+    Serialize(#[source] Arc<serde_json::Error>),
+    /// The files are not as they were written.
+    #[error("the audit ledger is damaged at {0}")]
+    Damaged(#[source] Damage),
+    /// The files cannot be read.
+    #[error("the audit ledger cannot be opened")]
+    Open(#[source] Arc<io::Error>),
+}
+
+impl From<WalkError> for LedgerError {
+    fn from(error: WalkError) -> Self {
+        match error {
+            WalkError::Damaged(damage) => Self::Damaged(damage),
+            WalkError::Read(error) => Self::Open(Arc::new(error)),
+        }
+    }
+}
+
+/// An open ledger. Appending needs a Tokio runtime with time enabled.
+#[derive(Debug)]
+pub struct Ledger {
+    directory: PathBuf,
+    shared: Arc<Shared>,
+    flusher: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Ledger {
+    /// Opens the ledger in a directory, or begins one there, and starts its flusher. Blocks while it reads the last segments.
+    pub fn open(directory: &Path, storage: Arc<dyn SegmentStorage>) -> Result<Self, LedgerError> {
+        Self::open_with_segments_of(MAXIMUM_SEGMENT_BYTES, directory, storage)
+    }
+
+    pub(crate) fn open_with_segments_of(
+        maximum_segment_bytes: u64,
+        directory: &Path,
+        storage: Arc<dyn SegmentStorage>,
+    ) -> Result<Self, LedgerError> {
+        let mut writer = crate::recovery::open(directory, storage)?;
+        writer.maximum_segment_bytes = maximum_segment_bytes;
+        let shared = Arc::new(Shared::new(writer.durable));
+        let for_flusher = Arc::clone(&shared);
+        let flusher = std::thread::Builder::new()
+            .name("audit-flusher".to_owned())
+            .spawn(move || flush_until_stopped(&for_flusher, writer))
+            .map_err(|error| LedgerError::Open(Arc::new(error)))?;
+        Ok(Self { directory: directory.to_owned(), shared, flusher: Mutex::new(Some(flusher)) })
+    }
+
+    /// Makes one record durable.
+    pub async fn append(&self, record: &Record) -> Result<AuditReceipt, LedgerError> {
+        let item = Item { payload: payload(record)?, outbox: None };
+        let permits = permits(&item);
+        let done = self.queue(vec![item], permits).await?;
+        settled(done).await?;
+        Ok(AuditReceipt::for_durable(record.id.clone()))
+    }
+
+    /// Makes several records durable, in their order. After an error, some of them may be.
+    pub async fn append_many(&self, records: &[Record]) -> Result<Vec<AuditReceipt>, LedgerError> {
+        let items = records.iter().map(|record| Ok(Item { payload: payload(record)?, outbox: None }));
+        self.queue_all(items.collect::<Result<Vec<_>, LedgerError>>()?).await?;
+        Ok(records.iter().map(|record| AuditReceipt::for_durable(record.id.clone())).collect())
+    }
+
+    /// Makes records from the outbox durable, in their order. Those that came before are dropped by their id (the last
+    /// [`RECENT_OUTBOX_IDS`], also across a reopening as far as they stand in the last two segments).
+    pub async fn import_outbox(&self, records: Vec<(RecordId, Vec<u8>)>) -> Result<(), LedgerError> {
+        if records.len() > RECENT_OUTBOX_IDS {
+            return Err(LedgerError::TooMany { count: records.len() });
+        }
+        let items = records.into_iter().map(|(id, bytes)| {
+            // What is appended here must be readable for ever: nothing else may get in.
+            if !serde_json::from_slice::<Record>(&bytes).is_ok_and(|record| record.id == id) {
+                return Err(LedgerError::NotARecord(id));
+            }
+            let payload = Payload::new(bytes).map_err(|bytes| LedgerError::RecordLength { bytes })?;
+            Ok(Item { payload, outbox: Some(id) })
+        });
+        self.queue_all(items.collect::<Result<Vec<_>, LedgerError>>()?).await
+    }
+
+    /// The durable records and their chain value.
+    pub fn head(&self) -> Head {
+        self.durable().head
+    }
+
+    /// Where the next record will begin: all before it is durable.
+    pub fn position(&self) -> Position {
+        self.durable().position
+    }
+
+    /// The durable state in one consistent view.
+    pub fn durable(&self) -> Durable {
+        *self.shared.durable.borrow()
+    }
+
+    /// Follows the durable state: the receiver is woken after each flush, before the records of that flush are acknowledged.
+    pub fn follow(&self) -> watch::Receiver<Durable> {
+        self.shared.durable.subscribe()
+    }
+
+    /// Reads the records of this ledger.
+    pub fn reader(&self) -> Reader {
+        Reader::new(&self.directory)
+    }
+
+    /// Whether appending is possible: `Err` after a failure and after [`Ledger::close`].
+    pub fn health(&self) -> Result<(), LedgerError> {
+        self.shared.lock().stopped.clone().map_or(Ok(()), Err)
+    }
+
+    /// Refuses further records, flushes those that wait, and ends the flusher. Fails if the ledger had failed before.
+    pub async fn close(&self) -> Result<(), LedgerError> {
+        let finished = self.shared.stop();
+        if let Some(finished) = finished {
+            // The sender is dropped without a value when the flusher has ended.
+            let _ = finished.await;
+        }
+        self.join();
+        match self.shared.lock().stopped.clone() {
+            None | Some(LedgerError::Closed) => Ok(()),
+            Some(error) => Err(error),
+        }
+    }
+
+    async fn queue_all(&self, items: Vec<Item>) -> Result<(), LedgerError> {
+        let mut waiting = Vec::new();
+        let (mut group, mut group_permits) = (Vec::new(), 0);
+        for item in items {
+            let needed = permits(&item);
+            if group_permits + needed > GROUP_KIBIBYTES && !group.is_empty() {
+                waiting.push(self.queue(std::mem::take(&mut group), group_permits).await?);
+                group_permits = 0;
+            }
+            group_permits += needed;
+            group.push(item);
+        }
+        if !group.is_empty() {
+            waiting.push(self.queue(group, group_permits).await?);
+        }
+        for done in waiting {
+            settled(done).await?;
+        }
+        Ok(())
+    }
+
+    async fn queue(&self, items: Vec<Item>, permits: u32) -> Result<oneshot::Receiver<Result<(), LedgerError>>, LedgerError> {
+        let room = &self.shared.room;
+        let permit = match room.try_acquire_many(permits) {
+            Ok(permit) => permit,
+            Err(TryAcquireError::Closed) => return Err(self.shared.reason()),
+            Err(TryAcquireError::NoPermits) => match tokio::time::timeout(ADMISSION_TIMEOUT, room.acquire_many(permits)).await {
+                Ok(Ok(permit)) => permit,
+                Ok(Err(_)) => return Err(self.shared.reason()),
+                Err(_) => return Err(LedgerError::Busy),
+            },
+        };
+        let (done, receiver) = oneshot::channel();
+        let mut queue = self.shared.lock();
+        if let Some(error) = &queue.stopped {
+            return Err(error.clone());
+        }
+        // The flusher gives the room back when the group is durable.
+        permit.forget();
+        queue.groups.push(Group { items, permits, done });
+        // Only the first one to come wakes the flusher: each wake is a system call.
+        let wake = std::mem::take(&mut queue.flusher_sleeps);
+        drop(queue);
+        if wake {
+            self.shared.work.notify_one();
+        }
+        Ok(receiver)
+    }
+
+    fn join(&self) {
+        let flusher = self.flusher.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(flusher) = flusher {
+            // A flusher that panicked has already reported itself as stopped.
+            let _ = flusher.join();
+        }
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        drop(self.shared.stop());
+        self.join();
+    }
+}
+
+fn payload(record: &Record) -> Result<Payload, LedgerError> {
+    let mut bytes = Vec::with_capacity(TYPICAL_RECORD_BYTES);
+    serde_json::to_writer(&mut bytes, record).map_err(|error| LedgerError::Serialize(Arc::new(error)))?;
+    Payload::new(bytes).map_err(|bytes| LedgerError::RecordLength { bytes })
+}
+
+fn permits(item: &Item) -> u32 {
+    item.payload.length().div_ceil(1024)
+}
+
+async fn settled(done: oneshot::Receiver<Result<(), LedgerError>>) -> Result<(), LedgerError> {
+    done.await.unwrap_or(Err(LedgerError::Stopped))
+}
+
+/// Records that are acknowledged together.
+#[derive(Debug)]
+struct Group {
+    items: Vec<Item>,
+    permits: u32,
+    done: oneshot::Sender<Result<(), LedgerError>>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    groups: Vec<Group>,
+    flusher_sleeps: bool,
+    stopped: Option<LedgerError>,
+    closers: Vec<oneshot::Sender<()>>,
+}
+
+/// What the appending tasks and the flusher have in common.
+#[derive(Debug)]
+struct Shared {
+    queue: Mutex<Queue>,
+    work: Condvar,
+    room: Semaphore,
+    durable: watch::Sender<Durable>,
+    ended: AtomicBool,
+}
+
+impl Shared {
+    fn new(durable: Durable) -> Self {
+        Self {
+            queue: Mutex::default(),
+            work: Condvar::new(),
+            room: Semaphore::new(usize::try_from(QUEUE_KIBIBYTES).unwrap_or(Semaphore::MAX_PERMITS)),
+            durable: watch::Sender::new(durable),
+            ended: AtomicBool::new(false),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reason(&self) -> LedgerError {
+        self.lock().stopped.clone().unwrap_or(LedgerError::Stopped)
+    }
+
+    /// Accepts no more records. Returns what ends when the flusher does, unless it has.
+    fn stop(&self) -> Option<oneshot::Receiver<()>> {
+        let mut queue = self.lock();
+        queue.stopped.get_or_insert(LedgerError::Closed);
+        self.room.close();
+        self.work.notify_one();
+        if self.ended.load(Ordering::Acquire) {
+            return None;
+        }
+        let (closer, finished) = oneshot::channel();
+        queue.closers.push(closer);
+        Some(finished)
+    }
+
+    /// Everything that waits; sleeps while nothing does. `None` when the ledger was closed and nothing is left.
+    fn take_groups(&self) -> Option<Vec<Group>> {
+        let mut queue = self.lock();
+        loop {
+            if !queue.groups.is_empty() {
+                return Some(std::mem::take(&mut queue.groups));
+            }
+            if queue.stopped.is_some() {
+                return None;
+            }
+            queue.flusher_sleeps = true;
+            queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.flusher_sleeps = false;
+        }
+    }
+
+    /// Refuses everything from now on, also what waits already.
+    fn fail(&self, error: &LedgerError) {
+        let mut queue = self.lock();
+        queue.stopped = Some(error.clone());
+        let groups = std::mem::take(&mut queue.groups);
+        self.room.close();
+        drop(queue);
+        answer(groups, &Err(error.clone()));
+    }
+}
+
+fn answer(groups: Vec<Group>, result: &Result<(), LedgerError>) {
+    for group in groups {
+        // Whoever no longer waits does not need to know.
+        let _ = group.done.send(result.clone());
+    }
+}
+
+/// Marks the flusher as ended, however it ends, so that nobody waits for it in vain.
+struct EndMark<'a>(&'a Shared);
+
+impl Drop for EndMark<'_> {
+    fn drop(&mut self) {
+        let stopped = self.0.lock().stopped.clone();
+        self.0.fail(&stopped.unwrap_or(LedgerError::Stopped));
+        let mut queue = self.0.lock();
+        self.0.ended.store(true, Ordering::Release);
+        queue.closers.clear();
+    }
+}
+
+fn flush_until_stopped(shared: &Shared, mut writer: Writer) {
+    let _mark = EndMark(shared);
+    while let Some(groups) = shared.take_groups() {
+        if let Err(error) = writer.write(groups.iter().flat_map(|group| &group.items)) {
+            let error = LedgerError::Storage(Arc::new(error));
+            shared.fail(&error);
+            answer(groups, &Err(error));
+            return;
+        }
+        shared.durable.send_replace(writer.durable);
+        let permits = groups.iter().map(|group| group.permits).fold(0, u32::saturating_add);
+        shared.room.add_permits(usize::try_from(permits).unwrap_or_default());
+        answer(groups, &Ok(()));
+    }
+}

@@ -1,0 +1,139 @@
+//! The logical audit record: what happened, to what, by whom, and how it was decided.
+//!
+//! It carries identifiers and never clinical content. It is rendered as AuditEvent resources on demand (`event.rs`).
+
+use serde::{Deserialize, Serialize};
+
+/// Names one record; 128 random bits, 32 hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RecordId(pub String);
+
+/// One logical record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its id.
+    pub id: RecordId,
+    /// When the request was received, milliseconds since the epoch, UTC.
+    pub recorded: i64,
+    /// What kind of event.
+    pub event: Event,
+    /// Who asked.
+    pub agent: Agent,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The HTTP status of the answer; 0 where the event was no request.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub status: u16,
+    /// The decision's id, where one was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<String>,
+    /// The rules that decided: `name=permit` or `name=deny`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
+    /// The interactions inside (one for most requests, one per entry of a batch or import).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<OperationEntry>,
+    /// For people and machines: the reason of a refusal, the subject of a configuration change. No clinical content, no secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(status: &u16) -> bool {
+    *status == 0
+}
+
+/// The kind of event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Event {
+    /// A FHIR RESTful interaction.
+    Rest,
+    /// A person tried to sign in.
+    Login,
+    /// A person signed out.
+    Logout,
+    /// A person allowed or refused an app.
+    Consent,
+    /// A token was asked for.
+    Token,
+    /// A grant or token was revoked.
+    Revocation,
+    /// Data was imported from files.
+    Import,
+    /// Users, clients, keys or settings were changed or listed by an operator.
+    Administration,
+    /// The server started.
+    Start,
+    /// The server stopped.
+    Stop,
+    /// A request that was refused before it was known what it asks.
+    Refused,
+    /// A page of the web interface was shown that is not static.
+    Page,
+}
+
+/// Who asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agent {
+    /// The OAuth client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// The user's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The user as a FHIR resource, `Type/id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fhir_user: Option<String>,
+    /// The access token's `jti`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// The peer's network address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// As asked (AuditEvent.outcome 0).
+    Success,
+    /// The request was wrong: 4xx that is no denial (4).
+    Rejected,
+    /// Denied by authentication or authorization, or an internal error (8).
+    Denied,
+    /// The server failed (8; 12 where the service was unavailable).
+    Failed,
+}
+
+/// One interaction inside a record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationEntry {
+    /// The restful interaction code: `read`, `vread`, `search-type`, `history-instance`, `create`, `update`, `delete`, `capabilities`.
+    pub interaction: String,
+    /// The resource type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_type: Option<String>,
+    /// The resource's id, where one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The version that was read or made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The patients in whose compartments the released or written records lie.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub patients: Vec<String>,
+    /// The query as sent, bounded to [`OperationEntry::MAXIMUM_QUERY`] bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// How many records were released.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned: Option<u32>,
+}
+
+impl OperationEntry {
+    /// The longest query that a record keeps, in bytes; a longer one is cut and ends in `…`.
+    pub const MAXIMUM_QUERY: usize = 2048;
+}
