@@ -1,0 +1,13 @@
+//! The schema as numbered scripts. A script that was released is never edited: a change is a new script.
+
+pub mod runner;
+
+pub use runner::{Migration, MigrationError};
+
+/// The scripts of the main database, in order.
+pub const MAIN: &[Migration] = &[
+    Migration { number: 1, name: "fhir", sql: include_str!("0001_fhir.sql") },
+    Migration { number: 2, name: "registry", sql: include_str!("0002_registry.sql") },
+    Migration { number: 3, name: "search", sql: include_str!("0003_search.sql") },
+    Migration { number: 4, name: "index rows", sql: include_str!("0004_index_rows.sql") },
+];

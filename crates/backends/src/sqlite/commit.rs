@@ -1,0 +1,370 @@
+//! Applies a write set inside the writer's transaction: the constraint stands in the statements that find what is changed.
+//!
+//! What is hidden answers as what is absent. The proposed content must lie wholly inside one boundary. Every error undoes the whole set.
+
+use portcullis_fhir::types::{LogicalId, ResourceType};
+use portcullis_fhir::version::NewVersion;
+use portcullis_oauth::scopes::Letter;
+use portcullis_policy::constraint::SHARED_TYPES;
+use portcullis_policy::{Boundary, Change, Constraint, StoredVersion, Written};
+use portcullis_store::StoreError;
+use rusqlite::{Connection, params};
+
+use super::database::store_error;
+use super::generations::Generations;
+use super::locator::{self, Locators};
+use super::outbox;
+use super::parameters::Parameters;
+use super::read;
+use super::rows::{self, Row, Source};
+use super::seal::{DataKey, Header, Seal};
+use super::visibility;
+
+/// Data keys that the writer remembers, at most twice this number.
+const MAXIMUM_KEYS: usize = 1024;
+
+/// What the writer remembers between write sets. Void after a rollback.
+#[derive(Debug)]
+pub struct WriteState {
+    locators: Locators,
+    /// The data key of each home patient.
+    homes: Generations<Option<i64>, DataKey>,
+    rollbacks: u64,
+}
+
+impl WriteState {
+    /// Nothing remembered.
+    pub fn new() -> Self {
+        Self { locators: Locators::new(), homes: Generations::new(MAXIMUM_KEYS), rollbacks: 0 }
+    }
+
+    /// Forgets everything where the writer has rolled something back since: rows that were remembered may be gone.
+    pub fn synchronise(&mut self, rollbacks: u64) {
+        if self.rollbacks != rollbacks {
+            self.locators.clear();
+            self.homes.clear();
+            self.rollbacks = rollbacks;
+        }
+    }
+}
+
+/// What a write set did.
+#[derive(Debug)]
+pub struct Applied {
+    /// What became of each change, in order.
+    pub written: Vec<Written>,
+    /// Patients of what was written with whom the constraint's actors have a care relationship.
+    pub in_care: Vec<LogicalId>,
+    /// The audit record as the database holds it.
+    pub record: Vec<u8>,
+}
+
+/// One write set in progress.
+pub struct Application<'a> {
+    /// The writing connection, inside a transaction.
+    pub connection: &'a Connection,
+    /// The keys.
+    pub seal: &'a Seal,
+    /// What the writer remembers.
+    pub state: &'a mut WriteState,
+    /// The permit's constraint.
+    pub constraint: &'a Constraint,
+}
+
+impl Application<'_> {
+    /// Applies all changes and stores the record, or fails.
+    pub fn apply(mut self, changes: &[Change], (record_id, record): (&str, &[u8])) -> Result<Applied, StoreError> {
+        let mut written = changes.iter().map(|change| self.change(change)).collect::<Result<Vec<_>, _>>()?;
+        self.grounds(&mut written)?;
+        let versions: Vec<&StoredVersion> = written.iter().map(Written::version).collect();
+        let in_care = read::patients_in_care(self.connection, self.constraint, &versions)?;
+        let record = outbox::store(self.connection, record_id, record)?;
+        Ok(Applied { written, in_care, record })
+    }
+
+    fn change(&mut self, change: &Change) -> Result<Written, StoreError> {
+        match change {
+            Change::Create(version) => self.create(version),
+            Change::Update { version, if_match } => self.update(version, if_match.as_ref()),
+            Change::Delete { resource_type, id, version, last_updated, if_match } => {
+                let deletion = Deletion { resource_type: *resource_type, id, version, last_updated: *last_updated };
+                self.delete(&deletion, if_match.as_ref())
+            }
+            Change::Import(version) => self.import(version),
+        }
+    }
+
+    fn create(&mut self, version: &NewVersion) -> Result<Written, StoreError> {
+        self.require_inside(version)?;
+        let prepared = self.prepare(version)?;
+        if !self.put_first(version, &prepared)? {
+            return Err(StoreError::IdTaken);
+        }
+        Ok(Written::Created(stored(version)))
+    }
+
+    fn update(&mut self, version: &NewVersion, if_match: Option<&LogicalId>) -> Result<Written, StoreError> {
+        let current = self.visible(version.resource_type, &version.id)?.ok_or(StoreError::NotFound)?;
+        if current.deleted {
+            return Err(StoreError::Gone);
+        }
+        current.require(if_match)?;
+        self.require_inside(version)?;
+        let prepared = self.prepare(version)?;
+        self.replace(version, &prepared)?;
+        Ok(Written::Updated(stored(version)))
+    }
+
+    fn import(&mut self, version: &NewVersion) -> Result<Written, StoreError> {
+        self.require_inside(version)?;
+        let prepared = self.prepare(version)?;
+        if self.put_first(version, &prepared)? {
+            return Ok(Written::Created(stored(version)));
+        }
+        let current = self.visible(version.resource_type, &version.id)?.ok_or(StoreError::IdTaken)?;
+        self.replace(version, &prepared)?;
+        Ok(if current.deleted { Written::Created(stored(version)) } else { Written::Updated(stored(version)) })
+    }
+
+    fn delete(&mut self, deletion: &Deletion<'_>, if_match: Option<&LogicalId>) -> Result<Written, StoreError> {
+        let current = self.visible(deletion.resource_type, deletion.id)?.ok_or(StoreError::NotFound)?;
+        let patients = read::patients(&current.patients)?;
+        let identity = |version: &LogicalId, last_updated| StoredVersion {
+            resource_type: deletion.resource_type,
+            id: deletion.id.clone(),
+            version: version.clone(),
+            last_updated,
+            patients: patients.clone(),
+            grounds: None,
+            body: None,
+        };
+        if current.deleted {
+            return Ok(Written::Deleted(identity(&current.version, current.last_updated)));
+        }
+        current.require(if_match)?;
+        let home = match patients.first() {
+            Some(patient) => Some(self.state.locators.obtain(self.connection, ResourceType::PATIENT, patient.as_str())?),
+            None => None,
+        };
+        let key = self.home_key(home)?;
+        let header = Header {
+            resource_type: deletion.resource_type,
+            id: deletion.id.as_str(),
+            version: deletion.version.as_str(),
+            last_updated: deletion.last_updated,
+            deleted: true,
+            patients: &current.patients,
+        };
+        let sealed = key.seal(&header, &[])?;
+        self.archive(current.pk)?;
+        self.execute(
+            "UPDATE resource SET version = ?2, last_updated = ?3, deleted = 1, data_key = ?4, body = ?5 WHERE pk = ?1",
+            params![current.pk, header.version, header.last_updated, key.number, sealed],
+        )?;
+        rows::retire(self.connection, current.pk)?;
+        Ok(Written::Deleted(identity(deletion.version, deletion.last_updated)))
+    }
+
+    /// The current version as far as the change has to know it; `None` where it is hidden or absent.
+    fn visible(&self, resource_type: ResourceType, id: &LogicalId) -> Result<Option<Current>, StoreError> {
+        let mut parameters = Parameters::default();
+        let columns = "r.pk, r.version, r.last_updated, r.deleted, r.patients";
+        let sql = read::visible(columns, self.constraint, self.constraint.letter(), (resource_type, id), &mut parameters);
+        let rows = parameters.rows(self.connection, &sql, |row| {
+            Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+        });
+        let Some((pk, version, last_updated, deleted, patients)) = rows.map_err(store_error)?.pop() else { return Ok(None) };
+        let version = LogicalId::parse(&version).ok_or_else(|| StoreError::Corrupt("an impossible version id".into()))?;
+        Ok(Some(Current { pk, version, last_updated, deleted, patients }))
+    }
+
+    /// Every patient of the content must be inside one boundary, and there must be one, unless the boundary is everything.
+    fn require_inside(&self, version: &NewVersion) -> Result<(), StoreError> {
+        for boundary in self.constraint.write_boundaries(version.resource_type) {
+            if self.inside(boundary, &version.patients)? {
+                return Ok(());
+            }
+        }
+        Err(StoreError::OutsideBoundary)
+    }
+
+    fn inside(&self, boundary: &Boundary, patients: &[LogicalId]) -> Result<bool, StoreError> {
+        if *boundary == Boundary::Whole {
+            return Ok(true);
+        }
+        for patient in patients {
+            if !self.patient_inside(boundary, patient)? {
+                return Ok(false);
+            }
+        }
+        Ok(!patients.is_empty())
+    }
+
+    fn patient_inside(&self, boundary: &Boundary, patient: &LogicalId) -> Result<bool, StoreError> {
+        if let Boundary::Patients(allowed) = boundary {
+            return Ok(allowed.contains(patient));
+        }
+        let Some(locator) = locator::find(self.connection, ResourceType::PATIENT, patient.as_str())? else { return Ok(false) };
+        let mut parameters = Parameters::default();
+        let placeholder = parameters.bind(locator);
+        let inside = visibility::within(boundary, &placeholder, &mut parameters);
+        parameters.integer(self.connection, &format!("SELECT {inside}")).map(|inside| inside != 0).map_err(store_error)
+    }
+
+    /// Locators, keys, rows and the sealed body of a version.
+    fn prepare(&mut self, version: &NewVersion) -> Result<Prepared, StoreError> {
+        let pk = self.state.locators.obtain(self.connection, version.resource_type, version.id.as_str())?;
+        let locators = &mut self.state.locators;
+        let patient = |patient: &LogicalId| locators.obtain(self.connection, ResourceType::PATIENT, patient.as_str());
+        let patients = version.patients.iter().map(patient).collect::<Result<Vec<_>, _>>()?;
+        let neg_time = rows::neg_time(version);
+        let mut source = Source { connection: self.connection, locators: &mut self.state.locators, seal: self.seal };
+        let rows = source.rows(version, &patients, neg_time)?;
+        let key = self.home_key(patients.first().copied())?;
+        let column = column(&version.patients);
+        let header = Header {
+            resource_type: version.resource_type,
+            id: version.id.as_str(),
+            version: version.version.as_str(),
+            last_updated: version.last_updated,
+            deleted: false,
+            patients: &column,
+        };
+        let sealed = key.seal(&header, &version.body)?;
+        Ok(Prepared { pk, neg_time, patients: column, key: key.number, sealed, rows })
+    }
+
+    fn home_key(&mut self, home: Option<i64>) -> Result<DataKey, StoreError> {
+        if let Some(key) = self.state.homes.find(&home) {
+            return Ok(key);
+        }
+        let key = self.seal.home_key(self.connection, home)?;
+        self.state.homes.insert(home, key.clone());
+        Ok(key)
+    }
+
+    /// Stores the first version of a resource; `false` where there is one already.
+    fn put_first(&self, version: &NewVersion, prepared: &Prepared) -> Result<bool, StoreError> {
+        let stored = self.execute(
+            "INSERT INTO resource (pk, type, version, last_updated, neg_time, deleted, patients, data_key, body) \
+             VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8) ON CONFLICT (pk) DO NOTHING",
+            params![
+                prepared.pk,
+                version.resource_type.code(),
+                version.version.as_str(),
+                version.last_updated,
+                prepared.neg_time,
+                prepared.patients,
+                prepared.key,
+                prepared.sealed
+            ],
+        )?;
+        if stored == 0 {
+            return Ok(false);
+        }
+        rows::insert(self.connection, prepared.pk, &prepared.rows)?;
+        Ok(true)
+    }
+
+    fn replace(&self, version: &NewVersion, prepared: &Prepared) -> Result<(), StoreError> {
+        self.archive(prepared.pk)?;
+        self.execute(
+            "UPDATE resource SET version = ?2, last_updated = ?3, neg_time = ?4, deleted = 0, patients = ?5, data_key = ?6, body = ?7 \
+             WHERE pk = ?1",
+            params![
+                prepared.pk,
+                version.version.as_str(),
+                version.last_updated,
+                prepared.neg_time,
+                prepared.patients,
+                prepared.key,
+                prepared.sealed
+            ],
+        )?;
+        rows::replace(self.connection, prepared.pk, &prepared.rows)
+    }
+
+    /// Keeps the current version as an earlier one, sealed as it is.
+    fn archive(&self, pk: i64) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO version (pk, sequence, version, last_updated, deleted, patients, data_key, body) \
+             SELECT pk, (SELECT coalesce(max(sequence), 0) + 1 FROM version WHERE pk = ?1), version, last_updated, deleted, patients, data_key, body \
+             FROM resource WHERE pk = ?1",
+            params![pk],
+        )?;
+        Ok(())
+    }
+
+    fn execute(&self, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Result<usize, StoreError> {
+        self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute(parameters)).map_err(store_error)
+    }
+
+    /// The answer shows a record only where a read would: what is visible through other records needs its grounds.
+    fn grounds(&self, written: &mut [Written]) -> Result<(), StoreError> {
+        for one in written {
+            let (Written::Created(version) | Written::Updated(version) | Written::Deleted(version)) = one;
+            let through_others = version.resource_type == ResourceType::PROVENANCE || SHARED_TYPES.contains(&version.resource_type);
+            if !through_others {
+                continue;
+            }
+            let mut parameters = Parameters::default();
+            let identity = (version.resource_type, &version.id);
+            let sql = read::visible("r.pk", self.constraint, Letter::Read, identity, &mut parameters);
+            let found = parameters.rows(self.connection, &sql, |row| row.get::<_, i64>(0)).map_err(store_error)?;
+            if let Some(pk) = found.first() {
+                let mut row = [(*pk, version.clone())];
+                visibility::grounds(self.connection, self.constraint, Letter::Read, &mut row)?;
+                let [(_, judged)] = row;
+                *version = judged;
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Current {
+    pk: i64,
+    version: LogicalId,
+    last_updated: i64,
+    deleted: bool,
+    patients: String,
+}
+
+impl Current {
+    fn require(&self, if_match: Option<&LogicalId>) -> Result<(), StoreError> {
+        if if_match.is_none_or(|version| *version == self.version) { Ok(()) } else { Err(StoreError::VersionConflict) }
+    }
+}
+
+struct Deletion<'a> {
+    resource_type: ResourceType,
+    id: &'a LogicalId,
+    version: &'a LogicalId,
+    last_updated: i64,
+}
+
+struct Prepared {
+    pk: i64,
+    neg_time: i64,
+    patients: String,
+    key: i64,
+    sealed: Vec<u8>,
+    rows: Vec<Row>,
+}
+
+/// Patients as the column `patients` holds them.
+fn column(patients: &[LogicalId]) -> String {
+    patients.iter().map(LogicalId::as_str).collect::<Vec<_>>().join(" ")
+}
+
+fn stored(version: &NewVersion) -> StoredVersion {
+    StoredVersion {
+        resource_type: version.resource_type,
+        id: version.id.clone(),
+        version: version.version.clone(),
+        last_updated: version.last_updated,
+        patients: version.patients.clone(),
+        grounds: None,
+        body: Some(version.body.clone()),
+    }
+}

@@ -1,0 +1,177 @@
+//! The versions of one resource: each shown only where both its own patients and the current version are inside the boundary.
+//!
+//! <https://hl7.org/fhir/R4/http.html#history>. A version outside is left out, of the total too.
+
+use portcullis_fhir::interaction::InstanceHistory;
+use portcullis_fhir::json::{self, Value as Json};
+use portcullis_fhir::types::{LogicalId, ResourceType};
+use portcullis_policy::{Boundary, Constraint, HistoryPage, StoredVersion, Visibility};
+use portcullis_store::StoreError;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::cursor::Bookmarks;
+use super::database::store_error;
+use super::read::{self, Found};
+use super::seal::Seal;
+use super::visibility;
+
+/// The columns of an earlier version (`version r`, `locator l`) in the order that [`read::open_row`] reads.
+const COLUMNS: &str = "r.pk, l.type, l.id, r.version, r.last_updated, r.deleted, r.patients, r.data_key, r.body";
+
+/// One page of the history; empty where the current version is not visible.
+pub fn history(
+    connection: &Connection,
+    seal: &Seal,
+    constraint: &Constraint,
+    history: &InstanceHistory,
+) -> Result<Found<HistoryPage>, StoreError> {
+    let query = format!("{}/{} since {:?}", history.resource_type, history.id, history.since);
+    let bookmarks = Bookmarks::new(seal, "history", b"", query.as_bytes());
+    let before = history.cursor.as_deref().map(|bookmark| sequence(&bookmarks, bookmark)).transpose()?;
+    let Some(mut current) = read::current(connection, seal, constraint, (history.resource_type, &history.id))? else {
+        return Ok(Found { content: HistoryPage::default(), in_care: Vec::new() });
+    };
+    visibility::grounds(connection, constraint, constraint.letter(), std::slice::from_mut(&mut current))?;
+    let (pk, current) = current;
+    let earlier = outlines(connection, pk)?;
+    let patients: Vec<LogicalId> = earlier.iter().flat_map(|outline| &outline.patients).cloned().collect();
+    let mut in_care = read::patients_in_care(connection, constraint, &[&current])?;
+    in_care.extend(visibility::patients_in_care(connection, constraint, &patients)?);
+    in_care.sort_unstable();
+    in_care.dedup();
+
+    let judge = Judge::new(constraint, &current, &in_care);
+    let newest = Outline { sequence: earlier.first().map_or(1, |outline| outline.sequence + 1), ..Outline::of(&current) };
+    let mut page = HistoryPage::default();
+    let mut last = None;
+    for outline in std::iter::once(&newest).chain(&earlier) {
+        if history.since.is_some_and(|since| outline.last_updated < since) || !judge.admits(&outline.patients) {
+            continue;
+        }
+        let version = || {
+            if outline.sequence == newest.sequence { Ok(current.clone()) } else { open(connection, seal, (pk, &current), outline.sequence) }
+        };
+        if judge.compares_targets() && !judge.same_targets(&version()?)? {
+            continue;
+        }
+        page.total += 1;
+        if before.is_some_and(|before| outline.sequence >= before) {
+            continue;
+        }
+        if page.versions.len() < usize::try_from(history.count).unwrap_or(usize::MAX) {
+            last = Some(outline.sequence);
+            page.versions.push(version()?);
+        } else if page.next.is_none() {
+            page.next = last.map(|sequence| bookmarks.seal(&[Value::Integer(sequence)])).transpose()?;
+        }
+    }
+    Ok(Found { content: page, in_care })
+}
+
+fn sequence(bookmarks: &Bookmarks<'_>, bookmark: &str) -> Result<i64, StoreError> {
+    match bookmarks.open(bookmark)?.as_slice() {
+        [Value::Integer(sequence)] => Ok(*sequence),
+        _ => Err(StoreError::InvalidCursor),
+    }
+}
+
+/// A version without its body.
+struct Outline {
+    sequence: i64,
+    last_updated: i64,
+    patients: Vec<LogicalId>,
+}
+
+impl Outline {
+    fn of(version: &StoredVersion) -> Self {
+        Self { sequence: 0, last_updated: version.last_updated, patients: version.patients.clone() }
+    }
+}
+
+fn outlines(connection: &Connection, pk: i64) -> Result<Vec<Outline>, StoreError> {
+    let sql = "SELECT sequence, last_updated, patients FROM version WHERE pk = ?1 ORDER BY sequence DESC";
+    let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
+    let rows = statement.query_map([pk], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?))).map_err(store_error)?;
+    let outline = |row: rusqlite::Result<(i64, i64, String)>| {
+        let (sequence, last_updated, patients) = row.map_err(store_error)?;
+        Ok(Outline { sequence, last_updated, patients: read::patients(&patients)? })
+    };
+    rows.map(outline).collect()
+}
+
+/// Opens an earlier version; it carries the grounds of the current one.
+fn open(connection: &Connection, seal: &Seal, (pk, current): (i64, &StoredVersion), sequence: i64) -> Result<StoredVersion, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM version r CROSS JOIN locator l ON l.pk = r.pk WHERE r.pk = ?1 AND r.sequence = ?2");
+    let mut statement = connection.prepare_cached(&sql).map_err(store_error)?;
+    let opened = statement.query_row(params![pk, sequence], |row| Ok(read::open_row(connection, seal, row))).map_err(store_error)?;
+    Ok(StoredVersion { grounds: current.grounds.clone(), ..opened?.1 })
+}
+
+/// The earlier version with this id.
+pub fn earlier_version(
+    connection: &Connection,
+    seal: &Seal,
+    (pk, current): &(i64, StoredVersion),
+    version: &LogicalId,
+) -> Result<Option<StoredVersion>, StoreError> {
+    let sql = "SELECT sequence FROM version WHERE pk = ?1 AND version = ?2";
+    let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
+    let sequence: Option<i64> = statement.query_row(params![pk, version.as_str()], |row| row.get(0)).optional().map_err(store_error)?;
+    sequence.map(|sequence| open(connection, seal, (*pk, current), sequence)).transpose()
+}
+
+/// Judges earlier versions of a resource whose current version is visible.
+pub struct Judge<'a> {
+    ways: Vec<Visibility<'a>>,
+    current: &'a StoredVersion,
+    in_care: &'a [LogicalId],
+}
+
+impl<'a> Judge<'a> {
+    /// A judge for the versions of `current`. `in_care` names those of their patients with whom the constraint's actors have a care relationship.
+    pub fn new(constraint: &'a Constraint, current: &'a StoredVersion, in_care: &'a [LogicalId]) -> Self {
+        Self { ways: constraint.visibility(current.resource_type), current, in_care }
+    }
+
+    /// Whether a version is visible.
+    pub fn shows(&self, version: &StoredVersion) -> Result<bool, StoreError> {
+        Ok(self.admits(&version.patients) && (!self.compares_targets() || self.same_targets(version)?))
+    }
+
+    /// Whether a version with these patients may be shown. What is visible through other records keeps the grounds of the current version.
+    fn admits(&self, patients: &[LogicalId]) -> bool {
+        self.ways.iter().any(|way| match way {
+            Visibility::Every => true,
+            Visibility::Compartment(boundary) => patients.iter().any(|patient| self.inside(boundary, patient)),
+            Visibility::ReferencedFrom { .. } | Visibility::About { .. } => self.current.grounds.is_some(),
+        })
+    }
+
+    fn inside(&self, boundary: &Boundary, patient: &LogicalId) -> bool {
+        match boundary {
+            Boundary::Patients(allowed) => allowed.contains(patient),
+            Boundary::CareRelationship(_) => self.in_care.contains(patient),
+            Boundary::PatientsInCare(allowed, _) => allowed.contains(patient) && self.in_care.contains(patient),
+            Boundary::Whole => true,
+        }
+    }
+
+    /// A Provenance is visible through its targets, which are known for the current version only: an earlier version about anything else is hidden.
+    fn compares_targets(&self) -> bool {
+        self.current.resource_type == ResourceType::PROVENANCE && !self.ways.contains(&Visibility::Every)
+    }
+
+    fn same_targets(&self, version: &StoredVersion) -> Result<bool, StoreError> {
+        match (&version.body, &self.current.body) {
+            (Some(body), Some(current)) => Ok(targets(body)? == targets(current)?),
+            (None, _) => Ok(true),
+            (Some(_), None) => Ok(false),
+        }
+    }
+}
+
+fn targets(body: &[u8]) -> Result<Option<Json>, StoreError> {
+    let body = json::parse(body).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    Ok(body.member("target").cloned())
+}

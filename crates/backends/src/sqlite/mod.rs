@@ -1,0 +1,40 @@
+//! The embedded store: one SQLite file for FHIR tables, registry and outbox, with one writer (group commit) and a few readers.
+//!
+//! Every statement that produces a resource carries the permit's condition (`visibility`). Bodies are sealed (`seal`); what is found
+//! but fails its authentication is an error, never an answer.
+
+mod commit;
+mod cursor;
+mod database;
+mod generations;
+mod history;
+mod include;
+mod locator;
+mod outbox;
+mod parameters;
+mod read;
+mod readers;
+mod root_key;
+mod row_codec;
+mod row_statements;
+mod rows;
+mod seal;
+mod search;
+mod search_filter;
+mod search_range;
+mod search_sql;
+mod sort;
+mod store;
+mod visibility;
+mod writer;
+
+#[cfg(test)]
+mod commit_tests;
+#[cfg(test)]
+mod read_tests;
+#[cfg(test)]
+mod testing;
+
+pub use database::OpenError;
+pub use root_key::{RootKey, RootKeyError};
+pub use store::SqliteStore;

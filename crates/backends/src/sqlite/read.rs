@@ -1,0 +1,158 @@
+//! Reads of one resource: the current version, or an earlier one.
+//!
+//! The permit's condition stands in the statement that finds the row. What is hidden costs the same work as what is absent: where the id is
+//! unknown, the condition is evaluated for another row, which is then refused for its id.
+
+use portcullis_fhir::interaction::{Read, VersionRead};
+use portcullis_fhir::types::{LogicalId, ResourceType};
+use portcullis_oauth::scopes::Letter;
+use portcullis_policy::{Constraint, StoredVersion};
+use portcullis_store::StoreError;
+use rusqlite::{Connection, Row};
+
+use super::database::store_error;
+use super::history;
+use super::parameters::Parameters;
+use super::seal::{Header, Seal};
+use super::visibility;
+
+/// The columns that [`open_row`] reads, of `resource r` and `locator l`.
+pub const COLUMNS: &str = "r.pk, r.type, l.id, r.version, r.last_updated, r.deleted, r.patients, r.data_key, r.body";
+
+/// What a read found, with those of its patients with whom the constraint's actors have a care relationship.
+#[derive(Debug)]
+pub struct Found<T> {
+    /// The content.
+    pub content: T,
+    /// Patients in care.
+    pub in_care: Vec<LogicalId>,
+}
+
+/// A statement for these columns of the visible current version (`resource r`, `locator l`) of one resource: no row where there is none.
+pub fn visible(
+    columns: &str,
+    constraint: &Constraint,
+    letter: Letter,
+    (resource_type, id): (ResourceType, &LogicalId),
+    parameters: &mut Parameters,
+) -> String {
+    let code = resource_type.code();
+    let id = parameters.bind(id.as_str().to_owned());
+    let shown = visibility::predicate(constraint, resource_type, letter, "r", parameters);
+    format!(
+        "SELECT {columns} FROM resource r CROSS JOIN locator l ON l.pk = r.pk WHERE r.pk = coalesce(\
+         (SELECT x.pk FROM locator y CROSS JOIN resource x ON x.pk = y.pk WHERE y.type = {code} AND y.id = {id}), \
+         (SELECT min(pk) FROM resource)) AND {shown} AND l.type = {code} AND l.id = {id}"
+    )
+}
+
+/// Reads the current version; `None` where nothing is visible.
+pub fn read(
+    connection: &Connection,
+    seal: &Seal,
+    constraint: &Constraint,
+    read: &Read,
+) -> Result<Found<Option<StoredVersion>>, StoreError> {
+    let current = current(connection, seal, constraint, (read.resource_type, &read.id))?;
+    judged(connection, constraint, current)
+}
+
+/// Reads one version; `None` unless both it and the current one are visible.
+pub fn version_read(
+    connection: &Connection,
+    seal: &Seal,
+    constraint: &Constraint,
+    read: &VersionRead,
+) -> Result<Found<Option<StoredVersion>>, StoreError> {
+    let Some(mut current) = current(connection, seal, constraint, (read.resource_type, &read.id))? else {
+        return Ok(Found { content: None, in_care: Vec::new() });
+    };
+    if current.1.version == read.version {
+        return judged(connection, constraint, Some(current));
+    }
+    visibility::grounds(connection, constraint, constraint.letter(), std::slice::from_mut(&mut current))?;
+    let asked = history::earlier_version(connection, seal, &current, &read.version)?;
+    let Some(asked) = asked else { return Ok(Found { content: None, in_care: Vec::new() }) };
+    let in_care = patients_in_care(connection, constraint, &[&asked])?;
+    let visible = history::Judge::new(constraint, &current.1, &in_care).shows(&asked)?;
+    Ok(Found { content: visible.then_some(asked), in_care })
+}
+
+/// The visible current version with its locator.
+pub fn current(
+    connection: &Connection,
+    seal: &Seal,
+    constraint: &Constraint,
+    identity: (ResourceType, &LogicalId),
+) -> Result<Option<(i64, StoredVersion)>, StoreError> {
+    let mut parameters = Parameters::default();
+    let sql = visible(COLUMNS, constraint, constraint.letter(), identity, &mut parameters);
+    let mut found = None;
+    parameters
+        .for_each_row(connection, &sql, |row| {
+            found = Some(open_row(connection, seal, row));
+            Ok(false)
+        })
+        .map_err(store_error)?;
+    found.transpose()
+}
+
+fn judged(
+    connection: &Connection,
+    constraint: &Constraint,
+    found: Option<(i64, StoredVersion)>,
+) -> Result<Found<Option<StoredVersion>>, StoreError> {
+    let Some(mut found) = found else { return Ok(Found { content: None, in_care: Vec::new() }) };
+    visibility::grounds(connection, constraint, constraint.letter(), std::slice::from_mut(&mut found))?;
+    let in_care = patients_in_care(connection, constraint, &[&found.1])?;
+    Ok(Found { content: Some(found.1), in_care })
+}
+
+/// The patients in care among those of these versions and of the records that make them visible.
+pub fn patients_in_care(
+    connection: &Connection,
+    constraint: &Constraint,
+    versions: &[&StoredVersion],
+) -> Result<Vec<LogicalId>, StoreError> {
+    let grounds = versions.iter().filter_map(|version| version.grounds.as_ref()).flat_map(|grounds| &grounds.patients);
+    let patients: Vec<LogicalId> = versions.iter().flat_map(|version| &version.patients).chain(grounds).cloned().collect();
+    visibility::patients_in_care(connection, constraint, &patients)
+}
+
+/// The version in a row of [`COLUMNS`], with its locator; an error where the row fails its authentication.
+pub fn open_row(connection: &Connection, seal: &Seal, row: &Row<'_>) -> Result<(i64, StoredVersion), StoreError> {
+    let text = |column: usize| row.get_ref(column).map_err(store_error)?.as_str().map_err(|_| corrupt());
+    let resource_type = row.get::<_, u8>(1).map_err(store_error)?;
+    let header = Header {
+        resource_type: ResourceType::from_code(resource_type).ok_or_else(corrupt)?,
+        id: text(2)?,
+        version: text(3)?,
+        last_updated: row.get(4).map_err(store_error)?,
+        deleted: row.get(5).map_err(store_error)?,
+        patients: text(6)?,
+    };
+    let sealed = row.get_ref(8).map_err(store_error)?.as_blob().map_err(|_| corrupt())?;
+    let body = seal.open(connection, row.get(7).map_err(store_error)?, &header, sealed)?;
+    Ok((row.get(0).map_err(store_error)?, stored_version(&header, body)?))
+}
+
+fn stored_version(header: &Header<'_>, body: Vec<u8>) -> Result<StoredVersion, StoreError> {
+    Ok(StoredVersion {
+        resource_type: header.resource_type,
+        id: LogicalId::parse(header.id).ok_or_else(corrupt)?,
+        version: LogicalId::parse(header.version).ok_or_else(corrupt)?,
+        last_updated: header.last_updated,
+        patients: patients(header.patients)?,
+        grounds: None,
+        body: (!header.deleted).then_some(body),
+    })
+}
+
+/// The patients in a column `patients`.
+pub fn patients(column: &str) -> Result<Vec<LogicalId>, StoreError> {
+    column.split_ascii_whitespace().map(|id| LogicalId::parse(id).ok_or_else(corrupt)).collect()
+}
+
+fn corrupt() -> StoreError {
+    StoreError::Corrupt("a row of resource has an impossible value".into())
+}

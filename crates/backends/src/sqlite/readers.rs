@@ -1,0 +1,142 @@
+//! Connections that only read. Point reads run on the calling thread; searches on blocking threads, a bounded number at a time.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use portcullis_store::StoreError;
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use super::database::{open_reader, store_error};
+
+/// Searches that run at the same time.
+const CONCURRENT_SEARCHES: usize = 4;
+/// Searches that may wait for their turn.
+const WAITING_SEARCHES: usize = 256;
+/// Idle connections that are kept.
+const IDLE_CONNECTIONS: usize = 6;
+
+/// The readers of one database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Readers(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    turns: Arc<Semaphore>,
+    waiting: AtomicUsize,
+}
+
+impl Readers {
+    /// Readers of the database at this path, which the writer has opened before. Connections are opened when needed.
+    pub fn new(path: &Path) -> Self {
+        let turns = Arc::new(Semaphore::new(CONCURRENT_SEARCHES));
+        Self(Arc::new(Shared { path: path.into(), idle: Mutex::new(Vec::new()), turns, waiting: AtomicUsize::new(0) }))
+    }
+
+    /// Does the work on the calling thread with a connection of its own. Only for what takes microseconds.
+    pub fn with<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let idle = self.idle().pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => open_reader(&self.0.path).map_err(store_error)?,
+        };
+        let result = work(&connection);
+        let mut idle = self.idle();
+        if connection.is_autocommit() && idle.len() < IDLE_CONNECTIONS {
+            idle.push(connection);
+        }
+        result
+    }
+
+    /// The same with all statements of the work in one snapshot.
+    pub fn with_snapshot<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.with(|connection| {
+            let snapshot = connection.unchecked_transaction().map_err(store_error)?;
+            let result = work(&snapshot)?;
+            snapshot.commit().map_err(store_error)?;
+            Ok(result)
+        })
+    }
+
+    /// Does longer work in one snapshot on a blocking thread, when it is its turn.
+    pub async fn blocking<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let waiting = Waiting::enter(&self.0.waiting)?;
+        let turn = Arc::clone(&self.0.turns).acquire_owned().await.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+        drop(waiting);
+        let readers = self.clone();
+        let search = move || {
+            // The turn ends with the work, also when nobody waits for it any more.
+            let _turn = turn;
+            readers.with_snapshot(work)
+        };
+        tokio::task::spawn_blocking(search).await.map_err(|error| StoreError::Unavailable(Box::new(error)))?
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place in the queue, left also when the caller goes away.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn enter(waiting: &'a AtomicUsize) -> Result<Self, StoreError> {
+        let place = Self(waiting);
+        if waiting.fetch_add(1, Ordering::Relaxed) >= WAITING_SEARCHES {
+            return Err(StoreError::Unavailable("too many searches wait".into()));
+        }
+        Ok(place)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migrations::MAIN;
+    use crate::sqlite::database::open_writer;
+
+    #[test]
+    fn a_connection_is_used_again_and_one_left_in_a_transaction_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("portcullis.db");
+        let _writer = open_writer(&path, MAIN).unwrap();
+        let readers = Readers::new(&path);
+        readers.with(|_| Ok(())).unwrap();
+        assert_eq!(readers.idle().len(), 1);
+        readers.with(|connection| connection.execute_batch("BEGIN").map_err(store_error)).unwrap();
+        assert_eq!(readers.idle().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn long_work_sees_one_snapshot() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("portcullis.db");
+        let writer = open_writer(&path, MAIN).unwrap();
+        let readers = Readers::new(&path);
+        let count = |connection: &Connection| connection.query_row("SELECT count(*) FROM locator", [], |row| row.get::<_, i64>(0)).map_err(store_error);
+        let (before, after) = readers
+            .blocking(move |connection| {
+                let before = count(connection)?;
+                writer.execute("INSERT INTO locator (type, id) VALUES (1, 'a')", []).map_err(store_error)?;
+                Ok((before, count(connection)?))
+            })
+            .await
+            .unwrap();
+        assert_eq!((before, after), (0, 0));
+        assert_eq!(readers.with(count).unwrap(), 1);
+    }
+}

@@ -1,0 +1,188 @@
+//! The one place where a search becomes SQL. It cannot be called without the constraint.
+//!
+//! A search is one statement: a way to candidates (an index that is as selective as possible, or one that is already in order), the criteria, the
+//! access constraint, the place after which the page begins, an order and a limit. The constraint stands beside the criteria, before
+//! the limit: what it hides takes no place on a page and counts in no total.
+
+use portcullis_fhir::reference::Reference;
+use portcullis_fhir::search::{ReferenceMatch, SearchQuery, Test};
+use portcullis_fhir::types::ResourceType;
+use portcullis_policy::constraint::TypeSet;
+use portcullis_policy::{Boundary, Constraint, Visibility};
+use portcullis_store::StoreError;
+
+use super::cursor::Position;
+use super::database::store_error;
+use super::parameters::{MAXIMUM_PARAMETERS, Parameters, all};
+use super::search_filter::{self, Condition, Resolver, Route};
+use super::sort::Order;
+use super::visibility;
+
+/// Candidates that are counted to compare routes; from here on a route counts as long.
+const COUNTED_CANDIDATES: i64 = 1000;
+
+/// The statements of one search.
+#[derive(Debug)]
+pub struct SearchStatements {
+    /// The values of both.
+    pub parameters: Parameters,
+    /// The rows of a page: `pk` and the columns of the position. One row more than the page has says that there is another page.
+    pub page: String,
+    /// How many columns a position has.
+    pub width: usize,
+    /// The number of all rows of all pages.
+    pub count: String,
+}
+
+/// Turns a search into statements that produce nothing but what the constraint shows.
+pub fn compile(
+    query: &SearchQuery,
+    constraint: &Constraint,
+    resolver: &Resolver<'_>,
+    after: Option<&Position>,
+) -> Result<SearchStatements, StoreError> {
+    let resource_type = query.resource_type;
+    let mut parameters = Parameters::default();
+    let visible = visibility::predicate(constraint, resource_type, constraint.letter(), "r", &mut parameters);
+    let mut conditions = Vec::with_capacity(query.filters.len());
+    for filter in &query.filters {
+        conditions.push(search_filter::condition(filter, resource_type, resolver, &mut parameters)?);
+        if parameters.len() > MAXIMUM_PARAMETERS {
+            return Err(StoreError::NotSupported("so many alternatives in one search".to_owned()));
+        }
+    }
+    let chosen = choose(query, constraint, &conditions, resolver, &mut parameters)?;
+    let mut terms = vec![format!("r.type = {} AND r.deleted = 0", resource_type.code())];
+    // What the route leads to fulfils its criterion already.
+    let remaining = conditions.iter().enumerate().filter(|(position, _)| chosen.criterion != Some(*position));
+    terms.extend(remaining.map(|(_, condition)| condition.sql.clone()));
+    terms.push(visible);
+
+    let candidates = chosen.from(query, &mut terms);
+    let order = Order::new(resource_type, &query.sort, chosen.time_column())?;
+    let count = format!("SELECT count(*) FROM {candidates} WHERE {}", all(&terms));
+    if let Some(position) = after {
+        terms.push(order.after(position, &mut parameters)?);
+    }
+    let limit = parameters.bind(i64::from(query.count) + 1);
+    let page = format!(
+        "{}SELECT r.pk, {} FROM {candidates} CROSS JOIN locator l ON l.pk = r.pk{} WHERE {} ORDER BY {} LIMIT {limit}",
+        order.with(),
+        order.columns(),
+        order.joins(),
+        all(&terms),
+        order.terms()
+    );
+    Ok(SearchStatements { parameters, page, width: order.width(), count })
+}
+
+/// The way that was chosen to the candidates.
+struct Chosen {
+    /// `None`: every resource of the type, in the order that is asked for where an index has it.
+    route: Option<Route>,
+    /// The criterion that the route fulfils.
+    criterion: Option<usize>,
+}
+
+impl Chosen {
+    fn time_column(&self) -> &'static str {
+        if matches!(self.route, Some(Route::Ordered { .. })) { "d.neg_time" } else { "r.neg_time" }
+    }
+
+    /// The tables up to `r`; a route's own condition is added to the terms. `CROSS JOIN` fixes the order of the loops.
+    fn from(&self, query: &SearchQuery, terms: &mut Vec<String>) -> String {
+        match &self.route {
+            Some(Route::Ordered { table, seek }) => {
+                terms.push(seek.clone());
+                format!("{table} d CROSS JOIN resource r ON r.pk = d.pk")
+            }
+            Some(Route::Set(set)) => format!("(SELECT DISTINCT pk FROM ({set})) d CROSS JOIN resource r ON r.pk = d.pk"),
+            None => {
+                let by_change = query.sort.first().is_some_and(|key| key.parameter.base.is_none() && key.parameter.code == "_lastUpdated");
+                format!("resource r INDEXED BY {}", if by_change { "resource_updated" } else { "resource_newest" })
+            }
+        }
+    }
+}
+
+/// Chooses among the criteria and the boundary the way with the fewest candidates.
+fn choose(
+    query: &SearchQuery,
+    constraint: &Constraint,
+    conditions: &[Condition],
+    resolver: &Resolver<'_>,
+    parameters: &mut Parameters,
+) -> Result<Chosen, StoreError> {
+    let criteria = conditions.iter().enumerate().filter_map(|(position, condition)| Some((Some(position), condition.route.clone()?)));
+    let mut routes: Vec<(Option<usize>, Route)> = criteria.collect();
+    if let Some(route) = boundary_route(query, constraint, parameters) {
+        routes.push((None, route));
+    }
+    if let [(criterion, route @ Route::Ordered { .. })] = routes.as_slice() {
+        return Ok(Chosen { route: Some(route.clone()), criterion: *criterion });
+    }
+    let mut best: Option<(i64, usize)> = None;
+    for (position, (_, route)) in routes.iter().enumerate() {
+        let candidates = count_candidates(route, resolver, parameters)?;
+        if candidates < COUNTED_CANDIDATES && best.is_none_or(|(fewest, _)| candidates < fewest) {
+            best = Some((candidates, position));
+        }
+    }
+    // Where every way is long, one that is in order needs no sort and can stop early.
+    let in_order = || routes.iter().position(|(_, route)| matches!(route, Route::Ordered { .. }));
+    let position = best.map(|(_, position)| position).or_else(in_order);
+    let chosen = position.and_then(|position| routes.into_iter().nth(position));
+    Ok(chosen.map_or(Chosen { route: None, criterion: None }, |(criterion, route)| Chosen { route: Some(route), criterion }))
+}
+
+fn count_candidates(route: &Route, resolver: &Resolver<'_>, parameters: &Parameters) -> Result<i64, StoreError> {
+    let candidates = match route {
+        Route::Ordered { table, seek } => format!("SELECT 1 FROM {table} d WHERE {seek} LIMIT {COUNTED_CANDIDATES}"),
+        Route::Set(set) => format!("SELECT 1 FROM ({set}) LIMIT {COUNTED_CANDIDATES}"),
+    };
+    parameters.integer(resolver.connection, &format!("SELECT count(*) FROM ({candidates})")).map_err(store_error)
+}
+
+/// The way through the boundary, where there is only one and it is bounded.
+fn boundary_route(query: &SearchQuery, constraint: &Constraint, parameters: &mut Parameters) -> Option<Route> {
+    let ways = visibility::ways(constraint, query.resource_type, constraint.letter());
+    match ways.as_slice() {
+        [Visibility::Compartment(Boundary::Patients(patients))] if names_patient(query, patients.items()) => None,
+        [Visibility::Compartment(boundary)] => compartment_route(boundary, query.resource_type, parameters),
+        [Visibility::ReferencedFrom { boundary, sources }] => referenced_route(boundary, sources, parameters),
+        _ => None,
+    }
+}
+
+/// Whether a criterion already leads to the records of the only patient: then the compartment would be the same way again.
+fn names_patient(query: &SearchQuery, patients: &[portcullis_fhir::types::LogicalId]) -> bool {
+    let [patient] = patients else { return false };
+    query.filters.iter().any(|filter| match &filter.test {
+        Test::Reference(alternatives) => match alternatives.as_slice() {
+            [ReferenceMatch::Exact(Reference::Local(local))] => local.resource_type == ResourceType::PATIENT && local.id == *patient,
+            _ => false,
+        },
+        _ => false,
+    })
+}
+
+fn compartment_route(boundary: &Boundary, resource_type: ResourceType, parameters: &mut Parameters) -> Option<Route> {
+    let code = resource_type.code();
+    if let Boundary::Patients(patients) = boundary
+        && patients.items().len() == 1
+    {
+        let inside = visibility::within(boundary, "d.patient", parameters);
+        return Some(Route::Ordered { table: "compartment", seek: format!("{inside} AND d.type = {code}") });
+    }
+    let patients = visibility::patients_of(boundary, parameters)?;
+    Some(Route::Set(format!("SELECT c.pk FROM compartment c WHERE c.type = {code} AND c.patient IN ({patients})")))
+}
+
+fn referenced_route(boundary: &Boundary, sources: &TypeSet, parameters: &mut Parameters) -> Option<Route> {
+    match boundary {
+        Boundary::Patients(_) | Boundary::PatientsInCare(..) => {
+            Some(Route::Set(visibility::referenced_from(boundary, sources, parameters)))
+        }
+        Boundary::CareRelationship(_) | Boundary::Whole => None,
+    }
+}

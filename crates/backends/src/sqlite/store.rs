@@ -1,0 +1,155 @@
+//! `SqliteStore`: the traits of the store crate over the parts of this folder.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use portcullis_audit::{Acknowledgement, PendingRecord, RecordId};
+use portcullis_fhir::interaction::{InstanceHistory, Read, VersionRead};
+use portcullis_fhir::search::SearchQuery;
+use portcullis_policy::{Authorized, Change, HistoryPage, SearchPage, StoredVersion, Unreleased, WriteSet};
+use portcullis_store::{BoxFuture, Committed, FhirStore, Outbox, StoreError};
+use rusqlite::Connection;
+
+use super::commit::{Application, Applied, WriteState};
+use super::database::{OpenError, open_writer};
+use super::read::Found;
+use super::readers::Readers;
+use super::root_key::RootKey;
+use super::seal::Seal;
+use super::writer::{Limits, Writer};
+use super::{history, outbox, read, search};
+use crate::migrations::MAIN;
+
+/// One SQLite file as a FHIR store and outbox.
+#[derive(Debug)]
+pub struct SqliteStore {
+    writer: Arc<Writer>,
+    readers: Readers,
+    seal: Arc<Seal>,
+    writing: Arc<Writing>,
+}
+
+/// What write sets share on the writer's thread.
+#[derive(Debug)]
+struct Writing {
+    state: Mutex<WriteState>,
+    rollbacks: Arc<AtomicU64>,
+}
+
+impl SqliteStore {
+    /// Opens the database at this path, or makes it.
+    pub fn open(path: &Path, root: &RootKey) -> Result<Arc<Self>, OpenError> {
+        Self::open_with(path, root, Limits::default())
+    }
+
+    /// The same with other bounds of the writer's queue and groups.
+    pub fn open_with(path: &Path, root: &RootKey, limits: Limits) -> Result<Arc<Self>, OpenError> {
+        let connection = open_writer(path, MAIN)?;
+        let seal = Arc::new(Seal::new(root)?);
+        seal.claim(&connection)?;
+        let writer = Arc::new(Writer::start(connection, limits)?);
+        let writing = Arc::new(Writing { state: Mutex::new(WriteState::new()), rollbacks: writer.rollbacks() });
+        Ok(Arc::new(Self { writer, readers: Readers::new(path), seal, writing }))
+    }
+
+    /// The writer, for what else lives in the same file.
+    pub fn writer(&self) -> &Arc<Writer> {
+        &self.writer
+    }
+
+    /// The readers, for what else lives in the same file.
+    pub fn readers(&self) -> &Readers {
+        &self.readers
+    }
+
+    /// The keys, for what else lives in the same file.
+    pub fn seal(&self) -> &Arc<Seal> {
+        &self.seal
+    }
+}
+
+impl Writing {
+    fn apply(&self, connection: &Connection, seal: &Seal, set: &Authorized<WriteSet>, record: (&str, &[u8])) -> Result<Applied, StoreError> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.synchronise(self.rollbacks.load(Ordering::Acquire));
+        let application = Application { connection, seal, state: &mut state, constraint: set.constraint() };
+        application.apply(&set.operation().changes, record)
+    }
+}
+
+impl FhirStore for SqliteStore {
+    fn read(&self, authorized: Authorized<Read>) -> BoxFuture<'_, Result<Unreleased<Option<StoredVersion>>, StoreError>> {
+        Box::pin(async move {
+            let work = |connection: &Connection| read::read(connection, &self.seal, authorized.constraint(), authorized.operation());
+            let found = self.readers.with_snapshot(work)?;
+            Ok(unreleased(&authorized, found))
+        })
+    }
+
+    fn version_read(&self, authorized: Authorized<VersionRead>) -> BoxFuture<'_, Result<Unreleased<Option<StoredVersion>>, StoreError>> {
+        Box::pin(async move {
+            let work = |connection: &Connection| read::version_read(connection, &self.seal, authorized.constraint(), authorized.operation());
+            let found = self.readers.with_snapshot(work)?;
+            Ok(unreleased(&authorized, found))
+        })
+    }
+
+    fn history(&self, authorized: Authorized<InstanceHistory>) -> BoxFuture<'_, Result<Unreleased<HistoryPage>, StoreError>> {
+        Box::pin(async move {
+            let seal = Arc::clone(&self.seal);
+            let work = move |connection: &Connection| {
+                let found = history::history(connection, &seal, authorized.constraint(), authorized.operation())?;
+                Ok(unreleased(&authorized, found))
+            };
+            self.readers.blocking(work).await
+        })
+    }
+
+    fn search<'a>(
+        &'a self,
+        authorized: Authorized<SearchQuery>,
+        binding: &'a [u8],
+    ) -> BoxFuture<'a, Result<Unreleased<SearchPage>, StoreError>> {
+        Box::pin(async move {
+            let (seal, binding) = (Arc::clone(&self.seal), binding.to_vec());
+            let work = move |connection: &Connection| {
+                let found = search::search(connection, &seal, authorized.constraint(), authorized.operation(), &binding)?;
+                Ok(unreleased(&authorized, found))
+            };
+            self.readers.blocking(work).await
+        })
+    }
+
+    fn commit<'a>(&'a self, set: Authorized<WriteSet>, record: &'a PendingRecord) -> BoxFuture<'a, Result<Committed, StoreError>> {
+        let decision = set.decision();
+        let (seal, writing) = (Arc::clone(&self.seal), Arc::clone(&self.writing));
+        let (id, bytes) = (record.id().0.clone(), record.bytes().to_vec());
+        let size = bytes.len() + set.operation().changes.iter().map(size).sum::<usize>();
+        let applied = self.writer.run_sized(size, move |connection| writing.apply(connection, &seal, &set, (&id, &bytes)));
+        Box::pin(async move {
+            let Applied { written, in_care, record } = applied.await?;
+            let acknowledgement = Acknowledgement::of_stored(&record);
+            Ok(Committed { written: Unreleased::new(decision, in_care, written), acknowledgement })
+        })
+    }
+}
+
+fn unreleased<T, U>(authorized: &Authorized<T>, found: Found<U>) -> Unreleased<U> {
+    Unreleased::new(authorized.decision(), found.in_care, found.content)
+}
+
+fn size(change: &Change) -> usize {
+    change.proposed().map_or(64, |version| version.body.len())
+}
+
+impl Outbox for SqliteStore {
+    fn waiting(&self, limit: usize) -> Result<Vec<(RecordId, Vec<u8>)>, StoreError> {
+        self.readers.with(|connection| outbox::waiting(connection, limit))
+    }
+
+    fn remove(&self, moved: &[RecordId]) -> Result<(), StoreError> {
+        let moved = moved.to_vec();
+        self.writer.run_blocking(move |connection| outbox::remove(connection, &moved))
+    }
+}

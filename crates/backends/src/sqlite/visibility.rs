@@ -1,0 +1,255 @@
+//! The access constraint as SQL: which rows of `resource` a permit shows, and the facts by which release judges them again.
+//!
+//! [`predicate`] is a condition that stands in every statement and sub-query that produces resources, before any limit. What [`grounds`] and
+//! [`patients_in_care`] report comes from statements of their own, so that release compares two answers and not one with itself.
+
+use std::collections::BTreeSet;
+
+use portcullis_fhir::reference::LocalReference;
+use portcullis_fhir::types::{LogicalId, ResourceType};
+use portcullis_oauth::scopes::Letter;
+use portcullis_policy::constraint::{NonEmpty, TypeSet};
+use portcullis_policy::stored::Grounds;
+use portcullis_policy::{Boundary, Constraint, StoredVersion, Visibility};
+use portcullis_store::StoreError;
+use rusqlite::Connection;
+
+use super::database::store_error;
+use super::locator::IDENTIFIER;
+use super::parameters::{Parameters, any};
+
+/// Patients per statement of [`patients_in_care`].
+const PATIENTS_PER_STATEMENT: usize = 500;
+
+/// A condition over `alias`, a row with the columns `pk` and `neg_time` of a current resource of this type: whether the constraint shows it for
+/// this letter. Hidden types give `0`.
+pub fn predicate(
+    constraint: &Constraint,
+    resource_type: ResourceType,
+    letter: Letter,
+    alias: &str,
+    parameters: &mut Parameters,
+) -> String {
+    let shown: Vec<String> =
+        ways(constraint, resource_type, letter).iter().map(|way| shows(way, resource_type, alias, parameters)).collect();
+    any(&shown)
+}
+
+/// The distinct ways in which records of a type are visible; where one of them shows every record, only that one.
+pub fn ways(constraint: &Constraint, resource_type: ResourceType, letter: Letter) -> Vec<Visibility<'_>> {
+    let mut ways: Vec<Visibility<'_>> = Vec::new();
+    for way in constraint.visibility_for(resource_type, letter) {
+        if way == Visibility::Every {
+            return vec![way];
+        }
+        if !ways.contains(&way) {
+            ways.push(way);
+        }
+    }
+    ways
+}
+
+fn shows(way: &Visibility<'_>, resource_type: ResourceType, alias: &str, parameters: &mut Parameters) -> String {
+    match way {
+        Visibility::Every => "1".to_owned(),
+        Visibility::Compartment(boundary) => {
+            let inside = within(boundary, "c.patient", parameters);
+            let code = resource_type.code();
+            format!(
+                "EXISTS (SELECT 1 FROM compartment c WHERE {inside} AND c.type = {code} AND c.neg_time = {alias}.neg_time \
+                 AND c.pk = {alias}.pk)"
+            )
+        }
+        Visibility::ReferencedFrom { boundary, sources } => match boundary {
+            // A practice's popular practitioner is soon found from the practitioner's side, a patient's few records from the patient's.
+            Boundary::CareRelationship(_) | Boundary::Whole => {
+                let inside = within(boundary, "c.patient", parameters);
+                let types = type_list(sources);
+                format!(
+                    "EXISTS (SELECT 1 FROM shared_link s CROSS JOIN compartment c ON c.pk = s.source \
+                     WHERE s.target = {alias}.pk AND c.type IN ({types}) AND {inside})"
+                )
+            }
+            Boundary::Patients(_) | Boundary::PatientsInCare(..) => {
+                format!("{alias}.pk IN ({})", referenced_from(boundary, sources, parameters))
+            }
+        },
+        Visibility::About { boundary, targets } => {
+            let types = type_list(targets);
+            let inside = within(boundary, "c.patient", parameters);
+            let target = format!("EXISTS (SELECT 1 FROM compartment c WHERE c.pk = b.target AND c.type IN ({types}) AND {inside})");
+            format!(
+                "(EXISTS (SELECT 1 FROM about b WHERE b.source = {alias}.pk AND {target}) \
+                 AND NOT EXISTS (SELECT 1 FROM about b CROSS JOIN locator t ON t.pk = b.target \
+                 WHERE b.source = {alias}.pk AND t.type < {IDENTIFIER} AND NOT {target}))"
+            )
+        }
+    }
+}
+
+/// A query for the shared records that records of these types inside the boundary refer to; a record may come several times.
+pub fn referenced_from(boundary: &Boundary, sources: &TypeSet, parameters: &mut Parameters) -> String {
+    let inside = within(boundary, "c.patient", parameters);
+    let types = type_list(sources);
+    format!(
+        "SELECT s.target AS pk FROM compartment c CROSS JOIN shared_link s ON s.source = c.pk WHERE {inside} AND c.type IN ({types})"
+    )
+}
+
+/// A condition over the locator of a patient: whether the boundary holds that patient's compartment.
+pub fn within(boundary: &Boundary, patient: &str, parameters: &mut Parameters) -> String {
+    match boundary {
+        Boundary::Patients(allowed) => format!("{patient} {}", one_of(allowed, parameters)),
+        Boundary::CareRelationship(actors) => in_care(actors, patient, parameters),
+        Boundary::PatientsInCare(allowed, actors) => {
+            let allowed = one_of(allowed, parameters);
+            format!("({patient} {allowed} AND {})", in_care(actors, patient, parameters))
+        }
+        Boundary::Whole => "1".to_owned(),
+    }
+}
+
+/// A query for the locators of the patients in a boundary; `None` where it names no patients and no actors.
+pub fn patients_of(boundary: &Boundary, parameters: &mut Parameters) -> Option<String> {
+    match boundary {
+        Boundary::Patients(allowed) | Boundary::PatientsInCare(allowed, _) => Some(locators_of(allowed, parameters)),
+        Boundary::CareRelationship(actors) => {
+            Some(format!("SELECT k.patient FROM care k WHERE k.actor IN ({})", actor_locators(actors, parameters)))
+        }
+        Boundary::Whole => None,
+    }
+}
+
+fn one_of(patients: &NonEmpty<LogicalId>, parameters: &mut Parameters) -> String {
+    let locators = locators_of(patients, parameters);
+    // An equality with a scalar lets an index deliver its order; `IN` does not.
+    if let [_] = patients.items() { format!("= ({locators})") } else { format!("IN ({locators})") }
+}
+
+fn locators_of(patients: &NonEmpty<LogicalId>, parameters: &mut Parameters) -> String {
+    let ids = parameters.bind_list(patients.items().iter().map(|id| id.as_str().to_owned()));
+    format!("SELECT pk FROM locator WHERE type = {} AND id IN ({ids})", ResourceType::PATIENT.code())
+}
+
+/// A care row counts only while the record that states it is current and not deleted.
+fn in_care(actors: &NonEmpty<LocalReference>, patient: &str, parameters: &mut Parameters) -> String {
+    let actors = actor_locators(actors, parameters);
+    format!(
+        "EXISTS (SELECT 1 FROM care k CROSS JOIN resource o ON o.pk = k.source \
+         WHERE k.actor IN ({actors}) AND k.patient = {patient} AND o.deleted = 0)"
+    )
+}
+
+fn actor_locators(actors: &NonEmpty<LocalReference>, parameters: &mut Parameters) -> String {
+    let one = |actor: &LocalReference| {
+        let id = parameters.bind(actor.id.as_str().to_owned());
+        format!("SELECT pk FROM locator WHERE type = {} AND id = {id}", actor.resource_type.code())
+    };
+    actors.items().iter().map(one).collect::<Vec<_>>().join(" UNION ALL ")
+}
+
+/// Type codes are small integers of ours: written into the statement, so that one text serves all patients.
+fn type_list(types: &TypeSet) -> String {
+    types.iter().map(|resource_type| resource_type.code().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// Fills in what makes each row visible, where that is not its own compartment. Rows are locators with versions of current resources.
+pub fn grounds(
+    connection: &Connection,
+    constraint: &Constraint,
+    letter: Letter,
+    rows: &mut [(i64, StoredVersion)],
+) -> Result<(), StoreError> {
+    for (pk, version) in rows {
+        for way in ways(constraint, version.resource_type, letter) {
+            let found = match way {
+                Visibility::Every | Visibility::Compartment(_) => None,
+                Visibility::ReferencedFrom { boundary, sources } => referring_record(connection, *pk, boundary, &sources)?,
+                Visibility::About { boundary, targets } => target_record(connection, *pk, boundary, &targets)?,
+            };
+            if found.is_some() {
+                version.grounds = found;
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn referring_record(connection: &Connection, pk: i64, boundary: &Boundary, types: &TypeSet) -> Result<Option<Grounds>, StoreError> {
+    let mut parameters = Parameters::default();
+    let target = parameters.bind(pk);
+    let inside = within(boundary, "c.patient", &mut parameters);
+    let joined = match boundary {
+        Boundary::CareRelationship(_) | Boundary::Whole => "shared_link s CROSS JOIN compartment c ON c.pk = s.source",
+        Boundary::Patients(_) | Boundary::PatientsInCare(..) => "compartment c CROSS JOIN shared_link s ON s.source = c.pk",
+    };
+    let sql = format!(
+        "SELECT x.type, l.id, x.patients FROM {joined} CROSS JOIN resource x ON x.pk = s.source CROSS JOIN locator l ON l.pk = x.pk \
+         WHERE s.target = {target} AND {inside} AND x.deleted = 0 AND x.type IN ({}) LIMIT 1",
+        type_list(types)
+    );
+    first_grounds(connection, &sql, &parameters)
+}
+
+fn target_record(connection: &Connection, pk: i64, boundary: &Boundary, types: &TypeSet) -> Result<Option<Grounds>, StoreError> {
+    let mut parameters = Parameters::default();
+    let source = parameters.bind(pk);
+    let inside = within(boundary, "c.patient", &mut parameters);
+    let sql = format!(
+        "SELECT x.type, l.id, x.patients FROM about b CROSS JOIN resource x ON x.pk = b.target CROSS JOIN locator l ON l.pk = x.pk \
+         WHERE b.source = {source} AND x.type IN ({}) \
+         AND EXISTS (SELECT 1 FROM compartment c WHERE c.pk = x.pk AND {inside}) LIMIT 1",
+        type_list(types)
+    );
+    first_grounds(connection, &sql, &parameters)
+}
+
+fn first_grounds(connection: &Connection, sql: &str, parameters: &Parameters) -> Result<Option<Grounds>, StoreError> {
+    let mut found = None;
+    let read = |row: &rusqlite::Row<'_>| {
+        found = Some((row.get::<_, u8>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?));
+        Ok(false)
+    };
+    parameters.for_each_row(connection, sql, read).map_err(store_error)?;
+    let Some((code, id, patients)) = found else { return Ok(None) };
+    let corrupt = || StoreError::Corrupt("a row with an impossible type or id".to_owned());
+    let resource_type = ResourceType::from_code(code).ok_or_else(corrupt)?;
+    let id = LogicalId::parse(&id).ok_or_else(corrupt)?;
+    let patients: Option<Vec<LogicalId>> = patients.split_ascii_whitespace().map(LogicalId::parse).collect();
+    Ok(Some(Grounds { record: LocalReference { resource_type, id }, patients: patients.ok_or_else(corrupt)? }))
+}
+
+/// Those of these patients with whom an actor of the constraint has a care relationship; none where no boundary asks for one.
+pub fn patients_in_care(
+    connection: &Connection,
+    constraint: &Constraint,
+    patients: &[LogicalId],
+) -> Result<Vec<LogicalId>, StoreError> {
+    let actors: BTreeSet<&LocalReference> = ResourceType::all()
+        .flat_map(|resource_type| constraint.write_boundaries(resource_type))
+        .flat_map(|boundary| match boundary {
+            Boundary::CareRelationship(actors) | Boundary::PatientsInCare(_, actors) => actors.items(),
+            Boundary::Patients(_) | Boundary::Whole => &[],
+        })
+        .collect();
+    let patients: BTreeSet<&LogicalId> = patients.iter().collect();
+    let (Some(actors), false) = (NonEmpty::of(actors.into_iter().cloned()), patients.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let patients: Vec<&LogicalId> = patients.into_iter().collect();
+    let mut found = Vec::new();
+    for chunk in patients.chunks(PATIENTS_PER_STATEMENT) {
+        let mut parameters = Parameters::default();
+        let ids = parameters.bind_list(chunk.iter().map(|id| id.as_str().to_owned()));
+        let actors = actor_locators(&actors, &mut parameters);
+        let sql = format!(
+            "SELECT DISTINCT p.id FROM locator p CROSS JOIN care k ON k.patient = p.pk CROSS JOIN resource o ON o.pk = k.source \
+             WHERE p.type = {} AND p.id IN ({ids}) AND k.actor IN ({actors}) AND o.deleted = 0",
+            ResourceType::PATIENT.code()
+        );
+        let rows = parameters.rows(connection, &sql, |row| row.get::<_, String>(0)).map_err(store_error)?;
+        found.extend(rows.iter().filter_map(|id| LogicalId::parse(id)));
+    }
+    Ok(found)
+}

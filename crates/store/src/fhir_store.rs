@@ -1,0 +1,84 @@
+//! The FHIR store: five methods, each of which takes what a permit covers and returns what nobody may use before release.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use portcullis_audit::{Acknowledgement, PendingRecord, RecordId};
+use portcullis_fhir::interaction::{InstanceHistory, Read, VersionRead};
+use portcullis_fhir::search::SearchQuery;
+use portcullis_policy::{Authorized, HistoryPage, SearchPage, StoredVersion, Unreleased, WriteSet, Written};
+
+/// A future behind `dyn`.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Why a store could not do what it was asked. None of these says more about hidden records than about absent ones.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing visible has this type and id.
+    #[error("not found")]
+    NotFound,
+    /// The visible resource was deleted.
+    #[error("deleted")]
+    Gone,
+    /// `If-Match` names another version than the current one.
+    #[error("version conflict")]
+    VersionConflict,
+    /// A create or import under an id that exists (imports replace; a collision of server-chosen ids).
+    #[error("the id is taken")]
+    IdTaken,
+    /// The content of a write lies outside the boundary.
+    #[error("outside the boundary")]
+    OutsideBoundary,
+    /// The page bookmark is not one of ours for this principal and query.
+    #[error("invalid cursor")]
+    InvalidCursor,
+    /// The store understands the query but cannot answer it.
+    #[error("not supported: {0}")]
+    NotSupported(String),
+    /// The store is full, locked or unreachable: try again later.
+    #[error("unavailable")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A stored row fails its authentication or cannot be read.
+    #[error("corrupt: {0}")]
+    Corrupt(String),
+}
+
+/// What a commit returns.
+#[derive(Debug)]
+pub struct Committed {
+    /// What became of each change, in order.
+    pub written: Unreleased<Vec<Written>>,
+    /// The backend's word about the record stored in the same transaction.
+    pub acknowledgement: Acknowledgement,
+}
+
+/// Storage of FHIR resources.
+pub trait FhirStore: Send + Sync {
+    /// The current version, also when it is a deletion; `None` where nothing is visible.
+    fn read(&self, read: Authorized<Read>) -> BoxFuture<'_, Result<Unreleased<Option<StoredVersion>>, StoreError>>;
+
+    /// One version; `None` unless both it and the current (or last) one are visible.
+    fn version_read(&self, read: Authorized<VersionRead>) -> BoxFuture<'_, Result<Unreleased<Option<StoredVersion>>, StoreError>>;
+
+    /// The versions of one resource, newest first; none unless the current (or last) one is visible.
+    fn history(&self, history: Authorized<InstanceHistory>) -> BoxFuture<'_, Result<Unreleased<HistoryPage>, StoreError>>;
+
+    /// One page of a search. `binding` names the principal and context to which cursors are bound.
+    fn search<'a>(
+        &'a self,
+        search: Authorized<SearchQuery>,
+        binding: &'a [u8],
+    ) -> BoxFuture<'a, Result<Unreleased<SearchPage>, StoreError>>;
+
+    /// Stores all changes and the record, or nothing. Resolves after the transaction is durable.
+    fn commit<'a>(&'a self, set: Authorized<WriteSet>, record: &'a PendingRecord) -> BoxFuture<'a, Result<Committed, StoreError>>;
+}
+
+/// Records that were stored with their change and wait to be moved into the ledger.
+pub trait Outbox: Send + Sync {
+    /// Up to `limit` records in order of storage.
+    fn waiting(&self, limit: usize) -> Result<Vec<(RecordId, Vec<u8>)>, StoreError>;
+
+    /// Removes records that are durable in the ledger.
+    fn remove(&self, moved: &[RecordId]) -> Result<(), StoreError>;
+}

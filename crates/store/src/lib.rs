@@ -1,0 +1,11 @@
+//! The seams to storage: traits that a backend fulfils, and the contract tests that each of them passes.
+//!
+//! Everything that returns or changes FHIR data takes an [`Authorized`](portcullis_policy::Authorized) operation.
+
+pub mod clock;
+pub mod fhir_store;
+pub mod registry;
+
+pub use clock::{Clock, SystemClock};
+pub use fhir_store::{BoxFuture, Committed, FhirStore, Outbox, StoreError};
+pub use registry::{Registry, RegistryError};

@@ -1,0 +1,156 @@
+//! The registry: users, clients, sessions, grants. Every change carries the audit record that is stored with it.
+//!
+//! Reads that prepare an authentication (a user by name, a client, a session) come before there is a principal; listings of people are for
+//! the operator and are recorded like changes.
+
+use portcullis_audit::{Acknowledgement, PendingRecord};
+use portcullis_jose::Secret;
+use portcullis_oauth::access_token::VerifiedToken;
+use portcullis_oauth::clients::Client;
+use portcullis_oauth::grant::{AuthorizationCode, CodeState, Grant, RefreshToken, SecretHash};
+use portcullis_oauth::identifiers::{ClientId, GrantId, SessionId, UserId};
+use portcullis_oauth::principal::TokenStatus;
+use portcullis_oauth::users::{Lockout, User};
+
+use crate::fhir_store::BoxFuture;
+
+/// Why the registry could not.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// What the change rests on is not so (any more): the code was redeemed, the token rotated, the name taken, the thing gone.
+    #[error("conflict: {0}")]
+    Conflict(&'static str),
+    /// The store is full, locked or unreachable.
+    #[error("unavailable")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A stored row cannot be read.
+    #[error("corrupt: {0}")]
+    Corrupt(String),
+}
+
+/// A signed-in browser.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Names the session; never sent to anybody.
+    pub id: SessionId,
+    /// Who signed in.
+    pub user: UserId,
+    /// When, in seconds since the epoch (`auth_time`).
+    pub authenticated_at: i64,
+    /// The end, in seconds since the epoch.
+    pub expires_at: i64,
+}
+
+/// A grant that stands, with its use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StandingGrant {
+    /// The grant.
+    pub grant: Grant,
+    /// When a token was last issued for it, in seconds since the epoch.
+    pub last_used_at: i64,
+}
+
+/// A change of the registry, whole or not at all.
+#[derive(Debug)]
+pub enum Change {
+    /// A new user; the name must be free.
+    AddUser(Box<User>),
+    /// A new client; the id must be free.
+    AddClient(Box<Client>),
+    /// Replaces a client's redirect URIs (the demo's port moved).
+    ReplaceClient(Box<Client>),
+    /// Removes a client and revokes what it was granted.
+    RemoveClient(ClientId),
+    /// A user signed in: the session exists from now on, failures are forgotten.
+    OpenSession {
+        /// The session.
+        session: Session,
+        /// SHA-256 of its cookie.
+        hash: SecretHash,
+    },
+    /// A user signed out.
+    CloseSession(SessionId),
+    /// A wrong password, or the end of a lock.
+    SetLockout(UserId, Lockout),
+    /// A person allowed an app: the grant and its code.
+    AddGrant(Box<Grant>, Box<AuthorizationCode>),
+    /// A code is presented, rightly or wrongly; it must not have been before. The grant must stand.
+    SpendCode {
+        /// The code.
+        code: SecretHash,
+        /// The first refresh token, where the exchange succeeded and the grant allows one.
+        refresh: Option<Box<RefreshToken>>,
+        /// Now, in seconds since the epoch.
+        now: i64,
+    },
+    /// A refresh token is exchanged for its successor; it must be current. The grant must stand.
+    RotateRefresh {
+        /// The old one.
+        from: SecretHash,
+        /// The new one.
+        to: Box<RefreshToken>,
+        /// Now, in seconds since the epoch.
+        now: i64,
+    },
+    /// A grant ends, with every token of it.
+    RevokeGrant {
+        /// The grant.
+        grant: GrantId,
+        /// Now, in seconds since the epoch.
+        now: i64,
+    },
+    /// Nothing changes, but the event must be as durable as a change: a refusal, a listing.
+    Nothing,
+}
+
+/// Users, clients, sessions, grants.
+pub trait Registry: Send + Sync {
+    /// Makes a change durable together with its record.
+    fn apply<'a>(&'a self, change: Change, record: &'a PendingRecord) -> BoxFuture<'a, Result<Acknowledgement, RegistryError>>;
+
+    /// What holds about a token at this moment: reads the grant, the client and the user.
+    fn token_status<'a>(&'a self, token: &'a VerifiedToken) -> BoxFuture<'a, Result<TokenStatus, RegistryError>>;
+
+    /// A client.
+    fn client<'a>(&'a self, id: &'a ClientId) -> BoxFuture<'a, Result<Option<Client>, RegistryError>>;
+
+    /// All clients, by id.
+    fn clients(&self) -> BoxFuture<'_, Result<Vec<Client>, RegistryError>>;
+
+    /// Whether a registered redirect URI has this origin (`https://host:port`).
+    fn origin_registered<'a>(&'a self, origin: &'a str) -> BoxFuture<'a, Result<bool, RegistryError>>;
+
+    /// A user, by the name to sign in with.
+    fn user_named<'a>(&'a self, username: &'a str) -> BoxFuture<'a, Result<Option<User>, RegistryError>>;
+
+    /// A user.
+    fn user<'a>(&'a self, id: &'a UserId) -> BoxFuture<'a, Result<Option<User>, RegistryError>>;
+
+    /// All users, by name.
+    fn users(&self) -> BoxFuture<'_, Result<Vec<User>, RegistryError>>;
+
+    /// An open session, by the hash of its cookie; expired ones too.
+    fn session<'a>(&'a self, hash: &'a SecretHash) -> BoxFuture<'a, Result<Option<Session>, RegistryError>>;
+
+    /// Whether a session is open, by its id.
+    fn session_open<'a>(&'a self, id: &'a SessionId, now: i64) -> BoxFuture<'a, Result<bool, RegistryError>>;
+
+    /// A code as it stands, by its hash.
+    fn code<'a>(&'a self, hash: &'a SecretHash) -> BoxFuture<'a, Result<Option<CodeState>, RegistryError>>;
+
+    /// A refresh token, by its hash.
+    fn refresh<'a>(&'a self, hash: &'a SecretHash) -> BoxFuture<'a, Result<Option<RefreshToken>, RegistryError>>;
+
+    /// A grant, also one that was revoked.
+    fn grant<'a>(&'a self, id: &'a GrantId) -> BoxFuture<'a, Result<Option<Grant>, RegistryError>>;
+
+    /// The grants that a user gave and that stand, newest first.
+    fn grants_of<'a>(&'a self, user: &'a UserId) -> BoxFuture<'a, Result<Vec<StandingGrant>, RegistryError>>;
+
+    /// A secret of the server (signing keys), sealed at rest; made by `generate` where there is none yet.
+    fn server_secret(
+        &self,
+        name: &'static str,
+        generate: &(dyn Fn() -> Option<Vec<u8>> + Sync),
+    ) -> Result<Secret<Vec<u8>>, RegistryError>;
+}
