@@ -1,0 +1,81 @@
+//! Canonical URLs of code systems, naming systems and profile families.
+
+pub(crate) const SNOMED: &str = "http://snomed.info/sct";
+pub(crate) const LOINC: &str = "http://loinc.org";
+pub(crate) const UCUM: &str = "http://unitsofmeasure.org";
+pub(crate) const ICD_10_CM: &str = "http://hl7.org/fhir/sid/icd-10-cm";
+pub(crate) const ICD_10_PCS: &str = "http://www.cms.gov/Medicare/Coding/ICD10";
+pub(crate) const RXNORM: &str = "http://www.nlm.nih.gov/research/umls/rxnorm";
+pub(crate) const NDC: &str = "http://hl7.org/fhir/sid/ndc";
+pub(crate) const CVX: &str = "http://hl7.org/fhir/sid/cvx";
+pub(crate) const CPT: &str = "http://www.ama-assn.org/go/cpt";
+pub(crate) const CDT: &str = "http://www.ada.org/cdt";
+pub(crate) const NPI: &str = "http://hl7.org/fhir/sid/us-npi";
+pub(crate) const NUCC: &str = "http://nucc.org/provider-taxonomy";
+pub(crate) const OMB_RACE_ETHNICITY: &str = "urn:oid:2.16.840.1.113883.6.238";
+pub(crate) const LANGUAGE: &str = "urn:ietf:bcp:47";
+pub(crate) const MS_DRG: &str =
+    "https://www.cms.gov/Medicare/Medicare-Fee-for-Service-Payment/AcuteInpatientPPS/MS-DRG-Classifications-and-Software";
+pub(crate) const PLACE_OF_SERVICE: &str = "https://www.cms.gov/Medicare/Coding/place-of-service-codes/Place_of_Service_Code_Set";
+
+pub(crate) const IDENTIFIER_TYPE: &str = "http://terminology.hl7.org/CodeSystem/v2-0203";
+pub(crate) const DIAGNOSTIC_SERVICE: &str = "http://terminology.hl7.org/CodeSystem/v2-0074";
+pub(crate) const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
+pub(crate) const ROLE_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-RoleCode";
+pub(crate) const PARTICIPATION_TYPE: &str = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType";
+pub(crate) const MARITAL_STATUS: &str = "http://terminology.hl7.org/CodeSystem/v3-MaritalStatus";
+pub(crate) const INTERPRETATION: &str = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation";
+pub(crate) const OBSERVATION_CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/observation-category";
+pub(crate) const CONDITION_CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/condition-category";
+pub(crate) const CONDITION_CLINICAL: &str = "http://terminology.hl7.org/CodeSystem/condition-clinical";
+pub(crate) const CONDITION_VERIFICATION: &str = "http://terminology.hl7.org/CodeSystem/condition-ver-status";
+pub(crate) const ALLERGY_CLINICAL: &str = "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical";
+pub(crate) const ALLERGY_VERIFICATION: &str = "http://terminology.hl7.org/CodeSystem/allergyintolerance-verification";
+pub(crate) const DISCHARGE_DISPOSITION: &str = "http://terminology.hl7.org/CodeSystem/discharge-disposition";
+pub(crate) const ADMIT_SOURCE: &str = "http://terminology.hl7.org/CodeSystem/admit-source";
+pub(crate) const DIAGNOSIS_ROLE: &str = "http://terminology.hl7.org/CodeSystem/diagnosis-role";
+pub(crate) const ORGANIZATION_TYPE: &str = "http://terminology.hl7.org/CodeSystem/organization-type";
+pub(crate) const MEDICATION_REQUEST_CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/medicationrequest-category";
+pub(crate) const PROVENANCE_AGENT: &str = "http://terminology.hl7.org/CodeSystem/provenance-participant-type";
+pub(crate) const US_CORE_PROVENANCE_AGENT: &str = "http://hl7.org/fhir/us/core/CodeSystem/us-core-provenance-participant-type";
+pub(crate) const CAREPLAN_CATEGORY: &str = "http://hl7.org/fhir/us/core/CodeSystem/careplan-category";
+pub(crate) const DOCUMENT_CATEGORY: &str = "http://hl7.org/fhir/us/core/CodeSystem/us-core-documentreference-category";
+pub(crate) const SUBSCRIBER_RELATIONSHIP: &str = "http://terminology.hl7.org/CodeSystem/subscriber-relationship";
+pub(crate) const COVERAGE_CLASS: &str = "http://terminology.hl7.org/CodeSystem/coverage-class";
+
+pub(crate) const CLAIM_TYPE: &str = "http://terminology.hl7.org/CodeSystem/claim-type";
+pub(crate) const DIAGNOSIS_TYPE: &str = "http://terminology.hl7.org/CodeSystem/ex-diagnosistype";
+pub(crate) const PAYEE_TYPE: &str = "http://terminology.hl7.org/CodeSystem/payeetype";
+pub(crate) const CARE_TEAM_ROLE: &str = "http://terminology.hl7.org/CodeSystem/claimcareteamrole";
+pub(crate) const ADJUDICATION: &str = "http://terminology.hl7.org/CodeSystem/adjudication";
+pub(crate) const TOOTH: &str = "http://terminology.hl7.org/CodeSystem/ADAUniversalToothDesignationSystem";
+pub(crate) const C4BB_ADJUDICATION: &str = "http://hl7.org/fhir/us/carin-bb/CodeSystem/C4BBAdjudication";
+pub(crate) const C4BB_DISCRIMINATOR: &str = "http://hl7.org/fhir/us/carin-bb/CodeSystem/C4BBAdjudicationDiscriminator";
+pub(crate) const C4BB_STATUS: &str = "http://hl7.org/fhir/us/carin-bb/CodeSystem/C4BBPayerAdjudicationStatus";
+pub(crate) const C4BB_IDENTIFIER: &str = "http://hl7.org/fhir/us/carin-bb/CodeSystem/C4BBIdentifierType";
+pub(crate) const C4BB_SUBTYPE: &str = "http://hl7.org/fhir/us/carin-bb/CodeSystem/C4BBInstitutionalClaimSubType";
+pub(crate) const C4BB_SUPPORTING: &str = "http://hl7.org/fhir/us/carin-bb/CodeSystem/C4BBSupportingInfoType";
+pub(crate) const C4BB_DIAGNOSIS: &str = "http://hl7.org/fhir/us/carin-bb/CodeSystem/C4BBClaimDiagnosisType";
+pub(crate) const C4BB_PROCEDURE: &str = "http://hl7.org/fhir/us/carin-bb/CodeSystem/C4BBClaimProcedureType";
+pub(crate) const C4BB_ROLE: &str = "http://hl7.org/fhir/us/carin-bb/CodeSystem/C4BBClaimCareTeamRole";
+pub(crate) const C4BB_SURFACE: &str = "http://hl7.org/fhir/us/carin-bb/CodeSystem/C4BBSurfaceCodes";
+pub(crate) const NUBC_REVENUE: &str = "https://www.nubc.org/CodeSystem/RevenueCodes";
+pub(crate) const NUBC_BILL: &str = "https://www.nubc.org/CodeSystem/TypeOfBill";
+pub(crate) const NUBC_ORIGIN: &str = "https://www.nubc.org/CodeSystem/PointOfOrigin";
+pub(crate) const NUBC_PRIORITY: &str = "https://www.nubc.org/CodeSystem/PriorityTypeOfAdmitOrVisit";
+pub(crate) const NUBC_DISCHARGE: &str = "https://www.nubc.org/CodeSystem/PatDischargeStatus";
+pub(crate) const NUBC_PRESENT: &str = "https://www.nubc.org/CodeSystem/PresentOnAdmissionIndicator";
+pub(crate) const NCPDP_WRITTEN: &str = "http://terminology.hl7.org/CodeSystem/NCPDPDispensedAsWrittenOrProductSelectionCode";
+pub(crate) const NCPDP_BRAND: &str = "http://terminology.hl7.org/CodeSystem/NCPDPBrandGenericIndicator";
+pub(crate) const NCPDP_ORIGIN: &str = "http://terminology.hl7.org/CodeSystem/NCPDPPrescriptionOriginCode";
+pub(crate) const NCPDP_COMPOUND: &str = "http://terminology.hl7.org/CodeSystem/NCPDPCompoundCode";
+
+pub(crate) const TIMEPOINT_CLASS: &str = "http://hl7.org/fhir/us/pacio-rt/CodeSystem/timepoint-class-cs";
+pub(crate) const TIMEPOINT_ENTITY: &str = "http://hl7.org/fhir/us/pacio-rt/CodeSystem/timepoint-entity-cs";
+pub(crate) const TIMEPOINT_SERVICE: &str = "http://hl7.org/fhir/us/pacio-rt/CodeSystem/timepoint-service-type-cs";
+pub(crate) const WOUND_OBSERVATION: &str = "http://hl7.org/fhir/us/lower-extremity-skin-wound-assessment/wound-observation-type";
+
+pub(crate) const US_CORE: &str = "http://hl7.org/fhir/us/core/StructureDefinition/";
+pub(crate) const CARIN: &str = "http://hl7.org/fhir/us/carin-bb/StructureDefinition/";
+pub(crate) const PACIO_RT: &str = "http://hl7.org/fhir/us/pacio-rt/StructureDefinition/";
+pub(crate) const WOUND: &str = "http://hl7.org/fhir/us/lower-extremity-skin-wound-assessment/StructureDefinition/";
