@@ -1,0 +1,349 @@
+//! What commands and the administration service say to each other: JSON, each message behind its length as four bytes, big-endian.
+//!
+//! A conversation is a row of requests, each answered in its order. The bytes of an imported resource travel as they are, so that nothing is
+//! escaped or rewritten on the way.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// The longest message, in bytes: one resource of the largest size with its envelope, or a whole batch.
+pub const MAXIMUM_MESSAGE: usize = 40 * 1024 * 1024;
+
+/// What a command asks.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// What runs here.
+    Status,
+    /// All clients.
+    ListClients,
+    /// Registers a client.
+    AddClient(NewClient),
+    /// Removes a client and everything that was granted to it.
+    RemoveClient {
+        /// The client id.
+        id: String,
+    },
+    /// All users.
+    ListUsers,
+    /// Adds a user.
+    AddUser(NewUser),
+    /// Stores resources under the ids that their source gave them.
+    Import(ImportBatch),
+}
+
+/// What the service answers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Response {
+    /// To [`Request::Status`].
+    Status(Status),
+    /// To [`Request::ListClients`].
+    Clients(Vec<ClientSummary>),
+    /// To [`Request::AddClient`].
+    ClientAdded {
+        /// The client id.
+        id: String,
+        /// The secret of a confidential client; told this once.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        secret: Option<Hidden>,
+    },
+    /// To [`Request::RemoveClient`].
+    ClientRemoved,
+    /// To [`Request::ListUsers`].
+    Users(Vec<UserSummary>),
+    /// To [`Request::AddUser`].
+    UserAdded {
+        /// The user's identifier.
+        id: String,
+    },
+    /// To [`Request::Import`].
+    Imported(ImportReport),
+    /// The request was not carried out.
+    Refused(Refused),
+}
+
+/// A text that is sent and never shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Hidden(pub String);
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("…")
+    }
+}
+
+/// A client that is to be registered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewClient {
+    /// Its id; chosen by the server where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The name that people see.
+    pub name: String,
+    /// Whether it gets a secret.
+    pub confidential: bool,
+    /// Where the browser may be sent back to.
+    pub redirect_uris: Vec<String>,
+    /// The scopes that it may ask for, separated by spaces.
+    pub scope: String,
+}
+
+/// A user that is to be added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewUser {
+    /// The name to sign in with.
+    pub username: String,
+    /// The name that others see.
+    pub display_name: String,
+    /// The password.
+    pub password: Hidden,
+    /// The roles by name.
+    pub roles: Vec<String>,
+    /// The FHIR resource that is this person, `Type/id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fhir_user: Option<String>,
+    /// The ids of the patients whom this person may act for.
+    #[serde(default)]
+    pub patients: Vec<String>,
+}
+
+/// Resources to store, in their order.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ImportBatch {
+    /// Where they come from, for the audit record and for the ids of resources that have none.
+    pub source: String,
+    /// The number of the first of them among all resources of the source, from 0.
+    pub first: u64,
+    /// The resources.
+    pub resources: Vec<ImportResource>,
+}
+
+/// One resource to store.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ImportResource {
+    /// The id under which to store it where the resource itself has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The resource as JSON text.
+    pub resource: Box<RawValue>,
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportReport {
+    /// How many resources of each type were stored.
+    pub stored: BTreeMap<String, u64>,
+    /// Those that were not, in the order of the batch.
+    pub refused: Vec<RefusedResource>,
+}
+
+/// A resource that was not stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedResource {
+    /// Its place in the batch, from 0.
+    pub index: usize,
+    /// Why; at least one reason.
+    pub reasons: Vec<Reason>,
+}
+
+/// One reason for a refusal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// The FHIRPath of the element, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// What is wrong and what would be accepted.
+    pub message: String,
+}
+
+/// What runs here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The product's version.
+    pub version: String,
+    /// The process.
+    pub process: u32,
+    /// The URL under which it is reached.
+    pub public_url: String,
+    /// When it started, milliseconds since the epoch.
+    pub started: i64,
+}
+
+/// A client in a listing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientSummary {
+    /// Its id.
+    pub id: String,
+    /// The name that people see.
+    pub name: String,
+    /// How it authenticates.
+    pub kind: String,
+    /// Where the browser may be sent back to.
+    pub redirect_uris: Vec<String>,
+    /// The scopes that it may ask for, separated by spaces.
+    pub scope: String,
+    /// When it was registered, seconds since the epoch.
+    pub created_at: i64,
+}
+
+/// A user in a listing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserSummary {
+    /// The identifier.
+    pub id: String,
+    /// The name to sign in with.
+    pub username: String,
+    /// The name that others see.
+    pub display_name: String,
+    /// The roles by name.
+    pub roles: Vec<String>,
+    /// The FHIR resource that is this person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fhir_user: Option<String>,
+    /// The ids of the patients whom this person may act for.
+    pub patients: Vec<String>,
+}
+
+/// Why a request was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// What kind of refusal.
+    pub kind: RefusalKind,
+    /// What is wrong and what would be accepted.
+    pub message: String,
+}
+
+impl Refused {
+    /// A refusal.
+    pub fn new(kind: RefusalKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+}
+
+/// The kinds of refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefusalKind {
+    /// The request is wrong.
+    Invalid,
+    /// The name or id is taken.
+    Conflict,
+    /// There is no such thing.
+    NotFound,
+    /// Policy says no.
+    Denied,
+    /// The store or the audit ledger cannot be written; the same request may succeed later.
+    Unavailable,
+    /// Something stored is damaged, or two parts of the server disagree.
+    Internal,
+}
+
+/// Sends one message.
+pub async fn send<T: Serialize + Sync>(stream: &mut (impl AsyncWrite + Unpin + Send), message: &T) -> io::Result<()> {
+    let mut bytes = vec![0; 4];
+    serde_json::to_writer(&mut bytes, message)?;
+    let length = bytes.len() - 4;
+    if length > MAXIMUM_MESSAGE {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the message is too long"));
+    }
+    let prefix = u32::try_from(length).map_err(io::Error::other)?.to_be_bytes();
+    if let Some(place) = bytes.first_chunk_mut::<4>() {
+        *place = prefix;
+    }
+    stream.write_all(&bytes).await?;
+    stream.flush().await
+}
+
+/// Receives one message; `None` where the other side has ended the conversation between two messages.
+pub async fn receive<T: DeserializeOwned>(stream: &mut (impl AsyncRead + Unpin + Send)) -> io::Result<Option<T>> {
+    let mut prefix = [0; 4];
+    if stream.read(prefix.get_mut(..1).unwrap_or_default()).await? == 0 {
+        return Ok(None);
+    }
+    stream.read_exact(prefix.get_mut(1..).unwrap_or_default()).await?;
+    let length = u32::from_be_bytes(prefix);
+    if usize::try_from(length).map_or(true, |length| length > MAXIMUM_MESSAGE) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the message is too long"));
+    }
+    // The buffer grows with what arrives, not with what is announced.
+    let mut bytes = Vec::new();
+    stream.take(u64::from(length)).read_to_end(&mut bytes).await?;
+    if bytes.len() != usize::try_from(length).unwrap_or(usize::MAX) {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn import(text: &str) -> Request {
+        let resource = RawValue::from_string(text.to_owned()).unwrap();
+        Request::Import(ImportBatch { source: "a.ndjson".into(), first: 7, resources: vec![ImportResource { id: None, resource }] })
+    }
+
+    async fn through(bytes: &[u8]) -> io::Result<Option<Request>> {
+        receive(&mut io::Cursor::new(bytes.to_vec())).await
+    }
+
+    async fn framed(request: &Request) -> Vec<u8> {
+        let mut bytes = io::Cursor::new(Vec::new());
+        send(&mut bytes, request).await.unwrap();
+        bytes.into_inner()
+    }
+
+    #[tokio::test]
+    async fn a_resource_arrives_as_the_bytes_that_were_sent() {
+        let text = r#"{"resourceType" : "Observation","valueQuantity":{"value":1.10},"note":"\u00e4"}"#;
+        match through(&framed(&import(text)).await).await.unwrap() {
+            Some(Request::Import(batch)) => {
+                assert_eq!(batch.resources[0].resource.get(), text);
+                assert_eq!((batch.source.as_str(), batch.first), ("a.ndjson", 7));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_conversation_ends_only_between_messages() {
+        let bytes = framed(&import("{}")).await;
+        assert!(through(&[]).await.unwrap().is_none());
+        for cut in 1..bytes.len() {
+            assert!(through(&bytes[..cut]).await.is_err(), "{cut}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_that_is_too_long_or_unknown_is_refused() {
+        assert!(through(&[0xff, 0xff, 0xff, 0xff, b'{']).await.is_err());
+        for text in ["", "{}", "\"shut-down\"", "{\"import\":1}", "\"status\" x"] {
+            let mut bytes = u32::try_from(text.len()).unwrap().to_be_bytes().to_vec();
+            bytes.extend_from_slice(text.as_bytes());
+            assert!(through(&bytes).await.is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn passwords_and_secrets_are_not_shown() {
+        let user = NewUser {
+            username: "ana".into(),
+            display_name: "Ana".into(),
+            password: Hidden("correct horse".into()),
+            roles: Vec::new(),
+            fhir_user: None,
+            patients: Vec::new(),
+        };
+        assert!(!format!("{user:?}").contains("horse"));
+        let added = Response::ClientAdded { id: "x".into(), secret: Some(Hidden("battery".into())) };
+        assert!(!format!("{added:?}").contains("battery"));
+    }
+}

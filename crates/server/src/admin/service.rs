@@ -1,0 +1,396 @@
+//! The service: who asks, what exactly may be done, the doing, and the record.
+
+use std::sync::Arc;
+
+use portcullis_audit::record::{Agent, Event, Outcome, Record, RecordId};
+use portcullis_audit::PendingRecord;
+use portcullis_fhir::reference::LocalReference;
+use portcullis_fhir::types::{LogicalId, ResourceType};
+use portcullis_jose::Secret;
+use portcullis_oauth::clients::{Client, ClientKind, ClientSecretHash, GrantType};
+use portcullis_oauth::identifiers::{ClientId, UserId};
+use portcullis_oauth::principal::{Operator, OperatorOperation, Principal};
+use portcullis_oauth::redirect_uri::RedirectUri;
+use portcullis_oauth::scopes::ScopeSet;
+use portcullis_oauth::users::{Lockout, Role, Roles, User};
+use portcullis_store::registry::{Change, RegistryError};
+use tokio::sync::mpsc;
+
+use super::import::{self, Prepared};
+use super::protocol::{
+    ClientSummary, Hidden, ImportBatch, NewClient, NewUser, Refused, RefusalKind, Request, Response, Status, UserSummary,
+};
+use crate::authorization_server::password::{self, hash_now};
+use crate::context::{Borrowed, Server};
+
+/// The shortest password that is accepted, in characters.
+pub const MINIMUM_PASSWORD: usize = 12;
+/// The longest name, in characters.
+const MAXIMUM_NAME: usize = 100;
+/// The longest text about what was done that a record keeps, in characters.
+const MAXIMUM_DETAIL: usize = 1000;
+
+/// The person behind a command, by the account of the operating system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    name: String,
+}
+
+impl Caller {
+    /// The account with this number.
+    pub fn of_uid(uid: u32) -> Self {
+        let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let named = accounts.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?;
+            (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+        });
+        Self { name: named.unwrap_or_else(|| format!("uid {uid}")) }
+    }
+
+    fn principal(&self, operations: impl IntoIterator<Item = OperatorOperation>) -> Principal {
+        Principal::command_line_operator(Operator::new(&self.name, operations))
+    }
+}
+
+/// What a record says beyond who and when.
+#[derive(Debug)]
+pub struct Description {
+    /// The kind of event.
+    pub event: Event,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What was done to what.
+    pub detail: String,
+}
+
+/// A record of what an operator does.
+pub fn record_of(server: &Server, principal: &Principal, description: &Description) -> Record {
+    let agent = Agent {
+        client: Some(principal.client().as_str().to_owned()),
+        user: principal.operator().map(|operator| format!("account:{}", operator.name())),
+        ..Agent::default()
+    };
+    Record {
+        id: RecordId(format!("{:032x}", server.random_u128())),
+        recorded: server.clock.now_milliseconds(),
+        event: description.event,
+        agent,
+        outcome: description.outcome,
+        status: 0,
+        decision: None,
+        rules: Vec::new(),
+        operations: Vec::new(),
+        detail: Some(description.detail.chars().take(MAXIMUM_DETAIL).collect()),
+    }
+}
+
+/// Administration of one running instance.
+pub struct Service {
+    server: Arc<Server>,
+}
+
+/// What is being done, by whom, and in which words it is recorded.
+struct Task {
+    principal: Principal,
+    operation: Option<OperatorOperation>,
+    described: String,
+}
+
+impl Task {
+    fn new(caller: &Caller, operation: Option<OperatorOperation>, described: String) -> Self {
+        Self { principal: caller.principal(operation), operation, described }
+    }
+}
+
+/// A request on its way through a conversation.
+enum Stage {
+    Imported(Result<Prepared, Refused>),
+    Other(Request),
+}
+
+impl Service {
+    /// The service of this instance.
+    pub fn new(server: Arc<Server>) -> Self {
+        Self { server }
+    }
+
+    /// Answers requests in their order until there are no more, or nobody takes the answers. While one batch is being stored the next one is
+    /// being read.
+    pub async fn converse(&self, caller: Caller, mut requests: mpsc::Receiver<Request>, responses: mpsc::Sender<Response>) {
+        let (stages, mut ready) = mpsc::channel(1);
+        let reading = async move {
+            while let Some(request) = requests.recv().await {
+                let stage = match request {
+                    Request::Import(batch) => Stage::Imported(self.prepare(batch).await),
+                    other => Stage::Other(other),
+                };
+                if stages.send(stage).await.is_err() {
+                    return;
+                }
+            }
+        };
+        let answering = async move {
+            while let Some(stage) = ready.recv().await {
+                let response = match stage {
+                    Stage::Imported(prepared) => self.import(&caller, prepared).await,
+                    Stage::Other(request) => self.answer(&caller, request).await,
+                };
+                if responses.send(response).await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::join!(reading, answering);
+    }
+
+    /// Answers one request.
+    pub async fn answer(&self, caller: &Caller, request: Request) -> Response {
+        let (operation, described) = match &request {
+            Request::Import(_) => return Response::Refused(Refused::new(RefusalKind::Internal, "An import goes another way.")),
+            Request::Status => (None, "status".to_owned()),
+            Request::ListClients => (Some(OperatorOperation::ListClients), "clients listed".to_owned()),
+            Request::AddClient(client) => (Some(OperatorOperation::AddClient), format!("client added: {}", client.name)),
+            Request::RemoveClient { id } => (Some(OperatorOperation::RemoveClient), format!("client removed: {id}")),
+            Request::ListUsers => (Some(OperatorOperation::ListUsers), "users listed".to_owned()),
+            Request::AddUser(user) => (Some(OperatorOperation::AddUser), format!("user added: {}", user.username)),
+        };
+        let task = Task::new(caller, operation, described);
+        match self.carry_out(&task, request).await {
+            Ok(response) => response,
+            Err(refused) => self.refuse(&task, refused).await,
+        }
+    }
+
+    /// Replaces where a client's browser may be sent back to, as when a demo moves to another port.
+    pub async fn move_client(&self, caller: &Caller, id: &str, redirect_uris: &[String]) -> Result<(), Refused> {
+        let task = Task::new(caller, Some(OperatorOperation::InitialiseDataDirectory), format!("client moved: {id}"));
+        let mut client = self.client(id).await?;
+        client.redirect_uris = redirects(redirect_uris)?;
+        self.change(&task, Change::ReplaceClient(Box::new(client))).await
+    }
+
+    async fn prepare(&self, batch: ImportBatch) -> Result<Prepared, Refused> {
+        let server = Arc::clone(&self.server);
+        let reading = tokio::task::spawn_blocking(move || import::prepare(&server, batch));
+        reading.await.map_err(|_| Refused::new(RefusalKind::Internal, "Reading a batch failed in an unexpected way."))
+    }
+
+    async fn import(&self, caller: &Caller, prepared: Result<Prepared, Refused>) -> Response {
+        let principal = caller.principal([OperatorOperation::LoadResources]);
+        let imported = match prepared {
+            Ok(prepared) => import::store(&self.server, &principal, prepared).await,
+            Err(refused) => Err(refused),
+        };
+        imported.map_or_else(Response::Refused, Response::Imported)
+    }
+
+    async fn carry_out(&self, task: &Task, request: Request) -> Result<Response, Refused> {
+        match request {
+            Request::Import(_) | Request::Status => {
+                self.change(task, Change::Nothing).await?;
+                Ok(Response::Status(self.status()))
+            }
+            Request::ListClients => {
+                let clients = self.server.registry.clients().await.map_err(|error| registry_error(error, &task.described))?;
+                self.change(task, Change::Nothing).await?;
+                Ok(Response::Clients(clients.iter().map(client_summary).collect()))
+            }
+            Request::AddClient(client) => self.add_client(task, client).await,
+            Request::RemoveClient { id } => {
+                let client = self.client(&id).await?;
+                self.change(task, Change::RemoveClient(client.id)).await?;
+                Ok(Response::ClientRemoved)
+            }
+            Request::ListUsers => {
+                let users = self.server.registry.users().await.map_err(|error| registry_error(error, &task.described))?;
+                self.change(task, Change::Nothing).await?;
+                Ok(Response::Users(users.iter().map(user_summary).collect()))
+            }
+            Request::AddUser(user) => self.add_user(task, user).await,
+        }
+    }
+
+    async fn add_client(&self, task: &Task, new: NewClient) -> Result<Response, Refused> {
+        let mut random = Borrowed(&*self.server.entropy);
+        let id = match &new.id {
+            Some(id) => ClientId::parse(id).ok_or_else(|| invalid("A client id has 1 to 255 visible ASCII characters."))?,
+            None => ClientId::generate(&mut random),
+        };
+        let (kind, secret) = if new.confidential {
+            let (secret, secret_hash) = ClientSecretHash::generate(&mut random);
+            (ClientKind::ConfidentialSymmetric { secret_hash }, Some(Hidden(secret.expose().clone())))
+        } else {
+            (ClientKind::Public, None)
+        };
+        let scope = ScopeSet::parse(&new.scope).map_err(|unknown| {
+            invalid(&format!("The scope '{}' is not known; for example patient/Observation.rs or launch/patient is.", unknown.0))
+        })?;
+        let client = Client {
+            id: id.clone(),
+            name: new.name,
+            kind,
+            redirect_uris: redirects(&new.redirect_uris)?,
+            scope,
+            grant_types: GrantType::ALL.to_vec(),
+            created_at: self.server.clock.now_seconds(),
+        };
+        client.check().map_err(|error| invalid(&sentence(&error.to_string())))?;
+        self.change(task, Change::AddClient(Box::new(client))).await?;
+        Ok(Response::ClientAdded { id: id.as_str().to_owned(), secret })
+    }
+
+    async fn add_user(&self, task: &Task, new: NewUser) -> Result<Response, Refused> {
+        let mut user = self.checked_user(&new)?;
+        let mut salt = [0; 16];
+        self.server.entropy.fill(&mut salt);
+        let hashing = tokio::task::spawn_blocking(move || hash_now(&new.password.0, salt));
+        let hash = hashing.await.map_err(|_| Refused::new(RefusalKind::Internal, "The password could not be hashed."))?;
+        user.password_hash = Secret::new(hash.map_err(|_| Refused::new(RefusalKind::Internal, "The password could not be hashed."))?);
+        let id = user.id.as_str().to_owned();
+        self.change(task, Change::AddUser(Box::new(user))).await?;
+        Ok(Response::UserAdded { id })
+    }
+
+    /// The user, still without a password.
+    fn checked_user(&self, new: &NewUser) -> Result<User, Refused> {
+        let name = |text: &str| (1..=MAXIMUM_NAME).contains(&text.trim().chars().count()) && !text.chars().any(char::is_control);
+        if !name(&new.username) || new.username.contains(char::is_whitespace) {
+            return Err(invalid("A user name has 1 to 100 characters and no white space."));
+        }
+        if !name(&new.display_name) {
+            return Err(invalid("A display name has 1 to 100 characters."));
+        }
+        if new.password.0.chars().count() < MINIMUM_PASSWORD || new.password.0.len() > password::MAXIMUM_LENGTH {
+            return Err(invalid(&format!("A password has at least {MINIMUM_PASSWORD} characters and at most {} bytes.", password::MAXIMUM_LENGTH)));
+        }
+        let role = |text: &String| {
+            let names: Vec<&str> = Role::ALL.into_iter().map(Role::as_str).collect();
+            Role::parse(text).ok_or_else(|| invalid(&format!("'{text}' is no role. The roles are {}.", names.join(", "))))
+        };
+        let roles: Roles = new.roles.iter().map(role).collect::<Result<_, _>>()?;
+        if roles.is_empty() {
+            return Err(invalid("A user needs at least one role."));
+        }
+        let patient = |text: &String| LogicalId::parse(text).ok_or_else(|| invalid(&format!("'{text}' is not the id of a patient.")));
+        let patients = new.patients.iter().map(patient).collect::<Result<Vec<_>, _>>()?;
+        if patients.is_empty() && (roles.contains(Role::Patient) || roles.contains(Role::Representative)) {
+            return Err(invalid("A patient or representative needs the id of at least one patient to act for."));
+        }
+        Ok(User {
+            id: UserId::generate(&mut Borrowed(&*self.server.entropy)),
+            username: new.username.clone(),
+            display_name: new.display_name.clone(),
+            password_hash: Secret::new(String::new()),
+            roles,
+            fhir_user: new.fhir_user.as_deref().map(fhir_user).transpose()?,
+            patients,
+            created_at: self.server.clock.now_seconds(),
+            lockout: Lockout::default(),
+        })
+    }
+
+    async fn client(&self, id: &str) -> Result<Client, Refused> {
+        let absent = || Refused::new(RefusalKind::NotFound, format!("There is no client '{id}'."));
+        let parsed = ClientId::parse(id).ok_or_else(absent)?;
+        self.server.registry.client(&parsed).await.map_err(|error| registry_error(error, id))?.ok_or_else(absent)
+    }
+
+    /// A change with its record, both or neither.
+    async fn change(&self, task: &Task, change: Change) -> Result<(), Refused> {
+        let internal = |message: &str| Refused::new(RefusalKind::Internal, message);
+        let allowed = |operation| task.principal.operator().is_some_and(|operator| operator.may(operation));
+        if !task.operation.is_none_or(allowed) {
+            return Err(Refused::new(RefusalKind::Denied, "This command may not do that."));
+        }
+        let description = Description { event: Event::Administration, outcome: Outcome::Success, detail: task.described.clone() };
+        let record = record_of(&self.server, &task.principal, &description);
+        let pending = PendingRecord::new(&record).map_err(|_| internal("An audit record cannot be written as JSON."))?;
+        let acknowledged = self.server.registry.apply(change, &pending).await.map_err(|error| registry_error(error, &task.described))?;
+        pending.receipt(&acknowledged).map(|_receipt| ()).map_err(|error| internal(&error.to_string()))
+    }
+
+    async fn refuse(&self, task: &Task, refused: Refused) -> Response {
+        let outcome = match refused.kind {
+            RefusalKind::Invalid | RefusalKind::Conflict | RefusalKind::NotFound => Outcome::Rejected,
+            RefusalKind::Denied => Outcome::Denied,
+            RefusalKind::Unavailable | RefusalKind::Internal => Outcome::Failed,
+        };
+        let detail = format!("{}: {}", task.described, refused.message);
+        let record = record_of(&self.server, &task.principal, &Description { event: Event::Administration, outcome, detail });
+        match self.server.ledger.append(record).await {
+            Ok(_receipt) => Response::Refused(refused),
+            Err(error) => {
+                Response::Refused(Refused::new(RefusalKind::Unavailable, format!("The audit ledger cannot be written: {error}.")))
+            }
+        }
+    }
+
+    fn status(&self) -> Status {
+        let settings = &self.server.settings;
+        Status {
+            version: settings.version.to_owned(),
+            process: std::process::id(),
+            public_url: settings.public_url.clone(),
+            started: settings.started,
+        }
+    }
+}
+
+fn invalid(message: &str) -> Refused {
+    Refused::new(RefusalKind::Invalid, message)
+}
+
+/// An error's text as a sentence.
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map(|first| format!("{}{}.", first.to_uppercase(), characters.as_str())).unwrap_or_default()
+}
+
+fn redirects(texts: &[String]) -> Result<Vec<RedirectUri>, Refused> {
+    let parse = |text: &String| RedirectUri::parse(text).map_err(|error| invalid(&format!("'{text}' cannot be registered: {error}.")));
+    texts.iter().map(parse).collect()
+}
+
+/// The types that a `fhirUser` may have (SMART App Launch 2.2.0, "Scopes for requesting identity data").
+fn fhir_user(text: &str) -> Result<LocalReference, Refused> {
+    const TYPES: [ResourceType; 5] = [
+        ResourceType::PATIENT,
+        ResourceType::PERSON,
+        ResourceType::PRACTITIONER,
+        ResourceType::PRACTITIONER_ROLE,
+        ResourceType::RELATED_PERSON,
+    ];
+    let parsed = LocalReference::parse(text).filter(|reference| TYPES.contains(&reference.resource_type));
+    parsed.ok_or_else(|| invalid(&format!("'{text}' is no person. Write for example Practitioner/17 or Patient/4.")))
+}
+
+fn registry_error(error: RegistryError, subject: &str) -> Refused {
+    match error {
+        RegistryError::Conflict(reason) => Refused::new(RefusalKind::Conflict, format!("Not done ({subject}): {reason}.")),
+        RegistryError::Unavailable(source) => Refused::new(RefusalKind::Unavailable, format!("The store cannot be written: {source}.")),
+        RegistryError::Corrupt(reason) => Refused::new(RefusalKind::Internal, format!("A stored row cannot be read: {reason}.")),
+    }
+}
+
+fn client_summary(client: &Client) -> ClientSummary {
+    ClientSummary {
+        id: client.id.as_str().to_owned(),
+        name: client.name.clone(),
+        kind: client.kind.as_str().to_owned(),
+        redirect_uris: client.redirect_uris.iter().map(|uri| uri.as_str().to_owned()).collect(),
+        scope: client.scope.to_string(),
+        created_at: client.created_at,
+    }
+}
+
+fn user_summary(user: &User) -> UserSummary {
+    UserSummary {
+        id: user.id.as_str().to_owned(),
+        username: user.username.clone(),
+        display_name: user.display_name.clone(),
+        roles: user.roles.iter().map(|role| role.as_str().to_owned()).collect(),
+        fhir_user: user.fhir_user.as_ref().map(ToString::to_string),
+        patients: user.patients.iter().map(|id| id.as_str().to_owned()).collect(),
+    }
+}

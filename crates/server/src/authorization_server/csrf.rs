@@ -1,0 +1,67 @@
+//! Form tokens: a form counts only if it was made for the browser that sends it.
+//!
+//! The token is an HMAC over a value that only this browser holds (the session, or before sign-in a random cookie) and the form's purpose.
+
+use aws_lc_rs::hmac;
+use portcullis_jose::base64url;
+
+/// What a form does; a token for one form is no token for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Signing in.
+    Login,
+    /// Allowing an app.
+    Consent,
+    /// What a person does on the own page: taking an app's access back, signing out.
+    OwnPage,
+}
+
+impl Purpose {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Consent => "consent",
+            Self::OwnPage => "own-page",
+        }
+    }
+}
+
+/// Makes and checks form tokens.
+pub struct FormTokens(hmac::Key);
+
+impl FormTokens {
+    /// With this key, which lives as long as the data directory.
+    pub fn new(key: &[u8]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
+    }
+
+    /// The token of a form for the browser that holds `binding`.
+    pub fn token(&self, purpose: Purpose, binding: &str) -> String {
+        base64url::encode(hmac::sign(&self.0, &message(purpose, binding)))
+    }
+
+    /// Whether the token is that of this form and browser; in constant time.
+    pub fn accepts(&self, purpose: Purpose, binding: &str, token: &str) -> bool {
+        base64url::decode(token).is_some_and(|tag| hmac::verify(&self.0, &message(purpose, binding), &tag).is_ok())
+    }
+}
+
+fn message(purpose: Purpose, binding: &str) -> Vec<u8> {
+    format!("{}\0{binding}", purpose.name()).into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_serves_one_form_in_one_browser() {
+        let tokens = FormTokens::new(&[1; 32]);
+        let token = tokens.token(Purpose::Login, "browser");
+        assert!(tokens.accepts(Purpose::Login, "browser", &token));
+        assert!(!tokens.accepts(Purpose::Consent, "browser", &token));
+        assert!(!tokens.accepts(Purpose::Login, "other", &token));
+        assert!(!tokens.accepts(Purpose::Login, "browser", ""));
+        assert!(!FormTokens::new(&[2; 32]).accepts(Purpose::Login, "browser", &token));
+    }
+}

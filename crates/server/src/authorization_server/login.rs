@@ -1,0 +1,206 @@
+//! Signing in with name and password, and signing out.
+
+use http::{StatusCode, header};
+use hyper::body::Incoming;
+use portcullis_audit::record::{Event, Outcome};
+use portcullis_jose::Secret;
+use portcullis_oauth::grant::SecretHash;
+use portcullis_oauth::identifiers::SessionId;
+use portcullis_oauth::parameters::Parameters;
+use portcullis_oauth::users::User;
+use portcullis_store::RegistryError;
+use portcullis_store::registry::{Change, Session};
+
+use super::csrf::Purpose;
+use super::reply::{self, Account};
+use super::{form, password, session};
+use crate::answer::{Answer, Draft};
+use crate::context::{Borrowed, Server};
+use crate::resource_server::Exchange;
+use crate::ui::pages::{LoginError, LoginPage, SignedOutPage};
+
+/// Where a person goes after signing in without having come from an app.
+const DEFAULT_RETURN: &str = "/me";
+/// The longest return path, in bytes: an authorization request with all its parameters fits.
+const MAXIMUM_RETURN: usize = 8 * 1024;
+
+/// `GET /login`
+pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
+    let parameters = Parameters::parse(exchange.target.query().unwrap_or_default().as_bytes()).unwrap_or_default();
+    let return_to = return_path(parameters.value("return_to").ok().flatten());
+    let draft = page(server, exchange, &return_to, "", None, StatusCode::OK).await;
+    server.record_page(exchange, Outcome::Success, draft).await
+}
+
+/// The sign-in page, with the cookie that binds its form to this browser.
+pub async fn page(
+    server: &Server,
+    exchange: &Exchange,
+    return_to: &str,
+    username: &str,
+    error: Option<LoginError>,
+    status: StatusCode,
+) -> Draft {
+    let known = session::form_binding(exchange).map(str::to_owned);
+    let binding = known.clone().unwrap_or_else(|| format!("{:032x}", server.random_u128()));
+    let html = LoginPage {
+        app_name: super::authorize::app_name(server, return_to).await,
+        csrf: server.form_tokens.token(Purpose::Login, &binding),
+        return_to: return_to.to_owned(),
+        username: username.to_owned(),
+        error,
+    };
+    let origin = super::authorize::redirect_origin(server, return_to).await;
+    let draft = reply::page(status, html.render(), origin.as_deref());
+    if known.is_some() { draft } else { draft.with_text(header::SET_COOKIE, &session::set_form_binding(&binding)) }
+}
+
+/// `POST /login`
+pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
+    let form = match form::read(exchange, body).await {
+        Ok(form) => form,
+        Err(error) => {
+            let draft = reply::error(
+                StatusCode::BAD_REQUEST,
+                "We could not read the form",
+                "The form arrived incomplete.",
+                "You are not signed in.",
+                "Go back and try again.",
+            );
+            return reply::recorded(server, exchange, account(exchange, Outcome::Rejected, error.to_string()), draft).await;
+        }
+    };
+    match attempt(server, exchange, &form).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            let draft = reply::unavailable(&error);
+            reply::recorded(server, exchange, account(exchange, Outcome::Failed, "registry failed".to_owned()), draft).await
+        }
+    }
+}
+
+async fn attempt(server: &Server, exchange: &Exchange, form: &Parameters) -> Result<Answer, RegistryError> {
+    let field = |name: &str| form.value(name).ok().flatten().unwrap_or_default();
+    let return_to = return_path(Some(field("return_to")));
+    let username: String = field("username").trim().chars().take(100).collect();
+    let bound = session::form_binding(exchange).is_some_and(|binding| server.form_tokens.accepts(Purpose::Login, binding, field("csrf")));
+    if !bound {
+        let draft = page(server, exchange, &return_to, &username, Some(LoginError::ExpiredForm), StatusCode::FORBIDDEN).await;
+        return Ok(reply::recorded(server, exchange, account(exchange, Outcome::Denied, "form token refused".to_owned()), draft).await);
+    }
+    let now = server.clock.now_seconds();
+    let user = server.registry.user_named(&username).await?;
+    if let Some(user) = user.as_ref().filter(|user| user.lockout.is_locked(now)) {
+        let seconds = user.lockout.locked_until.unwrap_or(now).saturating_sub(now);
+        let minutes = u32::try_from(seconds.saturating_add(59) / 60).unwrap_or(1);
+        let error = Some(LoginError::Locked { minutes });
+        let draft = page(server, exchange, &return_to, &username, error, StatusCode::TOO_MANY_REQUESTS).await;
+        let detail = format!("locked: {}", user.id);
+        return Ok(reply::recorded(server, exchange, account(exchange, Outcome::Denied, detail), draft).await);
+    }
+    let typed = Secret::new(field("password").to_owned());
+    let hash = user.as_ref().map(|user| Secret::new(user.password_hash.expose().clone()));
+    let right = field("password").len() <= password::MAXIMUM_LENGTH
+        && server.passwords.verify(typed, hash).await.map_err(|error| RegistryError::Unavailable(Box::new(error)))?;
+    match user {
+        Some(user) if right => open_session(server, exchange, &user, &return_to).await,
+        user => refuse(server, exchange, user.as_ref(), &username, &return_to).await,
+    }
+}
+
+/// A wrong password looks like an unknown name: same text, same status, same time.
+async fn refuse(
+    server: &Server,
+    exchange: &Exchange,
+    user: Option<&User>,
+    username: &str,
+    return_to: &str,
+) -> Result<Answer, RegistryError> {
+    let error = Some(LoginError::WrongCredentials);
+    let draft = page(server, exchange, return_to, username, error, StatusCode::UNAUTHORIZED).await;
+    let Some(user) = user else {
+        let account = account(exchange, Outcome::Denied, "unknown name".to_owned());
+        return reply::changed(server, exchange, Change::Nothing, account, draft).await;
+    };
+    let lockout = user.lockout.after_failure(server.clock.now_seconds());
+    let account = account(exchange, Outcome::Denied, format!("wrong password: {}", user.id));
+    reply::changed(server, exchange, Change::SetLockout(user.id.clone(), lockout), account, draft).await
+}
+
+async fn open_session(server: &Server, exchange: &Exchange, user: &User, return_to: &str) -> Result<Answer, RegistryError> {
+    let mut random = Borrowed(&*server.entropy);
+    let now = server.clock.now_seconds();
+    let (cookie, hash) = SecretHash::generate(&mut random);
+    let session = Session {
+        id: SessionId::generate(&mut random),
+        user: user.id.clone(),
+        authenticated_at: now,
+        expires_at: now + session::LIFETIME_SECONDS,
+    };
+    let draft = reply::see_other(return_to).with_text(header::SET_COOKIE, &session::set(cookie.expose()));
+    let mut account = account(exchange, Outcome::Success, "signed in".to_owned());
+    account.agent.user = Some(user.id.as_str().to_owned());
+    account.agent.fhir_user = user.fhir_user.as_ref().map(ToString::to_string);
+    reply::changed(server, exchange, Change::OpenSession { session, hash }, account, draft).await
+}
+
+/// `POST /logout`
+pub async fn sign_out(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
+    let form = form::read(exchange, body).await.unwrap_or_default();
+    let signed_in = match session::current(server, exchange).await {
+        Ok(signed_in) => signed_in,
+        Err(error) => {
+            let account = account(exchange, Outcome::Failed, "registry failed".to_owned());
+            return reply::recorded(server, exchange, account, reply::unavailable(&error)).await;
+        }
+    };
+    let page = || reply::page(StatusCode::OK, SignedOutPage.render(), None).with_text(header::SET_COOKIE, &session::clear());
+    let Some(signed_in) = signed_in else {
+        return server.record_page(exchange, Outcome::Success, page()).await;
+    };
+    let csrf = form.value("csrf").ok().flatten().unwrap_or_default();
+    if !server.form_tokens.accepts(Purpose::OwnPage, signed_in.session.id.as_str(), csrf) {
+        let draft = reply::see_other(DEFAULT_RETURN);
+        return server.record_page(exchange, Outcome::Denied, draft).await;
+    }
+    let agent = reply::agent(exchange, &signed_in);
+    let account = Account { event: Event::Logout, agent, outcome: Outcome::Success, detail: "signed out".to_owned() };
+    let change = Change::CloseSession(signed_in.session.id);
+    match reply::changed(server, exchange, change, account, page()).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            let account = self::account(exchange, Outcome::Failed, "registry failed".to_owned());
+            reply::recorded(server, exchange, account, reply::unavailable(&error)).await
+        }
+    }
+}
+
+fn account(exchange: &Exchange, outcome: Outcome, detail: String) -> Account {
+    Account { event: Event::Login, agent: exchange.agent(), outcome, detail }
+}
+
+/// A path of this server and nothing else: what could lead elsewhere becomes the default.
+fn return_path(requested: Option<&str>) -> String {
+    let ours = |path: &&str| {
+        let mut bytes = path.bytes();
+        bytes.next() == Some(b'/')
+            && !matches!(bytes.next(), Some(b'/' | b'\\'))
+            && path.len() <= MAXIMUM_RETURN
+            && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+    };
+    requested.filter(ours).unwrap_or(DEFAULT_RETURN).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_return_path_cannot_lead_to_another_site() {
+        for path in ["https://evil.example", "//evil.example", "/\\evil.example", "", "me", "/a b", "/\r\nset-cookie:x", "/é"] {
+            assert_eq!(return_path(Some(path)), DEFAULT_RETURN, "{path}");
+        }
+        assert_eq!(return_path(Some("/oauth/authorize?client_id=a&scope=b+c")), "/oauth/authorize?client_id=a&scope=b+c");
+        assert_eq!(return_path(None), DEFAULT_RETURN);
+    }
+}

@@ -1,0 +1,58 @@
+//! The authorization server: sign-in, consent, codes, tokens.
+//!
+//! SMART App Launch 2.2.0, OAuth 2.0 (RFC 6749, RFC 9700), OpenID Connect Core 1.0. Protocol rules live in the oauth crate; here they meet HTTP,
+//! people and the registry. Every exchange ends with a record; changes are stored together with theirs.
+
+pub mod authorize;
+pub mod consent;
+pub mod csrf;
+pub mod discovery;
+pub mod form;
+pub mod login;
+pub mod password;
+pub mod people;
+pub mod person;
+pub mod reply;
+pub mod revoke;
+pub mod session;
+pub mod token;
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode, header};
+use hyper::body::Incoming;
+use portcullis_audit::record::Outcome;
+
+use crate::answer::{Answer, Draft};
+use crate::context::Server;
+use crate::resource_server::Exchange;
+use crate::route::Route;
+
+/// Serves one request to a page or endpoint of the authorization server.
+pub async fn serve(server: Arc<Server>, exchange: Exchange, route: Route, body: Incoming) -> Answer {
+    let server = &*server;
+    let method = exchange.method.clone();
+    let reading = matches!(method, Method::GET | Method::HEAD);
+    let posting = method == Method::POST;
+    match route {
+        Route::Authorize if reading => authorize::show(server, &exchange).await,
+        Route::Authorize if posting => authorize::redirect_to_get(server, &exchange, body).await,
+        Route::Login if reading => login::show(server, &exchange).await,
+        Route::Login if posting => login::submit(server, &exchange, body).await,
+        Route::Logout if posting => login::sign_out(server, &exchange, body).await,
+        Route::Consent if posting => consent::submit(server, &exchange, body).await,
+        Route::Token if posting => token::serve(server, &exchange, body).await,
+        Route::Revoke if posting => revoke::serve(server, &exchange, body).await,
+        Route::Person if reading => person::show(server, &exchange).await,
+        Route::PersonRevoke if posting => person::revoke(server, &exchange, body).await,
+        other => {
+            let allow = match other {
+                Route::Authorize | Route::Login => "GET, HEAD, POST",
+                Route::Person => "GET, HEAD",
+                _ => "POST",
+            };
+            let draft = Draft::new(StatusCode::METHOD_NOT_ALLOWED).with(header::ALLOW, allow);
+            server.record_page(&exchange, Outcome::Rejected, draft).await
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Passwords: Argon2id off the async threads, a bounded number at a time (RFC 9106; OWASP parameters 19 MiB, 2 passes, 1 lane).
+
+use std::sync::Arc;
+
+use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
+use portcullis_jose::Secret;
+use tokio::sync::Semaphore;
+
+/// Hashes that may run at once: each takes 19 MiB and a core for some 26 ms.
+const CONCURRENT: usize = 2;
+/// Requests that may wait for one; more are refused instead of queued.
+const WAITING: usize = 64;
+/// The longest password that is hashed, in bytes.
+pub const MAXIMUM_LENGTH: usize = 1024;
+
+/// Too many people sign in at this moment, or hashing failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("passwords cannot be checked at this moment")]
+pub struct Busy;
+
+/// The password hasher.
+pub struct Passwords {
+    running: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    /// The hash that is checked where there is no such user, so that both take the same time.
+    decoy: Arc<str>,
+}
+
+impl Passwords {
+    /// Prepares the hasher.
+    pub fn new() -> Result<Self, Busy> {
+        let decoy = hash_now("no user has this password", [7; 16])?;
+        Ok(Self {
+            running: Arc::new(Semaphore::new(CONCURRENT)),
+            waiting: Arc::new(Semaphore::new(WAITING)),
+            decoy: decoy.into(),
+        })
+    }
+
+    /// Whether this is the user's password; without a user the same work is done and the answer is no.
+    pub async fn verify(&self, password: Secret<String>, hash: Option<Secret<String>>) -> Result<bool, Busy> {
+        let _waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| Busy)?;
+        let running = Arc::clone(&self.running).acquire_owned().await.map_err(|_| Busy)?;
+        let decoy = Arc::clone(&self.decoy);
+        let check = move || {
+            let _running = running;
+            let known = hash.is_some();
+            let stored = hash.as_ref().map_or(&*decoy, |hash| hash.expose().as_str());
+            let matches = PasswordHash::new(stored)
+                .is_ok_and(|parsed| argon2id().verify_password(password.expose().as_bytes(), &parsed).is_ok());
+            matches && known
+        };
+        tokio::task::spawn_blocking(check).await.map_err(|_| Busy)
+    }
+}
+
+fn argon2id() -> Argon2<'static> {
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::DEFAULT)
+}
+
+/// Hashes a password in PHC form, at once, on the calling thread.
+pub fn hash_now(password: &str, salt: [u8; 16]) -> Result<String, Busy> {
+    let hash = argon2id().hash_password_with_salt(password.as_bytes(), &salt).map_err(|_| Busy)?;
+    Ok(hash.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_the_right_password_of_an_existing_user_is_accepted() {
+        let passwords = Passwords::new().unwrap();
+        let hash = || Some(Secret::new(hash_now("correct horse", [1; 16]).unwrap()));
+        let secret = |text: &str| Secret::new(text.to_owned());
+        assert_eq!(passwords.verify(secret("correct horse"), hash()).await, Ok(true));
+        assert_eq!(passwords.verify(secret("wrong"), hash()).await, Ok(false));
+        assert_eq!(passwords.verify(secret("no user has this password"), None).await, Ok(false));
+        assert_eq!(passwords.verify(secret("x"), Some(secret("not a hash"))).await, Ok(false));
+    }
+}

@@ -1,0 +1,103 @@
+//! Pages and redirects with their headers, and the record that goes with them.
+
+use http::{StatusCode, header};
+use portcullis_audit::PendingRecord;
+use portcullis_audit::record::{Agent, Event, Outcome, Record};
+use portcullis_store::RegistryError;
+use portcullis_store::registry::Change;
+
+use crate::answer::{Answer, Draft};
+use crate::context::Server;
+use crate::resource_server::Exchange;
+use crate::ui;
+use crate::ui::pages::ErrorPage;
+
+use super::session::SignedIn;
+
+/// An HTML page; `redirect_origin` is where its form's answer may lead (Chromium applies form-action to redirects).
+pub fn page(status: StatusCode, html: String, redirect_origin: Option<&str>) -> Draft {
+    Draft::new(status)
+        .body(ui::MEDIA_TYPE, html)
+        .with_text(header::CONTENT_SECURITY_POLICY, &ui::content_security_policy(redirect_origin))
+}
+
+/// A redirect after a form (303, so that the next request is a GET: RFC 9700, section 4.12).
+pub fn see_other(location: &str) -> Draft {
+    Draft::new(StatusCode::SEE_OTHER).with_text(header::LOCATION, location)
+}
+
+/// An error page for a person.
+pub fn error(status: StatusCode, title: &str, what_happened: &str, what_it_means: &str, what_to_do: &str) -> Draft {
+    let html = ErrorPage {
+        title: title.to_owned(),
+        what_happened: what_happened.to_owned(),
+        what_it_means: what_it_means.to_owned(),
+        what_to_do: what_to_do.to_owned(),
+        status: status.as_u16(),
+    };
+    page(status, html.render(), None)
+}
+
+/// What is said when the registry does not answer.
+pub fn unavailable(error: &RegistryError) -> Draft {
+    tracing::error!(%error, "the registry failed");
+    self::error(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "We cannot do this right now",
+        "The server's data store did not answer.",
+        "Nothing was changed.",
+        "Wait a minute and try again.",
+    )
+    .with(header::RETRY_AFTER, "10")
+}
+
+/// The agent of a signed-in person.
+pub fn agent(exchange: &Exchange, signed_in: &SignedIn) -> Agent {
+    Agent {
+        user: Some(signed_in.user.id.as_str().to_owned()),
+        fhir_user: signed_in.user.fhir_user.as_ref().map(ToString::to_string),
+        ..exchange.agent()
+    }
+}
+
+/// What the record of an exchange says beyond the exchange itself.
+pub struct Account {
+    /// Which kind of event.
+    pub event: Event,
+    /// Who.
+    pub agent: Agent,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What happened, in words without secrets.
+    pub detail: String,
+}
+
+fn record(exchange: &Exchange, account: Account, draft: &Draft) -> Record {
+    let mut record = exchange.record(account.event, account.agent, account.outcome, draft.status());
+    record.operations = vec![exchange.raw_operation()];
+    record.detail = Some(account.detail);
+    record
+}
+
+/// Answers an exchange that changes nothing.
+pub async fn recorded(server: &Server, exchange: &Exchange, account: Account, draft: Draft) -> Answer {
+    match server.ledger.append(record(exchange, account, &draft)).await {
+        Ok(receipt) => Answer::recorded(receipt, draft),
+        Err(error) => Answer::unrecorded(&error),
+    }
+}
+
+/// Makes a change together with its record, then answers. `Err` gives the exchange back to be answered otherwise.
+pub async fn changed(
+    server: &Server,
+    exchange: &Exchange,
+    change: Change,
+    account: Account,
+    draft: Draft,
+) -> Result<Answer, RegistryError> {
+    let corrupt = |text: &str| RegistryError::Corrupt(text.to_owned());
+    let pending = PendingRecord::new(&record(exchange, account, &draft)).map_err(|error| corrupt(&error.to_string()))?;
+    let acknowledgement = server.registry.apply(change, &pending).await?;
+    let receipt = pending.receipt(&acknowledgement).map_err(|error| corrupt(&error.to_string()))?;
+    Ok(Answer::recorded(receipt, draft))
+}

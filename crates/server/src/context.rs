@@ -1,0 +1,130 @@
+//! What the server is made of: stores, ledger, keys, clock and settings, built once at start.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache;
+use portcullis_audit::sink::RecordSink;
+use portcullis_jose::{Random, SigningKey, VerificationKeys};
+use portcullis_oauth::access_token::VerifiedToken;
+use portcullis_policy::DecisionId;
+use portcullis_store::registry::Registry;
+use portcullis_store::{Clock, FhirStore};
+
+use crate::answer::Counters;
+
+/// URLs and texts that do not change while the server runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Scheme, host and port, without a slash at the end: issuer and origin.
+    pub public_url: String,
+    /// `public_url` + `/fhir`
+    pub fhir_base: String,
+    /// The product's version.
+    pub version: &'static str,
+    /// When this process started, milliseconds since the epoch.
+    pub started: i64,
+    /// What the start page of a demo says about it; `None` for `serve`.
+    pub demo: Option<DemoNotice>,
+}
+
+/// What the start page of a demo shows.
+#[derive(Clone, Debug)]
+pub struct DemoNotice {
+    /// The demo app.
+    pub app_url: String,
+    /// Names to sign in with, and who they are.
+    pub users: Vec<(String, String)>,
+}
+
+/// Keys that sign tokens.
+pub struct TokenKeys {
+    /// ES256: access tokens.
+    pub access: SigningKey,
+    /// RS256: id_tokens.
+    pub identity: SigningKey,
+    /// What access tokens are verified with.
+    pub verification: VerificationKeys,
+}
+
+/// A source of random bytes that many requests share.
+pub trait Entropy: Send + Sync {
+    /// Fills all bytes.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// The operating system's generator, by way of aws-lc.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    #[expect(clippy::expect_used, reason = "aws-lc aborts or blocks where the system has no randomness; there is nothing safe to go on with")]
+    fn fill(&self, bytes: &mut [u8]) {
+        aws_lc_rs::rand::fill(bytes).expect("system randomness");
+    }
+}
+
+/// Lends shared entropy to pure code.
+pub struct Borrowed<'a>(pub &'a dyn Entropy);
+
+impl Random for Borrowed<'_> {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        self.0.fill(bytes);
+    }
+}
+
+/// Verified access tokens by the SHA-256 of their text. Only the signature and the claims are cached, never a principal: status is
+/// read for every request.
+pub type TokenCache = Cache<[u8; 32], Arc<VerifiedToken>>;
+
+/// Entries of the token cache.
+const CACHED_TOKENS: u64 = 10_000;
+/// How long an unused token stays in the cache.
+const CACHED_IDLE: Duration = Duration::from_secs(300);
+
+/// A new token cache.
+pub fn token_cache() -> TokenCache {
+    Cache::builder().max_capacity(CACHED_TOKENS).time_to_idle(CACHED_IDLE).build()
+}
+
+/// The server.
+pub struct Server {
+    /// URLs and texts.
+    pub settings: Settings,
+    /// FHIR resources.
+    pub store: Arc<dyn FhirStore>,
+    /// Users, clients, grants, sessions.
+    pub registry: Arc<dyn Registry>,
+    /// The audit ledger.
+    pub ledger: Arc<dyn RecordSink>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Signing keys.
+    pub keys: TokenKeys,
+    /// Verified tokens.
+    pub tokens: TokenCache,
+    /// Password hashing, off the async threads and bounded.
+    pub passwords: crate::authorization_server::password::Passwords,
+    /// Tokens of forms.
+    pub form_tokens: crate::authorization_server::csrf::FormTokens,
+    /// Counted routes.
+    pub counters: Counters,
+    /// The capability statement, rendered once.
+    pub capability_statement: bytes::Bytes,
+}
+
+impl Server {
+    /// 128 random bits.
+    pub fn random_u128(&self) -> u128 {
+        let mut bytes = [0; 16];
+        self.entropy.fill(&mut bytes);
+        u128::from_be_bytes(bytes)
+    }
+
+    /// A new decision id.
+    pub fn decision_id(&self) -> DecisionId {
+        DecisionId(self.random_u128())
+    }
+}

@@ -1,0 +1,15 @@
+//! HTTP: the resource server, the authorization server and the pages, behind one listener.
+//!
+//! Every response is an [`Answer`](answer::Answer), which only a durable audit record can make.
+
+pub mod answer;
+pub mod authorization_server;
+pub mod service;
+pub mod context;
+pub mod demo_app;
+pub mod listener;
+pub mod middleware;
+pub mod pages;
+pub mod resource_server;
+pub mod route;
+pub mod ui;

@@ -1,0 +1,130 @@
+//! One connection: TLS handshake, then HTTP/1.1 or HTTP/2, until the peer goes or the server stops.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use super::accept::{Limits, Shutdown};
+use crate::answer::{Answer, Body};
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// The socket's address.
+    pub address: SocketAddr,
+}
+
+/// What a listener serves.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers one request. Dropped when the peer goes: what must be finished runs in a task of its own.
+    fn handle(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> impl Future<Output = Answer> + Send;
+}
+
+/// The first byte of a TLS record that carries a handshake (RFC 8446, section 5.1).
+const TLS_HANDSHAKE: u8 = 22;
+/// Header fields of one request.
+const MAXIMUM_HEADERS: usize = 64;
+/// Bytes of one request's headers.
+const MAXIMUM_HEADER_BYTES: usize = 32 * 1024;
+/// Concurrent requests of one HTTP/2 connection.
+const MAXIMUM_STREAMS: u32 = 128;
+
+pub(super) async fn serve<H: Handler>(
+    stream: TcpStream,
+    peer: Peer,
+    tls: TlsAcceptor,
+    limits: Limits,
+    redirect: &str,
+    handler: Arc<H>,
+    shutdown: Shutdown,
+) {
+    let _ = stream.set_nodelay(true);
+    let mut first = [0];
+    let handshake = async {
+        if stream.peek(&mut first).await? == 0 {
+            return Ok(None);
+        }
+        if first != [TLS_HANDSHAKE] {
+            redirect_plain(stream, redirect).await?;
+            return Ok(None);
+        }
+        tls.accept(stream).await.map(Some)
+    };
+    let stream = match tokio::time::timeout(limits.handshake, handshake).await {
+        Ok(Ok(Some(stream))) => stream,
+        Ok(Ok(None)) => return,
+        Ok(Err(error)) => return tracing::debug!(%error, peer = %peer.address, "handshake failed"),
+        Err(_) => return tracing::debug!(peer = %peer.address, "handshake took too long"),
+    };
+    let service = service_fn(move |request: Request<Incoming>| {
+        let handler = Arc::clone(&handler);
+        async move { Ok::<Response<Body>, Infallible>(handler.handle(peer, request).await.into_response()) }
+    });
+    let builder = http_builder(limits);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            result = connection.as_mut() => {
+                if let Err(error) = result {
+                    tracing::debug!(error = %error, peer = %peer.address, "connection ended");
+                }
+                return;
+            }
+            () = shutdown.stopped(), if !stopping => {
+                stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+fn http_builder(limits: Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header)
+        .max_headers(MAXIMUM_HEADERS)
+        .max_buf_size(MAXIMUM_HEADER_BYTES)
+        .half_close(false);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(limits.header)
+        .keep_alive_timeout(limits.handshake)
+        .max_header_list_size(u32::try_from(MAXIMUM_HEADER_BYTES).unwrap_or(u32::MAX))
+        .max_concurrent_streams(MAXIMUM_STREAMS);
+    builder
+}
+
+/// Answers plain text on the TLS port: a redirect for `/`, nothing for anything else, so that nobody gets used to sending a path in the clear.
+async fn redirect_plain(mut stream: TcpStream, redirect: &str) -> std::io::Result<()> {
+    let mut buffer = [0; 1024];
+    let mut length = 0;
+    while let Some(free) = buffer.get_mut(length..).filter(|free| !free.is_empty()) {
+        let read = stream.read(free).await?;
+        length += read;
+        let received = buffer.get(..length).unwrap_or_default();
+        if read == 0 || received.contains(&b'\n') {
+            break;
+        }
+    }
+    let received = buffer.get(..length).unwrap_or_default();
+    if received.starts_with(b"GET / HTTP/1.") || received.starts_with(b"HEAD / HTTP/1.") {
+        let answer = format!("HTTP/1.1 308 Permanent Redirect\r\nlocation: {redirect}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        stream.write_all(answer.as_bytes()).await?;
+    }
+    stream.shutdown().await
+}

@@ -1,0 +1,13 @@
+//! The listener: sockets, TLS and connections, up to the first parsed request.
+//!
+//! RFC 9110, RFC 9112, RFC 9113; TLS per NIST SP 800-52r2. It knows nothing about FHIR or OAuth.
+
+mod accept;
+mod certificate;
+mod connection;
+mod tls;
+
+pub use accept::{Limits, Listener, Shutdown};
+pub use certificate::{CertificateError, CertificateFiles, ReloadingCertificate};
+pub use connection::{Handler, Peer};
+pub use tls::{TlsError, server_config};

@@ -1,0 +1,22 @@
+//! Headers that every answer carries.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+/// Names one request in answers, logs and records.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Adds what is the same for every answer. What a route has set stays.
+pub fn secure(headers: &mut HeaderMap, request_id: &str) {
+    let mut default = |name: HeaderName, value: &'static str| {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    };
+    default(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains");
+    default(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    default(header::REFERRER_POLICY, "no-referrer");
+    default(header::CACHE_CONTROL, "no-store");
+    default(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'");
+    default(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        headers.insert(REQUEST_ID, value);
+    }
+}

@@ -1,0 +1,10 @@
+//! The FHIR front door: one request through its stages.
+
+pub mod authenticate;
+pub mod pipeline;
+pub mod respond;
+
+mod exchange;
+mod refusal;
+
+pub use exchange::Exchange;

@@ -1,0 +1,247 @@
+//! The way of a FHIR request, each stage a line (docs/ARCHITECTURE.md, "The life of a FHIR request").
+//!
+//! The whole of it runs in a task of its own: neither a disconnect nor a timeout of the peer keeps it from its record.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use hyper::body::Incoming;
+use portcullis_audit::PendingRecord;
+use portcullis_audit::record::{Event, OperationEntry, Outcome, Record};
+use portcullis_fhir::interaction::{self, Context, Headers, Interaction, Method, Request, RequestLine};
+use portcullis_fhir::types::LogicalId;
+use portcullis_fhir::version::NewVersion;
+use portcullis_oauth::principal::Principal;
+use portcullis_policy::decision::{Effect, Trace};
+use portcullis_policy::{Authorized, Change, Decision, Operation, Permit, PermittedOperation, WriteSet, Written, decide};
+
+use super::exchange::bounded;
+use super::refusal::Refusal;
+use super::respond::{self, Asked, Found};
+use super::{Exchange, authenticate};
+use crate::answer::{Answer, Draft};
+use crate::context::Server;
+use crate::middleware::body;
+
+/// What is known of a request when its record is written.
+#[derive(Default)]
+struct Account {
+    principal: Option<Principal>,
+    operation: Option<OperationEntry>,
+    decision: Option<String>,
+    trace: Trace,
+}
+
+/// Serves one request to the FHIR base; `path` is what follows the base, still percent-encoded.
+pub async fn serve(server: Arc<Server>, exchange: Exchange, path: String, body: Incoming) -> Answer {
+    let mut account = Account::default();
+    match stages(&server, &exchange, &path, body, &mut account).await {
+        Ok(answer) => answer,
+        Err(refusal) => refuse(&server, &exchange, account, &refusal).await,
+    }
+}
+
+async fn stages(
+    server: &Server,
+    exchange: &Exchange,
+    path: &str,
+    body: Incoming,
+    account: &mut Account,
+) -> Result<Answer, Refusal> {
+    // Nobody's body is read before we know whose it is.
+    let principal = authenticate::authenticate(server, exchange).await?;
+    let principal = &*account.principal.insert(principal);
+    let body = body::read(body, body::MAXIMUM_RESOURCE).await?;
+    let request = parse(server, exchange, path, &body)?;
+    let (asked, interaction) = Asked::of(request);
+    account.operation = Some(describe(&interaction, exchange, &body));
+    let operation = plan(server, interaction)?;
+    let (permit, permitted) = match decide(server.decision_id(), principal, operation) {
+        Decision::Permit(permit, permitted) => (permit, permitted),
+        Decision::Deny(denial) => {
+            account.decision = Some(denial.id.to_string());
+            account.trace = denial.trace.clone();
+            return Err(Refusal::Denied(denial));
+        }
+    };
+    account.decision = Some(permit.id().to_string());
+    account.trace = permit.trace().clone();
+    match permitted {
+        PermittedOperation::Write(set) => write(server, exchange, &asked, account, &permit, set).await,
+        reading => {
+            let found = execute_and_release(server, principal, &permit, reading).await?;
+            let draft = respond::found(server, exchange, &asked, &found)?;
+            let record = complete(exchange, account, &found, draft.status());
+            Ok(recorded(server, record, draft).await)
+        }
+    }
+}
+
+/// Stage 3: method, path, query, headers and body become an interaction.
+fn parse(server: &Server, exchange: &Exchange, path: &str, body: &[u8]) -> Result<Request, Refusal> {
+    let headers = Headers {
+        accept: exchange.header(&http::header::ACCEPT),
+        content_type: exchange.header(&http::header::CONTENT_TYPE),
+        if_match: exchange.header(&http::header::IF_MATCH),
+        if_none_match: exchange.header(&http::header::IF_NONE_MATCH),
+        prefer: exchange.header(&http::HeaderName::from_static("prefer")),
+        ..Headers::default()
+    };
+    let line = RequestLine {
+        method: Method::parse(exchange.method.as_str()),
+        path,
+        query: exchange.target.query().unwrap_or_default(),
+        headers,
+        body,
+    };
+    let context = Context { base_url: &server.settings.fhir_base, now_ms: exchange.received };
+    interaction::parse(&line, &context).map_err(Refusal::Parse)
+}
+
+/// What the record says about the interaction.
+fn describe(interaction: &Interaction, exchange: &Exchange, body: &[u8]) -> OperationEntry {
+    let entry = |code: &str, resource_type: &str, id: Option<&LogicalId>| OperationEntry {
+        interaction: code.to_owned(),
+        resource_type: Some(resource_type.to_owned()),
+        id: id.map(ToString::to_string),
+        ..OperationEntry::default()
+    };
+    match interaction {
+        Interaction::Capabilities => OperationEntry { interaction: "capabilities".to_owned(), ..OperationEntry::default() },
+        Interaction::Read(read) => entry("read", read.resource_type.name(), Some(&read.id)),
+        Interaction::VersionRead(read) => {
+            OperationEntry { version: Some(read.version.to_string()), ..entry("vread", read.resource_type.name(), Some(&read.id)) }
+        }
+        Interaction::InstanceHistory(history) => entry("history-instance", history.resource_type.name(), Some(&history.id)),
+        Interaction::Search(query) => {
+            let mut sent = exchange.target.query().unwrap_or_default().to_owned();
+            if exchange.method == http::Method::POST {
+                sent = format!("{sent}&{}", String::from_utf8_lossy(body));
+            }
+            let sent = format!("{}?{}", query.resource_type, sent.trim_start_matches('&'));
+            OperationEntry { query: Some(bounded(&sent)), ..entry("search-type", query.resource_type.name(), None) }
+        }
+        Interaction::Create(create) => entry("create", create.resource.resource_type().name(), None),
+        Interaction::Update(update) => entry("update", update.resource.resource_type().name(), Some(&update.id)),
+        Interaction::Delete(delete) => entry("delete", delete.resource_type.name(), Some(&delete.id)),
+    }
+}
+
+/// An interaction becomes an operation; what a write will store gets its identity here.
+fn plan(server: &Server, interaction: Interaction) -> Result<Operation, Refusal> {
+    let now = server.clock.now_milliseconds();
+    let base = &server.settings.fhir_base;
+    let fresh = || LogicalId::parse(&format!("{:032x}", server.random_u128())).ok_or(Refusal::Internal("a generated id is not valid"));
+    let change = match interaction {
+        // Answered before authentication; a request that gets here is one more reason to say so.
+        Interaction::Capabilities => return Err(Refusal::Internal("capabilities are answered by their own route")),
+        Interaction::Read(read) => return Ok(Operation::Read(read)),
+        Interaction::VersionRead(read) => return Ok(Operation::VersionRead(read)),
+        Interaction::InstanceHistory(history) => return Ok(Operation::History(history)),
+        Interaction::Search(query) => return Ok(Operation::Search(query)),
+        Interaction::Create(create) => Change::Create(NewVersion::of(create.resource, fresh()?, fresh()?, now, base)),
+        Interaction::Update(update) => Change::Update {
+            version: NewVersion::of(update.resource, update.id, fresh()?, now, base),
+            if_match: update.if_match,
+        },
+        Interaction::Delete(delete) => Change::Delete {
+            resource_type: delete.resource_type,
+            id: delete.id,
+            version: fresh()?,
+            last_updated: now,
+            if_match: delete.if_match,
+        },
+    };
+    Ok(Operation::Write(WriteSet { changes: vec![change] }))
+}
+
+/// Stages 8 and 9 of everything that reads.
+async fn execute_and_release(
+    server: &Server,
+    principal: &Principal,
+    permit: &Permit,
+    permitted: PermittedOperation,
+) -> Result<Found, Refusal> {
+    Ok(match permitted {
+        PermittedOperation::Read(read) => Found::Version(permit.release(server.store.read(read).await?)?),
+        PermittedOperation::VersionRead(read) => Found::Version(permit.release(server.store.version_read(read).await?)?),
+        PermittedOperation::History(history) => Found::History(permit.release(server.store.history(history).await?)?),
+        PermittedOperation::Search(search) => {
+            let binding = principal.binding();
+            Found::Page(permit.release(server.store.search(search, &binding).await?)?)
+        }
+        PermittedOperation::Write(_) => return Err(Refusal::Internal("a write was about to be executed as a read")),
+    })
+}
+
+/// Stages 8 to 11 of a write: the record is stored in the same transaction as the change.
+async fn write(
+    server: &Server,
+    exchange: &Exchange,
+    asked: &Asked,
+    account: &mut Account,
+    permit: &Permit,
+    set: Authorized<WriteSet>,
+) -> Result<Answer, Refusal> {
+    let mut record = open_record(exchange, account, Outcome::Success, StatusCode::OK);
+    for change in &set.operation().changes {
+        let proposed = change.proposed();
+        for operation in &mut record.operations {
+            operation.id = operation.id.take().or_else(|| proposed.map(|version| version.id.to_string()));
+            operation.version = proposed.map(|version| version.version.to_string());
+            operation.patients = proposed.map(|version| version.patients.iter().map(ToString::to_string).collect()).unwrap_or_default();
+        }
+    }
+    let pending = PendingRecord::new(&record).map_err(|_| Refusal::Internal("an audit record cannot be written as JSON"))?;
+    let committed = server.store.commit(set, &pending).await?;
+    let released = permit.release_written(committed.written)?;
+    let receipt = pending
+        .receipt(&committed.acknowledgement)
+        .map_err(|_| Refusal::Internal("the store acknowledged another record than the one it was given"))?;
+    let written: &[Written] = released.content();
+    Ok(Answer::recorded(receipt, respond::written(server, asked, written)))
+}
+
+/// A record with what the account holds.
+fn open_record(exchange: &Exchange, account: &mut Account, outcome: Outcome, status: StatusCode) -> Record {
+    let agent = account.principal.as_ref().map_or_else(|| exchange.agent(), |principal| exchange.agent_of(principal));
+    let event = if account.operation.is_some() { Event::Rest } else { Event::Refused };
+    let mut record = exchange.record(event, agent, outcome, status);
+    record.decision = account.decision.take();
+    let applicable = account.trace.0.iter().filter(|verdict| verdict.effect != Effect::NotApplicable);
+    record.rules = applicable
+        .map(|verdict| format!("{}={}", verdict.rule, if verdict.effect == Effect::Permit { "permit" } else { "deny" }))
+        .collect();
+    record.operations = vec![account.operation.take().unwrap_or_else(|| exchange.raw_operation())];
+    record
+}
+
+/// The record of a reading request that succeeded, or found nothing.
+fn complete(exchange: &Exchange, account: &mut Account, found: &Found, status: StatusCode) -> Record {
+    let outcome = if status.is_client_error() { Outcome::Rejected } else { Outcome::Success };
+    let mut record = open_record(exchange, account, outcome, status);
+    for operation in &mut record.operations {
+        let (patients, returned) = found.summary();
+        operation.patients = patients;
+        operation.returned = Some(returned);
+    }
+    record
+}
+
+/// Stages 10 and 11: no answer without a durable record.
+async fn recorded(server: &Server, record: Record, draft: Draft) -> Answer {
+    match server.ledger.append(record).await {
+        Ok(receipt) => Answer::recorded(receipt, draft),
+        Err(error) => Answer::unrecorded(&error),
+    }
+}
+
+async fn refuse(server: &Server, exchange: &Exchange, mut account: Account, refusal: &Refusal) -> Answer {
+    let draft = refusal.draft();
+    if refusal.outcome() == Outcome::Failed {
+        tracing::error!(request = exchange.id, error = %refusal, "a FHIR request failed");
+    }
+    let mut record = open_record(exchange, &mut account, refusal.outcome(), draft.status());
+    record.detail = Some(refusal.to_string());
+    recorded(server, record, draft).await
+}

@@ -1,0 +1,154 @@
+//! Every way in which a FHIR request ends without what it asked for, and how that looks on the wire.
+//!
+//! <https://hl7.org/fhir/R4/http.html#Status-Codes>, RFC 6750 section 3. What is hidden answers exactly as what is absent.
+
+use http::StatusCode;
+use portcullis_audit::record::Outcome;
+use portcullis_fhir::interaction;
+use portcullis_fhir::outcome::{self, Issue, IssueType};
+use portcullis_policy::decision::{Denial, DenialReason};
+use portcullis_policy::Disagreement;
+use portcullis_store::StoreError;
+
+use super::authenticate::AuthenticationError;
+use super::respond::FHIR_JSON;
+use crate::answer::Draft;
+use crate::middleware::body::BodyError;
+
+/// Why there is no result.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The body did not arrive.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// The request is not understood.
+    #[error("refused before a decision")]
+    Parse(interaction::Refusal),
+    /// Nobody, or nobody we know.
+    #[error(transparent)]
+    Authentication(#[from] AuthenticationError),
+    /// The decision was no.
+    #[error("denied: {:?}", .0.reason)]
+    Denied(Denial),
+    /// The store could not.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store answered what it should not.
+    #[error(transparent)]
+    Disagreement(#[from] Disagreement),
+    /// Something of our own broke.
+    #[error("internal error: {0}")]
+    Internal(&'static str),
+}
+
+impl Refusal {
+    /// How the audit record counts it.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Body(_) | Self::Parse(_) => Outcome::Rejected,
+            Self::Authentication(AuthenticationError::Unavailable(_)) => Outcome::Failed,
+            Self::Authentication(_) | Self::Denied(_) | Self::Store(StoreError::OutsideBoundary) => Outcome::Denied,
+            Self::Store(StoreError::Unavailable(_) | StoreError::Corrupt(_)) | Self::Disagreement(_) | Self::Internal(_) => Outcome::Failed,
+            Self::Store(_) => Outcome::Rejected,
+        }
+    }
+
+    /// The answer.
+    pub fn draft(&self) -> Draft {
+        let (status, issues) = self.status_and_issues();
+        let draft = Draft::new(status).body(FHIR_JSON, outcome::render(&issues));
+        match self {
+            Self::Authentication(error) if status == StatusCode::UNAUTHORIZED => {
+                draft.with_text(http::header::WWW_AUTHENTICATE, &error.challenge())
+            }
+            Self::Denied(Denial { reason: DenialReason::MissingScope(..), .. }) => {
+                draft.with(http::header::WWW_AUTHENTICATE, "Bearer error=\"insufficient_scope\"")
+            }
+            Self::Parse(refusal) => match refusal.allow {
+                Some(allow) => draft.with(http::header::ALLOW, allow),
+                None => draft,
+            },
+            Self::Store(StoreError::Unavailable(_)) => draft.with(http::header::RETRY_AFTER, "10"),
+            _ => draft,
+        }
+    }
+
+    fn status_and_issues(&self) -> (StatusCode, Vec<Issue>) {
+        let one = |status, code, text: &str| (status, vec![Issue::error(code, text)]);
+        match self {
+            Self::Body(BodyError::TooLarge(limit)) => one(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                IssueType::TooLong,
+                &format!("The body is larger than {limit} bytes. Send smaller resources, or import files with `portcullis load`."),
+            ),
+            Self::Body(BodyError::TooSlow) => one(StatusCode::REQUEST_TIMEOUT, IssueType::TooLong, "The body did not arrive in time."),
+            Self::Body(BodyError::Broken) => one(StatusCode::BAD_REQUEST, IssueType::Structure, "The body ended early."),
+            Self::Parse(refusal) => {
+                (StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST), refusal.issues.clone())
+            }
+            Self::Authentication(AuthenticationError::Unavailable(_)) => unavailable(),
+            Self::Authentication(error) => (StatusCode::UNAUTHORIZED, vec![Issue::error(error.issue_type(), error.advice())]),
+            Self::Denied(denial) => denied(denial),
+            Self::Store(error) => store(error),
+            Self::Disagreement(_) | Self::Internal(_) => one(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                IssueType::Exception,
+                "The server stopped this answer because of an internal error. The event is recorded.",
+            ),
+        }
+    }
+}
+
+fn unavailable() -> (StatusCode, Vec<Issue>) {
+    let text = "The data store is not available. Try again later.";
+    (StatusCode::SERVICE_UNAVAILABLE, vec![Issue::error(IssueType::Transient, text)])
+}
+
+fn denied(denial: &Denial) -> (StatusCode, Vec<Issue>) {
+    let text = match denial.reason {
+        DenialReason::MissingScope(resource_type, letter) => format!(
+            "The access token has no scope for this. It would need one such as patient/{resource_type}.{0} or user/{resource_type}.{0}.",
+            letter.as_char()
+        ),
+        DenialReason::NoLaunchPatient => {
+            "The access token has patient/ scopes but no patient. Ask for launch/patient when you start the app.".to_owned()
+        }
+        DenialReason::UserNotEntitled => "The signed-in user may not do this.".to_owned(),
+        DenialReason::OutsideBoundary => "The resource belongs to a record that this access does not cover.".to_owned(),
+        DenialReason::MixedChanges => "These changes need different rights; send them one by one.".to_owned(),
+    };
+    (StatusCode::FORBIDDEN, vec![Issue::error(IssueType::Forbidden, text)])
+}
+
+fn store(error: &StoreError) -> (StatusCode, Vec<Issue>) {
+    let one = |status, code, text: &str| (status, vec![Issue::error(code, text)]);
+    match error {
+        StoreError::NotFound => not_found(),
+        StoreError::Gone => one(StatusCode::GONE, IssueType::Deleted, "The resource was deleted."),
+        StoreError::VersionConflict => one(
+            StatusCode::PRECONDITION_FAILED,
+            IssueType::Conflict,
+            "If-Match names another version than the current one. Read the resource again and repeat the change on it.",
+        ),
+        StoreError::IdTaken => one(StatusCode::CONFLICT, IssueType::Conflict, "The id is taken. Try again."),
+        StoreError::OutsideBoundary => {
+            one(StatusCode::FORBIDDEN, IssueType::Forbidden, "The resource belongs to a record that this access does not cover.")
+        }
+        StoreError::InvalidCursor => (
+            StatusCode::BAD_REQUEST,
+            vec![Issue::error(IssueType::Value, "The page link is not valid for this search. Start the search again.").at("http._cursor")],
+        ),
+        StoreError::NotSupported(what) => one(StatusCode::BAD_REQUEST, IssueType::NotSupported, what),
+        StoreError::Unavailable(_) => unavailable(),
+        StoreError::Corrupt(_) => one(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            IssueType::Exception,
+            "The server stopped this answer because of an internal error. The event is recorded.",
+        ),
+    }
+}
+
+/// Absent and hidden resources answer this, to the byte.
+pub fn not_found() -> (StatusCode, Vec<Issue>) {
+    (StatusCode::NOT_FOUND, vec![Issue::error(IssueType::NotFound, "There is no such resource.")])
+}

@@ -1,0 +1,217 @@
+//! Stage 11: released content becomes a FHIR answer.
+//!
+//! <https://hl7.org/fhir/R4/http.html>. Bodies are copied as bytes; only `_summary` and `_elements` parse them.
+
+use std::collections::BTreeSet;
+
+use http::{StatusCode, header};
+use portcullis_fhir::bundle::{BundleWriter, HistoryEntry, Links, SearchMode};
+use portcullis_fhir::instant;
+use portcullis_fhir::interaction::{Interaction, Preferences, Request, ReturnPreference};
+use portcullis_fhir::json;
+use portcullis_fhir::outcome::{self, Issue, IssueType, Severity};
+use portcullis_fhir::search::{Ignored, SearchQuery, Shape};
+use portcullis_fhir::shape;
+use portcullis_fhir::types::{LogicalId, ResourceType};
+use portcullis_policy::{HistoryPage, Released, SearchPage, StoredVersion, Written};
+
+use super::Exchange;
+use super::refusal::{Refusal, not_found};
+use crate::answer::Draft;
+use crate::context::Server;
+
+/// The media type of every FHIR answer.
+pub const FHIR_JSON: &str = "application/fhir+json; charset=utf-8";
+
+/// How the answer shall look.
+pub struct Asked {
+    preferences: Preferences,
+    shape: Shape,
+    if_none_match: Vec<LogicalId>,
+    query: Option<SearchQuery>,
+}
+
+impl Asked {
+    /// Separates what is asked for from how it shall be answered.
+    pub fn of(request: Request) -> (Self, Interaction) {
+        let Request { interaction, preferences, shape, if_none_match, ignored: _ } = request;
+        let query = match &interaction {
+            Interaction::Search(query) => Some(query.clone()),
+            _ => None,
+        };
+        (Self { preferences, shape, if_none_match, query }, interaction)
+    }
+}
+
+/// What was found and released.
+pub enum Found {
+    /// A version, or none.
+    Version(Released<Option<StoredVersion>>),
+    /// A page of a history.
+    History(Released<HistoryPage>),
+    /// A page of a search.
+    Page(Released<SearchPage>),
+}
+
+impl Found {
+    /// The patients concerned and the number of released resources, for the record.
+    pub fn summary(&self) -> (Vec<String>, u32) {
+        let versions: Vec<&StoredVersion> = match self {
+            Self::Version(version) => version.content().iter().collect(),
+            Self::History(page) => page.content().versions.iter().collect(),
+            Self::Page(page) => page.content().matches.iter().chain(&page.content().included).collect(),
+        };
+        let patients: BTreeSet<&LogicalId> = versions.iter().flat_map(|version| &version.patients).collect();
+        (patients.into_iter().map(ToString::to_string).collect(), u32::try_from(versions.len()).unwrap_or(u32::MAX))
+    }
+}
+
+/// The answer to a reading interaction.
+pub fn found(server: &Server, exchange: &Exchange, asked: &Asked, found: &Found) -> Result<Draft, Refusal> {
+    match found {
+        Found::Version(released) => match released.content() {
+            None => {
+                let (status, issues) = not_found();
+                Ok(Draft::new(status).body(FHIR_JSON, outcome::render(&issues)))
+            }
+            Some(version) => version_draft(server, asked, version),
+        },
+        Found::History(released) => history_draft(server, exchange, released.content()),
+        Found::Page(released) => search_draft(server, asked, released.content()),
+    }
+}
+
+fn version_draft(server: &Server, asked: &Asked, version: &StoredVersion) -> Result<Draft, Refusal> {
+    let Some(body) = &version.body else {
+        let issues = [Issue::error(IssueType::Deleted, "The resource was deleted.")];
+        return Ok(with_version(Draft::new(StatusCode::GONE).body(FHIR_JSON, outcome::render(&issues)), version));
+    };
+    if asked.if_none_match.contains(&version.version) {
+        return Ok(with_version(Draft::new(StatusCode::NOT_MODIFIED), version));
+    }
+    let draft = Draft::new(StatusCode::OK).body(FHIR_JSON, shaped(body, &asked.shape, version.resource_type)?);
+    Ok(with_version(draft, version).with_text(header::CONTENT_LOCATION, &version_url(server, version)))
+}
+
+fn with_version(draft: Draft, version: &StoredVersion) -> Draft {
+    draft
+        .with_text(header::ETAG, &format!("W/\"{}\"", version.version))
+        .with_text(header::LAST_MODIFIED, &http_date(version.last_updated))
+        .with(header::VARY, "Authorization, Origin")
+}
+
+fn url(server: &Server, version: &StoredVersion) -> String {
+    format!("{}/{}/{}", server.settings.fhir_base, version.resource_type, version.id)
+}
+
+fn version_url(server: &Server, version: &StoredVersion) -> String {
+    format!("{}/_history/{}", url(server, version), version.version)
+}
+
+/// The bytes to send: as stored, unless a summary or single elements were asked for.
+fn shaped(body: &[u8], wanted: &Shape, resource_type: ResourceType) -> Result<Vec<u8>, Refusal> {
+    if matches!(wanted, Shape::Whole) {
+        return Ok(body.to_vec());
+    }
+    let mut value = json::parse(body).map_err(|_| Refusal::Internal("a stored body is not JSON"))?;
+    shape::apply(wanted, resource_type, &mut value);
+    let mut output = Vec::with_capacity(body.len());
+    value.write(&mut output);
+    Ok(output)
+}
+
+fn search_draft(server: &Server, asked: &Asked, page: &SearchPage) -> Result<Draft, Refusal> {
+    let Some(query) = &asked.query else {
+        return Err(Refusal::Internal("a search page without its query"));
+    };
+    let base = &server.settings.fhir_base;
+    let links = Links { this: query.self_link(base), next: page.next.as_ref().map(|cursor| query.page_link(base, cursor)) };
+    let mut bundle = BundleWriter::searchset(&links, page.total);
+    if !matches!(query.shape, Shape::Count) {
+        for (mode, versions) in [(SearchMode::Match, &page.matches), (SearchMode::Include, &page.included)] {
+            for version in versions {
+                let body = version.body.as_deref().ok_or(Refusal::Internal("a search found a deletion"))?;
+                let body = shaped(body, &query.shape, version.resource_type)?;
+                bundle.resource(Some(&url(server, version)), &body, mode);
+            }
+        }
+    }
+    if !query.ignored.is_empty() {
+        let issues: Vec<Issue> = query.ignored.iter().map(ignored_issue).collect();
+        bundle.resource(None, &outcome::render(&issues), SearchMode::Outcome);
+    }
+    let draft = Draft::new(StatusCode::OK).body(FHIR_JSON, bundle.finish());
+    Ok(draft.with(header::VARY, "Authorization, Origin"))
+}
+
+fn ignored_issue(ignored: &Ignored) -> Issue {
+    Issue {
+        severity: Severity::Warning,
+        code: IssueType::NotSupported,
+        diagnostics: format!("The parameter was ignored: {}", ignored.reason),
+        expression: Some(format!("http.{}", ignored.parameter)),
+    }
+}
+
+fn history_draft(server: &Server, exchange: &Exchange, page: &HistoryPage) -> Result<Draft, Refusal> {
+    if page.versions.is_empty() && page.total == 0 {
+        let (status, issues) = not_found();
+        return Ok(Draft::new(status).body(FHIR_JSON, outcome::render(&issues)));
+    }
+    let this = format!("{}{}", server.settings.public_url, exchange.target);
+    let next = page.next.as_ref().map(|cursor| next_history_link(&this, exchange.target.query(), cursor));
+    let mut bundle = BundleWriter::history(&Links { this, next }, Some(page.total));
+    for version in &page.versions {
+        let status = if version.body.is_some() { "200" } else { "204" };
+        let entry = HistoryEntry {
+            method: if version.body.is_some() { "PUT" } else { "DELETE" },
+            url: &format!("{}/{}", version.resource_type, version.id),
+            status,
+            version: version.version.as_str(),
+            last_modified: &instant::format(version.last_updated),
+        };
+        bundle.version(&url(server, version), version.body.as_deref(), &entry);
+    }
+    Ok(Draft::new(StatusCode::OK).body(FHIR_JSON, bundle.finish()).with(header::VARY, "Authorization, Origin"))
+}
+
+fn next_history_link(this: &str, query: Option<&str>, cursor: &str) -> String {
+    let base = this.split('?').next().unwrap_or_default();
+    let kept = query.unwrap_or_default().split('&').filter(|part| !part.is_empty() && !part.starts_with("_cursor="));
+    let parts: Vec<String> = kept.map(str::to_owned).chain([format!("_cursor={cursor}")]).collect();
+    format!("{base}?{}", parts.join("&"))
+}
+
+/// `Last-Modified` (RFC 9110, section 5.6.7).
+fn http_date(milliseconds: i64) -> String {
+    let timestamp = jiff::Timestamp::from_millisecond(milliseconds).unwrap_or_default();
+    timestamp.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+/// The answer to a write.
+pub fn written(server: &Server, asked: &Asked, written: &[Written]) -> Draft {
+    let Some(first) = written.first() else {
+        return Draft::new(StatusCode::NO_CONTENT);
+    };
+    let version = first.version();
+    let status = match first {
+        Written::Created(_) => StatusCode::CREATED,
+        Written::Updated(_) => StatusCode::OK,
+        Written::Deleted(_) => StatusCode::NO_CONTENT,
+    };
+    let draft = with_version(Draft::new(status), version);
+    let draft = match first {
+        Written::Deleted(_) => return draft,
+        Written::Created(_) => draft.with_text(header::LOCATION, &version_url(server, version)),
+        Written::Updated(_) => draft.with_text(header::CONTENT_LOCATION, &version_url(server, version)),
+    };
+    match (&version.body, asked.preferences.body) {
+        (Some(body), ReturnPreference::Representation) => draft.body(FHIR_JSON, body.clone()),
+        (_, ReturnPreference::OperationOutcome) => {
+            let text = format!("{}/{} was stored.", version.resource_type, version.id);
+            let issue = Issue { severity: Severity::Information, code: IssueType::Informational, diagnostics: text, expression: None };
+            draft.body(FHIR_JSON, outcome::render(&[issue]))
+        }
+        _ => draft,
+    }
+}

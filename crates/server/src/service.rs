@@ -1,0 +1,126 @@
+//! From a request to its route, and the headers that every answer carries.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, Request, StatusCode, header};
+use hyper::body::Incoming;
+use portcullis_audit::{Counted, LedgerError};
+use portcullis_audit::record::{Event, Outcome};
+
+use crate::answer::{Answer, Draft};
+use crate::authorization_server as oauth;
+use crate::context::Server;
+use crate::listener::{Handler, Peer};
+use crate::middleware::{cors, headers};
+use crate::pages;
+use crate::resource_server::{Exchange, pipeline};
+use crate::route::Route;
+
+impl Handler for Server {
+    async fn handle(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Answer {
+        let (parts, body) = request.into_parts();
+        let exchange = Exchange {
+            id: format!("{:032x}", self.random_u128()),
+            received: self.clock.now_milliseconds(),
+            peer,
+            method: parts.method,
+            target: parts.uri,
+            headers: parts.headers,
+        };
+        let route = Route::of(exchange.target.path());
+        let (id, head) = (exchange.id.clone(), exchange.method == Method::HEAD);
+        let openness = cors::openness(&route);
+        let origin = exchange.headers.get(header::ORIGIN).cloned();
+        let preflight = cors::is_preflight(&exchange.method, &exchange.headers);
+        let allowed = match (&origin, openness) {
+            (Some(origin), cors::Openness::Registered) => self.origin_registered(origin).await,
+            _ => false,
+        };
+        let mut answer = if preflight && openness != cors::Openness::Closed {
+            Answer::counted(Counted::Discovery, &self.counters, Draft::new(StatusCode::NO_CONTENT))
+        } else {
+            dispatch(&self, exchange, route, body).await
+        };
+        headers::secure(answer.headers_mut(), &id);
+        if let Some(origin) = &origin {
+            cors::allow(answer.headers_mut(), openness, origin, allowed);
+            if preflight && answer.headers_mut().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
+                cors::allow_preflight(answer.headers_mut());
+            }
+        }
+        if head { answer.without_body() } else { answer }
+    }
+}
+
+impl Server {
+    async fn origin_registered(&self, origin: &HeaderValue) -> bool {
+        match origin.to_str() {
+            Ok(origin) => self.registry.origin_registered(origin).await.unwrap_or(false),
+            Err(_) => false,
+        }
+    }
+
+    /// Records a request that is neither FHIR nor OAuth, then answers it.
+    pub async fn record_page(&self, exchange: &Exchange, outcome: Outcome, draft: Draft) -> Answer {
+        let event = if outcome == Outcome::Success { Event::Page } else { Event::Refused };
+        let mut record = exchange.record(event, exchange.agent(), outcome, draft.status());
+        record.operations = vec![exchange.raw_operation()];
+        match self.ledger.append(record).await {
+            Ok(receipt) => Answer::recorded(receipt, draft),
+            Err(error) => Answer::unrecorded(&error),
+        }
+    }
+}
+
+async fn dispatch(server: &Arc<Server>, exchange: Exchange, route: Route, body: Incoming) -> Answer {
+    let counted = |route, draft| Answer::counted(route, &server.counters, draft);
+    let reading = matches!(exchange.method, Method::GET | Method::HEAD);
+    match route {
+        Route::Fhir(path) if path == "metadata" && reading => {
+            let statement = server.capability_statement.clone();
+            counted(Counted::Discovery, Draft::new(StatusCode::OK).body(crate::resource_server::respond::FHIR_JSON, statement))
+        }
+        Route::Fhir(path) => in_own_task(pipeline::serve(Arc::clone(server), exchange, path, body)).await,
+        Route::Start if reading => counted(Counted::StaticFile, pages::start(server)),
+        Route::Docs if reading => counted(Counted::StaticFile, pages::docs(server)),
+        Route::Static(name) if reading => match pages::asset(&name) {
+            Some(draft) => counted(Counted::StaticFile, draft),
+            None => not_found(server, &exchange).await,
+        },
+        Route::Health if reading => counted(Counted::Health, Draft::new(StatusCode::OK).body("text/plain; charset=utf-8", "ok\n")),
+        Route::SmartConfiguration if reading => counted(Counted::Discovery, oauth::discovery::smart_configuration(server)),
+        Route::OpenIdConfiguration if reading => counted(Counted::Discovery, oauth::discovery::openid_configuration(server)),
+        Route::OAuthMetadata if reading => counted(Counted::Discovery, oauth::discovery::oauth_metadata(server)),
+        Route::Jwks if reading => counted(Counted::Discovery, oauth::discovery::jwks(server)),
+        Route::Authorize | Route::Token | Route::Revoke | Route::Login | Route::Logout | Route::Consent | Route::Person | Route::PersonRevoke => {
+            in_own_task(oauth::serve(Arc::clone(server), exchange, route, body)).await
+        }
+        Route::Start
+        | Route::Docs
+        | Route::Static(_)
+        | Route::Health
+        | Route::SmartConfiguration
+        | Route::OpenIdConfiguration
+        | Route::OAuthMetadata
+        | Route::Jwks => {
+            let draft = Draft::new(StatusCode::METHOD_NOT_ALLOWED).with(header::ALLOW, "GET, HEAD");
+            server.record_page(&exchange, Outcome::Rejected, draft).await
+        }
+        Route::Unknown => not_found(server, &exchange).await,
+    }
+}
+
+async fn not_found(server: &Server, exchange: &Exchange) -> Answer {
+    server.record_page(exchange, Outcome::Rejected, pages::not_found()).await
+}
+
+/// Runs a request in a task that ends with its record, whatever becomes of the connection.
+async fn in_own_task(work: impl Future<Output = Answer> + Send + 'static) -> Answer {
+    match tokio::spawn(work).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            tracing::error!(%error, "a request ended without an answer");
+            Answer::unrecorded(&LedgerError::Stopped)
+        }
+    }
+}

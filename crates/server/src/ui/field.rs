@@ -1,0 +1,35 @@
+//! The names of the form fields, and the values of the buttons.
+//!
+//! | form | posts to | fields |
+//! |---|---|---|
+//! | sign in | `/login` | `csrf`, `return_to`, `username`, `password` |
+//! | choose a patient | `/consent` | `csrf`, `request`, `patient`, `decision` = `continue` or `deny` |
+//! | consent | `/consent` | `csrf`, `request`, `scope` (repeated), `decision` = `allow` or `deny` |
+//! | stop access | `/me/revoke` | `csrf`, `grant` |
+//! | sign out | `/logout` | `csrf` |
+
+/// The form token that a page of another site cannot know.
+pub const CSRF: &str = "csrf";
+/// Where to go after the sign-in.
+pub const RETURN_TO: &str = "return_to";
+/// The name that the person signs in with.
+pub const USERNAME: &str = "username";
+/// The password.
+pub const PASSWORD: &str = "password";
+/// The handle of the authorization request that waits for an answer.
+pub const REQUEST: &str = "request";
+/// The id of the chosen patient.
+pub const PATIENT: &str = "patient";
+/// One allowed scope; the field is repeated.
+pub const SCOPE: &str = "scope";
+/// Which button was pressed.
+pub const DECISION: &str = "decision";
+/// The grant to be taken back.
+pub const GRANT: &str = "grant";
+
+/// The button that allows what is ticked.
+pub const ALLOW: &str = "allow";
+/// The button that refuses the app.
+pub const DENY: &str = "deny";
+/// The button that goes on with the chosen patient.
+pub const CONTINUE: &str = "continue";

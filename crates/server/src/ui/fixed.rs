@@ -1,0 +1,59 @@
+//! The pages and files that depend on nothing but the settings: start, guide, style sheet, and "nothing is here".
+
+use http::{StatusCode, header};
+
+use super::pages::{DocsPage, ErrorPage, SignInName, StartPage};
+use super::{MEDIA_TYPE, assets, content_security_policy};
+use crate::answer::Draft;
+use crate::context::Server;
+
+/// `GET /`. It reads no session, so it says the same to everybody and may be counted instead of recorded.
+pub fn start(server: &Server) -> Draft {
+    let settings = &server.settings;
+    let users = settings.demo.iter().flat_map(|demo| demo.users.iter().cloned());
+    let html = StartPage {
+        version: settings.version.to_owned(),
+        fhir_base: settings.fhir_base.clone(),
+        is_demo: settings.demo.is_some(),
+        app_url: settings.demo.as_ref().map(|demo| demo.app_url.clone()),
+        signed_in_as: None,
+        sign_in_names: users.map(|(username, what)| SignInName { username, what }).collect(),
+    };
+    page(StatusCode::OK, html.render())
+}
+
+/// `GET /docs`
+pub fn docs(server: &Server) -> Draft {
+    let settings = &server.settings;
+    let html = DocsPage {
+        fhir_base: settings.fhir_base.clone(),
+        issuer: settings.public_url.clone(),
+        is_demo: settings.demo.is_some(),
+        app_url: settings.demo.as_ref().map(|demo| demo.app_url.clone()),
+        token_commands: String::new(),
+    };
+    page(StatusCode::OK, html.render())
+}
+
+/// `GET /static/{name}`. The pages ask by an address that changes with the file, so it may be kept.
+pub fn asset(name: &str) -> Option<Draft> {
+    let (media_type, bytes) = assets::find(name)?;
+    let draft = Draft::new(StatusCode::OK).body(media_type, bytes).with(header::CACHE_CONTROL, assets::CACHE_CONTROL);
+    Some(draft.with_text(header::ETAG, &assets::entity_tag(name)?))
+}
+
+/// The answer for every path that nothing is at.
+pub fn not_found(_server: &Server) -> Draft {
+    let html = ErrorPage {
+        title: "Nothing is here".to_owned(),
+        what_happened: "The address that you opened leads to no page of this server.".to_owned(),
+        what_it_means: "The address may have a typing error, or the page was moved.".to_owned(),
+        what_to_do: "Check the address, or begin at the start page.".to_owned(),
+        status: StatusCode::NOT_FOUND.as_u16(),
+    };
+    page(StatusCode::NOT_FOUND, html.render())
+}
+
+fn page(status: StatusCode, html: String) -> Draft {
+    Draft::new(status).body(MEDIA_TYPE, html).with_text(header::CONTENT_SECURITY_POLICY, &content_security_policy(None))
+}

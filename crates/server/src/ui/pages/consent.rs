@@ -1,0 +1,72 @@
+//! `/consent`: may this app see parts of this record?
+//!
+//! The order on the page: who asks; whose record; what it may see, line by line; for how long; what it may not do; what the law
+//! does not cover; Allow and Don't allow, equal in size. What a line says comes from the reviewed table of words per scope, not
+//! from here.
+
+use askama::Template;
+
+/// The consent screen.
+#[derive(Clone, Debug, Template)]
+#[template(path = "consent.html")]
+pub struct ConsentPage {
+    /// The app's name.
+    pub app_name: String,
+    /// The host that the answer goes to.
+    pub app_redirect_host: String,
+    /// Who registered the app: "the operator of this server".
+    pub registered_by: String,
+    /// Whether somebody checked who makes the app.
+    pub verified: bool,
+    /// Whose record it is; none if the app asks for no single patient.
+    pub patient_name: Option<String>,
+    /// Who is signed in and decides.
+    pub person_name: String,
+    /// What is asked for. Groups without lines are left out by the caller.
+    pub groups: Vec<ConsentGroup>,
+    /// For how long: "until you take it back", "for one hour".
+    pub duration_words: String,
+    /// Whether a line lets the app write; otherwise the page promises that it cannot.
+    pub may_write: bool,
+    /// The form token.
+    pub csrf: String,
+    /// The handle of the waiting authorization request.
+    pub request_handle: String,
+}
+
+/// A part of the record: "Tests and measurements".
+#[derive(Clone, Debug)]
+pub struct ConsentGroup {
+    /// Its name.
+    pub title: String,
+    /// Its lines, at least one.
+    pub lines: Vec<ConsentLine>,
+}
+
+/// One scope that can be ticked.
+#[derive(Clone, Debug)]
+pub struct ConsentLine {
+    /// The scope as it was asked for; sent back if ticked.
+    pub scope: String,
+    /// What it means: "Your insurance plans".
+    pub words: String,
+    /// Whether it is ticked at first.
+    pub checked: bool,
+    /// Whether it is marked as sensitive.
+    pub sensitive: bool,
+    /// Whether it goes with any permission at all and so cannot be unticked.
+    pub required: bool,
+    /// Whether the app did not have it last time, when there was a last time.
+    pub is_new: bool,
+}
+
+impl ConsentPage {
+    /// The page as HTML.
+    pub fn render(&self) -> String {
+        super::html(self)
+    }
+
+    fn has_sensitive_line(&self) -> bool {
+        self.groups.iter().flat_map(|group| &group.lines).any(|line| line.sensitive)
+    }
+}

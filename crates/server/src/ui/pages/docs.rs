@@ -1,0 +1,26 @@
+//! `/docs`: four tasks, each with the commands that do it.
+
+use askama::Template;
+
+/// The short guide inside the server.
+#[derive(Clone, Debug, Template)]
+#[template(path = "docs.html")]
+pub struct DocsPage {
+    /// The FHIR base URL, without a slash at the end.
+    pub fhir_base: String,
+    /// The issuer, without a slash at the end.
+    pub issuer: String,
+    /// Whether this is the demo.
+    pub is_demo: bool,
+    /// Where the demo app is.
+    pub app_url: Option<String>,
+    /// The commands that get a token without a browser, as the demo prints them; empty if there are none to show.
+    pub token_commands: String,
+}
+
+impl DocsPage {
+    /// The page as HTML.
+    pub fn render(&self) -> String {
+        super::html(self)
+    }
+}

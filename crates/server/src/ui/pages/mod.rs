@@ -1,0 +1,32 @@
+//! One file per page. A page holds the words and facts it shows, as text; how they are laid out is in `templates/`.
+
+use askama::Template;
+
+mod consent;
+mod docs;
+mod error;
+mod login;
+mod patient_picker;
+mod person;
+mod signed_out;
+mod start;
+#[cfg(test)]
+mod tests;
+
+pub use consent::{ConsentGroup, ConsentLine, ConsentPage};
+pub use docs::DocsPage;
+pub use error::ErrorPage;
+pub use login::{LoginError, LoginPage};
+pub use patient_picker::{PatientChoice, PatientPickerPage};
+pub use person::{ConnectedApp, Look, PersonPage};
+pub use signed_out::SignedOutPage;
+pub use start::{SignInName, StartPage};
+
+/// The page as HTML. Writing into a string cannot fail; should it do so all the same, a page is shown that says so.
+fn html(page: &impl Template) -> String {
+    page.render().unwrap_or_else(|error| {
+        tracing::error!(%error, "a page could not be rendered");
+        "<!DOCTYPE html><html lang=\"en\"><title>Portcullis</title><h1>This page cannot be shown</h1><p>Go back and try again.</p></html>"
+            .to_owned()
+    })
+}

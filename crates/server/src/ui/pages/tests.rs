@@ -1,0 +1,301 @@
+//! What every page keeps to, whatever it shows: escaping, size, no inline code, form tokens, headings.
+
+use super::*;
+use crate::ui::field;
+
+const HOSTILE: &str = "<script>alert(1)</script>\"'&";
+
+/// Every page and its important states, with the given text wherever a text goes.
+fn all_pages(text: &str) -> Vec<(&'static str, String)> {
+    let mut pages = vec![("signed_out", SignedOutPage.render())];
+    pages.extend(start_pages(text));
+    pages.extend(login_pages(text));
+    pages.extend(consent_pages(text));
+    pages.extend(person_pages(text));
+    let text = || text.to_owned();
+    let error =
+        ErrorPage { title: text(), what_happened: text(), what_it_means: text(), what_to_do: text(), status: 400 };
+    pages.push(("error", error.render()));
+    for (name, token_commands) in [("docs", text()), ("docs_without_demo", String::new())] {
+        let app_url = (!token_commands.is_empty()).then(text);
+        let docs = DocsPage { fhir_base: text(), issuer: text(), is_demo: app_url.is_some(), app_url, token_commands };
+        pages.push((name, docs.render()));
+    }
+    pages
+}
+
+fn start_pages(text: &str) -> Vec<(&'static str, String)> {
+    let text = || text.to_owned();
+    let names = vec![SignInName { username: text(), what: text() }];
+    let demo = StartPage {
+        version: text(),
+        fhir_base: text(),
+        is_demo: true,
+        app_url: Some(text()),
+        signed_in_as: None,
+        sign_in_names: names,
+    };
+    let plain = StartPage { is_demo: false, app_url: None, signed_in_as: Some(text()), sign_in_names: Vec::new(), ..demo.clone() };
+    vec![("start", demo.render()), ("start_signed_in", plain.render())]
+}
+
+fn login_pages(text: &str) -> Vec<(&'static str, String)> {
+    let text = || text.to_owned();
+    let page = LoginPage { app_name: Some(text()), csrf: text(), return_to: text(), username: text(), error: None };
+    let wrong = LoginPage { error: Some(LoginError::WrongCredentials), ..page.clone() };
+    let locked = LoginPage { error: Some(LoginError::Locked { minutes: 15 }), app_name: None, ..page.clone() };
+    let expired = LoginPage { error: Some(LoginError::ExpiredForm), username: String::new(), ..page.clone() };
+    vec![
+        ("login", page.render()),
+        ("login_wrong", wrong.render()),
+        ("login_locked", locked.render()),
+        ("login_expired", expired.render()),
+    ]
+}
+
+fn line(text: &str) -> ConsentLine {
+    ConsentLine { scope: text.to_owned(), words: text.to_owned(), checked: true, sensitive: false, required: false, is_new: false }
+}
+
+fn consent(text: &str) -> ConsentPage {
+    let plain = line(text);
+    let sensitive = ConsentLine { sensitive: true, checked: false, ..plain.clone() };
+    let required = ConsentLine { required: true, is_new: true, ..plain.clone() };
+    let text = || text.to_owned();
+    ConsentPage {
+        app_name: text(),
+        app_redirect_host: text(),
+        registered_by: text(),
+        verified: false,
+        patient_name: Some(text()),
+        person_name: text(),
+        groups: vec![
+            ConsentGroup { title: text(), lines: vec![required] },
+            ConsentGroup { title: text(), lines: vec![plain, sensitive] },
+        ],
+        duration_words: text(),
+        may_write: false,
+        csrf: text(),
+        request_handle: text(),
+    }
+}
+
+fn consent_pages(text: &str) -> Vec<(&'static str, String)> {
+    let page = consent(text);
+    let user = ConsentPage { patient_name: None, verified: true, may_write: true, ..page.clone() };
+    let text = || text.to_owned();
+    let people = vec![PatientChoice { id: text(), name: text(), birth_date: text() }];
+    let picker = PatientPickerPage { app_name: text(), people, csrf: text(), request_handle: text() };
+    let nobody = PatientPickerPage { people: Vec::new(), ..picker.clone() };
+    vec![
+        ("consent", page.render()),
+        ("consent_user", user.render()),
+        ("picker", picker.render()),
+        ("picker_nobody", nobody.render()),
+    ]
+}
+
+fn person_pages(text: &str) -> Vec<(&'static str, String)> {
+    let text = || text.to_owned();
+    let app = ConnectedApp { grant_id: text(), app_name: text(), lines: vec![text()], since: text(), last_used: Some(text()) };
+    let never = ConnectedApp { last_used: None, ..app.clone() };
+    let look = Look { who: text(), what: text(), when: text(), purpose: Some(text()) };
+    let page = PersonPage {
+        person_name: text(),
+        notice: Some(text()),
+        apps: vec![app, never],
+        looks: vec![look],
+        csrf: text(),
+        sign_out_csrf: text(),
+    };
+    let empty = PersonPage { notice: None, apps: Vec::new(), looks: Vec::new(), ..page.clone() };
+    vec![("person", page.render()), ("person_empty", empty.render())]
+}
+
+/// The opening tags of a page: its name and the rest.
+fn tags(html: &str) -> Vec<(&str, &str)> {
+    html.split('<')
+        .skip(1)
+        .filter(|piece| !piece.starts_with(['/', '!']))
+        .map(|piece| {
+            let tag = piece.split('>').next().unwrap();
+            tag.split_once(|c: char| c.is_whitespace()).unwrap_or((tag, ""))
+        })
+        .collect()
+}
+
+/// The forms of a page, from `<form` to `</form>`.
+fn forms(html: &str) -> Vec<&str> {
+    html.split("<form").skip(1).map(|rest| rest.split("</form>").next().unwrap()).collect()
+}
+
+#[test]
+fn every_value_is_escaped() {
+    for (name, html) in all_pages(HOSTILE) {
+        assert!(!html.contains("<script"), "{name}");
+        assert!(!html.contains("\"'&"), "{name} shows a quotation mark as written");
+        if name != "signed_out" {
+            assert!(html.contains("alert(1)"), "{name} shows the values at all");
+        }
+    }
+}
+
+#[test]
+fn no_page_has_inline_code_or_style() {
+    for (name, html) in all_pages("plain") {
+        for (tag, attributes) in tags(&html) {
+            assert!(!["script", "style", "iframe", "object", "base"].contains(&tag), "{name}: <{tag}>");
+            for attribute in attributes.split_whitespace() {
+                assert!(!attribute.starts_with("style="), "{name}: <{tag} {attributes}>");
+                assert!(!(attribute.starts_with("on") && attribute.contains('=')), "{name}: <{tag} {attributes}>");
+            }
+            assert!(!attributes.contains("javascript:"), "{name}: <{tag} {attributes}>");
+        }
+    }
+}
+
+#[test]
+fn every_page_is_smaller_than_30_kilobytes() {
+    let words = "Your test results, vital signs and answers to health questions";
+    for (name, html) in all_pages(words) {
+        assert!(html.len() < 30_000, "{name} has {} bytes", html.len());
+    }
+    let wide = ConsentPage {
+        groups: (0..9).map(|_| ConsentGroup { title: words.to_owned(), lines: vec![line(words); 5] }).collect(),
+        ..consent(words)
+    };
+    assert!(wide.render().len() < 30_000, "a consent page with 45 lines has {} bytes", wide.render().len());
+}
+
+#[test]
+fn every_form_posts_to_this_server_and_has_its_token() {
+    let mut count = 0;
+    for (name, html) in all_pages("plain") {
+        for form in forms(&html) {
+            assert!(form.contains(" method=\"post\" action=\"/"), "{name}");
+            assert!(form.contains(&format!("type=\"hidden\" name=\"{}\" value=\"plain\"", field::CSRF)), "{name}");
+            count += 1;
+        }
+    }
+    assert_eq!(count, 4 + 2 + 2 + 3 + 1, "login, consent, picker, person with two apps, person without");
+}
+
+#[test]
+fn headings_start_with_one_h1_and_skip_no_level() {
+    for (name, html) in all_pages("plain") {
+        let levels: Vec<u8> =
+            tags(&html).iter().filter_map(|(tag, _)| tag.strip_prefix('h')?.parse().ok()).collect();
+        assert_eq!(levels.first(), Some(&1), "{name}: {levels:?}");
+        assert_eq!(levels.iter().filter(|level| **level == 1).count(), 1, "{name}: {levels:?}");
+        assert!(levels.windows(2).all(|pair| pair[1] <= pair[0] + 1), "{name}: {levels:?}");
+    }
+}
+
+#[test]
+fn every_page_has_language_landmarks_title_and_a_skip_link() {
+    for (name, html) in all_pages("plain") {
+        for needed in ["<html lang=\"en\">", "<main id=\"main\"", "<header", "<footer", "href=\"#main\"", "<title>"] {
+            assert!(html.contains(needed), "{name} has no {needed}");
+        }
+    }
+}
+
+#[test]
+fn every_input_has_a_label_and_every_id_is_used_once() {
+    for (name, html) in all_pages("plain") {
+        let ids: Vec<&str> = html.split(" id=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+        let unique: std::collections::BTreeSet<&&str> = ids.iter().collect();
+        assert_eq!(unique.len(), ids.len(), "{name}: {ids:?}");
+        for (tag, attributes) in tags(&html) {
+            if tag == "input" && !attributes.contains("type=\"hidden\"") {
+                let id = attributes.split("id=\"").nth(1).unwrap().split('"').next().unwrap();
+                assert!(html.contains(&format!("for=\"{id}\"")), "{name}: no label for {id}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_consent_page_offers_both_answers_in_equal_size() {
+    let html = consent("plain").render();
+    let actions = html.split("<div class=\"actions equal\">").nth(1).unwrap();
+    assert!(actions.contains("name=\"decision\" value=\"allow\">Allow</button>"));
+    assert!(actions.contains("name=\"decision\" value=\"deny\">Don’t allow</button>"));
+    assert_eq!(actions.matches("type=\"submit\"").count(), 2);
+}
+
+#[test]
+fn the_enter_key_decides_nothing_on_the_consent_page() {
+    let html = consent("plain").render();
+    let first = html.split("<button").nth(1).unwrap();
+    assert!(first.starts_with(" type=\"submit\" disabled hidden>"), "the first submit button of the form is disabled");
+}
+
+#[test]
+fn a_sensitive_line_is_marked_and_stays_unticked() {
+    let html = consent("plain").render();
+    let marked = html.split("<label class=\"tick\"").find(|piece| piece.contains("Sensitive")).unwrap();
+    assert!(!marked.contains(" checked>"));
+    assert_eq!(html.matches(" checked>").count(), 1, "the plain line alone is ticked");
+}
+
+#[test]
+fn a_required_line_is_sent_without_a_tick_box() {
+    let mut page = consent("plain");
+    page.groups.truncate(1);
+    let html = page.render();
+    assert!(!html.contains("type=\"checkbox\""));
+    assert!(html.contains("type=\"hidden\" name=\"scope\" value=\"plain\""));
+    assert!(html.contains("New since last time"));
+}
+
+#[test]
+fn the_consent_page_promises_only_what_holds() {
+    let read_only = consent("plain").render();
+    assert!(read_only.contains("cannot add, change or remove") && read_only.contains("anyone else’s record"));
+    let wide = ConsentPage { may_write: true, patient_name: None, ..consent("plain") }.render();
+    assert!(!wide.contains("cannot add, change or remove") && !wide.contains("anyone else’s record"));
+}
+
+#[test]
+fn the_consent_page_tells_its_facts_in_order() {
+    let html = consent("plain").render();
+    let facts = [
+        "<h1>", "Who is asking", "Takes you back to", "Registered by", "Not verified", "Whose record", "What it may see",
+        "type=\"checkbox\"", "For how long", "What it may not do", "Health privacy law", ">Allow<", ">Don’t allow<",
+    ];
+    let places: Vec<usize> = facts.iter().map(|fact| html.find(fact).unwrap_or_else(|| panic!("no {fact}"))).collect();
+    assert!(places.is_sorted(), "{places:?}");
+}
+
+#[test]
+fn a_failed_sign_in_does_not_say_which_of_the_two_was_wrong_and_keeps_no_password() {
+    let pages = login_pages("ana");
+    let (_, html) = &pages[1];
+    assert!(html.contains("This name and password do not fit together"));
+    assert!(html.contains("value=\"ana\"") && !html.split("type=\"password\"").nth(1).unwrap().split('>').next().unwrap().contains("value="));
+    assert!(html.contains("<title>Error: "));
+    assert!(pages[2].1.contains("15 minutes"));
+}
+
+#[test]
+fn the_person_page_does_not_claim_that_nobody_looked() {
+    let (_, empty) = &person_pages("plain")[1];
+    assert!(!empty.contains("looked") && empty.contains("No app can see your record"));
+}
+
+/// Writes the pages to the directory that `PORTCULLIS_PAGES` names, to be looked at in a browser.
+#[test]
+#[ignore = "writes files, for a look in a browser"]
+fn write_the_pages_for_a_look() {
+    let directory = std::path::PathBuf::from(std::env::var_os("PORTCULLIS_PAGES").unwrap());
+    std::fs::create_dir_all(directory.join("static")).unwrap();
+    for name in ["style.css", "mark.svg", "favicon.svg"] {
+        std::fs::write(directory.join("static").join(name), crate::ui::assets::find(name).unwrap().1).unwrap();
+    }
+    for (name, html) in sample::pages() {
+        std::fs::write(directory.join(format!("{name}.html")), html).unwrap();
+    }
+}
+
+mod sample;

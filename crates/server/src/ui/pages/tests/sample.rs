@@ -1,0 +1,155 @@
+//! The pages with the values that a person would see.
+
+use super::*;
+
+/// Each page, by name.
+pub(super) fn pages() -> Vec<(&'static str, String)> {
+    vec![
+        ("start", start().render()),
+        ("start_signed_in", StartPage { signed_in_as: Some("Maria Lopez".into()), is_demo: false, app_url: None, sign_in_names: Vec::new(), ..start() }.render()),
+        ("login", login().render()),
+        ("login_wrong", LoginPage { error: Some(LoginError::WrongCredentials), username: "maria".into(), ..login() }.render()),
+        ("login_locked", LoginPage { error: Some(LoginError::Locked { minutes: 15 }), username: "maria".into(), ..login() }.render()),
+        ("consent", consent().render()),
+        ("consent_user", ConsentPage { patient_name: None, verified: true, may_write: true, ..consent() }.render()),
+        ("picker", picker().render()),
+        ("person", person().render()),
+        ("person_empty", PersonPage { apps: Vec::new(), looks: Vec::new(), notice: None, ..person() }.render()),
+        ("error", error().render()),
+        ("signed_out", SignedOutPage.render()),
+        ("docs", docs().render()),
+        ("docs_without_demo", DocsPage { token_commands: String::new(), app_url: None, is_demo: false, ..docs() }.render()),
+    ]
+}
+
+fn start() -> StartPage {
+    let names = [
+        ("maria", "Maria Lopez, a patient"),
+        ("james", "James Okafor, a patient"),
+        ("rosa", "Rosa Lopez, who acts for Maria Lopez"),
+        ("dr-chen", "Dr. Amy Chen, a clinician"),
+        ("auditor", "Sam Reed, an auditor"),
+    ];
+    StartPage {
+        version: "0.1.0".into(),
+        fhir_base: "https://localhost:8443/fhir".into(),
+        is_demo: true,
+        app_url: Some("https://127.0.0.1:8444/".into()),
+        signed_in_as: None,
+        sign_in_names: names.map(|(username, what)| SignInName { username: username.into(), what: what.into() }).to_vec(),
+    }
+}
+
+fn login() -> LoginPage {
+    LoginPage {
+        app_name: Some("Portcullis demo app".into()),
+        csrf: "token".into(),
+        return_to: "/oauth/authorize?client_id=demo".into(),
+        username: String::new(),
+        error: None,
+    }
+}
+
+fn line(scope: &str, words: &str) -> ConsentLine {
+    ConsentLine { scope: scope.into(), words: words.into(), checked: true, sensitive: false, required: false, is_new: false }
+}
+
+fn consent() -> ConsentPage {
+    let group = |title: &str, lines: Vec<ConsentLine>| ConsentGroup { title: title.into(), lines };
+    ConsentPage {
+        app_name: "Portcullis demo app".into(),
+        app_redirect_host: "127.0.0.1:8444".into(),
+        registered_by: "the operator of this server".into(),
+        verified: false,
+        patient_name: Some("Maria Lopez".into()),
+        person_name: "Maria Lopez".into(),
+        groups: vec![
+            group(
+                "Who you are",
+                vec![
+                    ConsentLine { required: true, ..line("openid fhirUser", "Know who you are") },
+                    line("patient/Patient.rs", "Your name, birth date, address and contact details"),
+                ],
+            ),
+            group(
+                "Tests and measurements",
+                vec![line("patient/Observation.rs", "Your test results, vital signs and answers to health questions")],
+            ),
+            group(
+                "Conditions",
+                vec![ConsentLine { sensitive: true, checked: false, ..line("patient/Condition.rs", "Your health problems and diagnoses") }],
+            ),
+            group("Visits", vec![line("patient/Encounter.rs", "Your visits to clinics and hospitals")]),
+            group(
+                "Claims and coverage",
+                vec![
+                    line("patient/ExplanationOfBenefit.rs", "Your insurance claims: visits, prescriptions, what was paid"),
+                    ConsentLine { is_new: true, ..line("patient/Coverage.rs", "Your insurance plans") },
+                ],
+            ),
+            group("Everything else", vec![line("offline_access", "Keep access when you are not using the app, until you take it back")]),
+        ],
+        duration_words: "until you take it back".into(),
+        may_write: false,
+        csrf: "token".into(),
+        request_handle: "request".into(),
+    }
+}
+
+fn picker() -> PatientPickerPage {
+    let people = [("1", "Maria Lopez", "4 May 1951"), ("2", "Theo Lopez", "19 October 2014"), ("3", "Ana Sofía Lopez de la Cruz", "2 January 2017")];
+    PatientPickerPage {
+        app_name: "Portcullis demo app".into(),
+        people: people.map(|(id, name, born)| PatientChoice { id: id.into(), name: name.into(), birth_date: born.into() }).to_vec(),
+        csrf: "token".into(),
+        request_handle: "request".into(),
+    }
+}
+
+fn person() -> PersonPage {
+    let app = ConnectedApp {
+        grant_id: "1".into(),
+        app_name: "Portcullis demo app".into(),
+        lines: vec!["Your insurance claims: visits, prescriptions, what was paid".into(), "Your insurance plans".into()],
+        since: "12 March 2026".into(),
+        last_used: Some("14 March 2026 at 09:12".into()),
+    };
+    let look = |who: &str, what: &str, when: &str, purpose: Option<&str>| Look {
+        who: who.into(),
+        what: what.into(),
+        when: when.into(),
+        purpose: purpose.map(str::to_owned),
+    };
+    PersonPage {
+        person_name: "Maria Lopez".into(),
+        notice: Some("Growth Chart can no longer see your record.".into()),
+        apps: vec![app.clone(), ConnectedApp { app_name: "Meal planner".into(), last_used: None, ..app }],
+        looks: vec![
+            look("Portcullis demo app", "saw 12 insurance claims", "14 March 2026 at 09:12", None),
+            look("Dr. Amy Chen, Hilltop Clinic", "saw 3 laboratory results", "12 March 2026 at 14:05", Some("treatment")),
+            look("Meal planner", "asked for your visits and was refused", "12 March 2026 at 08:30", None),
+        ],
+        csrf: "token".into(),
+        sign_out_csrf: "token".into(),
+    }
+}
+
+fn error() -> ErrorPage {
+    ErrorPage {
+        title: "This link was used already".into(),
+        what_happened: "The page that you opened belongs to a request that has ended.".into(),
+        what_it_means: "Nothing was shared by opening it again.".into(),
+        what_to_do: "Go back to the app and start again.".into(),
+        status: 400,
+    }
+}
+
+fn docs() -> DocsPage {
+    DocsPage {
+        fhir_base: "https://localhost:8443/fhir".into(),
+        issuer: "https://localhost:8443".into(),
+        is_demo: true,
+        app_url: Some("https://127.0.0.1:8444/".into()),
+        token_commands: "sh get-token.sh".into(),
+    }
+}
