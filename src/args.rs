@@ -1,0 +1,272 @@
+//! The command line, as typed. Nothing here opens a file.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Exchange FHIR R4 data, and prove that it was done safely.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, propagate_version = true, max_term_width = 80, after_help = "\
+Examples:
+  portcullis demo                            try it: no set-up, loopback only
+  portcullis serve --config portcullis.toml  run it
+  portcullis load export/ --data-dir DIR     import Bundles and NDJSON
+  portcullis audit verify --data-dir DIR     check the audit ledger
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 integrity violation, 4 locked.")]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a complete server with synthetic data on this machine
+    #[command(after_help = "\
+Examples:
+  portcullis demo
+  portcullis demo --patients 500 --port 9443 --data-dir /tmp/demo")]
+    Demo(Demo),
+    /// Run the server that a configuration file describes
+    #[command(after_help = "\
+Example:
+  portcullis serve --config /etc/portcullis/portcullis.toml")]
+    Serve(Serve),
+    /// Import Bundles and NDJSON, plain or gzip
+    #[command(after_help = "\
+Examples:
+  portcullis load export/ --data-dir portcullis-data
+  portcullis generate --patients 100 | portcullis load - --config portcullis.toml
+
+An interrupted load goes on where it stopped when the same command is given again.")]
+    Load(Load),
+    /// Write synthetic patients as NDJSON
+    #[command(after_help = "\
+Example:
+  portcullis generate --patients 1000 --seed 7 > patients.ndjson")]
+    Generate(Generate),
+    /// Work with the audit ledger
+    Audit {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: Audit,
+    },
+    /// Add, list and remove OAuth clients
+    Clients {
+        /// What to do.
+        #[command(subcommand)]
+        command: Clients,
+    },
+    /// Add and list users
+    Users {
+        /// What to do.
+        #[command(subcommand)]
+        command: Users,
+    },
+    /// Check a configuration file
+    Config {
+        /// What to do.
+        #[command(subcommand)]
+        command: Config,
+    },
+}
+
+/// `demo`
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Where data, keys and demo.json live; made if absent
+    #[arg(long, value_name = "DIR", default_value = "./portcullis-data")]
+    pub data_dir: PathBuf,
+    /// Port of the FHIR server; the demo app listens on the next one
+    #[arg(long, value_name = "P", default_value_t = 8443, value_parser = clap::value_parser!(u16).range(1..=65534))]
+    pub port: u16,
+    /// Synthetic patients, where the directory is new
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    pub patients: u32,
+}
+
+/// `serve`
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// Which server a command is about.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Target {
+    /// The server that this configuration file describes
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The data directory of a demo
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// `load`
+#[derive(Debug, Args)]
+pub struct Load {
+    /// Files, folders (searched for .json, .ndjson and .gz), or - for standard input
+    #[arg(required = true, value_name = "FILE|DIR|-")]
+    pub sources: Vec<PathBuf>,
+    /// Which server.
+    #[command(flatten)]
+    pub target: Target,
+    /// Start from the beginning, also where an earlier load was interrupted
+    #[arg(long)]
+    pub restart: bool,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `generate`
+#[derive(Debug, Args)]
+pub struct Generate {
+    /// How many patients
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub patients: u32,
+    /// The same seed gives the same data
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// `audit ...`
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Prove that the ledger's files agree with themselves, and with an earlier head
+    #[command(after_help = "\
+Examples:
+  portcullis audit verify --data-dir portcullis-data
+  portcullis audit verify --data-dir portcullis-data --expect 1042:9f3c...")]
+    Verify(AuditVerify),
+}
+
+/// `audit verify`
+#[derive(Debug, Args)]
+pub struct AuditVerify {
+    /// Which server.
+    #[command(flatten)]
+    pub target: Target,
+    /// A head that an earlier run printed: nothing before it may have changed
+    #[arg(long, value_name = "HEAD")]
+    pub expect: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `clients ...`
+#[derive(Debug, Subcommand)]
+pub enum Clients {
+    /// Register a client
+    #[command(after_help = "\
+Examples:
+  portcullis clients add --name 'Growth chart' --redirect-uri https://app.example.org/callback \\
+    --scope 'launch/patient openid fhirUser patient/Observation.rs' --data-dir DIR
+  portcullis clients add --name 'Back office' --confidential --redirect-uri https://... --scope ... --config FILE")]
+    Add(ClientsAdd),
+    /// List the clients
+    List(Listing),
+    /// Remove a client and everything that was granted to it
+    Remove(ClientsRemove),
+}
+
+/// `clients add`
+#[derive(Debug, Args)]
+pub struct ClientsAdd {
+    /// The name that people see
+    #[arg(long)]
+    pub name: String,
+    /// The client id; chosen by the server where absent
+    #[arg(long)]
+    pub id: Option<String>,
+    /// Where the browser may be sent back to; may be repeated
+    #[arg(long, required = true, value_name = "URI")]
+    pub redirect_uri: Vec<String>,
+    /// The scopes that it may ask for, separated by spaces
+    #[arg(long)]
+    pub scope: String,
+    /// Give it a secret (printed once)
+    #[arg(long)]
+    pub confidential: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub target: Target,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A listing.
+#[derive(Debug, Args)]
+pub struct Listing {
+    /// Which server.
+    #[command(flatten)]
+    pub target: Target,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `clients remove`
+#[derive(Debug, Args)]
+pub struct ClientsRemove {
+    /// The client id
+    pub id: String,
+    /// Which server.
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `users ...`
+#[derive(Debug, Subcommand)]
+pub enum Users {
+    /// Add a user; the password is read from standard input
+    #[command(after_help = "\
+Example:
+  portcullis users add ana --display-name 'Ana Ruiz' --role patient --patient pat-0001 \\
+    --fhir-user Patient/pat-0001 --data-dir DIR < password.txt")]
+    Add(UsersAdd),
+    /// List the users
+    List(Listing),
+}
+
+/// `users add`
+#[derive(Debug, Args)]
+pub struct UsersAdd {
+    /// The name to sign in with
+    pub username: String,
+    /// The name that others see
+    #[arg(long)]
+    pub display_name: String,
+    /// patient, representative, clinician, auditor, security-officer or administrator; may be repeated
+    #[arg(long, required = true)]
+    pub role: Vec<String>,
+    /// The FHIR resource that is this person, such as Practitioner/17
+    #[arg(long, value_name = "TYPE/ID")]
+    pub fhir_user: Option<String>,
+    /// A patient whom this person may act for; may be repeated
+    #[arg(long, value_name = "ID")]
+    pub patient: Vec<String>,
+    /// Which server.
+    #[command(flatten)]
+    pub target: Target,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `config ...`
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Say whether a configuration file can be used, and what is wrong with it
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+}

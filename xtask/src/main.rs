@@ -1,0 +1,32 @@
+//! Chores of the repository: `cargo xtask test` is what CI runs.
+
+mod coverage;
+mod dependencies;
+mod packages;
+mod run;
+mod test;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask COMMAND
+
+  test           everything that CI runs: packages, format, lints, dependencies, docs, tests, coverage
+  coverage       write specs/coverage.md and specs/uncovered.txt from the verifies! marks
+  dependencies   check licences, banned crates and known advisories against Cargo.lock";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["test"] => test::run(),
+        ["coverage"] => coverage::write(),
+        ["dependencies"] => dependencies::check(),
+        _ => Err(anyhow::anyhow!(USAGE)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

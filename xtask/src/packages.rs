@@ -1,0 +1,26 @@
+//! Debian packages that the tests need: installed where this runs as root on Debian, named where it does not.
+
+use anyhow::{Result, bail};
+
+use crate::run;
+
+/// A program that must be there, and the package that brings it.
+const NEEDED: &[(&str, &str)] = &[("/usr/bin/chromium", "chromium")];
+
+/// Installs what is missing.
+pub fn install() -> Result<()> {
+    let missing: Vec<&str> =
+        NEEDED.iter().filter(|(program, _)| !std::path::Path::new(program).exists()).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let command = format!("apt-get install --no-install-recommends {}", missing.join(" "));
+    if !run::succeeds("sh", &["-c", "test \"$(id -u)\" = 0 && command -v apt-get"]) {
+        bail!("the tests need programs that are not here. As root on Debian: {command}");
+    }
+    let environment = [("DEBIAN_FRONTEND", "noninteractive")];
+    run::step("package lists", "apt-get", &["-qq", "update"], &environment)?;
+    let mut arguments = vec!["-qq", "-y", "install", "--no-install-recommends"];
+    arguments.extend(missing);
+    run::step("packages", "apt-get", &arguments, &environment)
+}
