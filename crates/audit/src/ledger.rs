@@ -6,13 +6,13 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, TryAcquireError, oneshot, watch};
+use tokio::sync::{TryAcquireError, oneshot, watch};
 
+use crate::flusher::{Group, Shared, flush_until_stopped};
 use crate::position::{Head, Position};
 use crate::reader::Reader;
 use crate::receipt::AuditReceipt;
@@ -21,7 +21,7 @@ use crate::record::{Record, RecordId};
 use crate::segment::{MAXIMUM_RECORD_BYTES, MAXIMUM_SEGMENT_BYTES, Payload};
 use crate::storage::SegmentStorage;
 use crate::walk::{Damage, WalkError};
-use crate::writer::{Durable, Item, Writer};
+use crate::writer::{Durable, Item};
 
 /// What may wait to be flushed, in KiB; a record counts as one at least.
 pub const QUEUE_KIBIBYTES: u32 = 32 * 1024;
@@ -269,126 +269,4 @@ fn permits(item: &Item) -> u32 {
 
 async fn settled(done: oneshot::Receiver<Result<(), LedgerError>>) -> Result<(), LedgerError> {
     done.await.unwrap_or(Err(LedgerError::Stopped))
-}
-
-/// Records that are acknowledged together.
-#[derive(Debug)]
-struct Group {
-    items: Vec<Item>,
-    permits: u32,
-    done: oneshot::Sender<Result<(), LedgerError>>,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    groups: Vec<Group>,
-    flusher_sleeps: bool,
-    stopped: Option<LedgerError>,
-    closers: Vec<oneshot::Sender<()>>,
-}
-
-/// What the appending tasks and the flusher have in common.
-#[derive(Debug)]
-struct Shared {
-    queue: Mutex<Queue>,
-    work: Condvar,
-    room: Semaphore,
-    durable: watch::Sender<Durable>,
-    ended: AtomicBool,
-}
-
-impl Shared {
-    fn new(durable: Durable) -> Self {
-        Self {
-            queue: Mutex::default(),
-            work: Condvar::new(),
-            room: Semaphore::new(usize::try_from(QUEUE_KIBIBYTES).unwrap_or(Semaphore::MAX_PERMITS)),
-            durable: watch::Sender::new(durable),
-            ended: AtomicBool::new(false),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn reason(&self) -> LedgerError {
-        self.lock().stopped.clone().unwrap_or(LedgerError::Stopped)
-    }
-
-    /// Accepts no more records. Returns what ends when the flusher does, unless it has.
-    fn stop(&self) -> Option<oneshot::Receiver<()>> {
-        let mut queue = self.lock();
-        queue.stopped.get_or_insert(LedgerError::Closed);
-        self.room.close();
-        self.work.notify_one();
-        if self.ended.load(Ordering::Acquire) {
-            return None;
-        }
-        let (closer, finished) = oneshot::channel();
-        queue.closers.push(closer);
-        Some(finished)
-    }
-
-    /// Everything that waits; sleeps while nothing does. `None` when the ledger was closed and nothing is left.
-    fn take_groups(&self) -> Option<Vec<Group>> {
-        let mut queue = self.lock();
-        loop {
-            if !queue.groups.is_empty() {
-                return Some(std::mem::take(&mut queue.groups));
-            }
-            if queue.stopped.is_some() {
-                return None;
-            }
-            queue.flusher_sleeps = true;
-            queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
-            queue.flusher_sleeps = false;
-        }
-    }
-
-    /// Refuses everything from now on, also what waits already.
-    fn fail(&self, error: &LedgerError) {
-        let mut queue = self.lock();
-        queue.stopped = Some(error.clone());
-        let groups = std::mem::take(&mut queue.groups);
-        self.room.close();
-        drop(queue);
-        answer(groups, &Err(error.clone()));
-    }
-}
-
-fn answer(groups: Vec<Group>, result: &Result<(), LedgerError>) {
-    for group in groups {
-        // Whoever no longer waits does not need to know.
-        let _ = group.done.send(result.clone());
-    }
-}
-
-/// Marks the flusher as ended, however it ends, so that nobody waits for it in vain.
-struct EndMark<'a>(&'a Shared);
-
-impl Drop for EndMark<'_> {
-    fn drop(&mut self) {
-        let stopped = self.0.lock().stopped.clone();
-        self.0.fail(&stopped.unwrap_or(LedgerError::Stopped));
-        let mut queue = self.0.lock();
-        self.0.ended.store(true, Ordering::Release);
-        queue.closers.clear();
-    }
-}
-
-fn flush_until_stopped(shared: &Shared, mut writer: Writer) {
-    let _mark = EndMark(shared);
-    while let Some(groups) = shared.take_groups() {
-        if let Err(error) = writer.write(groups.iter().flat_map(|group| &group.items)) {
-            let error = LedgerError::Storage(Arc::new(error));
-            shared.fail(&error);
-            answer(groups, &Err(error));
-            return;
-        }
-        shared.durable.send_replace(writer.durable);
-        let permits = groups.iter().map(|group| group.permits).fold(0, u32::saturating_add);
-        shared.room.add_permits(usize::try_from(permits).unwrap_or_default());
-        answer(groups, &Ok(()));
-    }
 }

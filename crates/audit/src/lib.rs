@@ -3,6 +3,7 @@
 //! An answer can leave the server only with an [`AuditReceipt`], and a receipt exists only after the record is durable.
 
 pub mod event;
+mod flusher;
 pub mod ledger;
 pub mod pending;
 pub mod position;
@@ -21,13 +22,13 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use event::{RenderedEvent, render};
+pub use event::{RenderedEvent, record_of, render};
 pub use ledger::{Ledger, LedgerError};
 pub use pending::{Acknowledgement, PendingRecord};
 pub use position::{Head, Position};
 pub use reader::{Located, ReadError, Reader};
-pub use recent::RECENT_OUTBOX_IDS;
 pub use receipt::{AuditReceipt, Counted};
+pub use recent::RECENT_OUTBOX_IDS;
 pub use record::{Agent, Event, OperationEntry, Outcome, Record, RecordId};
 pub use segment::{Chain, GENESIS, MAXIMUM_RECORD_BYTES, MAXIMUM_SEGMENT_BYTES};
 pub use sink::RecordSink;

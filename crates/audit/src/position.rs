@@ -98,10 +98,14 @@ mod tests {
     fn texts_that_are_no_head_are_refused() {
         let digits = "0".repeat(64);
         let short = "0".repeat(63);
-        for text in ["", ":", "1", "1:", &format!(":{digits}"), &format!("1:{short}"), &format!("1:{digits}0"), &format!("1:{short}g")] {
+        for text in
+            ["", ":", "1", "1:", &format!(":{digits}"), &format!("1:{short}"), &format!("1:{digits}0"), &format!("1:{short}g")]
+        {
             assert_eq!(text.parse::<Head>(), Err(NotAHead), "{text}");
         }
-        for text in [format!("+1:{digits}"), format!("-1:{digits}"), format!("99999999999999999999:{digits}"), format!("1:{short}é")] {
+        for text in
+            [format!("+1:{digits}"), format!("-1:{digits}"), format!("99999999999999999999:{digits}"), format!("1:{short}é")]
+        {
             assert_eq!(text.parse::<Head>(), Err(NotAHead), "{text}");
         }
     }

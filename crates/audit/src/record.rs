@@ -136,4 +136,34 @@ pub struct OperationEntry {
 impl OperationEntry {
     /// The longest query that a record keeps, in bytes; a longer one is cut and ends in `…`.
     pub const MAXIMUM_QUERY: usize = 2048;
+
+    /// A query as a record keeps it: whole, or cut at a character and ended by `…`.
+    pub fn bounded_query(query: &str) -> String {
+        if query.len() <= Self::MAXIMUM_QUERY {
+            return query.to_owned();
+        }
+        let end = query.floor_char_boundary(Self::MAXIMUM_QUERY - '…'.len_utf8());
+        format!("{}…", query.get(..end).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_queries_are_cut_at_a_character_and_marked() {
+        let longest = "é".repeat(OperationEntry::MAXIMUM_QUERY / 2);
+        assert_eq!(OperationEntry::bounded_query(&longest), longest);
+        let cut = OperationEntry::bounded_query(&format!("x{longest}"));
+        assert!(cut.len() <= OperationEntry::MAXIMUM_QUERY && cut.ends_with("é…"), "{}", cut.len());
+    }
+
+    #[test]
+    fn records_are_read_back_as_they_were_written() {
+        let text = r#"{"id":"a","recorded":1,"event":"refused","agent":{},"outcome":"denied"}"#;
+        let record: Record = serde_json::from_str(text).unwrap();
+        assert_eq!((record.event, record.outcome, record.status), (Event::Refused, Outcome::Denied, 0));
+        assert_eq!(serde_json::to_string(&record).unwrap(), text);
+    }
 }

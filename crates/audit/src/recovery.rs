@@ -83,16 +83,19 @@ enum Replayed {
 
 fn writer(directory: &Path, storage: Arc<dyn SegmentStorage>, file: Box<dyn SegmentFile>, end: End) -> Writer {
     let durable = Durable { head: end.head, position: end.position, bytes: end.position.offset, flushes: 0 };
-    Writer { directory: directory.to_owned(), storage, file, durable, recent: RecentIds::default(), buffer: Vec::new(), maximum_segment_bytes: MAXIMUM_SEGMENT_BYTES }
+    Writer {
+        directory: directory.to_owned(),
+        storage,
+        file,
+        durable,
+        recent: RecentIds::default(),
+        buffer: Vec::new(),
+        maximum_segment_bytes: MAXIMUM_SEGMENT_BYTES,
+    }
 }
 
 /// Walks one segment, which begins with this header where that is known, and remembers the outbox ids in it.
-fn replay(
-    directory: &Path,
-    number: u64,
-    header: Option<&SegmentHeader>,
-    recent: &mut RecentIds,
-) -> Result<Replayed, WalkError> {
+fn replay(directory: &Path, number: u64, header: Option<&SegmentHeader>, recent: &mut RecentIds) -> Result<Replayed, WalkError> {
     let mut walk = match SegmentWalk::open(directory, number)? {
         Opened::Walk(walk) => walk,
         Opened::Torn(_) => return Ok(Replayed::TornHeader),

@@ -7,7 +7,9 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use crate::position::Position;
-use crate::segment::{self, Chain, FRAME_HEADER_BYTES, FRAME_OVERHEAD, FrameHeader, HEADER_BYTES, HEADER_LENGTH, Kind, SegmentHeader};
+use crate::segment::{
+    self, Chain, FRAME_HEADER_BYTES, FRAME_OVERHEAD, FrameHeader, HEADER_BYTES, HEADER_LENGTH, Kind, SegmentHeader,
+};
 
 /// Something in the ledger is not as it was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -12,6 +12,9 @@ use crate::record::RecordId;
 use crate::segment::{self, HEADER_LENGTH, Kind, Payload, SegmentHeader};
 use crate::storage::{SegmentFile, SegmentStorage};
 
+// A batch is never divided between segments, so what can wait must fit into one; a frame adds at most a tenth to a KiB of payload.
+const _: () = assert!(crate::ledger::QUEUE_KIBIBYTES as u64 * 1024 * 11 / 10 < crate::segment::MAXIMUM_SEGMENT_BYTES);
+
 /// What has been made durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Durable {

@@ -3,7 +3,7 @@
 //!
 //! Same [`Options`] give the same bytes on every machine: only integers, one seeded random stream per patient, no clock. A patient's
 //! chart does not depend on how many patients are asked for. Resources come as JSON text, one patient in memory at a time; an average
-//! patient has about 115 resources (see [`generate()`]).
+//! patient has about 119 resources (see [`generate()`]).
 //!
 //! Profiles: US Core, CARIN Blue Button 2.0.0, PACIO Re-Assessment Timepoints 1.0.0, Lower Extremity Skin Wound Assessment 0.1.0.
 //! Codes are published codes; persons, towns, organizations and identifiers are invented. Nothing is labelled: a labeller's work is
@@ -23,6 +23,8 @@ mod places;
 mod rng;
 mod sensitive;
 mod terminology;
+#[cfg(test)]
+mod tests;
 mod timepoints;
 mod wounds;
 mod writer;

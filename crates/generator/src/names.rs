@@ -147,6 +147,6 @@ pub(crate) fn origin(rng: &mut Rng) -> &'static Origin {
 impl Origin {
     /// Draws a given name.
     pub(crate) fn given(&self, female: bool, rng: &mut Rng) -> &'static str {
-        *rng.pick(if female { self.female } else { self.male })
+        rng.choose(if female { self.female } else { self.male })
     }
 }

@@ -252,7 +252,7 @@ impl Household {
         let practice = if seat.household < 2 { seat.household } else { drawn_practice };
         Self {
             origin,
-            family: *rng.pick(origin.family),
+            family: rng.choose(origin.family),
             base_age,
             address: Address::draw(&mut rng),
             payer: rng.below(2),

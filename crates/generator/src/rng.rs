@@ -53,6 +53,11 @@ impl Rng {
     pub(crate) fn pick<'t, T>(&mut self, items: &'t [T]) -> &'t T {
         &items[self.below(items.len() as u32) as usize]
     }
+
+    /// A copy of one of the items of a table.
+    pub(crate) fn choose<T: Copy>(&mut self, items: &[T]) -> T {
+        *self.pick(items)
+    }
 }
 
 fn mix(state: u64) -> u64 {

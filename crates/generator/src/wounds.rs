@@ -106,7 +106,7 @@ pub(crate) fn record(chart: &mut Chart<'_>) {
     let region = chart.region;
     let first_day = plus_days(chart.end(), -chart.rng.between(40, 260));
     let length = chart.rng.between(28, 60);
-    let shape = *chart.rng.pick(SHAPES);
+    let shape = chart.rng.choose(SHAPES);
     for week in 0..4 {
         let start = Moment::at(plus_days(first_day, week * 7), 10, 0);
         let reason = Reason::Specialist(&wound.diagnosis);

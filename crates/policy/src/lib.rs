@@ -13,6 +13,9 @@ pub mod release;
 pub mod rules;
 pub mod stored;
 
+#[cfg(test)]
+mod tests;
+
 pub use authorized::{Authorized, PermittedOperation};
 pub use combine::decide;
 pub use constraint::{Boundary, Constraint, Visibility};

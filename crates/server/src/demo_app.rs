@@ -65,7 +65,9 @@ mod tests {
     #[test]
     fn the_script_makes_no_html_from_text_and_keeps_nothing_for_longer_than_the_tab() {
         let script = text("/app.js");
-        for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "localStorage", "cookie", ".style"] {
+        for forbidden in
+            ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "localStorage", "cookie", ".style"]
+        {
             assert!(!script.contains(forbidden), "{forbidden}");
         }
     }

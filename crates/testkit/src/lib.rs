@@ -1,1 +1,16 @@
-//! placeholder
+//! What tests stand on: a real server with a clock, randomness and ledger that the test controls, and an app that drives it.
+//!
+//! Never part of the product. It may panic: a test that cannot be set up has failed.
+
+pub mod app;
+pub mod client;
+pub mod clock;
+pub mod entropy;
+pub mod ledger;
+pub mod resources;
+pub mod server;
+
+pub use app::App;
+pub use client::{Client, Reply};
+pub use clock::FakeClock;
+pub use server::TestServer;

@@ -10,9 +10,7 @@ use super::codes::{
     DOMAIN_RESOURCE_ROLE, OPERATION_OUTCOME, OTHER, PATIENT_ROLE, PERSON, PROFILE_BASE, QUERY_ROLE, SECURITY_RESOURCE_ROLE,
     SYSTEM_OBJECT,
 };
-use super::resource::{
-    Agent, AuditEvent, Detail, Entity, Identifier, Issue, Meta, Network, OperationOutcome, Reference, Source,
-};
+use super::resource::{Agent, AuditEvent, Detail, Entity, Identifier, Issue, Meta, Network, OperationOutcome, Reference, Source};
 use super::shape::{Shape, Subject, shape};
 use super::{Part, RenderedEvent, View};
 use crate::record::{Event, OperationEntry, Outcome, Record};
@@ -133,7 +131,8 @@ impl Agents {
         } else {
             self.keys.extend(user.clone());
             self.keys.extend(resource.clone());
-            let resource_type = resource.as_deref().and_then(|resource| resource.split_once('/')).map(|(name, _)| name.to_owned());
+            let resource_type =
+                resource.as_deref().and_then(|resource| resource.split_once('/')).map(|(name, _)| name.to_owned());
             let known = resource_type.filter(|name| AGENT_TYPES.contains(&name.as_str()));
             let identifier = if known.is_some() { user } else { user.or_else(|| resource.clone()) };
             Reference {
@@ -202,9 +201,7 @@ impl Entities {
                 }
                 Reference { reference: Some(reference), r#type: Some(resource_type), ..Reference::default() }
             }
-            (Some(resource_type), None) => {
-                Reference { r#type: Some(resource_type), ..displayed("no single resource is named") }
-            }
+            (Some(resource_type), None) => Reference { r#type: Some(resource_type), ..displayed("no single resource is named") },
             (None, _) if subject == Subject::Data => displayed("no resource is named"),
             (None, _) => return,
         };
@@ -226,7 +223,8 @@ impl Entities {
         let returned = part.operation.and_then(|operation| operation.returned).map(|count| count.to_string());
         let single = [("decision", record.decision.as_deref().and_then(clean)), ("status", status), ("returned", returned)];
         let rules = record.rules.iter().map(|rule| ("rule", clean(rule)));
-        let detail = single.into_iter().chain(rules).filter_map(|(name, value)| Some(Detail { r#type: name, value_string: value? }));
+        let detail =
+            single.into_iter().chain(rules).filter_map(|(name, value)| Some(Detail { r#type: name, value_string: value? }));
         let detail = detail.collect::<Vec<_>>();
         if !detail.is_empty() {
             self.drawn.push(Entity { r#type: Some(OTHER), role: Some(SECURITY_RESOURCE_ROLE), detail, ..Entity::default() });
@@ -280,7 +278,11 @@ fn operation_outcome(outcome: Outcome, diagnostics: Option<String>) -> Operation
         Outcome::Denied => "forbidden",
         Outcome::Failed => "exception",
     };
-    OperationOutcome { resource_type: "OperationOutcome", id: "outcome", issue: vec![Issue { severity: "error", code, diagnostics }] }
+    OperationOutcome {
+        resource_type: "OperationOutcome",
+        id: "outcome",
+        issue: vec![Issue { severity: "error", code, diagnostics }],
+    }
 }
 
 /// <https://hl7.org/fhir/R4/valueset-audit-event-outcome.html>

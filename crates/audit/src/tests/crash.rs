@@ -140,15 +140,17 @@ async fn records_appended_at_once_keep_their_order_and_all_get_receipts() {
 
 #[tokio::test]
 async fn a_long_list_of_long_records_passes_through_the_bounded_queue() {
+    const SEGMENT_BYTES: u64 = 36 << 20;
     let directory = tempfile::tempdir().unwrap();
-    let ledger = open(directory.path());
+    let ledger = Ledger::open_with_segments_of(SEGMENT_BYTES, directory.path(), Arc::new(FileSegments)).unwrap();
     let long = |number| Record { detail: Some("x".repeat(1 << 20)), ..record(number) };
-    let records = (0..80).map(long).collect::<Vec<_>>();
-    assert_eq!(ledger.append_many(&records).await.unwrap().len(), 80);
-    assert_eq!(ledger.position().segment, 2, "the first segment is full at 64 MiB");
-    let first = segment_files(directory.path())[0].metadata().unwrap().len();
-    assert!(first <= crate::MAXIMUM_SEGMENT_BYTES);
-    assert_eq!(verify(directory.path(), Some(ledger.head())).unwrap().head.records, 80);
+    let records = (0..40).map(long).collect::<Vec<_>>();
+    assert!(records.len() > usize::try_from(crate::ledger::QUEUE_KIBIBYTES / 1024).unwrap());
+    assert_eq!(ledger.append_many(&records).await.unwrap().len(), 40);
+    let files = segment_files(directory.path());
+    assert_eq!(files.len(), 2);
+    assert!(files.iter().all(|path| path.metadata().unwrap().len() <= SEGMENT_BYTES));
+    assert_eq!(verify(directory.path(), Some(ledger.head())).unwrap().head.records, 40);
 
     let too_long = Record { detail: Some("x".repeat(crate::MAXIMUM_RECORD_BYTES)), ..record(80) };
     assert!(matches!(ledger.append(&too_long).await, Err(LedgerError::RecordLength { .. })));

@@ -194,7 +194,10 @@ fn a_token_event_is_shaped_by_iua_71_and_names_no_secret() {
     record.agent.fhir_user = Some("Practitioner/ada".to_owned());
     let (event, body) = only(&record);
     assert!(body.get("meta").is_none());
-    assert_eq!((event.patients.as_slice(), code(&body, "/entity/0/what/reference")), (["p1".to_owned()].as_slice(), "Patient/p1"));
+    assert_eq!(
+        (event.patients.as_slice(), code(&body, "/entity/0/what/reference")),
+        (["p1".to_owned()].as_slice(), "Patient/p1")
+    );
 }
 
 #[test]
@@ -312,8 +315,21 @@ fn an_event_of_another_patient_hides_who_acted() {
 #[test]
 fn every_rendered_event_is_a_valid_r4_resource() {
     let interactions = [
-        "read", "vread", "create", "update", "patch", "delete", "search-type", "search-system", "history-instance",
-        "history-type", "capabilities", "batch", "transaction", "operation", "$x",
+        "read",
+        "vread",
+        "create",
+        "update",
+        "patch",
+        "delete",
+        "search-type",
+        "search-system",
+        "history-instance",
+        "history-type",
+        "capabilities",
+        "batch",
+        "transaction",
+        "operation",
+        "$x",
     ];
     let agents = [
         full("read").agent,
@@ -322,7 +338,9 @@ fn every_rendered_event_is_a_valid_r4_resource() {
         Agent { user: Some(" \u{1}x ".to_owned()), address: Some("host".to_owned()), ..Agent::default() },
     ];
     for event in ALL_EVENTS {
-        for (interaction, outcome) in interactions.iter().flat_map(|interaction| ALL_OUTCOMES.map(|outcome| (interaction, outcome))) {
+        for (interaction, outcome) in
+            interactions.iter().flat_map(|interaction| ALL_OUTCOMES.map(|outcome| (interaction, outcome)))
+        {
             let mut record = Record { event, outcome, ..full(interaction) };
             valid(&record, OBSERVER);
             record.operations[0] = OperationEntry { interaction: (*interaction).to_owned(), ..OperationEntry::default() };
@@ -341,7 +359,8 @@ fn every_rendered_event_is_a_valid_r4_resource() {
 fn valid(record: &Record, observer: &str) {
     for event in render(record, observer, None).iter().chain(&render(record, observer, Some("p1"))) {
         let text = String::from_utf8_lossy(&event.body);
-        let resource = portcullis_fhir::resource::Resource::parse(&event.body).unwrap_or_else(|issues| panic!("{issues:?}\n{text}"));
+        let resource =
+            portcullis_fhir::resource::Resource::parse(&event.body).unwrap_or_else(|issues| panic!("{issues:?}\n{text}"));
         assert_eq!(resource.resource_type().name(), "AuditEvent");
         assert_eq!(resource.id().unwrap().as_str(), event.id);
     }

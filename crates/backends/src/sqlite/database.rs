@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use portcullis_store::StoreError;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::migrations::runner;
@@ -86,6 +87,8 @@ pub fn open_reader(path: &Path) -> Result<Connection, rusqlite::Error> {
 fn harden(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Plans do not depend on bound values: otherwise SQLite compiles a kept statement anew whenever a value changes.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "trusted_schema", "OFF")?;
     connection.pragma_update(None, "cell_size_check", "ON")?;
     connection.pragma_update(None, "mmap_size", 0)

@@ -33,6 +33,8 @@ mod commit_tests;
 #[cfg(test)]
 mod read_tests;
 #[cfg(test)]
+mod search_tests;
+#[cfg(test)]
 mod testing;
 
 pub use database::OpenError;

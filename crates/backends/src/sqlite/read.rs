@@ -6,7 +6,7 @@
 use portcullis_fhir::interaction::{Read, VersionRead};
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::scopes::Letter;
-use portcullis_policy::{Constraint, StoredVersion};
+use portcullis_policy::{Boundary, Constraint, StoredVersion, Visibility};
 use portcullis_store::StoreError;
 use rusqlite::{Connection, Row};
 
@@ -55,6 +55,13 @@ pub fn read(
 ) -> Result<Found<Option<StoredVersion>>, StoreError> {
     let current = current(connection, seal, constraint, (read.resource_type, &read.id))?;
     judged(connection, constraint, current)
+}
+
+/// Whether a read of this type finds everything that release asks for in its one statement: no other record and no care relationship counts.
+pub fn is_single_statement(constraint: &Constraint, resource_type: ResourceType) -> bool {
+    visibility::ways(constraint, resource_type, constraint.letter())
+        .iter()
+        .all(|way| matches!(way, Visibility::Every | Visibility::Compartment(Boundary::Patients(_) | Boundary::Whole)))
 }
 
 /// Reads one version; `None` unless both it and the current one are visible.

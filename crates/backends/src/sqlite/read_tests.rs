@@ -181,3 +181,31 @@ async fn the_file_holds_no_body_in_the_clear() {
         assert!(!bytes.windows(12).any(|window| window == b"unmistakable"));
     }
 }
+
+#[tokio::test]
+#[ignore = "a measurement, not a test"]
+async fn measure_how_well_hidden_and_absent_are_told_apart() {
+    let texts: Vec<String> = (0..2_000).map(|number| observation(&format!("o{number}"), &format!("p{}", number % 20), "1")).collect();
+    let world = World::of(&texts).await;
+    let time = async |own: &str| {
+        let read = portcullis_fhir::interaction::Read { resource_type: resource_type("Observation"), id: id(own) };
+        let (permit, portcullis_policy::PermittedOperation::Read(read)) = PAT.permit(portcullis_policy::Operation::Read(read)) else { panic!() };
+        let begin = std::time::Instant::now();
+        let found = portcullis_store::FhirStore::read(&*world.store, read).await.unwrap();
+        let elapsed = begin.elapsed().as_nanos();
+        assert!(permit.release(found).unwrap().content().is_none());
+        elapsed
+    };
+    let (mut hidden, mut absent) = (Vec::new(), Vec::new());
+    for number in 0..10_000 {
+        hidden.push(time(&format!("o{}", number % 2_000)).await);
+        absent.push(time(&format!("x{}", number % 2_000)).await);
+    }
+    let median = |times: &mut Vec<u128>| {
+        times.sort_unstable();
+        times[times.len() / 2]
+    };
+    let (median_hidden, median_absent) = (median(&mut hidden), median(&mut absent));
+    let below: usize = hidden.iter().map(|time| absent.partition_point(|other| other < time)).sum();
+    eprintln!("hidden {median_hidden} ns, absent {median_absent} ns, AUC {}", below as f64 / 1e8);
+}

@@ -54,10 +54,12 @@ impl Readers {
     /// The same with all statements of the work in one snapshot.
     pub fn with_snapshot<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         self.with(|connection| {
-            let snapshot = connection.unchecked_transaction().map_err(store_error)?;
-            let result = work(&snapshot)?;
-            snapshot.commit().map_err(store_error)?;
-            Ok(result)
+            let run = |sql| connection.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map_err(store_error);
+            run("BEGIN")?;
+            let result = work(connection);
+            // Nothing was written: this only ends the snapshot.
+            run("COMMIT")?;
+            result
         })
     }
 

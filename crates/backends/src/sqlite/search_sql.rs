@@ -34,6 +34,13 @@ pub struct SearchStatements {
     pub count: String,
 }
 
+impl SearchStatements {
+    /// For a search that finds nothing whatever is stored: SQLite would not accept a named index for it.
+    fn nothing() -> Self {
+        Self { parameters: Parameters::default(), page: "SELECT 0 WHERE 0".to_owned(), width: 0, count: "SELECT 0".to_owned() }
+    }
+}
+
 /// Turns a search into statements that produce nothing but what the constraint shows.
 pub fn compile(
     query: &SearchQuery,
@@ -50,6 +57,9 @@ pub fn compile(
         if parameters.len() > MAXIMUM_PARAMETERS {
             return Err(StoreError::NotSupported("so many alternatives in one search".to_owned()));
         }
+    }
+    if visible == "0" || conditions.iter().any(|condition| condition.sql == "0") {
+        return Ok(SearchStatements::nothing());
     }
     let chosen = choose(query, constraint, &conditions, resolver, &mut parameters)?;
     let mut terms = vec![format!("r.type = {} AND r.deleted = 0", resource_type.code())];

@@ -82,7 +82,9 @@ impl FhirStore for SqliteStore {
     fn read(&self, authorized: Authorized<Read>) -> BoxFuture<'_, Result<Unreleased<Option<StoredVersion>>, StoreError>> {
         Box::pin(async move {
             let work = |connection: &Connection| read::read(connection, &self.seal, authorized.constraint(), authorized.operation());
-            let found = self.readers.with_snapshot(work)?;
+            // A snapshot costs two statements; most reads are one.
+            let single = read::is_single_statement(authorized.constraint(), authorized.operation().resource_type);
+            let found = if single { self.readers.with(work)? } else { self.readers.with_snapshot(work)? };
             Ok(unreleased(&authorized, found))
         })
     }

@@ -35,7 +35,7 @@ impl Fixture {
         let (entered, inside) = channel();
         drop(self.writer.run(move |_| {
             entered.send(()).unwrap();
-            drop(held.recv());
+            let _ = held.recv();
             Ok(())
         }));
         inside.recv().unwrap();

@@ -43,7 +43,7 @@ pub(crate) fn record(chart: &mut Chart<'_>) {
     let filling = line("D2391", "Resin-based composite - one surface, posterior", 17_800);
     if age >= 14 && chart.rng.percent(25) {
         let surface = Code::new(C4BB_SURFACE, "O", "Occlusal");
-        lines.push(Line { tooth: Some((*chart.rng.pick(MOLARS), surface)), ..filling });
+        lines.push(Line { tooth: Some((chart.rng.choose(MOLARS), surface)), ..filling });
     }
     let mut w = explanation::begin(chart, &claim);
     explanation::care_team(&mut w, &[(&region.dentist, Code::new(C4BB_ROLE, "rendering", "Rendering provider"))]);

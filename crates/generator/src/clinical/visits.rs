@@ -67,7 +67,7 @@ fn stay(chart: &mut Chart<'_>) -> Option<&'static Stay> {
     match chart.person.number {
         4 => fitting.into_iter().find(|stay| stay.rehabilitation),
         1 => fitting.first().copied(),
-        _ if drawn && !fitting.is_empty() => Some(*chart.rng.pick(&fitting)),
+        _ if drawn && !fitting.is_empty() => Some(chart.rng.choose(&fitting)),
         _ => None,
     }
 }

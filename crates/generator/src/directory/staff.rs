@@ -133,7 +133,7 @@ impl Staff {
             specialty,
             female,
             given: origin.given(female, rng),
-            family: *rng.pick(origin.family),
+            family: rng.choose(origin.family),
             npi: npi(self.region * 64 + self.hired),
             phone: places::phone(rng),
             organization_id: employer.map(|employer| employer.id.clone()).unwrap_or_default(),

@@ -94,7 +94,8 @@ mod tests {
 
     #[test]
     fn every_text_colour_of_the_demo_app_has_a_contrast_of_seven_to_one() {
-        let plain = [("ink", "paper"), ("ink", "ground"), ("ink", "soft"), ("ink", "bad-soft"), ("quiet", "paper"), ("quiet", "ground")];
+        let plain =
+            [("ink", "paper"), ("ink", "ground"), ("ink", "soft"), ("ink", "bad-soft"), ("quiet", "paper"), ("quiet", "ground")];
         let accent = [("accent", "paper"), ("accent", "ground"), ("on-accent", "accent"), ("quiet", "soft")];
         assert_contrast(DEMO_APP, &[&plain[..], &accent].concat());
     }
@@ -122,7 +123,8 @@ mod tests {
     }
 
     fn luminance(colour: [f64; 3]) -> f64 {
-        let [red, green, blue] = colour.map(|part| if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) });
+        let [red, green, blue] =
+            colour.map(|part| if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) });
         0.2126 * red + 0.7152 * green + 0.0722 * blue
     }
 }

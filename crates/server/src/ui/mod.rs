@@ -45,7 +45,9 @@ mod tests {
     #[test]
     fn a_redirect_origin_cannot_add_a_directive_or_a_wildcard() {
         let closed = content_security_policy(None);
-        for origin in ["", "*", "https:; script-src *", "https://a.example https://b.example", "'unsafe-inline'", "https://*.example"] {
+        for origin in
+            ["", "*", "https:; script-src *", "https://a.example https://b.example", "'unsafe-inline'", "https://*.example"]
+        {
             assert_eq!(content_security_policy(Some(origin)), closed, "{origin}");
         }
     }

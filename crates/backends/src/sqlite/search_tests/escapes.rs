@@ -76,7 +76,7 @@ async fn an_include_does_not_leave_the_compartment() {
     assert_eq!(found.matches, ["Observation/panel"]);
     assert_eq!(found.included, ["Observation/own", "Patient/ann"], "not Observation/member, which is Bob's");
     let all = world.ids(&operator(), "Observation?_id=panel&_include=Observation:has-member").await;
-    assert_eq!(all.included, ["Observation/own", "Observation/member"]);
+    assert_eq!(all.included, ["Observation/member", "Observation/own"]);
 }
 
 #[tokio::test]

@@ -95,7 +95,7 @@ async fn too_many_included_resources_are_refused_by_what_is_visible() {
 
 #[tokio::test]
 async fn a_query_with_too_many_alternatives_is_refused_before_the_database_sees_it() {
-    let world = World::of(&[]).await;
+    let world = World::new();
     let many: Vec<String> = (0..500).map(|number| format!("s|{number}")).collect();
     let one = format!("code={}", many.join(","));
     let text = format!("Observation?{}", vec![one; 60].join("&"));

@@ -13,8 +13,7 @@ fn all_pages(text: &str) -> Vec<(&'static str, String)> {
     pages.extend(consent_pages(text));
     pages.extend(person_pages(text));
     let text = || text.to_owned();
-    let error =
-        ErrorPage { title: text(), what_happened: text(), what_it_means: text(), what_to_do: text(), status: 400 };
+    let error = ErrorPage { title: text(), what_happened: text(), what_it_means: text(), what_to_do: text(), status: 400 };
     pages.push(("error", error.render()));
     for (name, token_commands) in [("docs", text()), ("docs_without_demo", String::new())] {
         let app_url = (!token_commands.is_empty()).then(text);
@@ -35,7 +34,8 @@ fn start_pages(text: &str) -> Vec<(&'static str, String)> {
         signed_in_as: None,
         sign_in_names: names,
     };
-    let plain = StartPage { is_demo: false, app_url: None, signed_in_as: Some(text()), sign_in_names: Vec::new(), ..demo.clone() };
+    let plain =
+        StartPage { is_demo: false, app_url: None, signed_in_as: Some(text()), sign_in_names: Vec::new(), ..demo.clone() };
     vec![("start", demo.render()), ("start_signed_in", plain.render())]
 }
 
@@ -54,7 +54,14 @@ fn login_pages(text: &str) -> Vec<(&'static str, String)> {
 }
 
 fn line(text: &str) -> ConsentLine {
-    ConsentLine { scope: text.to_owned(), words: text.to_owned(), checked: true, sensitive: false, required: false, is_new: false }
+    ConsentLine {
+        scope: text.to_owned(),
+        words: text.to_owned(),
+        checked: true,
+        sensitive: false,
+        required: false,
+        is_new: false,
+    }
 }
 
 fn consent(text: &str) -> ConsentPage {
@@ -183,8 +190,7 @@ fn every_form_posts_to_this_server_and_has_its_token() {
 #[test]
 fn headings_start_with_one_h1_and_skip_no_level() {
     for (name, html) in all_pages("plain") {
-        let levels: Vec<u8> =
-            tags(&html).iter().filter_map(|(tag, _)| tag.strip_prefix('h')?.parse().ok()).collect();
+        let levels: Vec<u8> = tags(&html).iter().filter_map(|(tag, _)| tag.strip_prefix('h')?.parse().ok()).collect();
         assert_eq!(levels.first(), Some(&1), "{name}: {levels:?}");
         assert_eq!(levels.iter().filter(|level| **level == 1).count(), 1, "{name}: {levels:?}");
         assert!(levels.windows(2).all(|pair| pair[1] <= pair[0] + 1), "{name}: {levels:?}");
@@ -261,8 +267,19 @@ fn the_consent_page_promises_only_what_holds() {
 fn the_consent_page_tells_its_facts_in_order() {
     let html = consent("plain").render();
     let facts = [
-        "<h1>", "Who is asking", "Takes you back to", "Registered by", "Not verified", "Whose record", "What it may see",
-        "type=\"checkbox\"", "For how long", "What it may not do", "Health privacy law", ">Allow<", ">Don’t allow<",
+        "<h1>",
+        "Who is asking",
+        "Takes you back to",
+        "Registered by",
+        "Not verified",
+        "Whose record",
+        "What it may see",
+        "type=\"checkbox\"",
+        "For how long",
+        "What it may not do",
+        "Health privacy law",
+        ">Allow<",
+        ">Don’t allow<",
     ];
     let places: Vec<usize> = facts.iter().map(|fact| html.find(fact).unwrap_or_else(|| panic!("no {fact}"))).collect();
     assert!(places.is_sorted(), "{places:?}");
@@ -273,7 +290,10 @@ fn a_failed_sign_in_does_not_say_which_of_the_two_was_wrong_and_keeps_no_passwor
     let pages = login_pages("ana");
     let (_, html) = &pages[1];
     assert!(html.contains("This name and password do not fit together"));
-    assert!(html.contains("value=\"ana\"") && !html.split("type=\"password\"").nth(1).unwrap().split('>').next().unwrap().contains("value="));
+    assert!(
+        html.contains("value=\"ana\"")
+            && !html.split("type=\"password\"").nth(1).unwrap().split('>').next().unwrap().contains("value=")
+    );
     assert!(html.contains("<title>Error: "));
     assert!(pages[2].1.contains("15 minutes"));
 }
@@ -281,7 +301,7 @@ fn a_failed_sign_in_does_not_say_which_of_the_two_was_wrong_and_keeps_no_passwor
 #[test]
 fn the_person_page_does_not_claim_that_nobody_looked() {
     let (_, empty) = &person_pages("plain")[1];
-    assert!(!empty.contains("looked") && empty.contains("No app can see your record"));
+    assert!(!empty.contains("looked") && empty.contains("You have allowed no app"));
 }
 
 /// Writes the pages to the directory that `PORTCULLIS_PAGES` names, to be looked at in a browser.

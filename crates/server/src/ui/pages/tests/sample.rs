@@ -6,10 +6,23 @@ use super::*;
 pub(super) fn pages() -> Vec<(&'static str, String)> {
     vec![
         ("start", start().render()),
-        ("start_signed_in", StartPage { signed_in_as: Some("Maria Lopez".into()), is_demo: false, app_url: None, sign_in_names: Vec::new(), ..start() }.render()),
+        (
+            "start_signed_in",
+            StartPage {
+                signed_in_as: Some("Maria Lopez".into()),
+                is_demo: false,
+                app_url: None,
+                sign_in_names: Vec::new(),
+                ..start()
+            }
+            .render(),
+        ),
         ("login", login().render()),
         ("login_wrong", LoginPage { error: Some(LoginError::WrongCredentials), username: "maria".into(), ..login() }.render()),
-        ("login_locked", LoginPage { error: Some(LoginError::Locked { minutes: 15 }), username: "maria".into(), ..login() }.render()),
+        (
+            "login_locked",
+            LoginPage { error: Some(LoginError::Locked { minutes: 15 }), username: "maria".into(), ..login() }.render(),
+        ),
         ("consent", consent().render()),
         ("consent_user", ConsentPage { patient_name: None, verified: true, may_write: true, ..consent() }.render()),
         ("picker", picker().render()),
@@ -77,7 +90,11 @@ fn consent() -> ConsentPage {
             ),
             group(
                 "Conditions",
-                vec![ConsentLine { sensitive: true, checked: false, ..line("patient/Condition.rs", "Your health problems and diagnoses") }],
+                vec![ConsentLine {
+                    sensitive: true,
+                    checked: false,
+                    ..line("patient/Condition.rs", "Your health problems and diagnoses")
+                }],
             ),
             group("Visits", vec![line("patient/Encounter.rs", "Your visits to clinics and hospitals")]),
             group(
@@ -87,7 +104,10 @@ fn consent() -> ConsentPage {
                     ConsentLine { is_new: true, ..line("patient/Coverage.rs", "Your insurance plans") },
                 ],
             ),
-            group("Everything else", vec![line("offline_access", "Keep access when you are not using the app, until you take it back")]),
+            group(
+                "Everything else",
+                vec![line("offline_access", "Keep access when you are not using the app, until you take it back")],
+            ),
         ],
         duration_words: "until you take it back".into(),
         may_write: false,
@@ -97,10 +117,16 @@ fn consent() -> ConsentPage {
 }
 
 fn picker() -> PatientPickerPage {
-    let people = [("1", "Maria Lopez", "4 May 1951"), ("2", "Theo Lopez", "19 October 2014"), ("3", "Ana Sofía Lopez de la Cruz", "2 January 2017")];
+    let people = [
+        ("1", "Maria Lopez", "4 May 1951"),
+        ("2", "Theo Lopez", "19 October 2014"),
+        ("3", "Ana Sofía Lopez de la Cruz", "2 January 2017"),
+    ];
     PatientPickerPage {
         app_name: "Portcullis demo app".into(),
-        people: people.map(|(id, name, born)| PatientChoice { id: id.into(), name: name.into(), birth_date: born.into() }).to_vec(),
+        people: people
+            .map(|(id, name, born)| PatientChoice { id: id.into(), name: name.into(), birth_date: born.into() })
+            .to_vec(),
         csrf: "token".into(),
         request_handle: "request".into(),
     }

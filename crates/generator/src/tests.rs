@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::{Date, GeneratedResource, Options, chart, generate, people, practitioner_ids, practitioners};
 use portcullis_fhir::json::Value;
 use portcullis_fhir::resource::Resource;
-use portcullis_generator::{Date, GeneratedResource, Options, chart, generate, people, practitioner_ids, practitioners};
 
 fn options(patients: u32, seed: u64) -> Options {
     Options { patients, seed, as_of: Date::constant(2026, 10, 1) }
@@ -97,9 +97,9 @@ fn the_same_seed_gives_the_same_bytes_and_another_seed_does_not() {
 fn the_bytes_are_those_of_every_other_machine_and_version() {
     let mut stream = generate(&options(1, 1));
     let first = stream.next().unwrap().json;
-    assert_eq!(first, include_str!("golden/first.json").trim_end());
+    assert_eq!(first, include_str!("../golden/first.json").trim_end());
     let patient = stream.find(|resource| resource.resource_type == "Patient").unwrap().json;
-    assert_eq!(patient, include_str!("golden/patient.json").trim_end());
+    assert_eq!(patient, include_str!("../golden/patient.json").trim_end());
 }
 
 #[test]

@@ -1,0 +1,105 @@
+//! Clients, and the origins of their pages.
+
+use portcullis_oauth::clients::{Client, ClientKind, ClientSecretHash, GrantType};
+use portcullis_oauth::identifiers::ClientId;
+use portcullis_oauth::redirect_uri::RedirectUri;
+use portcullis_oauth::scopes::ScopeSet;
+use portcullis_store::StoreError;
+use rusqlite::{Connection, Row, params};
+
+use super::statements::{all as rows, column, conflict, execute, exists, list, one, parsed, unreadable};
+
+/// Adds a client whose id is free.
+pub fn add(connection: &Connection, client: &Client) -> Result<(), StoreError> {
+    if is_known(connection, &client.id)? {
+        return Err(conflict("the client id is taken"));
+    }
+    let sql = "INSERT INTO client (id, name, kind, secret_hash, redirect_uris, scope, grant_types, created_at) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    write(connection, sql, client)?;
+    add_origins(connection, client)
+}
+
+/// Replaces all of a client but its id and the time of its registration.
+pub fn replace(connection: &Connection, client: &Client) -> Result<(), StoreError> {
+    // The last parameter keeps the statement like the one of `add`; the stored time stands.
+    let sql = "UPDATE client SET name = ?2, kind = ?3, secret_hash = ?4, redirect_uris = ?5, scope = ?6, grant_types = ?7 \
+               WHERE id = ?1 AND ?8 IS NOT NULL";
+    if write(connection, sql, client)? == 0 {
+        return Err(conflict("the client is unknown"));
+    }
+    execute(connection, "DELETE FROM client_origin WHERE client = ?1", [client.id.as_str()])?;
+    add_origins(connection, client)
+}
+
+/// Removes a client and its origins.
+pub fn remove(connection: &Connection, id: &ClientId) -> Result<(), StoreError> {
+    match execute(connection, "DELETE FROM client WHERE id = ?1", [id.as_str()])? {
+        0 => Err(conflict("the client is unknown")),
+        _ => Ok(()),
+    }
+}
+
+/// Whether there is such a client.
+pub fn is_known(connection: &Connection, id: &ClientId) -> Result<bool, StoreError> {
+    exists(connection, "SELECT 1 FROM client WHERE id = ?1", [id.as_str()])
+}
+
+/// A client.
+pub fn by_id(connection: &Connection, id: &ClientId) -> Result<Option<Client>, StoreError> {
+    one(connection, "SELECT * FROM client WHERE id = ?1", [id.as_str()], client)
+}
+
+/// All clients, by id.
+pub fn all(connection: &Connection) -> Result<Vec<Client>, StoreError> {
+    rows(connection, "SELECT * FROM client ORDER BY id", [], client)
+}
+
+/// Whether a redirect URI of a client has this origin.
+pub fn origin_registered(connection: &Connection, origin: &str) -> Result<bool, StoreError> {
+    exists(connection, "SELECT 1 FROM client_origin WHERE origin = ?1", [origin])
+}
+
+fn write(connection: &Connection, sql: &str, client: &Client) -> Result<usize, StoreError> {
+    let secret_hash = match &client.kind {
+        ClientKind::Public => None,
+        ClientKind::ConfidentialSymmetric { secret_hash } => Some(secret_hash.as_bytes().as_slice()),
+    };
+    let redirect_uris: Vec<&str> = client.redirect_uris.iter().map(RedirectUri::as_str).collect();
+    let grant_types: Vec<&str> = client.grant_types.iter().map(|grant_type| grant_type.as_str()).collect();
+    let row = params![
+        client.id.as_str(),
+        client.name,
+        client.kind.as_str(),
+        secret_hash,
+        redirect_uris.join("\n"),
+        client.scope.to_string(),
+        grant_types.join(" "),
+        client.created_at,
+    ];
+    execute(connection, sql, row)
+}
+
+fn add_origins(connection: &Connection, client: &Client) -> Result<(), StoreError> {
+    let sql = "INSERT INTO client_origin (origin, client) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    client.origins().try_for_each(|origin| execute(connection, sql, [origin, client.id.as_str()]).map(|_| ()))
+}
+
+fn client(row: &Row<'_>) -> Result<Client, StoreError> {
+    let kind = match column::<Option<[u8; 32]>>(row, "secret_hash")? {
+        None => ClientKind::Public,
+        Some(hash) => ClientKind::ConfidentialSymmetric { secret_hash: ClientSecretHash::from_bytes(hash) },
+    };
+    if column::<String>(row, "kind")? != kind.as_str() {
+        return Err(unreadable("kind"));
+    }
+    Ok(Client {
+        id: parsed(row, "id", ClientId::parse)?,
+        name: column(row, "name")?,
+        kind,
+        redirect_uris: list(row, "redirect_uris", '\n', |text| RedirectUri::parse(text).ok())?,
+        scope: parsed(row, "scope", |text| ScopeSet::parse(text).ok())?,
+        grant_types: list(row, "grant_types", ' ', GrantType::parse)?,
+        created_at: column(row, "created_at")?,
+    })
+}

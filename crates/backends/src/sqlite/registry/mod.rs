@@ -1,0 +1,165 @@
+//! `SqliteRegistry`: users, clients, sessions and grants in the same file as the FHIR tables, behind the same writer and readers.
+//!
+//! A change checks what it rests on, is made, and stores its audit record in one savepoint of the writer; the acknowledgement is of the bytes as
+//! they were stored, after the COMMIT. Reads are single statements, so each sees one state of the file.
+
+mod change;
+mod clients;
+mod codes;
+mod expiry;
+mod grants;
+mod refresh;
+mod secrets;
+mod sessions;
+mod statements;
+mod token_status;
+mod users;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use portcullis_audit::{Acknowledgement, PendingRecord};
+use portcullis_jose::Secret;
+use portcullis_oauth::access_token::VerifiedToken;
+use portcullis_oauth::clients::Client;
+use portcullis_oauth::grant::{CodeState, Grant, RefreshToken, SecretHash};
+use portcullis_oauth::identifiers::{ClientId, GrantId, SessionId, UserId};
+use portcullis_oauth::principal::TokenStatus;
+use portcullis_oauth::users::User;
+use portcullis_store::registry::{Change, Session, StandingGrant};
+use portcullis_store::{BoxFuture, Registry, RegistryError, StoreError};
+use rusqlite::Connection;
+
+use super::outbox;
+use super::readers::Readers;
+use super::seal::Seal;
+use super::store::SqliteStore;
+use super::writer::Writer;
+use statements::registry_error;
+
+/// Every how many changes what has expired is removed.
+const CHANGES_PER_REMOVAL: u64 = 64;
+
+/// The registry in the file of a [`SqliteStore`].
+#[derive(Debug)]
+pub struct SqliteRegistry {
+    writer: Arc<Writer>,
+    readers: Readers,
+    seal: Arc<Seal>,
+    changes: AtomicU64,
+}
+
+impl SqliteRegistry {
+    /// The registry that shares the store's writer, readers and keys.
+    pub fn new(store: &SqliteStore) -> Self {
+        Self { writer: Arc::clone(store.writer()), readers: store.readers().clone(), seal: Arc::clone(store.seal()), changes: AtomicU64::new(0) }
+    }
+
+    /// A read of microseconds, on the calling thread.
+    fn point<'a, T, F>(&'a self, work: F) -> BoxFuture<'a, Result<T, RegistryError>>
+    where
+        T: Send + 'a,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'a,
+    {
+        Box::pin(async move { self.readers.with(work).map_err(registry_error) })
+    }
+
+    /// A listing, on a blocking thread.
+    fn listing<T, F>(&self, work: F) -> BoxFuture<'_, Result<T, RegistryError>>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        Box::pin(async move { self.readers.blocking(work).await.map_err(registry_error) })
+    }
+}
+
+impl Registry for SqliteRegistry {
+    fn apply<'a>(&'a self, change: Change, record: &'a PendingRecord) -> BoxFuture<'a, Result<Acknowledgement, RegistryError>> {
+        let removal_is_due = self.changes.fetch_add(1, Ordering::Relaxed).is_multiple_of(CHANGES_PER_REMOVAL);
+        let (id, bytes) = (record.id().0.clone(), record.bytes().to_vec());
+        let applied = self.writer.run_sized(bytes.len(), move |connection| {
+            let now = change::recorded_at(&bytes)?;
+            change::apply(connection, &change, now)?;
+            if removal_is_due {
+                expiry::remove_expired(connection, now)?;
+            }
+            outbox::store(connection, &id, &bytes)
+        });
+        Box::pin(async move {
+            let stored = applied.await.map_err(registry_error)?;
+            Ok(Acknowledgement::of_stored(&stored))
+        })
+    }
+
+    fn token_status<'a>(&'a self, token: &'a VerifiedToken) -> BoxFuture<'a, Result<TokenStatus, RegistryError>> {
+        self.point(|connection| token_status::read(connection, token))
+    }
+
+    fn client<'a>(&'a self, id: &'a ClientId) -> BoxFuture<'a, Result<Option<Client>, RegistryError>> {
+        self.point(|connection| clients::by_id(connection, id))
+    }
+
+    fn clients(&self) -> BoxFuture<'_, Result<Vec<Client>, RegistryError>> {
+        self.listing(clients::all)
+    }
+
+    fn origin_registered<'a>(&'a self, origin: &'a str) -> BoxFuture<'a, Result<bool, RegistryError>> {
+        self.point(|connection| clients::origin_registered(connection, origin))
+    }
+
+    fn user_named<'a>(&'a self, username: &'a str) -> BoxFuture<'a, Result<Option<User>, RegistryError>> {
+        self.point(|connection| users::by_name(connection, username))
+    }
+
+    fn user<'a>(&'a self, id: &'a UserId) -> BoxFuture<'a, Result<Option<User>, RegistryError>> {
+        self.point(|connection| users::by_id(connection, id))
+    }
+
+    fn users(&self) -> BoxFuture<'_, Result<Vec<User>, RegistryError>> {
+        self.listing(users::all)
+    }
+
+    fn session<'a>(&'a self, hash: &'a SecretHash) -> BoxFuture<'a, Result<Option<Session>, RegistryError>> {
+        self.point(|connection| sessions::by_hash(connection, hash))
+    }
+
+    fn session_open<'a>(&'a self, id: &'a SessionId, now: i64) -> BoxFuture<'a, Result<bool, RegistryError>> {
+        self.point(move |connection| sessions::is_open(connection, id, now))
+    }
+
+    fn code<'a>(&'a self, hash: &'a SecretHash) -> BoxFuture<'a, Result<Option<CodeState>, RegistryError>> {
+        self.point(|connection| codes::by_hash(connection, hash))
+    }
+
+    fn refresh<'a>(&'a self, hash: &'a SecretHash) -> BoxFuture<'a, Result<Option<RefreshToken>, RegistryError>> {
+        self.point(|connection| refresh::by_hash(connection, hash))
+    }
+
+    fn grant<'a>(&'a self, id: &'a GrantId) -> BoxFuture<'a, Result<Option<Grant>, RegistryError>> {
+        self.point(|connection| grants::by_id(connection, id))
+    }
+
+    fn grants_of<'a>(&'a self, user: &'a UserId) -> BoxFuture<'a, Result<Vec<StandingGrant>, RegistryError>> {
+        self.point(|connection| grants::standing_of(connection, user))
+    }
+
+    fn server_secret(
+        &self,
+        name: &'static str,
+        generate: &(dyn Fn() -> Option<Vec<u8>> + Sync),
+    ) -> Result<Secret<Vec<u8>>, RegistryError> {
+        let found = self.readers.with(|connection| secrets::find(connection, &self.seal, name)).map_err(registry_error)?;
+        if let Some(secret) = found {
+            return Ok(secret);
+        }
+        let generated = generate().map(Secret::new).ok_or_else(|| RegistryError::Unavailable("the secret could not be generated".into()))?;
+        let sealed = secrets::seal(&self.seal, name, &generated).map_err(registry_error)?;
+        let seal = Arc::clone(&self.seal);
+        let kept = self.writer.run_blocking(move |connection| secrets::keep_first(connection, &seal, name, &sealed));
+        kept.map_err(registry_error)
+    }
+}
+
+#[cfg(test)]
+mod tests;

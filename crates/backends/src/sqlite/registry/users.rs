@@ -1,0 +1,107 @@
+//! Users. Names that differ only in case are one name.
+
+use portcullis_fhir::reference::LocalReference;
+use portcullis_fhir::types::LogicalId;
+use portcullis_jose::Secret;
+use portcullis_oauth::identifiers::UserId;
+use portcullis_oauth::users::{Lockout, Role, Roles, User};
+use portcullis_store::StoreError;
+use rusqlite::{Connection, Row, params};
+
+use super::statements::{all as rows, column, conflict, execute, exists, list, one, optional, parsed};
+
+/// Adds a user whose name and id are free.
+pub fn add(connection: &Connection, user: &User) -> Result<(), StoreError> {
+    let key = key(&user.username);
+    if exists(connection, "SELECT 1 FROM user WHERE username_key = ?1", [&key])? {
+        return Err(conflict("the user name is taken"));
+    }
+    if exists(connection, "SELECT 1 FROM user WHERE id = ?1", [user.id.as_str()])? {
+        return Err(conflict("the user id is taken"));
+    }
+    let roles: Vec<&str> = user.roles.iter().map(Role::as_str).collect();
+    let patients: Vec<&str> = user.patients.iter().map(LogicalId::as_str).collect();
+    let sql = "INSERT INTO user (id, username, username_key, display_name, password_hash, roles, fhir_user, patients, created_at, failures, \
+               locked_until) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    let row = params![
+        user.id.as_str(),
+        user.username,
+        key,
+        user.display_name,
+        user.password_hash.expose(),
+        roles.join(" "),
+        user.fhir_user.as_ref().map(LocalReference::to_string),
+        patients.join(" "),
+        user.created_at,
+        user.lockout.failures,
+        user.lockout.locked_until,
+    ];
+    execute(connection, sql, row).map(|_| ())
+}
+
+/// Notes wrong passwords.
+pub fn set_lockout(connection: &Connection, user: &UserId, lockout: Lockout) -> Result<(), StoreError> {
+    let sql = "UPDATE user SET failures = ?2, locked_until = ?3 WHERE id = ?1";
+    match execute(connection, sql, params![user.as_str(), lockout.failures, lockout.locked_until])? {
+        0 => Err(conflict("the user is unknown")),
+        _ => Ok(()),
+    }
+}
+
+/// Forgets wrong passwords after the right one.
+pub fn forget_failures(connection: &Connection, user: &UserId) -> Result<(), StoreError> {
+    set_lockout(connection, user, Lockout::default().after_success())
+}
+
+/// Whether there is such a user.
+pub fn is_known(connection: &Connection, id: &UserId) -> Result<bool, StoreError> {
+    exists(connection, "SELECT 1 FROM user WHERE id = ?1", [id.as_str()])
+}
+
+/// A user.
+pub fn by_id(connection: &Connection, id: &UserId) -> Result<Option<User>, StoreError> {
+    one(connection, "SELECT * FROM user WHERE id = ?1", [id.as_str()], user)
+}
+
+/// A user by the name to sign in with.
+pub fn by_name(connection: &Connection, username: &str) -> Result<Option<User>, StoreError> {
+    one(connection, "SELECT * FROM user WHERE username_key = ?1", [key(username)], user)
+}
+
+/// All users, by name.
+pub fn all(connection: &Connection) -> Result<Vec<User>, StoreError> {
+    rows(connection, "SELECT * FROM user ORDER BY username_key", [], user)
+}
+
+/// The roles in a row of the table.
+pub fn roles(row: &Row<'_>) -> Result<Roles, StoreError> {
+    Ok(list(row, "roles", ' ', Role::parse)?.into_iter().collect())
+}
+
+/// The FHIR resource in a row of the table.
+pub fn fhir_user(row: &Row<'_>) -> Result<Option<LocalReference>, StoreError> {
+    optional(row, "fhir_user", LocalReference::parse)
+}
+
+/// The patients in a row of the table.
+pub fn patients(row: &Row<'_>) -> Result<Vec<LogicalId>, StoreError> {
+    list(row, "patients", ' ', LogicalId::parse)
+}
+
+fn user(row: &Row<'_>) -> Result<User, StoreError> {
+    Ok(User {
+        id: parsed(row, "id", UserId::parse)?,
+        username: column(row, "username")?,
+        display_name: column(row, "display_name")?,
+        password_hash: Secret::new(column(row, "password_hash")?),
+        roles: roles(row)?,
+        fhir_user: fhir_user(row)?,
+        patients: patients(row)?,
+        created_at: column(row, "created_at")?,
+        lockout: Lockout { failures: column(row, "failures")?, locked_until: column(row, "locked_until")? },
+    })
+}
+
+fn key(username: &str) -> String {
+    username.to_lowercase()
+}

@@ -1,0 +1,217 @@
+//! The decision as tables: who, with which scopes, in which role, for what.
+
+use std::sync::LazyLock;
+
+use portcullis_fhir::interaction::Read;
+use portcullis_fhir::reference::LocalReference;
+use portcullis_fhir::resource::Resource;
+use portcullis_fhir::types::{LogicalId, ResourceType};
+use portcullis_fhir::version::NewVersion;
+use portcullis_jose::{Algorithm, SigningKey, VerificationKeys};
+use portcullis_oauth::access_token::{AccessTokenClaims, AccessTokenTrust, VerifiedToken};
+use portcullis_oauth::identifiers::{ClientId, GrantId, TokenId, UserId};
+use portcullis_oauth::principal::{Operator, OperatorOperation, Principal, PrincipalUser, TokenFacts, TokenStatus};
+use portcullis_oauth::users::Role;
+use portcullis_verifies::verifies;
+
+use crate::decision::{Denial, DenialReason};
+use crate::release::{Disagreement, Unreleased};
+use crate::stored::{StoredVersion, Written};
+use crate::{Change, Decision, DecisionId, Operation, Permit, PermittedOperation, WriteSet, decide};
+
+static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::generate(Algorithm::Es256).unwrap());
+
+const NOW: i64 = 1_800_000_000;
+const ISSUER: &str = "https://issuer.example";
+const BASE: &str = "https://issuer.example/fhir";
+
+struct Person<'a> {
+    roles: &'a [Role],
+    fhir_user: Option<&'a str>,
+    patients: &'a [&'a str],
+}
+
+const ANN: Person<'_> = Person { roles: &[Role::Patient], fhir_user: Some("Patient/a"), patients: &["a"] };
+const CLINICIAN: Person<'_> = Person { roles: &[Role::Clinician], fhir_user: Some("Practitioner/dr"), patients: &[] };
+const AUDITOR: Person<'_> = Person { roles: &[Role::Auditor], fhir_user: None, patients: &[] };
+const ADMINISTRATOR: Person<'_> = Person { roles: &[Role::Administrator], fhir_user: None, patients: &[] };
+
+fn id(text: &str) -> LogicalId {
+    LogicalId::parse(text).unwrap()
+}
+
+fn principal(scope: &str, launch_patient: Option<&str>, person: &Person<'_>) -> Principal {
+    let client = ClientId::parse("app").unwrap();
+    let user = UserId::parse("u").unwrap();
+    let claims = AccessTokenClaims {
+        issuer: ISSUER.into(),
+        subject: user.clone(),
+        audience: BASE.into(),
+        client_id: client.clone(),
+        expires_at: NOW + 300,
+        issued_at: NOW,
+        token_id: TokenId::parse("t").unwrap(),
+        scope: scope.into(),
+        grant: GrantId::parse("g").unwrap(),
+        patient: launch_patient.map(id),
+    };
+    let keys = VerificationKeys::of([&*KEY]);
+    let trust = AccessTokenTrust { keys: &keys, issuer: ISSUER, fhir_base: BASE };
+    let token = VerifiedToken::verify(&claims.sign(&KEY).unwrap(), &trust, NOW).unwrap();
+    let user = PrincipalUser {
+        id: user,
+        roles: person.roles.iter().copied().collect(),
+        fhir_user: person.fhir_user.map(|text| LocalReference::parse(text).unwrap()),
+        patients: person.patients.iter().map(|text| id(text)).collect(),
+    };
+    let facts = TokenFacts {
+        token_id: token.token_id().clone(),
+        active: true,
+        epoch: 0,
+        client: Some(client),
+        user: Some(user),
+        purpose_of_use: None,
+    };
+    Principal::establish(&token, TokenStatus::from_registry(facts), NOW).unwrap()
+}
+
+fn read(resource_type: &str, resource_id: &str) -> Operation {
+    Operation::Read(Read { resource_type: ResourceType::parse(resource_type).unwrap(), id: id(resource_id) })
+}
+
+fn decided(principal: &Principal, operation: Operation) -> Result<(Permit, PermittedOperation), DenialReason> {
+    match decide(DecisionId(1), principal, operation) {
+        Decision::Permit(permit, permitted) => Ok((permit, permitted)),
+        Decision::Deny(Denial { reason, .. }) => Err(reason),
+    }
+}
+
+fn version(resource_type: &str, resource_id: &str, patients: &[&str]) -> StoredVersion {
+    StoredVersion {
+        resource_type: ResourceType::parse(resource_type).unwrap(),
+        id: id(resource_id),
+        version: id("v"),
+        last_updated: 0,
+        patients: patients.iter().map(|text| id(text)).collect(),
+        grounds: None,
+        body: Some(b"{}".to_vec()),
+    }
+}
+
+fn import() -> Operation {
+    let resource = Resource::parse(br#"{"resourceType":"Patient","id":"a"}"#).unwrap();
+    let version = NewVersion::of(resource, id("a"), id("v"), 0, BASE);
+    Operation::Write(WriteSet { changes: vec![Change::Import(version)] })
+}
+
+#[test]
+fn a_patient_scope_without_a_launch_patient_denies_instead_of_opening_everything() {
+    verifies!("SEED-USCORE-02");
+    let principal = principal("patient/*.rs", None, &ANN);
+    assert_eq!(decided(&principal, read("Observation", "o")).unwrap_err(), DenialReason::NoLaunchPatient);
+}
+
+#[test]
+fn a_launch_patient_whom_the_user_may_not_act_for_denies() {
+    let other = principal("patient/*.rs", Some("b"), &ANN);
+    assert_eq!(decided(&other, read("Observation", "o")).unwrap_err(), DenialReason::UserNotEntitled);
+    let auditor = principal("patient/*.rs", Some("a"), &AUDITOR);
+    assert_eq!(decided(&auditor, read("Observation", "o")).unwrap_err(), DenialReason::UserNotEntitled);
+}
+
+#[test]
+fn one_scope_does_not_open_another_type_or_letter() {
+    let reading = principal("patient/Observation.r", Some("a"), &ANN);
+    let refused = decided(&reading, read("Condition", "c")).unwrap_err();
+    assert!(matches!(refused, DenialReason::MissingScope(resource_type, _) if resource_type.name() == "Condition"));
+    let searching = principal("patient/Observation.s", Some("a"), &ANN);
+    assert!(matches!(decided(&searching, read("Observation", "o")), Err(DenialReason::MissingScope(..))));
+    assert!(decided(&reading, read("Observation", "o")).is_ok());
+}
+
+#[test]
+fn a_system_scope_gives_a_user_nothing() {
+    let principal = principal("system/*.cruds", Some("a"), &ANN);
+    assert_eq!(decided(&principal, read("Observation", "o")).unwrap_err(), DenialReason::UserNotEntitled);
+}
+
+#[test]
+fn a_wildcard_does_not_open_the_audit_trail_and_an_auditor_sees_nothing_clinical() {
+    let wildcard = principal("patient/*.rs", Some("a"), &ANN);
+    assert!(matches!(decided(&wildcard, read("AuditEvent", "e")), Err(DenialReason::MissingScope(..))));
+    let clinical = principal("user/*.rs user/AuditEvent.rs", None, &AUDITOR);
+    assert_eq!(decided(&clinical, read("Observation", "o")).unwrap_err(), DenialReason::UserNotEntitled);
+    assert!(decided(&clinical, read("AuditEvent", "e")).is_ok());
+    let administrator = principal("user/*.rs user/AuditEvent.rs", None, &ADMINISTRATOR);
+    for resource_type in ["Observation", "AuditEvent", "Patient"] {
+        assert_eq!(decided(&administrator, read(resource_type, "x")).unwrap_err(), DenialReason::UserNotEntitled);
+    }
+    let colleague = principal("user/AuditEvent.rs", None, &CLINICIAN);
+    assert!(decided(&colleague, read("AuditEvent", "e")).is_err());
+}
+
+#[test]
+fn only_the_operator_imports() {
+    let patient = principal("patient/*.cruds", Some("a"), &ANN);
+    assert_eq!(decided(&patient, import()).unwrap_err(), DenialReason::UserNotEntitled);
+    let listing = Principal::command_line_operator(Operator::new("op", [OperatorOperation::ListUsers]));
+    assert!(decided(&listing, import()).is_err());
+    let loading = Principal::command_line_operator(Operator::new("op", [OperatorOperation::LoadResources]));
+    assert!(decided(&loading, import()).is_ok());
+    assert!(decided(&loading, read("Patient", "a")).is_err());
+}
+
+#[test]
+fn a_refusal_of_one_context_overrides_what_another_gives() {
+    let principal = principal("patient/*.rs user/*.rs", Some("b"), &ANN);
+    assert_eq!(decided(&principal, read("Observation", "o")).unwrap_err(), DenialReason::UserNotEntitled);
+}
+
+#[test]
+fn release_stops_what_the_store_should_not_have_returned() {
+    let ann = principal("patient/*.rs", Some("a"), &ANN);
+    let (permit, _) = decided(&ann, read("Observation", "o")).unwrap();
+    let release = |found: StoredVersion| permit.release(Unreleased::new(DecisionId(1), Vec::new(), Some(found)));
+    assert!(release(version("Observation", "o", &["a"])).is_ok());
+    for found in [version("Observation", "o", &["b"]), version("Observation", "o", &[]), version("Organization", "x", &[]), version("ValueSet", "v", &["a"])] {
+        assert!(matches!(release(found), Err(Disagreement::NotCovered(_))));
+    }
+}
+
+#[test]
+fn content_of_one_decision_cannot_be_released_by_another() {
+    let ann = principal("patient/*.rs", Some("a"), &ANN);
+    let (permit, _) = decided(&ann, read("Observation", "o")).unwrap();
+    let content = Unreleased::new(DecisionId(2), Vec::new(), Some(version("Observation", "o", &["a"])));
+    assert!(matches!(permit.release(content), Err(Disagreement::OtherDecision { .. })));
+}
+
+#[test]
+fn a_clinician_sees_only_patients_in_care() {
+    let clinician = principal("user/*.rs", None, &CLINICIAN);
+    let (permit, _) = decided(&clinician, read("Observation", "o")).unwrap();
+    let release = |in_care: Vec<LogicalId>| permit.release(Unreleased::new(DecisionId(1), in_care, Some(version("Observation", "o", &["a"]))));
+    assert!(release(vec![id("a")]).is_ok());
+    assert!(release(vec![id("b")]).is_err());
+    assert!(release(Vec::new()).is_err());
+    let launched = principal("patient/*.rs", Some("a"), &CLINICIAN);
+    let (permit, _) = decided(&launched, read("Observation", "o")).unwrap();
+    let outside = Unreleased::new(DecisionId(1), vec![id("b")], Some(version("Observation", "o", &["b"])));
+    assert!(permit.release(outside).is_err());
+}
+
+#[test]
+fn the_answer_to_a_write_shows_the_resource_only_to_who_may_read_it() {
+    let resource = || {
+        let body = br#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/a"}}"#;
+        NewVersion::of(Resource::parse(body).unwrap(), id("o"), id("v"), 0, BASE)
+    };
+    for (scope, shown) in [("patient/Observation.c", false), ("patient/Observation.cr", true)] {
+        let ann = principal(scope, Some("a"), &ANN);
+        let create = Operation::Write(WriteSet { changes: vec![Change::Create(resource())] });
+        let (permit, _) = decided(&ann, create).unwrap();
+        let written = vec![Written::Created(version("Observation", "o", &["a"]))];
+        let released = permit.release_written(Unreleased::new(DecisionId(1), Vec::new(), written)).unwrap();
+        assert_eq!(released.content()[0].version().body.is_some(), shown, "{scope}");
+    }
+}

@@ -1,0 +1,29 @@
+//! A clock that moves when the test says so.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use portcullis_store::Clock;
+
+/// A clock that stands still between [`FakeClock::advance_seconds`] calls.
+#[derive(Debug)]
+pub struct FakeClock(AtomicI64);
+
+impl Default for FakeClock {
+    /// 2026-11-21T10:00:00Z
+    fn default() -> Self {
+        Self(AtomicI64::new(1_795_255_200_000))
+    }
+}
+
+impl FakeClock {
+    /// Moves the clock.
+    pub fn advance_seconds(&self, seconds: i64) {
+        self.0.fetch_add(seconds * 1000, Ordering::SeqCst);
+    }
+}
+
+impl Clock for FakeClock {
+    fn now_milliseconds(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}

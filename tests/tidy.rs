@@ -1,0 +1,199 @@
+//! Rules of the repository as tests: crate edges, call sites of proof types, file sizes, words that must not occur.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Which crates of ours each crate may depend on (docs/ARCHITECTURE.md).
+const EDGES: &[(&str, &[&str])] = &[
+    ("fhir", &[]),
+    ("jose", &[]),
+    ("verifies", &[]),
+    ("generator", &[]),
+    ("oauth", &["fhir", "jose"]),
+    ("policy", &["fhir", "oauth"]),
+    ("audit", &["fhir", "jose", "oauth", "policy"]),
+    ("store", &["audit", "fhir", "jose", "oauth", "policy"]),
+    ("backends", &["audit", "fhir", "jose", "oauth", "policy", "store"]),
+    ("server", &["audit", "fhir", "jose", "oauth", "policy", "store"]),
+    ("testkit", &["audit", "backends", "fhir", "generator", "jose", "oauth", "policy", "server", "store"]),
+];
+
+/// Crates without async, clock, randomness, file or socket.
+const PURE: &[&str] = &["fhir", "oauth", "policy"];
+
+/// Words that a pure crate must not contain.
+const IMPURE: &[&str] = &["async fn", "SystemTime::now", "Instant::now", "std::fs", "std::net", "tokio::", "rand::fill", "std::env"];
+
+/// Constructors that must cross a crate, and the only files that may call them outside tests.
+const CALL_SITES: &[(&str, &[&str])] = &[
+    ("Authorized::new(", &["crates/policy/src/authorized.rs"]),
+    ("PermittedOperation::new(", &["crates/policy/src/combine.rs"]),
+    ("Unreleased::new(", &["crates/backends/src/sqlite/store.rs"]),
+    ("Released {", &["crates/policy/src/release.rs"]),
+    ("AuditReceipt::for_durable(", &["crates/audit/src/ledger.rs", "crates/audit/src/pending.rs", "crates/audit/src/writer.rs"]),
+    ("Acknowledgement::of_stored(", &["crates/backends/src/sqlite/store.rs", "crates/backends/src/sqlite/registry/mod.rs"]),
+    ("TokenStatus::from_registry(", &["crates/backends/src/sqlite/registry/tokens.rs"]),
+    ("Principal::establish(", &["crates/server/src/resource_server/authenticate.rs"]),
+    ("Principal::choosing_patient(", &["crates/server/src/authorization_server/people.rs"]),
+    ("Principal::command_line_operator(", &["crates/server/src/admin/service.rs", "crates/server/src/admin/mod.rs", "crates/server/src/admin/import.rs"]),
+    ("Answer::counted(", &["crates/server/src/service.rs"]),
+    ("Answer::unrecorded(", &["crates/server/src/service.rs", "crates/server/src/resource_server/pipeline.rs", "crates/server/src/authorization_server/reply.rs"]),
+    ("TcpStream::connect", &[]),
+    ("UnixStream::connect", &["crates/server/src/admin/socket.rs"]),
+];
+
+/// Proof types, where they are declared. They derive nothing that makes or copies one.
+const PROOFS: &[(&str, &str)] = &[
+    ("pub struct Authorized<", "crates/policy/src/authorized.rs"),
+    ("pub struct Unreleased<", "crates/policy/src/release.rs"),
+    ("pub struct Released<", "crates/policy/src/release.rs"),
+    ("pub struct Permit {", "crates/policy/src/decision.rs"),
+    ("pub struct AuditReceipt {", "crates/audit/src/receipt.rs"),
+    ("pub struct Acknowledgement {", "crates/audit/src/pending.rs"),
+    ("pub struct Principal {", "crates/oauth/src/principal.rs"),
+    ("pub struct TokenStatus(", "crates/oauth/src/principal.rs"),
+    ("pub struct Answer {", "crates/server/src/answer.rs"),
+];
+
+/// The longest source file, in lines.
+const LONGEST_FILE: usize = 600;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Every source file of the product by its path in the repository.
+fn product() -> BTreeMap<String, String> {
+    let mut found = Vec::new();
+    for folder in ["src", "crates", "xtask"] {
+        sources(&root().join(folder), &mut found);
+    }
+    let name = |path: &PathBuf| path.strip_prefix(root()).unwrap().display().to_string();
+    found.iter().map(|path| (name(path), fs::read_to_string(path).unwrap())).collect()
+}
+
+/// The part of a file that ships: tests are cut off, and files of tests are empty.
+fn shipped<'a>(path: &str, text: &'a str) -> &'a str {
+    let is_test = path.contains("/tests/") || path.ends_with("tests.rs") || path.contains("testing") || path.starts_with("crates/testkit");
+    if is_test { "" } else { text.split("#[cfg(test)]\nmod ").next().unwrap_or_default() }
+}
+
+fn code_lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| !line.trim_start().starts_with("//"))
+}
+
+#[test]
+fn crates_depend_only_along_the_drawn_edges() {
+    let mut seen = Vec::new();
+    for entry in fs::read_dir(root().join("crates")).unwrap() {
+        let folder = entry.unwrap().path();
+        let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        let dependencies = manifest.split("[dependencies]").nth(1).unwrap_or_default().split("\n[").next().unwrap();
+        let (_, allowed) = EDGES.iter().find(|(crate_name, _)| *crate_name == name).unwrap_or_else(|| panic!("crate {name} is not drawn"));
+        for line in dependencies.lines().filter_map(|line| line.strip_prefix("portcullis-")) {
+            let dependency = line.split(['.', ' ', '=']).next().unwrap();
+            assert!(allowed.contains(&dependency) || dependency == "verifies", "{name} must not depend on {dependency}");
+        }
+        seen.push(name);
+    }
+    assert_eq!(seen.len(), EDGES.len(), "{seen:?}");
+}
+
+#[test]
+fn pure_crates_know_no_clock_file_socket_or_executor() {
+    for (path, text) in product() {
+        if !PURE.iter().any(|name| path.starts_with(&format!("crates/{name}/src/"))) {
+            continue;
+        }
+        for word in IMPURE {
+            let hit = code_lines(shipped(&path, &text)).find(|line| line.contains(word));
+            assert_eq!(hit, None, "{path} contains {word}");
+        }
+    }
+}
+
+#[test]
+fn proof_types_are_made_only_where_the_list_says() {
+    for (path, text) in product() {
+        if path.starts_with("xtask") {
+            continue;
+        }
+        for (constructor, allowed) in CALL_SITES {
+            let used = code_lines(shipped(&path, &text)).any(|line| line.contains(constructor) && !line.contains("struct "));
+            assert!(!used || allowed.contains(&path.as_str()), "{path} calls {constructor}");
+        }
+    }
+}
+
+#[test]
+fn proof_types_can_be_neither_copied_nor_conjured() {
+    for (declaration, path) in PROOFS {
+        let text = fs::read_to_string(root().join(path)).unwrap();
+        let before = text.split(declaration).next().filter(|before| before.len() < text.len()).unwrap_or_else(|| panic!("{declaration} not in {path}"));
+        let attributes: Vec<&str> = before.lines().rev().take_while(|line| line.starts_with("#[") || line.starts_with("///")).collect();
+        let derives: Vec<&&str> = attributes.iter().filter(|line| line.starts_with("#[derive")).collect();
+        assert!(derives.iter().all(|line| **line == "#[derive(Debug)]"), "{declaration} derives {derives:?}");
+        let name = declaration.trim_start_matches("pub struct ").trim_end_matches(['<', ' ', '{', '(']);
+        for (file, source) in product() {
+            for forbidden in ["Clone for", "Default for", "Copy for", "Deserialize<'de> for"] {
+                let implementation = format!("{forbidden} {name}");
+                let hit = source.lines().find(|line| {
+                    line.contains(&implementation) && !line.contains(&format!("{implementation}s")) && line.starts_with("impl")
+                });
+                assert_eq!(hit, None, "{file}");
+            }
+        }
+    }
+}
+
+#[test]
+fn files_stay_readable() {
+    for (path, text) in product() {
+        let lines = text.lines().count();
+        assert!(lines <= LONGEST_FILE, "{path} has {lines} lines; cut it along a concept");
+        assert!(text.starts_with("//!"), "{path} does not say what it is");
+        for line in code_lines(&text) {
+            let allowed = line.contains(&["#[al", "low("].concat()) || line.contains(&["#![al", "low("].concat());
+            assert!(!allowed, "{path}: {line}: expect with a reason instead");
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_is_not_in_this_repository() {
+    for (path, text) in product() {
+        let hit = code_lines(&text).find(|line| line.contains(&["unsafe", " {"].concat()) || line.contains(&["unsafe", " fn"].concat()));
+        assert_eq!(hit, None, "{path}");
+    }
+}
+
+#[test]
+fn nothing_names_the_machine_that_it_was_written_on() {
+    let words = [["/wo", "rk/"].concat(), ["/ro", "ot/"].concat(), ["index.crates", ".io"].concat(), ["registry.npm", "js"].concat()];
+    let mut found = Vec::new();
+    sources(&root().join("tests"), &mut found);
+    for folder in ["docs", "specs", ".ci"] {
+        found.extend(fs::read_dir(root().join(folder)).into_iter().flatten().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()));
+    }
+    let mut texts = product();
+    texts.extend(found.iter().filter_map(|path| Some((path.display().to_string(), fs::read_to_string(path).ok()?))));
+    for (path, text) in texts {
+        for word in &words {
+            assert!(!text.contains(word), "{path} contains {word}");
+        }
+    }
+}
