@@ -130,9 +130,12 @@ pub struct Generate {
     /// How many patients
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub patients: u32,
-    /// The same seed gives the same data
+    /// The same seed and day give the same data
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub seed: u64,
+    /// The day on which the histories end, as 2026-01-31; today where absent
+    #[arg(long, value_name = "DATE")]
+    pub as_of: Option<String>,
 }
 
 /// `audit ...`

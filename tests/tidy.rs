@@ -33,7 +33,7 @@ const CALL_SITES: &[(&str, &[&str])] = &[
     ("Released {", &["crates/policy/src/release.rs"]),
     ("AuditReceipt::for_durable(", &["crates/audit/src/ledger.rs", "crates/audit/src/pending.rs", "crates/audit/src/writer.rs"]),
     ("Acknowledgement::of_stored(", &["crates/backends/src/sqlite/store.rs", "crates/backends/src/sqlite/registry/mod.rs"]),
-    ("TokenStatus::from_registry(", &["crates/backends/src/sqlite/registry/tokens.rs"]),
+    ("TokenStatus::from_registry(", &["crates/backends/src/sqlite/registry/token_status.rs"]),
     ("Principal::establish(", &["crates/server/src/resource_server/authenticate.rs"]),
     ("Principal::choosing_patient(", &["crates/server/src/authorization_server/people.rs"]),
     ("Principal::command_line_operator(", &["crates/server/src/admin/service.rs", "crates/server/src/admin/mod.rs", "crates/server/src/admin/import.rs"]),

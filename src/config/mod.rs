@@ -16,7 +16,7 @@ pub struct Configuration {
     pub listen: SocketAddr,
     /// The data directory.
     pub data_dir: PathBuf,
-    /// The file with the root key (32 bytes, base64); not in the data directory.
+    /// The file with the root key (64 hexadecimal digits, readable by its owner only); not in the data directory.
     pub root_key_file: PathBuf,
     /// The server's certificate.
     pub tls: Tls,

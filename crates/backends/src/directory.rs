@@ -254,7 +254,9 @@ mod tests {
         let (_parent, root) = place();
         let first = DataDirectory::create(&root, false, "serve\n--config x").unwrap();
         match DataDirectory::open(&root, "load") {
-            Err(DirectoryError::HeldBy { pid, command }) => assert_eq!((pid, command.as_str()), (std::process::id(), "serve --config x")),
+            Err(DirectoryError::HeldBy { pid, command }) => {
+                assert_eq!((pid, command.as_str()), (std::process::id(), "serve --config x"))
+            }
             other => panic!("{other:?}"),
         }
         drop(first);

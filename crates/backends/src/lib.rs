@@ -9,4 +9,4 @@ pub mod migrations;
 pub mod sqlite;
 
 pub use directory::{DataDirectory, DirectoryError};
-pub use sqlite::SqliteStore;
+pub use sqlite::{SqliteRegistry, SqliteStore};

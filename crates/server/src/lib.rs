@@ -9,7 +9,6 @@ pub mod context;
 pub mod demo_app;
 pub mod listener;
 pub mod middleware;
-pub mod pages;
 pub mod resource_server;
 pub mod route;
 pub mod ui;

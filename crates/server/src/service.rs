@@ -12,9 +12,9 @@ use crate::authorization_server as oauth;
 use crate::context::Server;
 use crate::listener::{Handler, Peer};
 use crate::middleware::{cors, headers};
-use crate::pages;
 use crate::resource_server::{Exchange, pipeline};
 use crate::route::Route;
+use crate::ui;
 
 impl Handler for Server {
     async fn handle(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Answer {
@@ -81,9 +81,9 @@ async fn dispatch(server: &Arc<Server>, exchange: Exchange, route: Route, body: 
             counted(Counted::Discovery, Draft::new(StatusCode::OK).body(crate::resource_server::respond::FHIR_JSON, statement))
         }
         Route::Fhir(path) => in_own_task(pipeline::serve(Arc::clone(server), exchange, path, body)).await,
-        Route::Start if reading => counted(Counted::StaticFile, pages::start(server)),
-        Route::Docs if reading => counted(Counted::StaticFile, pages::docs(server)),
-        Route::Static(name) if reading => match pages::asset(&name) {
+        Route::Start if reading => counted(Counted::StaticFile, ui::start(server)),
+        Route::Docs if reading => counted(Counted::StaticFile, ui::docs(server)),
+        Route::Static(name) if reading => match ui::asset(&name) {
             Some(draft) => counted(Counted::StaticFile, draft),
             None => not_found(server, &exchange).await,
         },
@@ -111,7 +111,7 @@ async fn dispatch(server: &Arc<Server>, exchange: Exchange, route: Route, body: 
 }
 
 async fn not_found(server: &Server, exchange: &Exchange) -> Answer {
-    server.record_page(exchange, Outcome::Rejected, pages::not_found()).await
+    server.record_page(exchange, Outcome::Rejected, ui::not_found(server)).await
 }
 
 /// Runs a request in a task that ends with its record, whatever becomes of the connection.

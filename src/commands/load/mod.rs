@@ -14,14 +14,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use portcullis_server::admin::protocol::{ImportBatch, RefusalKind, Request, Response};
+use portcullis_server::admin::protocol::{ImportBatch, Reason, RefusalKind, Request, Response};
 use tokio::sync::mpsc;
 
 use self::items::Place;
 use self::reader::{Batch, Event, Planned};
 use self::report::Report;
 use self::resume::Bookmark;
-use super::channel::{Channel, refused};
+use super::channel::{Channel, refused, unexpected};
 use super::place::{Place as Target, runtime};
 use crate::args;
 use crate::failure::{Failure, OrFail, Outcome};
@@ -118,7 +118,7 @@ impl Load {
             }
             Event::Refused(source, place, reasons) => self.report.refused(&self.label(source), &place, &reasons, &self.progress),
             Event::Broken(source, unreadable) => {
-                let reasons = [portcullis_server::admin::protocol::Reason { path: None, message: unreadable.reason }];
+                let reasons = [Reason { path: None, message: unreadable.reason }];
                 self.report.refused(&self.label(source), &Place { line: unreadable.line, entry: None }, &reasons, &self.progress);
             }
             Event::Finished(source) => {
@@ -148,7 +148,7 @@ impl Load {
                 };
                 return Err(refused(reason).advise(advice));
             }
-            _ => return Err(Failure::failed("The server gave an answer to another question")),
+            _ => return Err(unexpected()),
         }
         self.progress.message(self.report.rate_text());
         if let Some(Some(bookmark)) = self.bookmarks.get(batch.source)

@@ -63,7 +63,8 @@ pub fn run(connection: &mut Connection, migrations: &[Migration]) -> Result<(), 
     }
     for migration in migrations {
         let checksum = checksum(migration.sql);
-        let stored = transaction.query_row("SELECT checksum FROM migration WHERE number = ?1", [migration.number], |row| row.get(0));
+        let stored =
+            transaction.query_row("SELECT checksum FROM migration WHERE number = ?1", [migration.number], |row| row.get(0));
         let stored: Option<Vec<u8>> = stored.optional()?;
         match stored {
             Some(stored) if stored == checksum => {}

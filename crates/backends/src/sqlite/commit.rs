@@ -303,7 +303,8 @@ impl Application<'_> {
     fn grounds(&self, written: &mut [Written]) -> Result<(), StoreError> {
         for one in written {
             let (Written::Created(version) | Written::Updated(version) | Written::Deleted(version)) = one;
-            let through_others = version.resource_type == ResourceType::PROVENANCE || SHARED_TYPES.contains(&version.resource_type);
+            let through_others =
+                version.resource_type == ResourceType::PROVENANCE || SHARED_TYPES.contains(&version.resource_type);
             if !through_others {
                 continue;
             }

@@ -68,14 +68,20 @@ async fn a_clinician_writes_only_for_patients_in_care() {
     let create = |own: &str| vec![Change::Create(version(&observation(own, "pat", "1"), "v1", 1))];
     assert!(matches!(world.commit(doctor, create("n1")).await, Err(StoreError::OutsideBoundary)));
     let self_made = vec![Change::Create(version(&encounter("e0", "pat", "doc"), "v1", 1))];
-    assert!(matches!(world.commit(doctor, self_made).await, Err(StoreError::OutsideBoundary)), "nobody takes a patient into care alone");
+    assert!(
+        matches!(world.commit(doctor, self_made).await, Err(StoreError::OutsideBoundary)),
+        "nobody takes a patient into care alone"
+    );
     world.commit(Who::Operator, vec![import(&encounter("e1", "pat", "doc"))]).await.unwrap();
     let written = world.commit(doctor, create("n1")).await.unwrap();
     assert!(written[0].version().body.is_some(), "the answer shows what a read would show");
     assert!(world.read(doctor, "Observation", "o1").await.unwrap().is_some());
     assert!(world.read(doctor, "Observation", "o2").await.unwrap().is_none());
     world.commit(Who::Operator, vec![import(&encounter("e1", "other", "doc"))]).await.unwrap();
-    assert!(matches!(world.commit(doctor, create("n2")).await, Err(StoreError::OutsideBoundary)), "care ends with what states it");
+    assert!(
+        matches!(world.commit(doctor, create("n2")).await, Err(StoreError::OutsideBoundary)),
+        "care ends with what states it"
+    );
     assert!(world.read(doctor, "Observation", "o1").await.unwrap().is_none());
 }
 
@@ -84,7 +90,10 @@ async fn if_match_must_name_the_current_version() {
     let world = world().await;
     let text = observation("o1", "pat", "2");
     assert!(matches!(world.commit(PAT, vec![update(&text, "v2", Some("v0"))]).await, Err(StoreError::VersionConflict)));
-    assert!(matches!(world.commit(PAT, vec![delete("Observation", "o1", "v2", Some("v0"))]).await, Err(StoreError::VersionConflict)));
+    assert!(matches!(
+        world.commit(PAT, vec![delete("Observation", "o1", "v2", Some("v0"))]).await,
+        Err(StoreError::VersionConflict)
+    ));
     let written = world.commit(PAT, vec![update(&text, "v2", Some("v1"))]).await.unwrap();
     assert!(matches!(written.as_slice(), [Written::Updated(updated)] if updated.version == id("v2")));
     assert!(matches!(world.commit(PAT, vec![update(&text, "v3", Some("v1"))]).await, Err(StoreError::VersionConflict)));
@@ -100,9 +109,15 @@ async fn a_deleted_resource_is_gone_for_those_who_saw_it_and_absent_for_others()
     assert!(world.search(PAT, "Observation", "").await.unwrap().is_empty());
     assert!(world.search(PAT, "Observation", "code=1234-5").await.unwrap().is_empty());
     assert!(matches!(world.commit(PAT, vec![update(&observation("o1", "pat", "1"), "v3", None)]).await, Err(StoreError::Gone)));
-    assert!(matches!(world.commit(OTHER, vec![update(&observation("o1", "other", "1"), "v3", None)]).await, Err(StoreError::NotFound)));
+    assert!(matches!(
+        world.commit(OTHER, vec![update(&observation("o1", "other", "1"), "v3", None)]).await,
+        Err(StoreError::NotFound)
+    ));
     let again = world.commit(PAT, vec![delete("Observation", "o1", "v3", None)]).await.unwrap();
-    assert!(matches!(again.as_slice(), [Written::Deleted(deleted)] if deleted.version == id("v2")), "a second deletion makes no version");
+    assert!(
+        matches!(again.as_slice(), [Written::Deleted(deleted)] if deleted.version == id("v2")),
+        "a second deletion makes no version"
+    );
     assert_eq!(world.integer("SELECT count(*) FROM version"), 1);
 }
 
@@ -117,9 +132,15 @@ async fn an_update_to_another_subject_leaves_no_row_behind() {
     assert_eq!(world.search(OTHER, "Observation", "code=9999-9").await.unwrap(), ["o1"]);
     assert_eq!(world.search(OTHER, "Observation", "code=1234-5").await.unwrap(), ["o2"]);
     world.commit(Who::Operator, vec![import(&observation("o2", "other", "9999-9"))]).await.unwrap();
-    assert_eq!(rows("SELECT count(*) FROM compartment c JOIN locator l ON l.pk = c.patient WHERE l.id = 'pat'"), 1, "only the Patient itself");
+    assert_eq!(
+        rows("SELECT count(*) FROM compartment c JOIN locator l ON l.pk = c.patient WHERE l.id = 'pat'"),
+        1,
+        "only the Patient itself"
+    );
     world.commit(OTHER, vec![delete("Observation", "o1", "d1", None), delete("Observation", "o2", "d2", None)]).await.unwrap();
-    for table in ["index_token", "index_string", "index_reference", "index_date", "index_number", "index_uri", "shared_link", "care"] {
+    for table in
+        ["index_token", "index_string", "index_reference", "index_date", "index_number", "index_uri", "shared_link", "care"]
+    {
         let key = if matches!(table, "shared_link" | "care") { "source" } else { "pk" };
         let left = rows(&format!("SELECT count(*) FROM {table} i JOIN locator l ON l.pk = i.{key} WHERE l.id IN ('o1', 'o2')"));
         assert_eq!(left, 0, "{table}");
@@ -230,7 +251,13 @@ async fn many_writers_at_once_lose_nothing() {
 async fn measure_commits_of_one_hundred() {
     let world = World::of(&[patient("pat")]).await;
     let set = |round: u32| -> Vec<Change> {
-        let one = |number: u32| import(&observation(&format!("m-{:x}-{number}", (round * 100 + number).wrapping_mul(0x9e37_79b9)), &format!("p{}", number % 10), "1234-5"));
+        let one = |number: u32| {
+            import(&observation(
+                &format!("m-{:x}-{number}", (round * 100 + number).wrapping_mul(0x9e37_79b9)),
+                &format!("p{}", number % 10),
+                "1234-5",
+            ))
+        };
         (0..100).map(one).collect()
     };
     let sets: Vec<_> = (0..100).map(set).collect();
@@ -248,7 +275,11 @@ async fn measure_commits_of_one_hundred() {
     let permits: Vec<_> = (0..10_000)
         .map(|_| {
             let read = portcullis_fhir::interaction::Read { resource_type: resource_type("Patient"), id: id("pat") };
-            let (permit, portcullis_policy::PermittedOperation::Read(read)) = Who::Operator.permit(portcullis_policy::Operation::Read(read)) else { panic!() };
+            let (permit, portcullis_policy::PermittedOperation::Read(read)) =
+                Who::Operator.permit(portcullis_policy::Operation::Read(read))
+            else {
+                panic!()
+            };
             (permit, read)
         })
         .collect();

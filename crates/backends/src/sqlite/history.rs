@@ -50,7 +50,11 @@ pub fn history(
             continue;
         }
         let version = || {
-            if outline.sequence == newest.sequence { Ok(current.clone()) } else { open(connection, seal, (pk, &current), outline.sequence) }
+            if outline.sequence == newest.sequence {
+                Ok(current.clone())
+            } else {
+                open(connection, seal, (pk, &current), outline.sequence)
+            }
         };
         if judge.compares_targets() && !judge.same_targets(&version()?)? {
             continue;
@@ -101,10 +105,16 @@ fn outlines(connection: &Connection, pk: i64) -> Result<Vec<Outline>, StoreError
 }
 
 /// Opens an earlier version; it carries the grounds of the current one.
-fn open(connection: &Connection, seal: &Seal, (pk, current): (i64, &StoredVersion), sequence: i64) -> Result<StoredVersion, StoreError> {
+fn open(
+    connection: &Connection,
+    seal: &Seal,
+    (pk, current): (i64, &StoredVersion),
+    sequence: i64,
+) -> Result<StoredVersion, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM version r CROSS JOIN locator l ON l.pk = r.pk WHERE r.pk = ?1 AND r.sequence = ?2");
     let mut statement = connection.prepare_cached(&sql).map_err(store_error)?;
-    let opened = statement.query_row(params![pk, sequence], |row| Ok(read::open_row(connection, seal, row))).map_err(store_error)?;
+    let opened =
+        statement.query_row(params![pk, sequence], |row| Ok(read::open_row(connection, seal, row))).map_err(store_error)?;
     Ok(StoredVersion { grounds: current.grounds.clone(), ..opened?.1 })
 }
 
@@ -117,7 +127,8 @@ pub fn earlier_version(
 ) -> Result<Option<StoredVersion>, StoreError> {
     let sql = "SELECT sequence FROM version WHERE pk = ?1 AND version = ?2";
     let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
-    let sequence: Option<i64> = statement.query_row(params![pk, version.as_str()], |row| row.get(0)).optional().map_err(store_error)?;
+    let sequence: Option<i64> =
+        statement.query_row(params![pk, version.as_str()], |row| row.get(0)).optional().map_err(store_error)?;
     sequence.map(|sequence| open(connection, seal, (*pk, current), sequence)).transpose()
 }
 

@@ -18,7 +18,12 @@ use super::visibility;
 pub const MAXIMUM_INCLUDED: usize = 1000;
 
 /// The locators of the visible resources that the query's includes add to these matches: each once, none of the matches, in a stable order.
-pub fn included(connection: &Connection, query: &SearchQuery, constraint: &Constraint, matches: &[i64]) -> Result<Vec<i64>, StoreError> {
+pub fn included(
+    connection: &Connection,
+    query: &SearchQuery,
+    constraint: &Constraint,
+    matches: &[i64],
+) -> Result<Vec<i64>, StoreError> {
     let mut found: Vec<i64> = Vec::new();
     if matches.is_empty() {
         return Ok(found);
@@ -41,7 +46,9 @@ pub fn included(connection: &Connection, query: &SearchQuery, constraint: &Const
             }
         }
         if found.len() > MAXIMUM_INCLUDED {
-            let message = format!("a page whose includes add more than {MAXIMUM_INCLUDED} resources; a smaller '_count' makes smaller pages");
+            let message = format!(
+                "a page whose includes add more than {MAXIMUM_INCLUDED} resources; a smaller '_count' makes smaller pages"
+            );
             return Err(StoreError::NotSupported(message));
         }
     }
@@ -71,8 +78,9 @@ fn forward(include: &Include, constraint: &Constraint, matches: &str, parameters
 fn target_types(include: &Include) -> impl Iterator<Item = ResourceType> {
     let SearchParameter { targets, .. } = include.parameter;
     let wanted = include.target;
-    ResourceType::all()
-        .filter(move |candidate| wanted.is_none_or(|wanted| wanted == *candidate) && (targets.is_empty() || targets.contains(candidate)))
+    ResourceType::all().filter(move |candidate| {
+        wanted.is_none_or(|wanted| wanted == *candidate) && (targets.is_empty() || targets.contains(candidate))
+    })
 }
 
 fn reverse(include: &Include, constraint: &Constraint, matches: &str, parameters: &mut Parameters) -> String {

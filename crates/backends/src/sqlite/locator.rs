@@ -80,7 +80,8 @@ impl Locators {
         let pk = match find_kind(connection, kind, id)? {
             Some(pk) => pk,
             None => {
-                let mut statement = connection.prepare_cached("INSERT INTO locator (type, id) VALUES (?1, ?2)").map_err(store_error)?;
+                let mut statement =
+                    connection.prepare_cached("INSERT INTO locator (type, id) VALUES (?1, ?2)").map_err(store_error)?;
                 statement.insert(params![kind, id]).map_err(store_error)?
             }
         };

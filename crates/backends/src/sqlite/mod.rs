@@ -14,6 +14,7 @@ mod outbox;
 mod parameters;
 mod read;
 mod readers;
+mod registry;
 mod root_key;
 mod row_codec;
 mod row_statements;
@@ -38,5 +39,6 @@ mod search_tests;
 mod testing;
 
 pub use database::OpenError;
+pub use registry::SqliteRegistry;
 pub use root_key::{RootKey, RootKeyError};
 pub use store::SqliteStore;

@@ -5,9 +5,9 @@ use portcullis_policy::HistoryPage;
 use portcullis_store::StoreError;
 
 use crate::sqlite::OpenError;
+use crate::sqlite::root_key::RootKey;
 use crate::sqlite::store::SqliteStore;
 use crate::sqlite::testing::*;
-use crate::sqlite::root_key::RootKey;
 
 const PAT: Who<'_> = Who::Patient("pat");
 const OTHER: Who<'_> = Who::Patient("other");
@@ -115,9 +115,13 @@ fn provenance(target: &str) -> String {
 
 #[tokio::test]
 async fn a_provenance_follows_its_target_also_when_that_is_deleted_or_another_one() {
-    let world = World::of(&[patient("pat"), patient("other"), observation("o1", "pat", "1"), observation("o2", "other", "1")]).await;
+    let world =
+        World::of(&[patient("pat"), patient("other"), observation("o1", "pat", "1"), observation("o2", "other", "1")]).await;
     world.commit(Who::Operator, vec![import(&provenance("Observation/o2"))]).await.unwrap();
-    world.commit(Who::Operator, vec![portcullis_policy::Change::Import(version(&provenance("Observation/o1"), "v2", 2))]).await.unwrap();
+    world
+        .commit(Who::Operator, vec![portcullis_policy::Change::Import(version(&provenance("Observation/o1"), "v2", 2))])
+        .await
+        .unwrap();
     assert!(world.read(PAT, "Provenance", "pr").await.unwrap().is_some());
     assert!(world.read(OTHER, "Provenance", "pr").await.unwrap().is_none());
     assert!(world.version_read(PAT, "Provenance", "pr", "v1").await.unwrap().is_none(), "it was about another patient then");
@@ -144,7 +148,10 @@ async fn a_tampered_row_is_an_error_and_never_an_answer() {
         world.tamper(sql);
         let read = world.read(PAT, "Observation", "o1").await;
         assert!(matches!(read, Err(StoreError::Corrupt(_))), "{sql}: {read:?}");
-        assert!(matches!(world.history(PAT, asked("Observation", "o1", 9, None, None)).await, Err(StoreError::Corrupt(_))), "{sql}");
+        assert!(
+            matches!(world.history(PAT, asked("Observation", "o1", 9, None, None)).await, Err(StoreError::Corrupt(_))),
+            "{sql}"
+        );
     }
 }
 
@@ -156,7 +163,10 @@ async fn a_forged_compartment_row_shows_nothing() {
          FROM compartment c JOIN locator l ON l.pk = c.pk WHERE l.id = 'o1'",
     );
     let read = portcullis_fhir::interaction::Read { resource_type: resource_type("Observation"), id: id("o1") };
-    let (permit, portcullis_policy::PermittedOperation::Read(read)) = OTHER.permit(portcullis_policy::Operation::Read(read)) else { panic!() };
+    let (permit, portcullis_policy::PermittedOperation::Read(read)) = OTHER.permit(portcullis_policy::Operation::Read(read))
+    else {
+        panic!()
+    };
     let unreleased = portcullis_store::FhirStore::read(&*world.store, read).await.unwrap();
     assert!(permit.release(unreleased).is_err(), "release judges by the authenticated patients");
 }
@@ -185,11 +195,15 @@ async fn the_file_holds_no_body_in_the_clear() {
 #[tokio::test]
 #[ignore = "a measurement, not a test"]
 async fn measure_how_well_hidden_and_absent_are_told_apart() {
-    let texts: Vec<String> = (0..2_000).map(|number| observation(&format!("o{number}"), &format!("p{}", number % 20), "1")).collect();
+    let texts: Vec<String> =
+        (0..2_000).map(|number| observation(&format!("o{number}"), &format!("p{}", number % 20), "1")).collect();
     let world = World::of(&texts).await;
     let time = async |own: &str| {
         let read = portcullis_fhir::interaction::Read { resource_type: resource_type("Observation"), id: id(own) };
-        let (permit, portcullis_policy::PermittedOperation::Read(read)) = PAT.permit(portcullis_policy::Operation::Read(read)) else { panic!() };
+        let (permit, portcullis_policy::PermittedOperation::Read(read)) = PAT.permit(portcullis_policy::Operation::Read(read))
+        else {
+            panic!()
+        };
         let begin = std::time::Instant::now();
         let found = portcullis_store::FhirStore::read(&*world.store, read).await.unwrap();
         let elapsed = begin.elapsed().as_nanos();

@@ -129,7 +129,9 @@ mod tests {
         let path = directory.path().join("portcullis.db");
         let writer = open_writer(&path, MAIN).unwrap();
         let readers = Readers::new(&path);
-        let count = |connection: &Connection| connection.query_row("SELECT count(*) FROM locator", [], |row| row.get::<_, i64>(0)).map_err(store_error);
+        let count = |connection: &Connection| {
+            connection.query_row("SELECT count(*) FROM locator", [], |row| row.get::<_, i64>(0)).map_err(store_error)
+        };
         let (before, after) = readers
             .blocking(move |connection| {
                 let before = count(connection)?;

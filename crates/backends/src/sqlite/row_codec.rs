@@ -20,7 +20,8 @@ pub fn store(connection: &Connection, pk: i64, rows: &[Row]) -> Result<(), Store
 pub fn load(connection: &Connection, pk: i64) -> Result<Vec<Row>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT rows FROM index_rows WHERE pk = ?1").map_err(store_error)?;
     let bytes: Option<Vec<u8>> = statement.query_row([pk], |row| row.get(0)).optional().map_err(store_error)?;
-    let mut rows = decode(&bytes.unwrap_or_default()).ok_or_else(|| StoreError::Corrupt(format!("the index rows of {pk} cannot be read")))?;
+    let mut rows = decode(&bytes.unwrap_or_default())
+        .ok_or_else(|| StoreError::Corrupt(format!("the index rows of {pk} cannot be read")))?;
     rows.sort_unstable();
     Ok(rows)
 }
@@ -198,7 +199,15 @@ mod tests {
                 Row::String { parameter: u32::MAX, normalised: "".into(), exact: "x".repeat(300).into() },
                 Row::Reference { parameter: 0, target: value, neg_time: value },
                 Row::Date { parameter: 5, low: value, high: value.saturating_add(1) },
-                Row::Number { parameter: 1, value: 1.5_f64.to_bits(), low: 0, high: u64::MAX, system: value, code: 0, unit: value },
+                Row::Number {
+                    parameter: 1,
+                    value: 1.5_f64.to_bits(),
+                    low: 0,
+                    high: u64::MAX,
+                    system: value,
+                    code: 0,
+                    unit: value,
+                },
             ]);
         }
         rows.sort_unstable();

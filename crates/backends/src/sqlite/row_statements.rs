@@ -12,8 +12,14 @@ const SQL: [(&str, &str); 10] = [
         "INSERT OR IGNORE INTO compartment (pk, patient, type, neg_time) VALUES (?1, ?2, ?3, ?4)",
         "DELETE FROM compartment WHERE pk = ?1 AND patient = ?2 AND type = ?3 AND neg_time = ?4",
     ),
-    ("INSERT OR IGNORE INTO care (source, actor, patient) VALUES (?1, ?2, ?3)", "DELETE FROM care WHERE source = ?1 AND actor = ?2 AND patient = ?3"),
-    ("INSERT OR IGNORE INTO shared_link (source, target) VALUES (?1, ?2)", "DELETE FROM shared_link WHERE source = ?1 AND target = ?2"),
+    (
+        "INSERT OR IGNORE INTO care (source, actor, patient) VALUES (?1, ?2, ?3)",
+        "DELETE FROM care WHERE source = ?1 AND actor = ?2 AND patient = ?3",
+    ),
+    (
+        "INSERT OR IGNORE INTO shared_link (source, target) VALUES (?1, ?2)",
+        "DELETE FROM shared_link WHERE source = ?1 AND target = ?2",
+    ),
     ("INSERT OR IGNORE INTO about (source, target) VALUES (?1, ?2)", "DELETE FROM about WHERE source = ?1 AND target = ?2"),
     (
         "INSERT OR IGNORE INTO index_token (pk, parameter, code, system, neg_time) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -35,7 +41,10 @@ const SQL: [(&str, &str); 10] = [
         "INSERT OR IGNORE INTO index_number (pk, parameter, value, low, high, system, code, unit) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         "DELETE FROM index_number WHERE pk = ?1 AND parameter = ?2 AND value = ?3 AND low = ?4 AND high = ?5 AND system = ?6 AND code = ?7 AND unit = ?8",
     ),
-    ("INSERT OR IGNORE INTO index_uri (pk, parameter, uri) VALUES (?1, ?2, ?3)", "DELETE FROM index_uri WHERE pk = ?1 AND parameter = ?2 AND uri = ?3"),
+    (
+        "INSERT OR IGNORE INTO index_uri (pk, parameter, uri) VALUES (?1, ?2, ?3)",
+        "DELETE FROM index_uri WHERE pk = ?1 AND parameter = ?2 AND uri = ?3",
+    ),
 ];
 
 /// One statement per table, prepared when first needed.
@@ -61,10 +70,14 @@ impl<'c> RowStatements<'c> {
         let statement = self.statement(table(row)).map_err(store_error)?;
         let Some(statement) = statement else { return Err(StoreError::Corrupt("no such table".into())) };
         let executed = match row {
-            Row::Compartment { patient, resource_type, neg_time } => statement.execute(params![pk, patient, resource_type, neg_time]),
+            Row::Compartment { patient, resource_type, neg_time } => {
+                statement.execute(params![pk, patient, resource_type, neg_time])
+            }
             Row::Care { actor, patient } => statement.execute([pk, *actor, *patient]),
             Row::SharedLink { target } | Row::About { target } => statement.execute([pk, *target]),
-            Row::Token { parameter, code, system, neg_time } => statement.execute([pk, i64::from(*parameter), *code, *system, *neg_time]),
+            Row::Token { parameter, code, system, neg_time } => {
+                statement.execute([pk, i64::from(*parameter), *code, *system, *neg_time])
+            }
             Row::String { parameter, normalised, exact } => statement.execute(params![pk, parameter, normalised, exact]),
             Row::Reference { parameter, target, neg_time } => statement.execute([pk, i64::from(*parameter), *target, *neg_time]),
             Row::Date { parameter, low, high } => statement.execute([pk, i64::from(*parameter), *low, *high]),

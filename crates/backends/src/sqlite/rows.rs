@@ -20,8 +20,27 @@ pub const TEXT_OFFSET: u32 = 65_536;
 
 /// Names of date parameters, from the one that best says when something happened.
 pub const CLINICAL_TIME: &[&str] = &[
-    "date", "period", "effective", "effective-time", "occurrence", "service-date", "service-start-date", "onset-date", "recorded-date", "authored", "authoredon",
-    "authored-on", "recorded", "created", "started", "sent", "issued", "whenprepared", "whenhandedover", "start-date", "onset",
+    "date",
+    "period",
+    "effective",
+    "effective-time",
+    "occurrence",
+    "service-date",
+    "service-start-date",
+    "onset-date",
+    "recorded-date",
+    "authored",
+    "authoredon",
+    "authored-on",
+    "recorded",
+    "created",
+    "started",
+    "sent",
+    "issued",
+    "whenprepared",
+    "whenhandedover",
+    "start-date",
+    "onset",
 ];
 
 /// One row of one index table, without the resource's own `pk`.
@@ -129,7 +148,8 @@ impl Source<'_> {
             IndexValue::Reference(reference) => {
                 let target = self.locators.obtain_reference(self.connection, reference)?;
                 rows.push(Row::Reference { parameter, target, neg_time });
-                if of == ResourceType::PROVENANCE && entry.parameter.code == "target" && matches!(reference, Reference::Local(_)) {
+                if of == ResourceType::PROVENANCE && entry.parameter.code == "target" && matches!(reference, Reference::Local(_))
+                {
                     rows.push(Row::About { target });
                 }
             }

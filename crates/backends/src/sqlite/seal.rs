@@ -111,7 +111,8 @@ impl Seal {
         if let Some(key) = self.opened.lock().unwrap_or_else(PoisonError::into_inner).find(&number) {
             return Ok(key);
         }
-        let mut statement = connection.prepare_cached("SELECT patient, wrapped FROM data_key WHERE key = ?1").map_err(store_error)?;
+        let mut statement =
+            connection.prepare_cached("SELECT patient, wrapped FROM data_key WHERE key = ?1").map_err(store_error)?;
         let row = statement.query_row([number], |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Vec<u8>>(1)?)));
         let (patient, wrapped) = row.optional().map_err(store_error)?.ok_or_else(|| corrupt_key(number))?;
         let key = self.unwrap(number, patient, &wrapped)?;
@@ -122,8 +123,9 @@ impl Seal {
     /// The key of a home patient (`None`: of everything that has none), made where it is absent. Only for the writer, whose caller must not
     /// keep the result beyond a rollback.
     pub fn home_key(&self, connection: &Connection, patient: Option<i64>) -> Result<DataKey, StoreError> {
-        let mut statement =
-            connection.prepare_cached("SELECT key, wrapped FROM data_key WHERE patient IS ?1 ORDER BY key LIMIT 1").map_err(store_error)?;
+        let mut statement = connection
+            .prepare_cached("SELECT key, wrapped FROM data_key WHERE patient IS ?1 ORDER BY key LIMIT 1")
+            .map_err(store_error)?;
         let row = statement.query_row([patient], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)));
         if let Some((number, wrapped)) = row.optional().map_err(store_error)? {
             return self.unwrap(number, patient, &wrapped);
@@ -131,8 +133,9 @@ impl Seal {
         let mut bytes = [0; 32];
         aws_lc_rs::rand::fill(&mut bytes).map_err(|_| no_randomness())?;
         let wrapped = seal_bytes(&self.wrapping, &wrapping_data(patient), &bytes)?;
-        let mut statement =
-            connection.prepare_cached("INSERT INTO data_key (patient, wrapped) VALUES (?1, ?2) RETURNING key").map_err(store_error)?;
+        let mut statement = connection
+            .prepare_cached("INSERT INTO data_key (patient, wrapped) VALUES (?1, ?2) RETURNING key")
+            .map_err(store_error)?;
         let number = statement.query_row(params![patient, wrapped], |row| row.get(0)).map_err(store_error)?;
         Ok(DataKey { number, cipher: Arc::new(cipher(&bytes).map_err(|_| corrupt_key(number))?) })
     }
@@ -145,7 +148,8 @@ impl Seal {
     /// Stores a mark by which another root key is noticed, or compares it.
     pub fn claim(&self, connection: &Connection) -> Result<(), OpenError> {
         let mark = self.derive("mark of the root key")?;
-        connection.execute("INSERT INTO setting (name, value) VALUES ('root key', ?1) ON CONFLICT DO NOTHING", [mark.as_slice()])?;
+        connection
+            .execute("INSERT INTO setting (name, value) VALUES ('root key', ?1) ON CONFLICT DO NOTHING", [mark.as_slice()])?;
         let stored: Vec<u8> = connection.query_row("SELECT value FROM setting WHERE name = 'root key'", [], |row| row.get(0))?;
         if stored == mark { Ok(()) } else { Err(OpenError::WrongKey) }
     }
@@ -211,7 +215,14 @@ mod tests {
     }
 
     fn header() -> Header<'static> {
-        Header { resource_type: ResourceType::OBSERVATION, id: "o", version: "v", last_updated: 5, deleted: false, patients: "p q" }
+        Header {
+            resource_type: ResourceType::OBSERVATION,
+            id: "o",
+            version: "v",
+            last_updated: 5,
+            deleted: false,
+            patients: "p q",
+        }
     }
 
     #[test]
@@ -283,7 +294,12 @@ mod tests {
         let (connection, seal) = setup();
         let one = seal.home_key(&connection, Some(1)).unwrap();
         seal.home_key(&connection, Some(2)).unwrap();
-        connection.execute("UPDATE data_key SET wrapped = (SELECT wrapped FROM data_key WHERE key = ?1) WHERE patient = 2", [one.number]).unwrap();
+        connection
+            .execute(
+                "UPDATE data_key SET wrapped = (SELECT wrapped FROM data_key WHERE key = ?1) WHERE patient = 2",
+                [one.number],
+            )
+            .unwrap();
         assert!(matches!(seal.home_key(&connection, Some(2)), Err(StoreError::Corrupt(_))));
     }
 

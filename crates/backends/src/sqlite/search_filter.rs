@@ -14,8 +14,8 @@ use super::database::store_error;
 use super::locator::{self, IDENTIFIER};
 use super::parameters::{Parameters, any};
 use super::rows::TEXT_OFFSET;
-use super::search_range;
 use super::seal::Seal;
+use super::search_range;
 
 /// Up to so many alternatives each candidate is looked up; beyond, the alternatives are collected once.
 const LOOKED_UP_ALTERNATIVES: usize = 8;
@@ -93,9 +93,7 @@ pub fn condition(
     Ok(match &filter.test {
         Test::Missing(missing) => presence(filter.parameter, *missing)?,
         Test::Token(alternatives) => token(key, alternatives, resolver, parameters)?,
-        Test::TokenNot(alternatives) => {
-            Condition::only(format!("NOT {}", token(key, alternatives, resolver, parameters)?.sql))
-        }
+        Test::TokenNot(alternatives) => Condition::only(format!("NOT {}", token(key, alternatives, resolver, parameters)?.sql)),
         Test::TokenText(texts) => starting(u32::from(key) + TEXT_OFFSET, texts, parameters),
         Test::StringStarts(texts) => starting(u32::from(key), texts, parameters),
         Test::StringContains(texts) => Condition::only(format!("r.pk IN ({})", containing(key, texts, parameters))),
@@ -158,7 +156,12 @@ fn collected(table: &str, key: u32) -> String {
     format!("r.pk IN (SELECT x.pk FROM {table} x WHERE x.parameter = {key})")
 }
 
-fn token(key: u16, alternatives: &[TokenMatch], resolver: &Resolver<'_>, parameters: &mut Parameters) -> Result<Condition, StoreError> {
+fn token(
+    key: u16,
+    alternatives: &[TokenMatch],
+    resolver: &Resolver<'_>,
+    parameters: &mut Parameters,
+) -> Result<Condition, StoreError> {
     // Pairs of code and system, and systems any of whose codes will do.
     let mut pairs: Vec<(i64, i64)> = Vec::new();
     let mut systems: Vec<i64> = Vec::new();
@@ -220,7 +223,11 @@ fn ordered(table: &'static str, seek: impl Fn(&str) -> String) -> Condition {
 }
 
 /// The locators that a reference criterion means, ascending; those that do not exist are left out.
-pub fn targets(parameter: &SearchParameter, alternatives: &[ReferenceMatch], resolver: &Resolver<'_>) -> Result<Vec<i64>, StoreError> {
+pub fn targets(
+    parameter: &SearchParameter,
+    alternatives: &[ReferenceMatch],
+    resolver: &Resolver<'_>,
+) -> Result<Vec<i64>, StoreError> {
     let mut targets = Vec::new();
     for alternative in alternatives {
         match alternative {
@@ -324,7 +331,8 @@ fn after(prefix: &str) -> Option<String> {
 /// A URI and every prefix of it that ends before or after a slash.
 fn path_prefixes(uri: &str) -> Vec<String> {
     let slashes = uri.match_indices('/').flat_map(|(position, _)| [uri.get(..position), uri.get(..=position)]);
-    let mut prefixes: Vec<String> = slashes.chain([Some(uri)]).flatten().filter(|part| !part.is_empty()).map(str::to_owned).collect();
+    let mut prefixes: Vec<String> =
+        slashes.chain([Some(uri)]).flatten().filter(|part| !part.is_empty()).map(str::to_owned).collect();
     prefixes.dedup();
     prefixes
 }

@@ -108,7 +108,8 @@ impl Chosen {
             }
             Some(Route::Set(set)) => format!("(SELECT DISTINCT pk FROM ({set})) d CROSS JOIN resource r ON r.pk = d.pk"),
             None => {
-                let by_change = query.sort.first().is_some_and(|key| key.parameter.base.is_none() && key.parameter.code == "_lastUpdated");
+                let by_change =
+                    query.sort.first().is_some_and(|key| key.parameter.base.is_none() && key.parameter.code == "_lastUpdated");
                 format!("resource r INDEXED BY {}", if by_change { "resource_updated" } else { "resource_newest" })
             }
         }
@@ -123,7 +124,8 @@ fn choose(
     resolver: &Resolver<'_>,
     parameters: &mut Parameters,
 ) -> Result<Chosen, StoreError> {
-    let criteria = conditions.iter().enumerate().filter_map(|(position, condition)| Some((Some(position), condition.route.clone()?)));
+    let criteria =
+        conditions.iter().enumerate().filter_map(|(position, condition)| Some((Some(position), condition.route.clone()?)));
     let mut routes: Vec<(Option<usize>, Route)> = criteria.collect();
     if let Some(route) = boundary_route(query, constraint, parameters) {
         routes.push((None, route));
@@ -169,7 +171,9 @@ fn names_patient(query: &SearchQuery, patients: &[portcullis_fhir::types::Logica
     let [patient] = patients else { return false };
     query.filters.iter().any(|filter| match &filter.test {
         Test::Reference(alternatives) => match alternatives.as_slice() {
-            [ReferenceMatch::Exact(Reference::Local(local))] => local.resource_type == ResourceType::PATIENT && local.id == *patient,
+            [ReferenceMatch::Exact(Reference::Local(local))] => {
+                local.resource_type == ResourceType::PATIENT && local.id == *patient
+            }
             _ => false,
         },
         _ => false,

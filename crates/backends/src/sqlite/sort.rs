@@ -52,7 +52,8 @@ impl Order {
                 order.push_parameter(parameter, *descending)?;
             }
         }
-        let decided_before = sort.iter().any(|key| key.parameter.base.is_none() && matches!(key.parameter.code, "_id" | "_lastUpdated"));
+        let decided_before =
+            sort.iter().any(|key| key.parameter.base.is_none() && matches!(key.parameter.code, "_id" | "_lastUpdated"));
         if !ordered_by_time && !decided_before {
             order.push(time.to_owned(), false, false);
         }

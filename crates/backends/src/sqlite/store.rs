@@ -70,7 +70,13 @@ impl SqliteStore {
 }
 
 impl Writing {
-    fn apply(&self, connection: &Connection, seal: &Seal, set: &Authorized<WriteSet>, record: (&str, &[u8])) -> Result<Applied, StoreError> {
+    fn apply(
+        &self,
+        connection: &Connection,
+        seal: &Seal,
+        set: &Authorized<WriteSet>,
+        record: (&str, &[u8]),
+    ) -> Result<Applied, StoreError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.synchronise(self.rollbacks.load(Ordering::Acquire));
         let application = Application { connection, seal, state: &mut state, constraint: set.constraint() };
@@ -81,7 +87,8 @@ impl Writing {
 impl FhirStore for SqliteStore {
     fn read(&self, authorized: Authorized<Read>) -> BoxFuture<'_, Result<Unreleased<Option<StoredVersion>>, StoreError>> {
         Box::pin(async move {
-            let work = |connection: &Connection| read::read(connection, &self.seal, authorized.constraint(), authorized.operation());
+            let work =
+                |connection: &Connection| read::read(connection, &self.seal, authorized.constraint(), authorized.operation());
             // A snapshot costs two statements; most reads are one.
             let single = read::is_single_statement(authorized.constraint(), authorized.operation().resource_type);
             let found = if single { self.readers.with(work)? } else { self.readers.with_snapshot(work)? };
@@ -89,9 +96,14 @@ impl FhirStore for SqliteStore {
         })
     }
 
-    fn version_read(&self, authorized: Authorized<VersionRead>) -> BoxFuture<'_, Result<Unreleased<Option<StoredVersion>>, StoreError>> {
+    fn version_read(
+        &self,
+        authorized: Authorized<VersionRead>,
+    ) -> BoxFuture<'_, Result<Unreleased<Option<StoredVersion>>, StoreError>> {
         Box::pin(async move {
-            let work = |connection: &Connection| read::version_read(connection, &self.seal, authorized.constraint(), authorized.operation());
+            let work = |connection: &Connection| {
+                read::version_read(connection, &self.seal, authorized.constraint(), authorized.operation())
+            };
             let found = self.readers.with_snapshot(work)?;
             Ok(unreleased(&authorized, found))
         })
@@ -123,7 +135,11 @@ impl FhirStore for SqliteStore {
         })
     }
 
-    fn commit<'a>(&'a self, set: Authorized<WriteSet>, record: &'a PendingRecord) -> BoxFuture<'a, Result<Committed, StoreError>> {
+    fn commit<'a>(
+        &'a self,
+        set: Authorized<WriteSet>,
+        record: &'a PendingRecord,
+    ) -> BoxFuture<'a, Result<Committed, StoreError>> {
         let decision = set.decision();
         let (seal, writing) = (Arc::clone(&self.seal), Arc::clone(&self.writing));
         let (id, bytes) = (record.id().0.clone(), record.bytes().to_vec());

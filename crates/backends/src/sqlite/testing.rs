@@ -49,7 +49,8 @@ impl Who<'_> {
             Self::Patient(id) => (Role::Patient, "patient/*.cruds", Some(id), None),
             Self::Clinician(id) => (Role::Clinician, "user/*.cruds", None, Some(id)),
         };
-        let (user, client, token_id) = (UserId::parse("user").unwrap(), ClientId::parse("client").unwrap(), TokenId::parse("token").unwrap());
+        let (user, client, token_id) =
+            (UserId::parse("user").unwrap(), ClientId::parse("client").unwrap(), TokenId::parse("token").unwrap());
         let claims = AccessTokenClaims {
             issuer: ISSUER.into(),
             subject: user.clone(),
@@ -66,8 +67,10 @@ impl Who<'_> {
         let keys = VerificationKeys::of([&key]);
         let trust = AccessTokenTrust { keys: &keys, issuer: ISSUER, fhir_base: BASE };
         let token = VerifiedToken::verify(&claims.sign(&key).unwrap(), &trust, NOW).unwrap();
-        let fhir_user = fhir_user.map(|practitioner| LocalReference { resource_type: ResourceType::PRACTITIONER, id: id(practitioner) });
-        let user = PrincipalUser { id: user, roles: Roles::NONE.with(role), fhir_user, patients: own.map(id).into_iter().collect() };
+        let fhir_user =
+            fhir_user.map(|practitioner| LocalReference { resource_type: ResourceType::PRACTITIONER, id: id(practitioner) });
+        let user =
+            PrincipalUser { id: user, roles: Roles::NONE.with(role), fhir_user, patients: own.map(id).into_iter().collect() };
         let facts = TokenFacts { token_id, active: true, epoch: 0, client: Some(client), user: Some(user), purpose_of_use: None };
         Principal::establish(&token, TokenStatus::from_registry(facts), NOW).unwrap()
     }
@@ -105,7 +108,13 @@ pub fn update(text: &str, named: &str, if_match: Option<&str>) -> Change {
 }
 
 pub fn delete(type_name: &str, own: &str, named: &str, if_match: Option<&str>) -> Change {
-    Change::Delete { resource_type: resource_type(type_name), id: id(own), version: id(named), last_updated: 3_000, if_match: if_match.map(id) }
+    Change::Delete {
+        resource_type: resource_type(type_name),
+        id: id(own),
+        version: id(named),
+        last_updated: 3_000,
+        if_match: if_match.map(id),
+    }
 }
 
 pub fn patient(own: &str) -> String {
@@ -200,7 +209,13 @@ impl World {
         Ok(permit.release(self.store.read(read).await?).unwrap().into_content())
     }
 
-    pub async fn version_read(&self, who: Who<'_>, type_name: &str, own: &str, named: &str) -> Result<Option<StoredVersion>, StoreError> {
+    pub async fn version_read(
+        &self,
+        who: Who<'_>,
+        type_name: &str,
+        own: &str,
+        named: &str,
+    ) -> Result<Option<StoredVersion>, StoreError> {
         let read = VersionRead { resource_type: resource_type(type_name), id: id(own), version: id(named) };
         let (permit, PermittedOperation::VersionRead(read)) = who.permit(Operation::VersionRead(read)) else { panic!() };
         Ok(permit.release(self.store.version_read(read).await?).unwrap().into_content())

@@ -77,7 +77,8 @@ fn shows(way: &Visibility<'_>, resource_type: ResourceType, alias: &str, paramet
         Visibility::About { boundary, targets } => {
             let types = type_list(targets);
             let inside = within(boundary, "c.patient", parameters);
-            let target = format!("EXISTS (SELECT 1 FROM compartment c WHERE c.pk = b.target AND c.type IN ({types}) AND {inside})");
+            let target =
+                format!("EXISTS (SELECT 1 FROM compartment c WHERE c.pk = b.target AND c.type IN ({types}) AND {inside})");
             format!(
                 "(EXISTS (SELECT 1 FROM about b WHERE b.source = {alias}.pk AND {target}) \
                  AND NOT EXISTS (SELECT 1 FROM about b CROSS JOIN locator t ON t.pk = b.target \
@@ -176,7 +177,12 @@ pub fn grounds(
     Ok(())
 }
 
-fn referring_record(connection: &Connection, pk: i64, boundary: &Boundary, types: &TypeSet) -> Result<Option<Grounds>, StoreError> {
+fn referring_record(
+    connection: &Connection,
+    pk: i64,
+    boundary: &Boundary,
+    types: &TypeSet,
+) -> Result<Option<Grounds>, StoreError> {
     let mut parameters = Parameters::default();
     let target = parameters.bind(pk);
     let inside = within(boundary, "c.patient", &mut parameters);

@@ -54,7 +54,8 @@ impl Writer {
         let (queue, requests) = sync_channel(limits.queued_requests);
         let queued_bytes = Arc::new(AtomicUsize::new(0));
         let rollbacks = Arc::new(AtomicU64::new(0));
-        let mut group = GroupCommit { connection, limits, queued_bytes: Arc::clone(&queued_bytes), rollbacks: Arc::clone(&rollbacks) };
+        let mut group =
+            GroupCommit { connection, limits, queued_bytes: Arc::clone(&queued_bytes), rollbacks: Arc::clone(&rollbacks) };
         let thread = std::thread::Builder::new().name("sqlite-writer".into()).spawn(move || group.serve(&requests));
         let thread = Some(thread.map_err(OpenError::Thread)?);
         Ok(Self { queue: Some(queue), limits, queued_bytes, rollbacks, thread })

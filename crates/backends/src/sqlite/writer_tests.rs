@@ -7,7 +7,8 @@ use super::*;
 use crate::migrations::Migration;
 use crate::sqlite::database::{open_reader, open_writer};
 
-const TEST: &[Migration] = &[Migration { number: 1, name: "test", sql: "CREATE TABLE number (value INTEGER PRIMARY KEY) STRICT" }];
+const TEST: &[Migration] =
+    &[Migration { number: 1, name: "test", sql: "CREATE TABLE number (value INTEGER PRIMARY KEY) STRICT" }];
 
 struct Fixture {
     path: PathBuf,

@@ -9,4 +9,4 @@ mod service;
 pub mod socket;
 
 pub use import::MAXIMUM_RESOURCE;
-pub use service::{Caller, Service};
+pub use service::{Caller, MINIMUM_PASSWORD, Service};

@@ -48,6 +48,11 @@ impl Caller {
         Self { name: named.unwrap_or_else(|| format!("uid {uid}")) }
     }
 
+    /// The account of this name, where its number cannot be had.
+    pub fn named(name: &str) -> Self {
+        Self { name: name.to_owned() }
+    }
+
     fn principal(&self, operations: impl IntoIterator<Item = OperatorOperation>) -> Principal {
         Principal::command_line_operator(Operator::new(&self.name, operations))
     }

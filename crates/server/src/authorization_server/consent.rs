@@ -9,7 +9,7 @@ use portcullis_oauth::consent_groups::ConsentGroup as Group;
 use portcullis_oauth::grant::{AuthorizationCode, CODE_LIFETIME_SECONDS, Grant, SecretHash};
 use portcullis_oauth::identifiers::GrantId;
 use portcullis_oauth::parameters::Parameters;
-use portcullis_oauth::scopes::{Letter, Scope, ScopeKind, ScopeSet, plain_words};
+use portcullis_oauth::scopes::{Letter, Scope, ScopeKind, ScopeSet, ScopeTarget, plain_words};
 use portcullis_store::registry::Change;
 
 use super::authorize::{self, Stop, Understood, field, refuse, stopped};
@@ -79,6 +79,10 @@ fn writes(scope: &Scope) -> bool {
     scope.resource().is_some_and(|resource| writing.into_iter().any(|letter| resource.letters.contains(letter)))
 }
 
+fn is_wildcard(scope: &Scope) -> bool {
+    scope.resource().is_some_and(|resource| resource.target == ScopeTarget::Any)
+}
+
 /// The requested scopes in groups; launch scopes are context and not a line.
 fn groups(scopes: &ScopeSet) -> Vec<ConsentGroup> {
     let lines = |group: Group| -> Vec<ConsentLine> {
@@ -87,7 +91,8 @@ fn groups(scopes: &ScopeSet) -> Vec<ConsentGroup> {
             .map(|scope| ConsentLine {
                 scope: scope.to_string(),
                 words: plain_words(scope),
-                checked: true,
+                // Changing everything is never ticked for the person; asked for one by one it is.
+                checked: !(writes(scope) && is_wildcard(scope)),
                 sensitive: writes(scope),
                 required: false,
                 is_new: false,

@@ -1,6 +1,7 @@
 //! The FHIR front door: one request through its stages.
 
 pub mod authenticate;
+pub mod capabilities;
 pub mod pipeline;
 pub mod respond;
 

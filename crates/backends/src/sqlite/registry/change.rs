@@ -13,7 +13,8 @@ pub fn recorded_at(record: &[u8]) -> Result<i64, StoreError> {
     struct Recorded {
         recorded: i64,
     }
-    let Recorded { recorded } = serde_json::from_slice(record).map_err(|_| StoreError::Corrupt("a record without its time".into()))?;
+    let Recorded { recorded } =
+        serde_json::from_slice(record).map_err(|_| StoreError::Corrupt("a record without its time".into()))?;
     Ok(recorded.div_euclid(1000))
 }
 

@@ -14,22 +14,15 @@ pub fn add(connection: &Connection, client: &Client) -> Result<(), StoreError> {
     if is_known(connection, &client.id)? {
         return Err(conflict("the client id is taken"));
     }
-    let sql = "INSERT INTO client (id, name, kind, secret_hash, redirect_uris, scope, grant_types, created_at) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    write(connection, sql, client)?;
-    add_origins(connection, client)
+    write(connection, client)
 }
 
 /// Replaces all of a client but its id and the time of its registration.
 pub fn replace(connection: &Connection, client: &Client) -> Result<(), StoreError> {
-    // The last parameter keeps the statement like the one of `add`; the stored time stands.
-    let sql = "UPDATE client SET name = ?2, kind = ?3, secret_hash = ?4, redirect_uris = ?5, scope = ?6, grant_types = ?7 \
-               WHERE id = ?1 AND ?8 IS NOT NULL";
-    if write(connection, sql, client)? == 0 {
+    if !is_known(connection, &client.id)? {
         return Err(conflict("the client is unknown"));
     }
-    execute(connection, "DELETE FROM client_origin WHERE client = ?1", [client.id.as_str()])?;
-    add_origins(connection, client)
+    write(connection, client)
 }
 
 /// Removes a client and its origins.
@@ -60,13 +53,17 @@ pub fn origin_registered(connection: &Connection, origin: &str) -> Result<bool, 
     exists(connection, "SELECT 1 FROM client_origin WHERE origin = ?1", [origin])
 }
 
-fn write(connection: &Connection, sql: &str, client: &Client) -> Result<usize, StoreError> {
+fn write(connection: &Connection, client: &Client) -> Result<(), StoreError> {
     let secret_hash = match &client.kind {
         ClientKind::Public => None,
         ClientKind::ConfidentialSymmetric { secret_hash } => Some(secret_hash.as_bytes().as_slice()),
     };
     let redirect_uris: Vec<&str> = client.redirect_uris.iter().map(RedirectUri::as_str).collect();
     let grant_types: Vec<&str> = client.grant_types.iter().map(|grant_type| grant_type.as_str()).collect();
+    let sql = "INSERT INTO client (id, name, kind, secret_hash, redirect_uris, scope, grant_types, created_at) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO UPDATE SET name = excluded.name, kind = excluded.kind, \
+               secret_hash = excluded.secret_hash, redirect_uris = excluded.redirect_uris, scope = excluded.scope, \
+               grant_types = excluded.grant_types";
     let row = params![
         client.id.as_str(),
         client.name,
@@ -77,10 +74,8 @@ fn write(connection: &Connection, sql: &str, client: &Client) -> Result<usize, S
         grant_types.join(" "),
         client.created_at,
     ];
-    execute(connection, sql, row)
-}
-
-fn add_origins(connection: &Connection, client: &Client) -> Result<(), StoreError> {
+    execute(connection, sql, row)?;
+    execute(connection, "DELETE FROM client_origin WHERE client = ?1", [client.id.as_str()])?;
     let sql = "INSERT INTO client_origin (origin, client) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
     client.origins().try_for_each(|origin| execute(connection, sql, [origin, client.id.as_str()]).map(|_| ()))
 }

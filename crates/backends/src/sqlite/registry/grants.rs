@@ -11,7 +11,7 @@ use rusqlite::{Connection, Row, params};
 use super::statements::{all as rows, column, conflict, execute, one, optional, parsed};
 use super::{clients, users};
 
-/// A grant as far as what descends from it must fit to it.
+/// A grant that stands: what its codes and refresh tokens must fit.
 #[derive(Debug)]
 pub struct GrantKey {
     /// The grant.
@@ -47,7 +47,7 @@ pub fn add(connection: &Connection, grant: &Grant) -> Result<(), StoreError> {
     }
 }
 
-/// The grant behind a code or refresh token, if it stands: `found` is the row that was read for it.
+/// The grant behind a code or refresh token, if it stands, from a row with `grant_id`, `client` and `revoked_at`.
 pub fn standing(row: &Row<'_>) -> Result<Option<GrantKey>, StoreError> {
     if column::<Option<i64>>(row, "revoked_at")?.is_some() {
         return Ok(None);
@@ -80,7 +80,9 @@ pub fn by_id(connection: &Connection, id: &GrantId) -> Result<Option<Grant>, Sto
 /// The grants of a user that stand, newest first.
 pub fn standing_of(connection: &Connection, user: &UserId) -> Result<Vec<StandingGrant>, StoreError> {
     let sql = "SELECT * FROM grant_ WHERE user = ?1 AND revoked_at IS NULL ORDER BY created_at DESC, id";
-    rows(connection, sql, [user.as_str()], |row| Ok(StandingGrant { grant: grant(row)?, last_used_at: column(row, "last_used_at")? }))
+    rows(connection, sql, [user.as_str()], |row| {
+        Ok(StandingGrant { grant: grant(row)?, last_used_at: column(row, "last_used_at")? })
+    })
 }
 
 fn grant(row: &Row<'_>) -> Result<Grant, StoreError> {

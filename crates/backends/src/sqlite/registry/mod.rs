@@ -52,7 +52,12 @@ pub struct SqliteRegistry {
 impl SqliteRegistry {
     /// The registry that shares the store's writer, readers and keys.
     pub fn new(store: &SqliteStore) -> Self {
-        Self { writer: Arc::clone(store.writer()), readers: store.readers().clone(), seal: Arc::clone(store.seal()), changes: AtomicU64::new(0) }
+        Self {
+            writer: Arc::clone(store.writer()),
+            readers: store.readers().clone(),
+            seal: Arc::clone(store.seal()),
+            changes: AtomicU64::new(0),
+        }
     }
 
     /// A read of microseconds, on the calling thread.
@@ -153,7 +158,8 @@ impl Registry for SqliteRegistry {
         if let Some(secret) = found {
             return Ok(secret);
         }
-        let generated = generate().map(Secret::new).ok_or_else(|| RegistryError::Unavailable("the secret could not be generated".into()))?;
+        let generated =
+            generate().map(Secret::new).ok_or_else(|| RegistryError::Unavailable("the secret could not be generated".into()))?;
         let sealed = secrets::seal(&self.seal, name, &generated).map_err(registry_error)?;
         let seal = Arc::clone(&self.seal);
         let kept = self.writer.run_blocking(move |connection| secrets::keep_first(connection, &seal, name, &sealed));

@@ -20,7 +20,8 @@ pub fn add(connection: &Connection, token: &RefreshToken, grant: &GrantKey) -> R
     let superseded = token.state == RefreshState::Superseded;
     let sql = "INSERT INTO refresh (hash, grant_id, generation, session, expires_at, superseded) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
                ON CONFLICT DO NOTHING";
-    let row = params![token.hash.as_bytes().as_slice(), token.family.as_str(), token.generation, session, token.expires_at, superseded];
+    let row =
+        params![token.hash.as_bytes().as_slice(), token.family.as_str(), token.generation, session, token.expires_at, superseded];
     match execute(connection, sql, row)? {
         0 => Err(conflict("the refresh token exists")),
         _ => Ok(()),

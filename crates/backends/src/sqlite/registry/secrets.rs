@@ -23,7 +23,8 @@ pub fn seal(seal: &Seal, name: &str, secret: &Secret<Vec<u8>>) -> Result<Vec<u8>
 
 /// The secret of this name, if there is one.
 pub fn find(connection: &Connection, seal: &Seal, name: &str) -> Result<Option<Secret<Vec<u8>>>, StoreError> {
-    let sealed = one(connection, "SELECT sealed FROM server_secret WHERE name = ?1", [name], |row| column::<Vec<u8>>(row, "sealed"))?;
+    let sealed =
+        one(connection, "SELECT sealed FROM server_secret WHERE name = ?1", [name], |row| column::<Vec<u8>>(row, "sealed"))?;
     sealed.map(|sealed| open(seal, name, sealed)).transpose()
 }
 

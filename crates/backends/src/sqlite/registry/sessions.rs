@@ -10,8 +10,15 @@ use super::statements::{column, conflict, execute, exists, one, parsed};
 
 /// Opens a session of a user who exists.
 pub fn open(connection: &Connection, session: &Session, hash: &SecretHash) -> Result<(), StoreError> {
-    let sql = "INSERT INTO session (hash, id, user, authenticated_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
-    let row = params![hash.as_bytes().as_slice(), session.id.as_str(), session.user.as_str(), session.authenticated_at, session.expires_at];
+    let sql =
+        "INSERT INTO session (hash, id, user, authenticated_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
+    let row = params![
+        hash.as_bytes().as_slice(),
+        session.id.as_str(),
+        session.user.as_str(),
+        session.authenticated_at,
+        session.expires_at
+    ];
     match execute(connection, sql, row)? {
         0 => Err(conflict("the session exists")),
         _ => Ok(()),

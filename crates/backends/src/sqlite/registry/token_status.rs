@@ -33,9 +33,12 @@ fn facts(row: &Row<'_>, token: &VerifiedToken) -> Result<TokenFacts, StoreError>
     let client = optional(row, "client", ClientId::parse)?;
     let user = match optional(row, "user", UserId::parse)? {
         None => None,
-        Some(id) => {
-            Some(PrincipalUser { id, roles: users::roles(row)?, fhir_user: users::fhir_user(row)?, patients: users::patients(row)? })
-        }
+        Some(id) => Some(PrincipalUser {
+            id,
+            roles: users::roles(row)?,
+            fhir_user: users::fhir_user(row)?,
+            patients: users::patients(row)?,
+        }),
     };
     let standing = column::<Option<i64>>(row, "revoked_at")?.is_none();
     let same_client = client.as_ref() == Some(token.client());

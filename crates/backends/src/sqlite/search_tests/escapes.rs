@@ -13,9 +13,18 @@ fn observation(id: &str, patient: &str, more: &str) -> String {
 
 async fn two_patients() -> World {
     let own = observation("own", "ann", r#","effectiveDateTime":"2024-01-01","performer":[{"reference":"Practitioner/known"}]"#);
-    let focus = observation("focus", "bob", r#","focus":[{"reference":"Patient/ann"}],"performer":[{"reference":"Patient/ann"}]"#);
-    let member = observation("member", "bob", r#","hasMember":[{"reference":"Observation/own"}],"performer":[{"reference":"Practitioner/other"}]"#);
-    let panel = observation("panel", "ann", r#","effectiveDateTime":"2023","hasMember":[{"reference":"Observation/member"},{"reference":"Observation/own"}]"#);
+    let focus =
+        observation("focus", "bob", r#","focus":[{"reference":"Patient/ann"}],"performer":[{"reference":"Patient/ann"}]"#);
+    let member = observation(
+        "member",
+        "bob",
+        r#","hasMember":[{"reference":"Observation/own"}],"performer":[{"reference":"Practitioner/other"}]"#,
+    );
+    let panel = observation(
+        "panel",
+        "ann",
+        r#","effectiveDateTime":"2023","hasMember":[{"reference":"Observation/member"},{"reference":"Observation/own"}]"#,
+    );
     World::of(&[
         ANN,
         BOB,
@@ -85,7 +94,8 @@ async fn a_reverse_include_does_not_leave_the_compartment() {
     let ann = patient("ann", "patient/*.rs");
     let found = world.ids(&ann, "Observation?_id=own&_revinclude=Observation:has-member&_revinclude=Provenance:target").await;
     assert_eq!(found.included, ["Observation/panel", "Provenance/of-foreign", "Provenance/of-own"]);
-    let found = world.ids(&ann, "Patient?_revinclude=Observation:focus&_revinclude=Observation:performer&_revinclude=Patient:link").await;
+    let found =
+        world.ids(&ann, "Patient?_revinclude=Observation:focus&_revinclude=Observation:performer&_revinclude=Patient:link").await;
     assert_eq!(found.included, Vec::<String>::new(), "focus, performer and link are no membership");
 }
 
@@ -93,7 +103,12 @@ async fn a_reverse_include_does_not_leave_the_compartment() {
 async fn an_include_needs_the_scope_of_what_it_adds() {
     let world = two_patients().await;
     let ann = patient("ann", "patient/Observation.rs");
-    let found = world.ids(&ann, "Observation?_id=own&_include=Observation:subject&_include=Observation:performer&_revinclude=Provenance:target").await;
+    let found = world
+        .ids(
+            &ann,
+            "Observation?_id=own&_include=Observation:subject&_include=Observation:performer&_revinclude=Provenance:target",
+        )
+        .await;
     assert_eq!((found.matches.len(), found.included), (1, Vec::new()));
     let reads_only = patient("ann", "patient/Observation.rs patient/Patient.r");
     let found = world.ids(&reads_only, "Observation?_id=own&_include=Observation:subject").await;
@@ -115,7 +130,9 @@ async fn a_continued_page_stays_in_the_compartment() {
 async fn the_total_counts_nothing_that_is_withheld() {
     let world = two_patients().await;
     let ann = patient("ann", "patient/*.rs");
-    for search in ["Observation?_total=accurate", "Observation?_total=estimate", "Observation?_summary=count", "Observation?_count=0"] {
+    for search in
+        ["Observation?_total=accurate", "Observation?_total=estimate", "Observation?_summary=count", "Observation?_count=0"]
+    {
         assert_eq!(world.ids(&ann, search).await.total, Some(2), "{search}");
     }
     assert_eq!(world.ids(&ann, "Observation").await.total, None);
@@ -175,7 +192,11 @@ async fn a_deleted_record_is_found_by_nothing() {
     let world = two_patients().await;
     let known = clinician("known", "user/*.cruds");
     world.delete(&known, "Observation/member").await;
-    for search in ["Observation?_id=member", "Observation?code=x&patient=bob&_id=member", "Observation?has-member=Observation/own&patient=bob"] {
+    for search in [
+        "Observation?_id=member",
+        "Observation?code=x&patient=bob&_id=member",
+        "Observation?has-member=Observation/own&patient=bob",
+    ] {
         assert_eq!(world.matches(&operator(), search).await, Vec::<String>::new(), "{search}");
     }
     let found = world.ids(&operator(), "Observation?_id=panel&_include=Observation:has-member").await;

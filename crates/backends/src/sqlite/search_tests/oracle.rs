@@ -45,10 +45,13 @@ fn holds(filter: &Filter, version: &NewVersion) -> bool {
         Test::StringStarts(asked) => texts(asked, &|normalised, _, asked| normalised.starts_with(asked)),
         Test::StringContains(asked) => texts(asked, &|normalised, _, asked| normalised.contains(asked)),
         Test::StringExact(asked) => texts(asked, &|_, exact, asked| exact == asked),
-        Test::Reference(alternatives) => some(&|value| alternatives.iter().any(|asked| reference(filter.parameter, value, asked))),
+        Test::Reference(alternatives) => {
+            some(&|value| alternatives.iter().any(|asked| reference(filter.parameter, value, asked)))
+        }
         Test::ReferenceIdentifier(alternatives) => some(&|value| match value {
             IndexValue::Reference(Reference::Identifier { system, value }) => alternatives.iter().any(|asked| {
-                asked.system.as_ref().is_none_or(|asked| asked == system) && asked.code.as_ref().is_none_or(|asked| asked == value)
+                asked.system.as_ref().is_none_or(|asked| asked == system)
+                    && asked.code.as_ref().is_none_or(|asked| asked == value)
             }),
             _ => false,
         }),

@@ -53,7 +53,8 @@ async fn a_bookmark_gives_nothing_that_the_permit_of_the_moment_does_not() {
 
 #[tokio::test]
 async fn pages_stay_stable_while_others_write() {
-    let texts: Vec<String> = (0..6).map(|number| observation(&format!("o{number}"), "ann", &format!("2024-0{}", 9 - number))).collect();
+    let texts: Vec<String> =
+        (0..6).map(|number| observation(&format!("o{number}"), "ann", &format!("2024-0{}", 9 - number))).collect();
     let world = World::of(&texts.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let ann = patient("ann", "patient/*.rs");
     let first = world.search(&ann, query("Observation?_count=3")).await.unwrap();
@@ -84,7 +85,8 @@ async fn the_order_of_ties_does_not_depend_on_what_is_hidden() {
 async fn too_many_included_resources_are_refused_by_what_is_visible() {
     let world = World::new();
     let patient_resource = super::world::version(r#"{"resourceType":"Patient","id":"ann"}"#, 0);
-    let observations = (0..=MAXIMUM_INCLUDED).map(|number| super::world::version(&observation(&format!("o{number}"), "ann", "2024"), 0));
+    let observations =
+        (0..=MAXIMUM_INCLUDED).map(|number| super::world::version(&observation(&format!("o{number}"), "ann", "2024"), 0));
     let others = (0..50).map(|number| super::world::version(&observation(&format!("x{number}"), "bob", "2024"), 0));
     world.import(std::iter::once(patient_resource).chain(observations).chain(others).collect()).await;
     let refused = world.search(&patient("ann", "patient/*.rs"), query("Patient?_revinclude=Observation:subject")).await;

@@ -12,7 +12,8 @@ use super::super::search_sql::compile;
 use super::world::{World, operator, patient, query, version};
 
 fn with_constraint<T>(principal: &Principal, query: SearchQuery, work: impl FnOnce(&Constraint, &SearchQuery) -> T) -> T {
-    let Decision::Permit(_, portcullis_policy::authorized::PermittedOperation::Search(search)) = decide(DecisionId(1), principal, Operation::Search(query))
+    let Decision::Permit(_, portcullis_policy::authorized::PermittedOperation::Search(search)) =
+        decide(DecisionId(1), principal, Operation::Search(query))
     else {
         panic!("not permitted")
     };
@@ -48,7 +49,12 @@ async fn some_world() -> World {
 async fn newest_first_needs_no_sort_whoever_asks() {
     let world = some_world().await;
     for (who, principal) in [("operator", operator()), ("patient", patient("p1", "patient/*.rs"))] {
-        for search in ["Observation?patient=p1", "Observation?patient=Patient/p1&_sort=-date", "Observation?patient=p1&_sort=date", "Observation?code=s|x"] {
+        for search in [
+            "Observation?patient=p1",
+            "Observation?patient=Patient/p1&_sort=-date",
+            "Observation?patient=p1&_sort=date",
+            "Observation?code=s|x",
+        ] {
             let plan = plan(&world, &principal, search);
             let sorts: Vec<&String> = plan.iter().filter(|line| line.contains("TEMP B-TREE")).collect();
             // Resources of the same instant are ordered by id among themselves.
@@ -95,7 +101,10 @@ async fn the_newest_20_of_a_patient_among_100_000() {
                     let start = std::time::Instant::now();
                     let statements = compile(query, constraint, &resolver, None)?;
                     let compiled = start.elapsed().as_micros();
-                    let rows = statements.parameters.rows(connection, &statements.page, |row| row.get::<_, i64>(0)).map_err(store_error)?;
+                    let rows = statements
+                        .parameters
+                        .rows(connection, &statements.page, |row| row.get::<_, i64>(0))
+                        .map_err(store_error)?;
                     assert_eq!(rows.len(), 21);
                     fastest = [fastest[0].min(compiled), fastest[1].min(start.elapsed().as_micros())];
                 }

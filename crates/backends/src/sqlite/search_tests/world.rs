@@ -105,7 +105,12 @@ impl World {
         self.search_bound(principal, query, b"test").await
     }
 
-    pub async fn search_bound(&self, principal: &Principal, query: SearchQuery, binding: &[u8]) -> Result<SearchPage, StoreError> {
+    pub async fn search_bound(
+        &self,
+        principal: &Principal,
+        query: SearchQuery,
+        binding: &[u8],
+    ) -> Result<SearchPage, StoreError> {
         let (permit, permitted) = self.permit(principal, Operation::Search(query));
         let PermittedOperation::Search(search) = permitted else { panic!("not a search") };
         let found = self.store.search(search, binding).await?;
@@ -124,7 +129,8 @@ impl World {
 }
 
 pub fn ids(page: &SearchPage) -> Ids {
-    let names = |versions: &[StoredVersion]| versions.iter().map(|version| format!("{}/{}", version.resource_type, version.id)).collect();
+    let names =
+        |versions: &[StoredVersion]| versions.iter().map(|version| format!("{}/{}", version.resource_type, version.id)).collect();
     Ids { matches: names(&page.matches), included: names(&page.included), total: page.total }
 }
 
@@ -189,6 +195,13 @@ pub fn person(role: Role, fhir_user: &str, patients: &[&str], scope: &str, launc
         fhir_user: LocalReference::parse(fhir_user),
         patients: patients.iter().filter_map(|id| LogicalId::parse(id)).collect(),
     };
-    let facts = TokenFacts { token_id: identity.2, active: true, epoch: 1, client: Some(identity.1), user: Some(user), purpose_of_use: None };
+    let facts = TokenFacts {
+        token_id: identity.2,
+        active: true,
+        epoch: 1,
+        client: Some(identity.1),
+        user: Some(user),
+        purpose_of_use: None,
+    };
     Principal::establish(&token, TokenStatus::from_registry(facts), NOW).unwrap()
 }

@@ -1,0 +1,141 @@
+//! Users, clients and sessions.
+
+use portcullis_oauth::clients::ClientSecretHash;
+
+use super::*;
+
+#[tokio::test]
+async fn a_user_name_that_differs_only_in_case_is_taken() {
+    let world = World::new().await;
+    for name in ["Ann", "ann", "ANN"] {
+        assert_eq!(world.conflict(Change::AddUser(Box::new(user("other", name)))).await, "the user name is taken");
+    }
+    world.change(Change::AddUser(Box::new(user("emile", "Émile")))).await;
+    assert_eq!(world.conflict(Change::AddUser(Box::new(user("other", "émile")))).await, "the user name is taken");
+    assert_eq!(world.conflict(Change::AddUser(Box::new(user("ann", "Bob")))).await, "the user id is taken");
+    assert_eq!(world.registry.users().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_user_is_found_by_id_and_by_name_in_any_case() {
+    let world = World::new().await;
+    let stored = world.registry.user(&user_id("ann")).await.unwrap().unwrap();
+    let given = user("ann", "Ann");
+    assert_eq!(
+        (&stored.username, &stored.display_name, stored.created_at),
+        (&given.username, &given.display_name, given.created_at)
+    );
+    assert_eq!((stored.roles, stored.fhir_user, stored.patients), (given.roles, given.fhir_user, given.patients));
+    assert!(stored.password_hash.equals(given.password_hash.expose()));
+    assert_eq!(stored.lockout, Lockout::default());
+    for name in ["ann", "ANN", "Ann"] {
+        assert_eq!(world.registry.user_named(name).await.unwrap().unwrap().id, user_id("ann"));
+    }
+    for absent in ["", "an", "ann ", "ann%"] {
+        assert!(world.registry.user_named(absent).await.unwrap().is_none(), "{absent}");
+    }
+    assert!(world.registry.user(&user_id("Ann")).await.unwrap().is_none(), "ids are exact");
+}
+
+#[tokio::test]
+async fn users_are_listed_by_name_and_may_have_nothing() {
+    let world = World::new().await;
+    let bare = User { roles: Roles::NONE, fhir_user: None, patients: Vec::new(), ..user("z", "Aaron") };
+    world.change(Change::AddUser(Box::new(bare))).await;
+    let users = world.registry.users().await.unwrap();
+    assert_eq!(users.iter().map(|user| &*user.username).collect::<Vec<_>>(), ["Aaron", "Ann"]);
+    assert!(users[0].roles.is_empty() && users[0].fhir_user.is_none() && users[0].patients.is_empty());
+}
+
+#[tokio::test]
+async fn signing_in_forgets_wrong_passwords() {
+    let world = World::new().await;
+    let lockout = Lockout { failures: 5, locked_until: Some(NOW + 60) };
+    world.change(Change::SetLockout(user_id("ann"), lockout)).await;
+    assert_eq!(world.registry.user(&user_id("ann")).await.unwrap().unwrap().lockout, lockout);
+    world.change(session("s", "ann", NOW + 100)).await;
+    assert_eq!(world.registry.user(&user_id("ann")).await.unwrap().unwrap().lockout, Lockout::default());
+}
+
+#[tokio::test]
+async fn nobody_unknown_signs_in_or_is_locked() {
+    let world = World::new().await;
+    assert_eq!(world.conflict(session("s", "bob", NOW + 100)).await, "the user is unknown");
+    assert_eq!(world.conflict(Change::SetLockout(user_id("bob"), Lockout::default())).await, "the user is unknown");
+    assert_eq!(world.integer("SELECT count(*) FROM session"), 0);
+}
+
+#[tokio::test]
+async fn a_session_is_open_until_its_end_or_until_it_is_closed() {
+    let world = World::new().await;
+    world.change(session("s", "ann", NOW + 100)).await;
+    assert_eq!(world.conflict(session("s", "ann", NOW + 500)).await, "the session exists");
+    let stored = world.registry.session(&SecretHash::of("s")).await.unwrap().unwrap();
+    assert_eq!(stored, Session { id: session_id("s"), user: user_id("ann"), authenticated_at: NOW - 50, expires_at: NOW + 100 });
+    assert!(world.registry.session(&SecretHash::of("other")).await.unwrap().is_none());
+    let open = async |id: &str, now| world.registry.session_open(&session_id(id), now).await.unwrap();
+    assert!(open("s", NOW + 99).await);
+    assert!(!open("s", NOW + 100).await);
+    assert!(!open("other", NOW).await);
+    world.change(Change::CloseSession(session_id("s"))).await;
+    assert!(!open("s", NOW).await);
+    assert!(world.registry.session(&SecretHash::of("s")).await.unwrap().is_none());
+    world.change(Change::CloseSession(session_id("s"))).await;
+}
+
+#[tokio::test]
+async fn a_client_id_is_given_once() {
+    let world = World::new().await;
+    assert_eq!(
+        world.conflict(Change::AddClient(Box::new(Client { name: "Evil".into(), ..client("app") }))).await,
+        "the client id is taken"
+    );
+    assert_eq!(world.registry.client(&client_id("app")).await.unwrap(), Some(client("app")));
+    assert_eq!(world.registry.client(&client_id("other")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_client_is_replaced_wholly_and_its_origins_with_it() {
+    let world = World::new().await;
+    let registered = async |origin: &str| world.registry.origin_registered(origin).await.unwrap();
+    assert!(registered("https://app.example").await);
+    assert!(registered("http://127.0.0.1:8000").await);
+    for other in ["https://app.example:8443", "http://app.example", "https://APP.example", "https://app.example/", "null", ""] {
+        assert!(!registered(other).await, "{other}");
+    }
+    let replacement = Client {
+        name: "New name".into(),
+        kind: ClientKind::ConfidentialSymmetric { secret_hash: ClientSecretHash::from_bytes([7; 32]) },
+        redirect_uris: vec![RedirectUri::parse("https://new.example/cb").unwrap()],
+        scope: ScopeSet::parse("openid").unwrap(),
+        grant_types: vec![GrantType::AuthorizationCode],
+        created_at: NOW + 1000,
+        ..client("app")
+    };
+    world.change(Change::ReplaceClient(Box::new(replacement.clone()))).await;
+    let expected = Client { created_at: client("app").created_at, ..replacement.clone() };
+    assert_eq!(world.registry.client(&client_id("app")).await.unwrap(), Some(expected));
+    assert!(registered("https://new.example").await);
+    assert!(!registered("https://app.example").await);
+    assert_eq!(world.conflict(Change::ReplaceClient(Box::new(client("other")))).await, "the client is unknown");
+    assert_eq!(world.registry.clients().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_origin_stays_as_long_as_one_client_has_it() {
+    let world = World::new().await;
+    world.change(Change::AddClient(Box::new(client("second")))).await;
+    world.change(Change::RemoveClient(client_id("app"))).await;
+    assert!(world.registry.origin_registered("https://app.example").await.unwrap());
+    world.change(Change::RemoveClient(client_id("second"))).await;
+    assert!(!world.registry.origin_registered("https://app.example").await.unwrap());
+    assert_eq!(world.conflict(Change::RemoveClient(client_id("app"))).await, "the client is unknown");
+}
+
+#[tokio::test]
+async fn clients_are_listed_by_id() {
+    let world = World::new().await;
+    world.change(Change::AddClient(Box::new(client("aaa")))).await;
+    let ids: Vec<ClientId> = world.registry.clients().await.unwrap().into_iter().map(|client| client.id).collect();
+    assert_eq!(ids, [client_id("aaa"), client_id("app")]);
+}

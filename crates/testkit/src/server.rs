@@ -1,0 +1,225 @@
+//! A whole server in this process, on a free loopback port, over a real SQLite file and a real ledger.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use portcullis_audit::record::Record;
+use portcullis_audit::{Ledger, PendingRecord};
+use portcullis_backends::SqliteStore;
+use portcullis_backends::sqlite::{RootKey, SqliteRegistry};
+use portcullis_fhir::json::{self, Value};
+use portcullis_fhir::reference::LocalReference;
+use portcullis_fhir::resource::Resource;
+use portcullis_fhir::types::LogicalId;
+use portcullis_fhir::version::NewVersion;
+use portcullis_jose::{Algorithm, Secret, SigningKey, VerificationKeys};
+use portcullis_oauth::clients::{Client as OauthClient, ClientKind, ClientSecretHash, GrantType};
+use portcullis_oauth::identifiers::{ClientId, UserId};
+use portcullis_oauth::principal::{Operator, OperatorOperation, Principal};
+use portcullis_oauth::redirect_uri::RedirectUri;
+use portcullis_oauth::scopes::ScopeSet;
+use portcullis_oauth::users::{Lockout, Role, User};
+use portcullis_policy::{Decision, DecisionId, Operation, PermittedOperation, WriteSet, decide};
+use portcullis_server::authorization_server::csrf::FormTokens;
+use portcullis_server::authorization_server::password::{Passwords, hash_now};
+use portcullis_server::context::{Entropy, Server, Settings, TokenKeys, token_cache};
+use portcullis_server::listener::{CertificateFiles, Limits, Listener, ReloadingCertificate, Shutdown, server_config};
+use portcullis_server::resource_server::capabilities;
+use portcullis_store::registry::Change;
+use portcullis_store::{Clock, FhirStore, Outbox};
+use rustls_pki_types::CertificateDer;
+
+use crate::app::App;
+use crate::client::Client;
+use crate::clock::FakeClock;
+use crate::entropy::SeededEntropy;
+use crate::ledger::FaultySegments;
+
+/// The password of every user that [`TestServer::add_user`] makes.
+pub const PASSWORD: &str = "correct horse battery staple";
+
+/// A running server; it ends with its value.
+pub struct TestServer {
+    /// The server's own state.
+    pub server: Arc<Server>,
+    /// The store.
+    pub store: Arc<SqliteStore>,
+    /// The ledger.
+    pub ledger: Arc<Ledger>,
+    /// Its storage, to be made to fail.
+    pub segments: FaultySegments,
+    /// Its clock.
+    pub clock: Arc<FakeClock>,
+    /// A client of it.
+    pub client: Client,
+    /// `https://localhost:PORT/fhir`
+    pub fhir_base: String,
+    shutdown: Shutdown,
+    folder: tempfile::TempDir,
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.shutdown.stop();
+    }
+}
+
+impl TestServer {
+    /// Starts an empty server.
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let root = RootKey::generate().unwrap();
+        let store = SqliteStore::open(&folder.path().join("portcullis.db"), &root).unwrap();
+        let segments = FaultySegments::default();
+        let ledger_folder = folder.path().join("ledger");
+        std::fs::create_dir(&ledger_folder).unwrap();
+        let ledger = Arc::new(Ledger::open(&ledger_folder, Arc::new(segments.clone())).unwrap());
+        let (certificate, trusted) = certificate(folder.path());
+        let config = server_config(Arc::clone(&certificate)).unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener = Listener::bind(address, config, certificate, Limits::default(), "https://localhost/").await.unwrap();
+        let address = listener.local_address().unwrap();
+        let public_url = format!("https://localhost:{}", address.port());
+        let fhir_base = format!("{public_url}/fhir");
+        let clock = Arc::new(FakeClock::default());
+        let server = Arc::new(assemble(public_url, Arc::clone(&store), Arc::clone(&ledger), Arc::clone(&clock)));
+        let shutdown = Shutdown::default();
+        tokio::spawn(listener.run(Arc::clone(&server), shutdown.clone()));
+        let client = Client::new(address, "localhost", &[trusted]);
+        Self { server, store, ledger, segments, clock, client, fhir_base, shutdown, folder }
+    }
+
+    /// The ledger's directory.
+    pub fn ledger_directory(&self) -> std::path::PathBuf {
+        self.folder.path().join("ledger")
+    }
+
+    /// Stores resources as an operator's import does; each must have an id.
+    pub async fn import(&self, resources: &[String]) {
+        for batch in resources.chunks(200) {
+            let versions = batch.iter().map(|text| self.version(text)).map(portcullis_policy::Change::Import).collect();
+            let operator = Principal::command_line_operator(Operator::new("test", [OperatorOperation::LoadResources]));
+            let decision = decide(DecisionId(self.server.random_u128()), &operator, Operation::Write(WriteSet { changes: versions }));
+            let Decision::Permit(_, PermittedOperation::Write(set)) = decision else { panic!("import denied") };
+            self.store.commit(set, &self.pending()).await.unwrap();
+        }
+    }
+
+    fn version(&self, text: &str) -> NewVersion {
+        let resource = Resource::parse(text.as_bytes()).unwrap_or_else(|issues| panic!("{issues:?}: {text}"));
+        let id = resource.id().cloned().unwrap();
+        let version = LogicalId::parse(&format!("{:032x}", self.server.random_u128())).unwrap();
+        NewVersion::of(resource, id, version, self.clock.now_milliseconds(), &self.fhir_base)
+    }
+
+    fn pending(&self) -> PendingRecord {
+        let text = format!(
+            r#"{{"id":"{:032x}","recorded":{},"event":"import","agent":{{}},"outcome":"success"}}"#,
+            self.server.random_u128(),
+            self.clock.now_milliseconds()
+        );
+        let record: Record = serde_json::from_str(&text).unwrap();
+        PendingRecord::new(&record).unwrap()
+    }
+
+    async fn change(&self, change: Change) {
+        self.server.registry.apply(change, &self.pending()).await.unwrap();
+    }
+
+    /// Adds a user with [`PASSWORD`].
+    pub async fn add_user(&self, username: &str, roles: &[Role], fhir_user: Option<&str>, patients: &[&str]) {
+        let user = User {
+            id: UserId::parse(&format!("user-{username}")).unwrap(),
+            username: username.to_owned(),
+            display_name: format!("{username} Example"),
+            password_hash: Secret::new(password_hash()),
+            roles: roles.iter().copied().collect(),
+            fhir_user: fhir_user.map(|text| LocalReference::parse(text).unwrap()),
+            patients: patients.iter().map(|id| LogicalId::parse(id).unwrap()).collect(),
+            created_at: self.clock.now_seconds(),
+            lockout: Lockout::default(),
+        };
+        self.change(Change::AddUser(Box::new(user))).await;
+    }
+
+    /// Registers an app that may ask for these scopes.
+    pub async fn add_app(&self, client_id: &str, scope: &str, confidential: bool) -> App {
+        let mut random = portcullis_server::context::Borrowed(&*self.server.entropy);
+        let (secret, kind) = if confidential {
+            let (secret, secret_hash) = ClientSecretHash::generate(&mut random);
+            (Some(secret.expose().clone()), ClientKind::ConfidentialSymmetric { secret_hash })
+        } else {
+            (None, ClientKind::Public)
+        };
+        let redirect_uri = "https://127.0.0.1:9/callback".to_owned();
+        let client = OauthClient {
+            id: ClientId::parse(client_id).unwrap(),
+            name: format!("App {client_id}"),
+            kind,
+            redirect_uris: vec![RedirectUri::parse(&redirect_uri).unwrap()],
+            scope: ScopeSet::parse(scope).unwrap(),
+            grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
+            created_at: self.clock.now_seconds(),
+        };
+        self.change(Change::AddClient(Box::new(client))).await;
+        App { client: self.client.clone(), client_id: client_id.to_owned(), secret, redirect_uri, fhir_base: self.fhir_base.clone() }
+    }
+
+    /// Every record that is durable: the ledger's, then those that still wait in the outbox.
+    pub fn records(&self) -> Vec<Record> {
+        let reader = self.ledger.reader();
+        let from = portcullis_audit::Position::START;
+        let mut records: Vec<Record> =
+            reader.records(from, Some(self.ledger.position())).map(|located| located.unwrap().record).collect();
+        let waiting = self.store.waiting(100_000).unwrap();
+        records.extend(waiting.iter().map(|(_, bytes)| serde_json::from_slice::<Record>(bytes).unwrap()));
+        records
+    }
+
+    /// A stored body as a tree, without its `meta`.
+    pub fn without_meta(body: &[u8]) -> Value {
+        let Value::Object(members) = json::parse(body).unwrap() else { panic!("not an object") };
+        Value::Object(members.into_iter().filter(|(name, _)| &**name != "meta").collect())
+    }
+}
+
+/// Argon2 takes a while; every test user has the same password.
+fn password_hash() -> String {
+    static HASH: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    HASH.get_or_init(|| hash_now(PASSWORD, [3; 16]).unwrap()).clone()
+}
+
+fn certificate(folder: &std::path::Path) -> (Arc<ReloadingCertificate>, CertificateDer<'static>) {
+    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let issued = rcgen::generate_simple_self_signed(names).unwrap();
+    let files = CertificateFiles { chain: folder.join("server.pem"), key: folder.join("server.key") };
+    std::fs::write(&files.chain, issued.cert.pem()).unwrap();
+    std::fs::write(&files.key, issued.signing_key.serialize_pem()).unwrap();
+    (ReloadingCertificate::load(files).unwrap(), issued.cert.der().clone())
+}
+
+fn assemble(public_url: String, store: Arc<SqliteStore>, ledger: Arc<Ledger>, clock: Arc<FakeClock>) -> Server {
+    let fhir_base = format!("{public_url}/fhir");
+    let access = SigningKey::generate(Algorithm::Es256).unwrap();
+    let identity = SigningKey::generate(Algorithm::Rs256).unwrap();
+    let verification = VerificationKeys::of([&access]);
+    let entropy = SeededEntropy::new(u64::from(std::process::id()));
+    let mut form_key = [0; 32];
+    entropy.fill(&mut form_key);
+    let started = clock.now_milliseconds();
+    let settings = Settings { public_url, fhir_base, version: "0.0.0", started, demo: None };
+    Server {
+        capability_statement: capabilities::render(&settings),
+        settings,
+        registry: Arc::new(SqliteRegistry::new(&store)),
+        store,
+        ledger,
+        clock,
+        entropy: Arc::new(entropy),
+        keys: TokenKeys { access, identity, verification },
+        tokens: token_cache(),
+        passwords: Passwords::new().unwrap(),
+        form_tokens: FormTokens::new(&form_key),
+        counters: Default::default(),
+    }
+}

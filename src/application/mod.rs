@@ -1,0 +1,143 @@
+//! A running instance: a data directory that belongs to this process, and everything that is built over it.
+//!
+//! The order matters and is the same for servers and for commands: lock, store, ledger, what the outbox still holds, keys. What a kill left behind in the
+//! outbox is in the ledger before anything else is recorded.
+
+mod keys;
+mod outbox;
+mod run;
+
+use std::sync::Arc;
+
+use portcullis_audit::{FileSegments, Ledger};
+use portcullis_backends::sqlite::{RootKey, SqliteRegistry};
+use portcullis_backends::{DataDirectory, SqliteStore};
+use portcullis_fhir::capability::{Installation, OauthAddresses, statement};
+use portcullis_server::admin::{Caller, Service};
+use portcullis_server::answer::Counters;
+use portcullis_server::authorization_server::password::Passwords;
+use portcullis_server::context::{DemoNotice, Server, Settings, SystemEntropy, token_cache};
+use portcullis_store::{Clock, Registry, SystemClock};
+
+use self::outbox::OutboxFlusher;
+pub use self::run::{Listen, serve};
+use crate::failure::{Exit, Failure, OrFail, Outcome, causes};
+use crate::terminal;
+
+/// What an instance is made of.
+#[derive(Debug)]
+pub struct Setup {
+    /// The data directory, held by this process.
+    pub directory: DataDirectory,
+    /// The key of keys.
+    pub root_key: RootKey,
+    /// Scheme, host and port under which clients reach it.
+    pub public_url: String,
+    /// What the start page of a demo says.
+    pub demo: Option<DemoNotice>,
+}
+
+/// An instance that is open and answers the administration service, but listens nowhere.
+pub struct Instance {
+    server: Arc<Server>,
+    service: Arc<Service>,
+    ledger: Arc<Ledger>,
+    flusher: OutboxFlusher,
+    /// Last, so that the directory is given back after all else has ended.
+    directory: DataDirectory,
+}
+
+impl Instance {
+    /// Opens everything. Needs a Tokio runtime.
+    pub async fn open(setup: Setup) -> Outcome<Self> {
+        let Setup { directory, root_key, public_url, demo } = setup;
+        let store = SqliteStore::open(&directory.database(), &root_key).map_err(|error| {
+            Failure::failed(format!("The database {} cannot be used: {}", directory.database().display(), causes(&error)))
+        })?;
+        let ledger = Arc::new(open_ledger(&directory)?);
+        let flusher = OutboxFlusher::start(Arc::clone(&store), Arc::clone(&ledger)).await?;
+        let registry: Arc<dyn Registry> = Arc::new(SqliteRegistry::new(&store));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let settings = settings(public_url, demo, &*clock);
+        let capability_statement = capability_statement(&settings).into();
+        let server = Arc::new(Server {
+            keys: keys::token_keys(&*registry)?,
+            form_tokens: keys::form_tokens(&*registry)?,
+            store,
+            registry,
+            ledger: Arc::clone(&ledger) as Arc<dyn portcullis_audit::RecordSink>,
+            clock,
+            entropy: Arc::new(SystemEntropy),
+            tokens: token_cache(),
+            passwords: Passwords::new().or_fail("Passwords cannot be hashed")?,
+            counters: Counters::default(),
+            capability_statement,
+            settings,
+        });
+        let service = Arc::new(Service::new(Arc::clone(&server)));
+        Ok(Self { server, service, ledger, flusher, directory })
+    }
+
+    /// The server.
+    pub fn server(&self) -> &Arc<Server> {
+        &self.server
+    }
+
+    /// The administration service.
+    pub fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+
+    /// The data directory.
+    pub fn directory(&self) -> &DataDirectory {
+        &self.directory
+    }
+
+    /// Moves what the outbox holds into the ledger, closes it, and gives the directory back.
+    pub async fn close(self) -> Outcome {
+        self.flusher.stop().await?;
+        self.ledger.close().await.or_fail("The audit ledger could not be closed")
+    }
+}
+
+fn open_ledger(directory: &DataDirectory) -> Outcome<Ledger> {
+    Ledger::open(&directory.ledger(), Arc::new(FileSegments)).map_err(|error| {
+        let exit = if matches!(error, portcullis_audit::LedgerError::Damaged(_)) { Exit::Integrity } else { Exit::Failed };
+        Failure::new(exit, format!("The audit ledger {} cannot be opened: {}", directory.ledger().display(), causes(&error)))
+            .advise(format!("Look at it first: portcullis audit verify --data-dir {}", directory.root().display()))
+    })
+}
+
+fn settings(public_url: String, demo: Option<DemoNotice>, clock: &dyn Clock) -> Settings {
+    Settings {
+        fhir_base: format!("{public_url}/fhir"),
+        public_url,
+        version: env!("CARGO_PKG_VERSION"),
+        started: clock.now_milliseconds(),
+        demo,
+    }
+}
+
+fn capability_statement(settings: &Settings) -> Vec<u8> {
+    let at = |path: &str| format!("{}{path}", settings.public_url);
+    statement(&Installation {
+        base_url: &settings.fhir_base,
+        software_version: settings.version,
+        date: &terminal::time(settings.started),
+        oauth: OauthAddresses {
+            authorize: &at("/oauth/authorize"),
+            token: &at("/oauth/token"),
+            revoke: Some(&at("/oauth/revoke")),
+            introspect: None,
+            register: None,
+            manage: Some(&at("/me")),
+        },
+    })
+}
+
+/// The account that runs this process.
+pub fn account() -> Caller {
+    // The owner of what this process may see of itself is the account that it runs as.
+    let uid = std::fs::metadata("/proc/self").map(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata));
+    uid.map_or_else(|_| Caller::named(&std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned())), Caller::of_uid)
+}

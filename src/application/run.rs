@@ -1,0 +1,155 @@
+//! Serving: sockets are bound, the start is recorded, and requests are answered until a signal asks to stop; then open ones end and the stop is recorded.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use portcullis_audit::record::{Agent, Event, Outcome as Ended, Record, RecordId};
+use portcullis_server::admin::socket::AdminSocket;
+use portcullis_server::demo_app::DemoApp;
+use portcullis_server::listener::{CertificateFiles, Limits, Listener, ReloadingCertificate, Shutdown, server_config};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+
+use super::Instance;
+use crate::failure::{Failure, OrFail, Outcome, causes};
+
+/// The longest path of a Unix socket, in bytes, without its closing zero (unix(7)).
+const MAXIMUM_SOCKET_PATH: usize = 107;
+
+/// Where to listen.
+#[derive(Debug)]
+pub struct Listen {
+    /// The addresses of the server. Of several, those may fail whose network protocol the machine does not have.
+    pub addresses: Vec<SocketAddr>,
+    /// The certificate.
+    pub certificate: CertificateFiles,
+    /// What each listener may use.
+    pub limits: Limits,
+    /// The demo app and its address.
+    pub app: Option<(SocketAddr, DemoApp)>,
+}
+
+/// Serves until SIGINT or SIGTERM. `announce` is called when connections are accepted.
+pub async fn serve(instance: Instance, listen: Listen, announce: impl FnOnce() -> Outcome) -> Outcome {
+    let mut signals = Signals::new()?;
+    let shutdown = Shutdown::default();
+    let mut tasks = match start(&instance, listen, &shutdown).await {
+        Ok(tasks) => tasks,
+        Err(failure) => {
+            instance.close().await?;
+            return Err(failure);
+        }
+    };
+    record(&instance, Event::Start).await?;
+    announce()?;
+    signals.next().await;
+    tracing::info!("stopping: open requests are answered first; a second signal ends at once");
+    shutdown.stop();
+    tokio::select! {
+        () = async { while tasks.join_next().await.is_some() {} } => {}
+        () = signals.next() => return Err(Failure::failed("Ended at once; requests that were open were cut off")),
+    }
+    record(&instance, Event::Stop).await?;
+    instance.close().await
+}
+
+/// Binds every socket before the first one is served.
+async fn start(instance: &Instance, listen: Listen, shutdown: &Shutdown) -> Outcome<JoinSet<()>> {
+    let certificate = ReloadingCertificate::load(listen.certificate).map_err(|error| {
+        Failure::usage(format!("The TLS certificate cannot be used: {}", causes(&error)))
+    })?;
+    let bind = async |address: SocketAddr, redirect: &str| {
+        let config = server_config(Arc::clone(&certificate)).or_fail("TLS cannot be configured")?;
+        let bound = Listener::bind(address, config, Arc::clone(&certificate), listen.limits, redirect).await;
+        Ok::<_, Failure>((address, bound))
+    };
+    let mut listeners = Vec::new();
+    let alone = listen.addresses.len() == 1;
+    for address in listen.addresses {
+        match bind(address, &instance.server().settings.public_url).await? {
+            (_, Ok(listener)) => listeners.push(listener),
+            (address, Err(error)) if !alone && is_absent(&error) => {
+                tracing::info!(%address, "this machine does not have the address; it is left out");
+            }
+            (address, Err(error)) => return Err(cannot_listen(address, &error)),
+        }
+    }
+    let app = match listen.app {
+        None => None,
+        Some((address, app)) => match bind(address, app.url()).await? {
+            (_, Ok(listener)) => Some((listener, app)),
+            (address, Err(error)) => return Err(cannot_listen(address, &error)),
+        },
+    };
+    let socket = admin_socket(instance)?;
+    let mut tasks = JoinSet::new();
+    for listener in listeners {
+        tasks.spawn(listener.run(Arc::clone(instance.server()), shutdown.clone()));
+    }
+    if let Some((listener, app)) = app {
+        tasks.spawn(listener.run(Arc::new(app), shutdown.clone()));
+    }
+    tasks.spawn(socket.run(Arc::clone(instance.service()), shutdown.clone()));
+    Ok(tasks)
+}
+
+fn admin_socket(instance: &Instance) -> Outcome<AdminSocket> {
+    let path = instance.directory().admin_socket();
+    if path.as_os_str().len() > MAXIMUM_SOCKET_PATH {
+        return Err(Failure::usage(format!("The path of the data directory is too long for a socket in it: {}", path.display()))
+            .advise("Start from a folder nearer to it with a relative path, or choose a directory with a shorter name."));
+    }
+    AdminSocket::bind(&path).or_fail(&format!("The administration socket {} cannot be made", path.display()))
+}
+
+/// Whether the machine has no such address, as with IPv6 switched off.
+fn is_absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::AddrNotAvailable | std::io::ErrorKind::Unsupported)
+        || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
+    let failure = Failure::failed(format!("Cannot listen on {address}: {error}"));
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => failure.advise("Another program has the port: stop it, or choose another port."),
+        std::io::ErrorKind::PermissionDenied => failure.advise("Ports below 1024 need a privilege: choose a higher one, or let systemd open it."),
+        _ => failure,
+    }
+}
+
+async fn record(instance: &Instance, event: Event) -> Outcome {
+    let server = instance.server();
+    let record = Record {
+        id: RecordId(format!("{:032x}", server.random_u128())),
+        recorded: server.clock.now_milliseconds(),
+        event,
+        agent: Agent::default(),
+        outcome: Ended::Success,
+        status: 0,
+        decision: None,
+        rules: Vec::new(),
+        operations: Vec::new(),
+        detail: Some(format!("portcullis {} at {}", server.settings.version, server.settings.public_url)),
+    };
+    server.ledger.append(record).await.map(|_receipt| ()).or_fail("The audit ledger cannot be written, so nothing can be served")
+}
+
+/// The signals that ask to stop.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Outcome<Self> {
+        let of = |kind| signal(kind).or_fail("Signals cannot be received");
+        Ok(Self { interrupt: of(SignalKind::interrupt())?, terminate: of(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

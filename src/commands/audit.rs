@@ -1,0 +1,140 @@
+//! `portcullis audit verify`: reads the ledger's files, beside a running server too, and says what they prove.
+
+use std::path::{Path, PathBuf};
+
+use portcullis_audit::{Head, Proved, Report, VerifyError};
+use serde::Serialize;
+
+use super::place::configuration;
+use crate::args::AuditVerify;
+use crate::failure::{Exit, Failure, Outcome, causes};
+use crate::terminal::{self, counted, grouped};
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    proved: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    head: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    records: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    segments: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    being_written_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<&'a str>,
+}
+
+/// Runs the command.
+pub fn verify(arguments: &AuditVerify) -> Outcome {
+    let expect = arguments.expect.as_deref().map(str::parse::<Head>).transpose();
+    let expect = expect.map_err(|error| {
+        Failure::usage(format!("--expect: {error}")).advise("Give the head as an earlier `portcullis audit verify` printed it.")
+    })?;
+    let directory = match (&arguments.target.config, &arguments.target.data_dir) {
+        (Some(path), _) => configuration(path)?.data_dir,
+        (None, directory) => directory.clone().unwrap_or_default(),
+    };
+    let ledger = ledger_of(&directory)?;
+    match portcullis_audit::verify(&ledger, expect) {
+        Ok(report) if arguments.json => terminal::print_json(&answer(&report)),
+        Ok(report) => terminal::print(&text(&ledger, &report)),
+        Err(error) => fail(&error, arguments.json),
+    }
+}
+
+fn ledger_of(directory: &Path) -> Outcome<PathBuf> {
+    let ledger = directory.join("ledger");
+    if ledger.is_dir() {
+        return Ok(ledger);
+    }
+    Err(Failure::usage(format!("{} holds no audit ledger", directory.display()))
+        .advise("Name the data directory of a server that has been started at least once."))
+}
+
+fn fail(error: &VerifyError, json: bool) -> Outcome {
+    let problem = causes(error);
+    if json {
+        let nothing = Answer {
+            proved: "nothing",
+            head: None,
+            records: None,
+            segments: None,
+            bytes: None,
+            first: None,
+            last: None,
+            being_written_bytes: None,
+            problem: Some(&problem),
+        };
+        terminal::print_json(&nothing)?;
+    }
+    match error {
+        VerifyError::Read(_) => Err(Failure::failed(problem)),
+        VerifyError::Damaged { .. } | VerifyError::Cut { .. } | VerifyError::Rewritten { .. } => {
+            Err(Failure::new(Exit::Integrity, format!("The audit ledger is not what was written: {problem}"))
+                .advise("Keep the files as they are, compare them with a backup, and treat this as an incident."))
+        }
+    }
+}
+
+fn answer(report: &Report) -> Answer<'static> {
+    Answer {
+        proved: match report.proved {
+            Proved::SelfConsistent => "self-consistent",
+            Proved::NothingBeforeExpectedChanged(_) => "nothing-before-expected-changed",
+        },
+        head: Some(report.head.to_string()),
+        records: Some(report.head.records),
+        segments: Some(report.segments),
+        bytes: Some(report.bytes),
+        first: report.first.map(terminal::time),
+        last: report.last.map(terminal::time),
+        being_written_bytes: report.torn.as_ref().map(|torn| torn.bytes),
+        problem: None,
+    }
+}
+
+fn text(ledger: &Path, report: &Report) -> String {
+    let mut lines = vec![
+        format!("Ledger   {}", ledger.display()),
+        format!(
+            "Records  {} in {}, {} bytes",
+            grouped(report.head.records),
+            counted(report.segments, "segment", "segments"),
+            grouped(report.bytes)
+        ),
+    ];
+    if let (Some(first), Some(last)) = (report.first, report.last) {
+        lines.push(format!("From     {}", terminal::time(first)));
+        lines.push(format!("To       {}", terminal::time(last)));
+    }
+    lines.push(format!("Head     {}", report.head));
+    if let Some(torn) = &report.torn {
+        lines.push(format!("Tail     {} at {} belong to a record that is being written, or never was acknowledged", counted(torn.bytes, "byte", "bytes"), torn.at));
+    }
+    lines.push(String::new());
+    match report.proved {
+        Proved::SelfConsistent => lines.extend(
+            [
+                "Proved: the files agree with themselves. Nothing was changed, cut out or",
+                "put in without computing everything after it anew.",
+                "",
+                "Keep the head in another place. With it the next check proves more:",
+                "  portcullis audit verify --expect HEAD ...",
+            ]
+            .map(str::to_owned),
+        ),
+        Proved::NothingBeforeExpectedChanged(expected) => lines.extend([
+            format!("Proved: the first {} are those that the expected head stands", counted(expected.records, "record", "records")),
+            "for. Nobody has changed, cut or rewritten any of them since it was printed,".to_owned(),
+            "and the files after it agree with themselves.".to_owned(),
+        ]),
+    }
+    lines.join("\n") + "\n"
+}

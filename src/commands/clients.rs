@@ -1,0 +1,69 @@
+//! `portcullis clients`: adds, lists and removes OAuth clients.
+
+use portcullis_server::admin::protocol::{ClientSummary, NewClient, Request, Response};
+use serde_json::json;
+
+use super::channel::{Channel, unexpected};
+use super::place::{Place, runtime};
+use crate::args::{ClientsAdd, ClientsRemove, Listing, Target};
+use crate::failure::Outcome;
+use crate::terminal::{self, print_json};
+
+/// Asks the service one question.
+pub fn ask(target: &Target, command: &str, request: Request) -> Outcome<Response> {
+    let place = Place::of(target)?;
+    runtime()?.block_on(async {
+        let mut channel = Channel::open(&place, command).await?;
+        let answer = channel.call(request).await;
+        channel.close().await?;
+        answer
+    })
+}
+
+/// `clients add`
+pub fn add(arguments: ClientsAdd) -> Outcome {
+    let client = NewClient {
+        id: arguments.id,
+        name: arguments.name,
+        confidential: arguments.confidential,
+        redirect_uris: arguments.redirect_uri,
+        scope: arguments.scope,
+    };
+    let Response::ClientAdded { id, secret } = ask(&arguments.target, "clients add", Request::AddClient(client))? else {
+        return Err(unexpected());
+    };
+    if arguments.json {
+        return print_json(&json!({ "client_id": id, "client_secret": secret.map(|secret| secret.0) }));
+    }
+    let mut text = format!("Client id      {id}\n");
+    if let Some(secret) = secret {
+        text.push_str(&format!("Client secret  {}\n\nThe secret is shown this once: put it where the client reads its secrets.\n", secret.0));
+    }
+    terminal::print(&text)
+}
+
+/// `clients list`
+pub fn list(listing: &Listing) -> Outcome {
+    let Response::Clients(clients) = ask(&listing.target, "clients list", Request::ListClients)? else {
+        return Err(unexpected());
+    };
+    if listing.json {
+        return print_json(&clients);
+    }
+    if clients.is_empty() {
+        return terminal::print_line("There are no clients. `portcullis clients add` registers one.");
+    }
+    let row = |client: &ClientSummary| {
+        vec![client.id.clone(), client.name.clone(), client.kind.clone(), client.redirect_uris.join(" "), client.scope.clone()]
+    };
+    let rows: Vec<Vec<String>> = clients.iter().map(row).collect();
+    terminal::print(&terminal::table(&["Client id", "Name", "Kind", "Redirect URIs", "Scope"], &rows))
+}
+
+/// `clients remove`
+pub fn remove(arguments: &ClientsRemove) -> Outcome {
+    let Response::ClientRemoved = ask(&arguments.target, "clients remove", Request::RemoveClient { id: arguments.id.clone() })? else {
+        return Err(unexpected());
+    };
+    terminal::print_line(&format!("Removed {} and everything that was granted to it.", arguments.id))
+}

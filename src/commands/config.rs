@@ -1,0 +1,50 @@
+//! `portcullis config check`: whether a configuration can be used, and everything that is wrong with it.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use portcullis_backends::DataDirectory;
+use portcullis_backends::sqlite::RootKey;
+use portcullis_server::listener::{CertificateFiles, ReloadingCertificate};
+
+use super::place::configuration;
+use crate::config::Configuration;
+use crate::failure::{Failure, Outcome, causes};
+use crate::terminal::{self, counted};
+
+/// Runs the command.
+pub fn check(path: &Path) -> Outcome {
+    let configuration = configuration(path)?;
+    let problems = problems(&configuration);
+    if problems.is_empty() {
+        return terminal::print_line(&format!("{}: OK. Start it with: portcullis serve --config {}", path.display(), path.display()));
+    }
+    for problem in &problems {
+        terminal::print_line(&format!("{}: {problem}", path.display()))?;
+    }
+    let count = counted(u64::try_from(problems.len()).unwrap_or(u64::MAX), "problem", "problems");
+    Err(Failure::usage(format!("{count} found")).advise("Correct what is named above, then check again."))
+}
+
+/// What would keep a server from starting, key by key.
+fn problems(configuration: &Configuration) -> Vec<String> {
+    let mut problems = Vec::new();
+    if let Err(error) = RootKey::read_file(&configuration.root_key_file) {
+        let advice = "make one with: (umask 077; openssl rand -hex 32 > FILE)";
+        problems.push(format!("root_key_file: {}: {}; {advice}", configuration.root_key_file.display(), causes(&error)));
+    }
+    let files = CertificateFiles { chain: configuration.tls.certificate.clone(), key: configuration.tls.key.clone() };
+    if let Err(error) = ReloadingCertificate::load(files) {
+        problems.push(format!("tls: {}", causes(&error)));
+    }
+    if let Ok(metadata) = fs::metadata(&configuration.tls.key)
+        && metadata.mode() & 0o077 != 0
+    {
+        problems.push(format!("tls.key: {} may be read by others than its owner: chmod 600", configuration.tls.key.display()));
+    }
+    if DataDirectory::exists(&configuration.data_dir) && configuration.data_dir.join("demo.json").exists() {
+        problems.push(format!("data_dir: {} was made by `portcullis demo`, which is never served", configuration.data_dir.display()));
+    }
+    problems
+}

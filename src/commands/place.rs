@@ -1,0 +1,99 @@
+//! Which server a command is about: a configuration file, or the data directory of a demo.
+
+use std::path::{Path, PathBuf};
+
+use portcullis_backends::DataDirectory;
+use portcullis_backends::sqlite::RootKey;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::application::Setup;
+use crate::args::Target;
+use crate::config::Configuration;
+use crate::demo::Description;
+use crate::failure::{Exit, Failure, OrFail, Outcome, causes};
+
+/// Threads of the async runtime.
+const WORKERS: usize = 2;
+
+/// A server, named but not opened.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Its data directory.
+    pub directory: PathBuf,
+    root_key: PathBuf,
+    public_url: String,
+    demo: bool,
+}
+
+impl Place {
+    /// The server that the arguments name.
+    pub fn of(target: &Target) -> Outcome<Self> {
+        match (&target.config, &target.data_dir) {
+            (Some(path), _) => Ok(Self::configured(&configuration(path)?)),
+            (None, Some(directory)) => Self::of_demo(directory),
+            (None, None) => Err(Failure::usage("No server was named").advise("Add --config FILE, or --data-dir DIR for a demo.")),
+        }
+    }
+
+    /// The server of a configuration.
+    pub fn configured(configuration: &Configuration) -> Self {
+        Self {
+            directory: configuration.data_dir.clone(),
+            root_key: configuration.root_key_file.clone(),
+            public_url: configuration.public_url.clone(),
+            demo: false,
+        }
+    }
+
+    fn of_demo(directory: &Path) -> Outcome<Self> {
+        if !DataDirectory::exists(directory) {
+            return Err(Failure::usage(format!("{} is not a data directory of Portcullis", directory.display()))
+                .advise("`portcullis demo --data-dir DIR` makes one; a server with a configuration is named with --config FILE."));
+        }
+        let description = Description::read(directory).map_err(|_| {
+            Failure::usage(format!("{} was not made by `portcullis demo`, or its demo.json is gone", directory.display()))
+                .advise("Name the server with --config FILE; a demo whose first start was interrupted is completed by `portcullis demo`.")
+        })?;
+        Ok(Self {
+            directory: directory.to_owned(),
+            root_key: directory.join("root.key"),
+            public_url: description.issuer,
+            demo: true,
+        })
+    }
+
+    /// What an instance is made of, with the data directory that this process holds now.
+    pub fn setup(&self, directory: DataDirectory) -> Outcome<Setup> {
+        if directory.is_demo() != self.demo {
+            return Err(Failure::usage(format!("{} was made by `portcullis demo`", self.directory.display()))
+                .advise("A demo's key lies beside its data, so it is never served: choose another data_dir."));
+        }
+        Ok(Setup { directory, root_key: root_key(&self.root_key)?, public_url: self.public_url.clone(), demo: None })
+    }
+}
+
+/// Reads a configuration file.
+pub fn configuration(path: &Path) -> Outcome<Configuration> {
+    Configuration::read(path).map_err(|error| {
+        Failure::usage(causes(&error)).advise(format!("Correct the file, then check it: portcullis config check {}", path.display()))
+    })
+}
+
+/// Reads a root key.
+pub fn root_key(path: &Path) -> Outcome<RootKey> {
+    RootKey::read_file(path).map_err(|error| {
+        Failure::usage(format!("The root key {} cannot be used: {}", path.display(), causes(&error)))
+            .advise("It is a file that only you can read (chmod 600) with 64 hexadecimal digits, for example from: openssl rand -hex 32")
+    })
+}
+
+/// The async runtime of a command.
+pub fn runtime() -> Outcome<Runtime> {
+    Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().or_fail("Cannot start the async runtime")
+}
+
+/// The failure of a command that needs a directory which another process holds.
+pub fn held(directory: &Path, pid: u32, command: &str) -> Failure {
+    let who = if pid == 0 { "another process".to_owned() } else { format!("process {pid} ({command})") };
+    Failure::new(Exit::Locked, format!("The data directory {} is in use by {who}", directory.display()))
+}

@@ -1,0 +1,73 @@
+//! `portcullis users`: adds and lists the people who sign in.
+
+use std::io::{self, IsTerminal, Read};
+
+use portcullis_server::admin::MINIMUM_PASSWORD;
+use portcullis_server::admin::protocol::{Hidden, NewUser, Request, Response, UserSummary};
+use serde_json::json;
+
+use super::channel::unexpected;
+use super::clients::ask;
+use crate::args::{Listing, UsersAdd};
+use crate::failure::{Failure, OrFail, Outcome};
+use crate::terminal::{self, print_json};
+
+/// The longest input that is read, in bytes.
+const MAXIMUM_INPUT: u64 = 4096;
+
+/// `users add`
+pub fn add(arguments: UsersAdd) -> Outcome {
+    let password = read_password()?;
+    let user = NewUser {
+        username: arguments.username,
+        display_name: arguments.display_name,
+        password,
+        roles: arguments.role,
+        fhir_user: arguments.fhir_user,
+        patients: arguments.patient,
+    };
+    let username = user.username.clone();
+    let Response::UserAdded { id } = ask(&arguments.target, "users add", Request::AddUser(user))? else {
+        return Err(unexpected());
+    };
+    if arguments.json {
+        return print_json(&json!({ "id": id, "username": username }));
+    }
+    terminal::print_line(&format!("Added {username}, who can sign in from now on."))
+}
+
+/// The first line of standard input.
+fn read_password() -> Outcome<Hidden> {
+    if io::stdin().is_terminal() {
+        return Err(Failure::usage("The password is read from standard input, and that is a terminal")
+            .advise("Put it into a file that only you can read and end the command with: < FILE"));
+    }
+    let mut text = String::new();
+    io::stdin().lock().take(MAXIMUM_INPUT).read_to_string(&mut text).or_fail("The password cannot be read from standard input")?;
+    let password = text.lines().next().unwrap_or_default();
+    if password.chars().count() < MINIMUM_PASSWORD {
+        return Err(Failure::usage(format!("The password has fewer than {MINIMUM_PASSWORD} characters"))
+            .advise("Choose a longer one; four random words are easy to type and hard to guess."));
+    }
+    Ok(Hidden(password.to_owned()))
+}
+
+/// `users list`
+pub fn list(listing: &Listing) -> Outcome {
+    let Response::Users(users) = ask(&listing.target, "users list", Request::ListUsers)? else {
+        return Err(unexpected());
+    };
+    if listing.json {
+        return print_json(&users);
+    }
+    if users.is_empty() {
+        return terminal::print_line("There are no users. `portcullis users add` adds one.");
+    }
+    let row = |user: &UserSummary| {
+        let person = user.fhir_user.clone().unwrap_or_else(|| "-".to_owned());
+        let patients = if user.patients.is_empty() { "-".to_owned() } else { user.patients.join(" ") };
+        vec![user.username.clone(), user.display_name.clone(), user.roles.join(" "), person, patients]
+    };
+    let rows: Vec<Vec<String>> = users.iter().map(row).collect();
+    terminal::print(&terminal::table(&["User name", "Name", "Roles", "FHIR user", "Patients"], &rows))
+}

@@ -1,0 +1,4 @@
+//! Behaviour over HTTPS: modules mirror URLs and user stories.
+
+mod fhir;
+mod oauth;

@@ -1,0 +1,72 @@
+//! Sign-in, lockout, form tokens, headers.
+
+use portcullis_testkit::app::{cookie, hidden};
+use portcullis_testkit::server::PASSWORD;
+
+use crate::fhir::World;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_password_and_an_unknown_name_look_the_same() {
+    let world = World::start().await;
+    let client = &world.server.client;
+    let mut bodies = Vec::new();
+    for username in ["ann", "zed"] {
+        let login = client.get("/login").send().await;
+        let csrf = hidden(&login, "csrf");
+        let fields = [("csrf", csrf.as_str()), ("return_to", "/me"), ("username", username), ("password", "wrong")];
+        let reply = client.post("/login").header("cookie", &cookie(&login)).form(&fields).send().await;
+        assert_eq!(reply.status, 401);
+        bodies.push(reply.text().replace(&csrf, "").replace(username, ""));
+    }
+    assert_eq!(bodies[0], bodies[1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_wrong_passwords_lock_for_a_minute() {
+    let world = World::start().await;
+    let client = &world.server.client;
+    let login = client.get("/login").send().await;
+    let (form, csrf) = (cookie(&login), hidden(&login, "csrf"));
+    let attempt = |password: &'static str| {
+        let fields = [("csrf", csrf.clone()), ("return_to", "/me".into()), ("username", "ann".into()), ("password", password.to_owned())];
+        let form = form.clone();
+        async move {
+            let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            client.post("/login").header("cookie", &form).form(&fields).send().await.status.as_u16()
+        }
+    };
+    for _ in 0..5 {
+        assert_eq!(attempt("wrong").await, 401);
+    }
+    assert_eq!(attempt(PASSWORD).await, 429);
+    world.server.clock.advance_seconds(61);
+    assert_eq!(attempt(PASSWORD).await, 303);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_form_of_another_browser_is_refused() {
+    let world = World::start().await;
+    let client = &world.server.client;
+    let login = client.get("/login").send().await;
+    let csrf = hidden(&login, "csrf");
+    let fields = [("csrf", csrf.as_str()), ("return_to", "/me"), ("username", "ann"), ("password", PASSWORD)];
+    assert_eq!(client.post("/login").form(&fields).send().await.status, 403);
+    let other = cookie(&client.get("/login").send().await);
+    assert_eq!(client.post("/login").header("cookie", &other).form(&fields).send().await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_carries_the_security_headers() {
+    let world = World::start().await;
+    for path in ["/", "/login", "/fhir/metadata", "/fhir/Patient/1", "/nowhere", "/health", "/oauth/token"] {
+        let reply = world.server.client.get(path).send().await;
+        for (name, part) in [
+            ("strict-transport-security", "max-age="),
+            ("x-content-type-options", "nosniff"),
+            ("content-security-policy", "default-src 'none'"),
+            ("x-request-id", ""),
+        ] {
+            assert!(reply.headers.contains_key(name) && reply.header(name).contains(part), "{path} {name}");
+        }
+    }
+}
