@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use crate::run;
 
 /// A program that must be there, and the package that brings it.
-const NEEDED: &[(&str, &str)] = &[("/usr/bin/chromium", "chromium")];
+const NEEDED: &[(&str, &str)] = &[("/usr/bin/chromium", "chromium"), ("/usr/bin/chromedriver", "chromium-driver")];
 
 /// Installs what is missing.
 pub fn install() -> Result<()> {

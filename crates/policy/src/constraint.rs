@@ -170,6 +170,11 @@ impl Constraint {
         grants.filter(|grant| grant.types(letter).contains(resource_type)).filter_map(|grant| visibility_in(grant, resource_type, letter)).collect()
     }
 
+    /// Every boundary in the constraint.
+    pub fn boundaries(&self) -> impl Iterator<Item = &Boundary> {
+        self.grants.0.iter().map(|grant| &grant.boundary)
+    }
+
     /// The boundaries that hold for writes of this type.
     pub fn write_boundaries(&self, resource_type: ResourceType) -> impl Iterator<Item = &Boundary> {
         self.grants.0.iter().filter(move |grant| grant.types(self.letter).contains(resource_type)).map(|grant| &grant.boundary)

@@ -5,8 +5,9 @@
 //! reader who may see one patient in the form that names no other. A tampered index can therefore lose events but show none to the wrong reader.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_policy::StoredVersion;
 use portcullis_store::StoreError;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 
 use super::audit_index_search::Kind;
 use super::database::store_error;
@@ -50,7 +51,7 @@ impl AuditIndex {
             Ok(Some(connection)) => connection,
             Ok(None) | Err(_) => {
                 remove(path).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
-                begin(path).map_err(store_error)?
+                begin(path)?
             }
         };
         Ok(Arc::new(Self { connection: Mutex::new(connection), ledger, observer: observer.to_owned(), seal }))
@@ -220,7 +221,7 @@ fn open_file(path: &Path, ledger: &Ledger) -> Result<Option<Connection>, StoreEr
     if !path.exists() {
         return Ok(None);
     }
-    let connection = connect(path).map_err(store_error)?;
+    let connection = connect(path)?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(store_error)?;
     let check: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0)).map_err(store_error)?;
     if version != SCHEMA_VERSION || check != "ok" {
@@ -234,21 +235,37 @@ fn open_file(path: &Path, ledger: &Ledger) -> Result<Option<Connection>, StoreEr
     Ok(same.then_some(connection))
 }
 
-fn begin(path: &Path) -> rusqlite::Result<Connection> {
+fn begin(path: &Path) -> Result<Connection, StoreError> {
     let connection = connect(path)?;
-    let transaction = connection.unchecked_transaction()?;
-    transaction.execute_batch(include_str!("../migrations/audit_index.sql"))?;
-    let Position { segment, offset } = Position::START;
-    transaction.execute("INSERT INTO followed (segment, offset) VALUES (?1, ?2)", params![signed(segment), signed(offset)])?;
-    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-    transaction.commit()?;
+    let make = || {
+        let transaction = connection.unchecked_transaction()?;
+        transaction.execute_batch(include_str!("../migrations/audit_index.sql"))?;
+        let Position { segment, offset } = Position::START;
+        transaction.execute("INSERT INTO followed (segment, offset) VALUES (?1, ?2)", params![signed(segment), signed(offset)])?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        transaction.commit()
+    };
+    make().map_err(store_error)?;
     Ok(connection)
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = super::database::open_disposable(path)?;
-    connection.pragma_update(None, "cache_size", -CACHE_KIBIBYTES)?;
-    Ok(connection)
+/// Opens the file, or makes it (mode 0600). What a loss of power takes away is indexed again.
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    file.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+    let open = || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.pragma_update(None, "trusted_schema", "OFF")?;
+        connection.pragma_update(None, "cell_size_check", "ON")?;
+        connection.pragma_update(None, "mmap_size", 0)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIBIBYTES)?;
+        Ok(connection)
+    };
+    open().map_err(store_error)
 }
 
 /// Removes the file and what SQLite keeps beside it.

@@ -3,6 +3,9 @@
 //! Every statement that produces a resource carries the permit's condition (`visibility`). Bodies are sealed (`seal`); what is found
 //! but fails its authentication is an error, never an answer.
 
+mod audit_index;
+mod audit_index_search;
+mod audit_store;
 mod commit;
 mod cursor;
 mod database;
@@ -38,6 +41,8 @@ mod search_tests;
 #[cfg(test)]
 mod testing;
 
+pub use audit_index::AuditIndex;
+pub use audit_store::AuditedStore;
 pub use database::OpenError;
 pub use registry::SqliteRegistry;
 pub use root_key::{RootKey, RootKeyError};

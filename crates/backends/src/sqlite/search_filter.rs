@@ -104,7 +104,7 @@ pub fn condition(
         }
         Test::ReferenceIdentifier(alternatives) => Condition::member(identified(key, alternatives, parameters)),
         Test::Date(alternatives) => search_range::date(key, alternatives, parameters),
-        Test::LastUpdated(alternatives) => Condition::only(search_range::last_updated(alternatives, parameters)),
+        Test::LastUpdated(alternatives) => Condition::only(search_range::instant("r.last_updated", alternatives, parameters)),
         Test::Number(alternatives) => {
             let values: Vec<String> = alternatives.iter().map(|number| search_range::number(number, parameters)).collect();
             Condition::only(format!("r.pk IN (SELECT x.pk FROM index_number x WHERE x.parameter = {key} AND {})", any(&values)))

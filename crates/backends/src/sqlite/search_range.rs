@@ -22,9 +22,10 @@ pub(super) fn date(key: u16, alternatives: &[DateMatch], parameters: &mut Parame
     }
 }
 
-/// `_lastUpdated` of `r`, an instant, compares to one of these.
-pub(super) fn last_updated(alternatives: &[DateMatch], parameters: &mut Parameters) -> String {
-    let one = |date: &DateMatch| range("r.last_updated", "(r.last_updated + 1)", date, parameters);
+/// The instant in this column, in milliseconds, compares to one of these.
+pub(super) fn instant(column: &str, alternatives: &[DateMatch], parameters: &mut Parameters) -> String {
+    let end = format!("({column} + 1)");
+    let one = |date: &DateMatch| range(column, &end, date, parameters);
     any(&alternatives.iter().map(one).collect::<Vec<_>>())
 }
 

@@ -232,8 +232,8 @@ pub fn patients_in_care(
     constraint: &Constraint,
     patients: &[LogicalId],
 ) -> Result<Vec<LogicalId>, StoreError> {
-    let actors: BTreeSet<&LocalReference> = ResourceType::all()
-        .flat_map(|resource_type| constraint.write_boundaries(resource_type))
+    let actors: BTreeSet<&LocalReference> = constraint
+        .boundaries()
         .flat_map(|boundary| match boundary {
             Boundary::CareRelationship(actors) | Boundary::PatientsInCare(_, actors) => actors.items(),
             Boundary::Patients(_) | Boundary::Whole => &[],

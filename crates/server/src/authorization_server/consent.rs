@@ -94,7 +94,8 @@ fn groups(scopes: &ScopeSet) -> Vec<ConsentGroup> {
                 // Changing everything is never ticked for the person; asked for one by one it is.
                 checked: !(writes(scope) && is_wildcard(scope)),
                 sensitive: writes(scope),
-                required: false,
+                // The other permissions are about this patient and mean nothing without.
+                required: scope.kind() == ScopeKind::LaunchPatient,
                 is_new: false,
             })
             .collect()
@@ -160,10 +161,11 @@ fn denied(understood: &Understood) -> Stop {
     refuse(&understood.request, AuthorizationError::AccessDenied, "this person may not open that record")
 }
 
-/// The scopes that stayed ticked, in the order and spelling of the request. Launch scopes have no line and stay.
+/// The scopes that stayed ticked, in the order and spelling of the request. What cannot be unticked stays.
 fn kept(form: &Parameters, requested: &ScopeSet) -> ScopeSet {
     let ticked: Vec<&str> = form.values("scope").collect();
-    requested.retaining(|scope| Group::of(scope).is_none() || ticked.contains(&scope.as_str()))
+    let fixed = |scope: &Scope| Group::of(scope).is_none() || scope.kind() == ScopeKind::LaunchPatient;
+    requested.retaining(|scope| fixed(scope) || ticked.contains(&scope.as_str()))
 }
 
 async fn grant(
@@ -176,7 +178,7 @@ async fn grant(
 ) -> Result<Answer, Stop> {
     let request = &understood.request;
     let scopes = kept(form, &request.scopes);
-    if !scopes.iter().any(|scope| Group::of(scope).is_some()) {
+    if !scopes.iter().any(|scope| Group::of(scope).is_some() && scope.kind() != ScopeKind::LaunchPatient) {
         return Err(refuse(request, AuthorizationError::AccessDenied, "the person allowed nothing of what was asked"));
     }
     let mut random = Borrowed(&*server.entropy);

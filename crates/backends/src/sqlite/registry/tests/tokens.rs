@@ -150,7 +150,7 @@ async fn a_grant_is_revoked_once() {
     let world = World::granted().await;
     world.change(revoke("g", NOW + 30)).await;
     world.change(revoke("g", NOW + 40)).await;
-    world.change(revoke("never there", NOW + 40)).await;
+    world.change(revoke("absent", NOW + 40)).await;
     assert_eq!(world.registry.grant(&grant_id("g")).await.unwrap().unwrap().revoked_at, Some(NOW + 30));
     assert_eq!(world.integer("SELECT epoch FROM grant_"), 2);
 }

@@ -1,0 +1,113 @@
+//! The embedded store with the audit trail beside it: AuditEvents come from the ledger's index, everything else from the FHIR tables.
+
+use std::sync::Arc;
+
+use portcullis_audit::PendingRecord;
+use portcullis_fhir::interaction::{InstanceHistory, Read, VersionRead};
+use portcullis_fhir::search::SearchQuery;
+use portcullis_fhir::types::{LogicalId, ResourceType};
+use portcullis_policy::{
+    Authorized, Boundary, Constraint, HistoryPage, SearchPage, StoredVersion, Unreleased, Visibility, WriteSet,
+};
+use portcullis_store::{BoxFuture, Committed, FhirStore, StoreError};
+use rusqlite::Connection;
+
+use super::audit_index::{AuditIndex, is_the_only_version};
+use super::audit_index_search::View;
+use super::store::SqliteStore;
+use super::visibility;
+
+/// A store that answers for AuditEvents too. Nobody writes those through it.
+#[derive(Clone, Debug)]
+pub struct AuditedStore {
+    store: Arc<SqliteStore>,
+    index: Arc<AuditIndex>,
+}
+
+impl AuditedStore {
+    /// Puts the two together.
+    pub fn new(store: Arc<SqliteStore>, index: Arc<AuditIndex>) -> Self {
+        Self { store, index }
+    }
+
+    /// Does blocking work on the index with the view of the permit.
+    async fn with_index<T, U>(
+        &self,
+        authorized: Authorized<T>,
+        work: impl FnOnce(&AuditIndex, &View, &T) -> Result<U, StoreError> + Send + 'static,
+    ) -> Result<Unreleased<U>, StoreError>
+    where
+        T: Send + Sync + 'static,
+        U: Send + 'static,
+    {
+        let index = Arc::clone(&self.index);
+        let blocking = move |connection: &Connection| {
+            let in_care = in_care(connection, authorized.constraint())?;
+            let view = View::of(authorized.constraint(), &in_care);
+            let content = work(&index, &view, authorized.operation())?;
+            Ok(Unreleased::new(authorized.decision(), in_care, content))
+        };
+        self.store.readers().blocking(blocking).await
+    }
+}
+
+/// Those patients of the constraint whose events depend on a care relationship, as far as it holds.
+fn in_care(connection: &Connection, constraint: &Constraint) -> Result<Vec<LogicalId>, StoreError> {
+    let mut patients: Vec<LogicalId> = Vec::new();
+    for way in visibility::ways(constraint, ResourceType::AUDIT_EVENT, constraint.letter()) {
+        if let Visibility::Compartment(Boundary::PatientsInCare(allowed, _)) = way {
+            patients.extend(allowed.items().iter().cloned());
+        }
+    }
+    visibility::patients_in_care(connection, constraint, &patients)
+}
+
+impl FhirStore for AuditedStore {
+    fn read(&self, read: Authorized<Read>) -> BoxFuture<'_, Result<Unreleased<Option<StoredVersion>>, StoreError>> {
+        if read.operation().resource_type != ResourceType::AUDIT_EVENT {
+            return self.store.read(read);
+        }
+        Box::pin(self.with_index(read, |index, view, read| index.read(&read.id, view)))
+    }
+
+    fn version_read(&self, read: Authorized<VersionRead>) -> BoxFuture<'_, Result<Unreleased<Option<StoredVersion>>, StoreError>> {
+        if read.operation().resource_type != ResourceType::AUDIT_EVENT {
+            return self.store.version_read(read);
+        }
+        Box::pin(self.with_index(read, |index, view, read| {
+            Ok(index.read(&read.id, view)?.filter(|_| is_the_only_version(&read.version)))
+        }))
+    }
+
+    fn history(&self, history: Authorized<InstanceHistory>) -> BoxFuture<'_, Result<Unreleased<HistoryPage>, StoreError>> {
+        if history.operation().resource_type != ResourceType::AUDIT_EVENT {
+            return self.store.history(history);
+        }
+        Box::pin(self.with_index(history, |index, view, history| {
+            if history.cursor.is_some() {
+                return Err(StoreError::InvalidCursor); // One version makes one page.
+            }
+            let recent = |version: &StoredVersion| history.since.is_none_or(|since| version.last_updated >= since);
+            let mut versions: Vec<StoredVersion> = index.read(&history.id, view)?.into_iter().filter(recent).collect();
+            let total = versions.len() as u64;
+            versions.truncate(usize::try_from(history.count).unwrap_or(usize::MAX));
+            Ok(HistoryPage { versions, total, next: None })
+        }))
+    }
+
+    fn search<'a>(
+        &'a self,
+        search: Authorized<SearchQuery>,
+        binding: &'a [u8],
+    ) -> BoxFuture<'a, Result<Unreleased<SearchPage>, StoreError>> {
+        if search.operation().resource_type != ResourceType::AUDIT_EVENT {
+            return self.store.search(search, binding);
+        }
+        let binding = binding.to_vec();
+        Box::pin(self.with_index(search, move |index, view, query| index.search(query, view, &binding)))
+    }
+
+    fn commit<'a>(&'a self, set: Authorized<WriteSet>, record: &'a PendingRecord) -> BoxFuture<'a, Result<Committed, StoreError>> {
+        self.store.commit(set, record)
+    }
+}
