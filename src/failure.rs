@@ -53,11 +53,6 @@ impl Failure {
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.exit as u8)
     }
-
-    /// The exit kind.
-    pub fn exit(&self) -> Exit {
-        self.exit
-    }
 }
 
 impl fmt::Display for Failure {

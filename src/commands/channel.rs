@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use portcullis_backends::{DataDirectory, DirectoryError};
 use portcullis_server::admin::protocol::{self, Refused, RefusalKind, Request, Response};
-use portcullis_server::admin::Service;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -61,8 +60,12 @@ impl Channel {
             let receiving = async move {
                 loop {
                     match protocol::receive(&mut incoming).await {
-                        Ok(Some(response)) if received.send(response).await.is_ok() => {}
-                        Ok(_) => return,
+                        Ok(Some(response)) => {
+                            if received.send(response).await.is_err() {
+                                return;
+                            }
+                        }
+                        Ok(None) => return,
                         Err(error) => return tracing::warn!(%error, "the answer could not be read"),
                     }
                 }
@@ -90,11 +93,6 @@ impl Channel {
             Response::Refused(reason) => Err(refused(reason)),
             response => Ok(response),
         }
-    }
-
-    /// The service of this process, where it holds the directory.
-    pub fn service(&self) -> Option<&Arc<Service>> {
-        self.instance.as_ref().map(Instance::service)
     }
 
     /// Ends the conversation and gives the data directory back.

@@ -1,12 +1,12 @@
 //! The commands, one module each. They wire parts together and speak with people; what they do lies elsewhere.
 
 pub mod audit;
-mod channel;
+pub mod channel;
 pub mod clients;
 pub mod config;
 pub mod demo;
 pub mod generate;
 pub mod load;
-mod place;
+pub mod place;
 pub mod serve;
 pub mod users;

@@ -2,3 +2,5 @@
 
 mod fhir;
 mod oauth;
+mod matrix;
+mod tls;

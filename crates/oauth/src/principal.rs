@@ -165,9 +165,6 @@ impl Principal {
         })
     }
 
-    /// The principal of a person at this machine's command line, with exactly the operations that the command needs.
-    ///
-    /// It has no scopes and no user, so every rule about tokens denies it; what it may do is decided by [`Operator::may`] alone. Only
     /// A signed-in person who chooses a patient for an app: may read and search Patient resources within the own rights, nothing else.
     pub fn choosing_patient(user: PrincipalUser, expires_at: i64) -> Self {
         let scopes = crate::scopes::ScopeSet::parse("user/Patient.rs").map_or_else(|_| CompiledScopes::none(), |set| set.compiled());
@@ -185,6 +182,9 @@ impl Principal {
         }
     }
 
+    /// The principal of a person at this machine's command line, with exactly the operations that the command needs.
+    ///
+    /// It has no scopes and no user, so every rule about tokens denies it; what it may do is decided by [`Operator::may`] alone. Only
     /// the command line calls this; the repository's tidy test holds the list of call sites.
     pub fn command_line_operator(operator: Operator) -> Self {
         Self {

@@ -3,9 +3,13 @@
 //! It is an app like any other: it knows the FHIR base and its client id, finds the rest by discovery, and holds no secret
 //! (SMART App Launch 2.2.0, public client with PKCE). It reads its settings from `/config.json` of its own origin.
 //!
-//! Not here: the listener that serves it, and its registration as a client.
+//! Not here: its registration as a client, which the demo does.
 
 use crate::ui::is_one_source;
+
+mod handler;
+
+pub use handler::{AppSettings, DemoApp};
 
 /// Its files: path, media type, bytes. `/` and `/callback` are the same page, so either may be the redirect URI.
 pub fn files() -> &'static [(&'static str, &'static str, &'static [u8])] {

@@ -2,6 +2,7 @@
 //!
 //! Every response is an [`Answer`](answer::Answer), which only a durable audit record can make.
 
+pub mod admin;
 pub mod answer;
 pub mod authorization_server;
 pub mod service;

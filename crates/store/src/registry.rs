@@ -10,7 +10,7 @@ use portcullis_oauth::clients::Client;
 use portcullis_oauth::grant::{AuthorizationCode, CodeState, Grant, RefreshToken, SecretHash};
 use portcullis_oauth::identifiers::{ClientId, GrantId, SessionId, UserId};
 use portcullis_oauth::principal::TokenStatus;
-use portcullis_oauth::users::{Lockout, User};
+use portcullis_oauth::users::User;
 
 use crate::fhir_store::BoxFuture;
 
@@ -70,8 +70,13 @@ pub enum Change {
     },
     /// A user signed out.
     CloseSession(SessionId),
-    /// A wrong password, or the end of a lock.
-    SetLockout(UserId, Lockout),
+    /// A wrong password: one more failure, and the lock that follows from it, counted in the transaction so that none is lost.
+    CountFailure {
+        /// The user.
+        user: UserId,
+        /// Now, in seconds since the epoch.
+        now: i64,
+    },
     /// A person allowed an app: the grant and its code.
     AddGrant(Box<Grant>, Box<AuthorizationCode>),
     /// A code is presented, rightly or wrongly; it must not have been before. The grant must stand.

@@ -88,15 +88,20 @@ impl App {
 
     /// Sends a form to the token endpoint with the app's credentials.
     pub async fn token_request(&self, fields: &[(&str, &str)]) -> Reply {
+        self.token_request_to("/oauth/token", fields).await
+    }
+
+    /// Sends a form to an endpoint with the app's credentials.
+    pub async fn token_request_to(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
         match &self.secret {
             None => {
                 let mut fields = fields.to_vec();
                 fields.push(("client_id", self.client_id.as_str()));
-                self.client.post("/oauth/token").form(&fields).send().await
+                self.client.post(path).form(&fields).send().await
             }
             Some(secret) => {
                 let basic = standard_base64(format!("{}:{secret}", self.client_id).as_bytes());
-                self.client.post("/oauth/token").header("authorization", &format!("Basic {basic}")).form(fields).send().await
+                self.client.post(path).header("authorization", &format!("Basic {basic}")).form(fields).send().await
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
@@ -10,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -77,6 +79,19 @@ impl Client {
         drop(sender);
         driver.abort();
         Ok(Reply { status: parts.status, headers: parts.headers, body })
+    }
+
+    /// Sends raw bytes over TLS and returns what comes back until the server closes, or has been silent for two seconds.
+    pub async fn raw(&self, bytes: &[u8]) -> String {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let mut stream = self.connector.connect(ServerName::try_from(self.host.clone()).unwrap(), stream).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        let mut received = Vec::new();
+        let mut buffer = [0; 4096];
+        while let Ok(Ok(length @ 1..)) = tokio::time::timeout(Duration::from_secs(2), stream.read(&mut buffer)).await {
+            received.extend_from_slice(&buffer[..length]);
+        }
+        String::from_utf8_lossy(&received).into_owned()
     }
 
     /// A request under construction.

@@ -54,6 +54,8 @@ pub struct TestServer {
     pub client: Client,
     /// `https://localhost:PORT/fhir`
     pub fhir_base: String,
+    /// Its certificate.
+    pub certificate: CertificateDer<'static>,
     shutdown: Shutdown,
     folder: tempfile::TempDir,
 }
@@ -85,8 +87,8 @@ impl TestServer {
         let server = Arc::new(assemble(public_url, Arc::clone(&store), Arc::clone(&ledger), Arc::clone(&clock)));
         let shutdown = Shutdown::default();
         tokio::spawn(listener.run(Arc::clone(&server), shutdown.clone()));
-        let client = Client::new(address, "localhost", &[trusted]);
-        Self { server, store, ledger, segments, clock, client, fhir_base, shutdown, folder }
+        let client = Client::new(address, "localhost", std::slice::from_ref(&trusted));
+        Self { server, store, ledger, segments, clock, client, fhir_base, certificate: trusted, shutdown, folder }
     }
 
     /// The ledger's directory.

@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(texts(content.as_bytes(), false).len(), 1);
         let content = format!("{{\n\"a\":1,\n\"long\":\"{}\"}}", "x".repeat(200));
         assert!(texts(content.as_bytes(), false)[0].is_err());
-        let exact = format!("{{\n\"a\":\"{}\"\n}}", "x".repeat(100 - 11));
+        let exact = format!("{{\n\"a\":\"{}\"\n}}", "x".repeat(90));
         assert_eq!(exact.len(), 100);
         assert!(texts(exact.as_bytes(), false)[0].is_ok());
     }

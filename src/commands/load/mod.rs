@@ -164,7 +164,7 @@ impl Load {
     }
 
     /// Tells how it went, and gives the data directory back.
-    async fn end(mut self, ended: Outcome<Ended>, json: bool) -> Outcome {
+    async fn end(self, ended: Outcome<Ended>, json: bool) -> Outcome {
         self.progress.clear();
         let complete = matches!(ended, Ok(Ended::Complete));
         if complete {

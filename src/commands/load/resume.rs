@@ -71,7 +71,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.ndjson");
         fs::write(&file, "{}\n").unwrap();
-        let bookmark = || Bookmark::of(folder.path(), &collect(&[file.clone()]).unwrap()[0]).unwrap();
+        let bookmark = || Bookmark::of(folder.path(), &collect(std::slice::from_ref(&file)).unwrap()[0]).unwrap();
         assert_eq!(bookmark().read(), 0);
         bookmark().write(512).unwrap();
         assert_eq!(bookmark().read(), 512);

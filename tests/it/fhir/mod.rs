@@ -1,6 +1,9 @@
 //! The FHIR front door, as apps meet it.
 
+mod bad_input;
 mod compartment;
+mod search;
 mod world;
+mod write;
 
 pub use world::{SCOPE, World};

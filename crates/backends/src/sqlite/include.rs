@@ -24,6 +24,11 @@ pub fn included(
     constraint: &Constraint,
     matches: &[i64],
 ) -> Result<Vec<i64>, StoreError> {
+    let of_trail = |include: &Include| [Some(include.source), include.target].contains(&Some(ResourceType::AUDIT_EVENT));
+    if query.includes.iter().chain(&query.reverse_includes).any(of_trail) {
+        // The audit trail is no part of these tables: nothing found would look like nothing recorded.
+        return Err(StoreError::NotSupported("including AuditEvents; search them by 'patient' or 'entity'".to_owned()));
+    }
     let mut found: Vec<i64> = Vec::new();
     if matches.is_empty() {
         return Ok(found);

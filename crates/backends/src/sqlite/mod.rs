@@ -33,6 +33,8 @@ mod visibility;
 mod writer;
 
 #[cfg(test)]
+mod audit_index_tests;
+#[cfg(test)]
 mod commit_tests;
 #[cfg(test)]
 mod read_tests;

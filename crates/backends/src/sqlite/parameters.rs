@@ -33,11 +33,6 @@ impl Parameters {
         self.0.len()
     }
 
-    /// Whether there are no values.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Calls `each` with every row of a query until it returns `false`.
     pub fn for_each_row(
         &self,

@@ -295,11 +295,11 @@ fn containing(key: u16, texts: &[Box<str>], parameters: &mut Parameters) -> Stri
 }
 
 fn exact(key: u16, texts: &[Box<str>], parameters: &mut Parameters) -> String {
-    let equal = |text: &Box<str>| {
-        let (normalised, exact) = (parameters.bind(normalise(text)), parameters.bind(text.to_string()));
+    let mut equal = |text: &str| {
+        let (normalised, exact) = (parameters.bind(normalise(text)), parameters.bind(text.to_owned()));
         format!("(x.normalised = {normalised} AND x.exact = {exact})")
     };
-    let equals: Vec<String> = texts.iter().map(equal).collect();
+    let equals: Vec<String> = texts.iter().map(|text| equal(text)).collect();
     format!("SELECT x.pk FROM index_string x WHERE x.parameter = {key} AND {}", any(&equals))
 }
 

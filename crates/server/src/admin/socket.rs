@@ -109,8 +109,12 @@ async fn converse(stream: UnixStream, service: Arc<Service>, caller: Caller, shu
                 received = protocol::receive(&mut incoming) => received,
             };
             match received {
-                Ok(Some(request)) if requests.send(request).await.is_ok() => {}
-                Ok(_) => return,
+                Ok(Some(request)) => {
+                    if requests.send(request).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(None) => return,
                 Err(error) => return tracing::debug!(%error, "a command sent something else than a request"),
             }
         }

@@ -122,9 +122,8 @@ async fn refuse(
         let account = account(exchange, Outcome::Denied, "unknown name".to_owned());
         return reply::changed(server, exchange, Change::Nothing, account, draft).await;
     };
-    let lockout = user.lockout.after_failure(server.clock.now_seconds());
     let account = account(exchange, Outcome::Denied, format!("wrong password: {}", user.id));
-    reply::changed(server, exchange, Change::SetLockout(user.id.clone(), lockout), account, draft).await
+    reply::changed(server, exchange, Change::CountFailure { user: user.id.clone(), now: server.clock.now_seconds() }, account, draft).await
 }
 
 async fn open_session(server: &Server, exchange: &Exchange, user: &User, return_to: &str) -> Result<Answer, RegistryError> {

@@ -31,6 +31,9 @@ use crate::resource_server::Exchange;
 /// How long an access token lives, in seconds.
 const LIFETIME_SECONDS: i64 = MAXIMUM_LIFETIME_SECONDS;
 
+/// What a code or refresh token is answered that somebody else was faster with.
+const USED: TokenError = TokenError::InvalidGrant("the code or refresh token was used or revoked");
+
 /// Why no token is issued.
 enum Refused {
     /// The client's fault; `detail` is for the record.
@@ -47,14 +50,7 @@ impl From<TokenError> for Refused {
 
 impl From<RegistryError> for Refused {
     fn from(error: RegistryError) -> Self {
-        match error {
-            // Between our look and the change somebody else was faster: the same as a replay.
-            RegistryError::Conflict(what) => {
-                let error = TokenError::InvalidGrant("the code or refresh token was used or revoked");
-                Self::Client { error, detail: what.to_owned(), revoke: None }
-            }
-            other => Self::Registry(other),
-        }
+        Self::Registry(error)
     }
 }
 
@@ -213,6 +209,7 @@ async fn session_state(server: &Server, token: &RefreshToken, now: i64) -> Resul
 /// A response that is ready and the identifiers that its record names.
 struct Minted {
     response: TokenResponse,
+    grant: GrantId,
     token_id: TokenId,
     client: ClientId,
     user: String,
@@ -270,7 +267,7 @@ async fn mint(
         refresh_token,
         patient,
     };
-    Ok(Minted { response, token_id, client: grant.client.clone(), user: grant.user.as_str().to_owned() })
+    Ok(Minted { response, grant: grant.id.clone(), token_id, client: grant.client.clone(), user: grant.user.as_str().to_owned() })
 }
 
 async fn issue(server: &Server, exchange: &Exchange, change: Change, minted: Minted) -> Result<Answer, Refused> {
@@ -285,5 +282,10 @@ async fn issue(server: &Server, exchange: &Exchange, change: Change, minted: Min
     };
     let detail = format!("issued: {}", minted.response.scope);
     let account = Account { event: Event::Token, agent, outcome: Outcome::Success, detail };
-    Ok(reply::changed(server, exchange, change, account, draft).await?)
+    let grant = minted.grant;
+    reply::changed(server, exchange, change, account, draft).await.map_err(|error| match error {
+        // Between our look and the change somebody else was faster: a replay like any other (RFC 6749, section 4.1.2).
+        RegistryError::Conflict(what) => Refused::Client { error: USED, detail: what.to_owned(), revoke: Some(grant) },
+        other => Refused::Registry(other),
+    })
 }

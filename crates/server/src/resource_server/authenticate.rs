@@ -10,7 +10,7 @@ use portcullis_fhir::outcome::IssueType;
 use portcullis_jose::digest::sha256;
 use portcullis_jose::JwtError;
 use portcullis_oauth::access_token::{AccessTokenError, AccessTokenTrust, VerifiedToken};
-use portcullis_oauth::principal::Principal;
+use portcullis_oauth::principal::{EstablishError, Principal};
 use portcullis_store::registry::RegistryError;
 
 use super::Exchange;
@@ -75,7 +75,10 @@ pub async fn authenticate(server: &Server, exchange: &Exchange) -> Result<Princi
     let now = server.clock.now_seconds();
     let verified = verified(server, token, now)?;
     let status = server.registry.token_status(&verified).await.map_err(AuthenticationError::Unavailable)?;
-    Principal::establish(&verified, status, now).map_err(|error| AuthenticationError::Invalid(error.to_string()))
+    Principal::establish(&verified, status, now).map_err(|error| match error {
+        EstablishError::Expired => AuthenticationError::Expired,
+        other => AuthenticationError::Invalid(other.to_string()),
+    })
 }
 
 fn bearer(exchange: &Exchange) -> Result<&str, AuthenticationError> {
@@ -103,7 +106,7 @@ fn verified(server: &Server, token: &str, now: i64) -> Result<Arc<VerifiedToken>
     let trust =
         AccessTokenTrust { keys: &server.keys.verification, issuer: &settings.public_url, fhir_base: &settings.fhir_base };
     let verified = VerifiedToken::verify(token, &trust, now).map_err(|error| match error {
-        AccessTokenError::Jwt(JwtError::Expired) => AuthenticationError::Expired,
+        AccessTokenError::Jwt(JwtError::Expired | JwtError::TooOld) => AuthenticationError::Expired,
         other => AuthenticationError::Invalid(other.to_string()),
     })?;
     let verified = Arc::new(verified);

@@ -33,7 +33,7 @@ pub fn apply(connection: &Connection, change: &Change, now: i64) -> Result<(), S
             sessions::open(connection, session, hash)
         }
         Change::CloseSession(session) => sessions::close(connection, session),
-        Change::SetLockout(user, lockout) => users::set_lockout(connection, user, *lockout),
+        Change::CountFailure { user, now } => users::count_failure(connection, user, *now),
         Change::AddGrant(grant, code) => {
             grants::add(connection, grant)?;
             codes::add(connection, code, grant)

@@ -40,12 +40,18 @@ pub fn add(connection: &Connection, user: &User) -> Result<(), StoreError> {
 }
 
 /// Notes wrong passwords.
-pub fn set_lockout(connection: &Connection, user: &UserId, lockout: Lockout) -> Result<(), StoreError> {
+fn set_lockout(connection: &Connection, user: &UserId, lockout: Lockout) -> Result<(), StoreError> {
     let sql = "UPDATE user SET failures = ?2, locked_until = ?3 WHERE id = ?1";
     match execute(connection, sql, params![user.as_str(), lockout.failures, lockout.locked_until])? {
         0 => Err(conflict("the user is unknown")),
         _ => Ok(()),
     }
+}
+
+/// One more wrong password.
+pub fn count_failure(connection: &Connection, user: &UserId, now: i64) -> Result<(), StoreError> {
+    let known = by_id(connection, user)?.ok_or_else(|| conflict("the user is unknown"))?;
+    set_lockout(connection, user, known.lockout.after_failure(now))
 }
 
 /// Forgets wrong passwords after the right one.

@@ -202,3 +202,10 @@ async fn a_deleted_record_is_found_by_nothing() {
     let found = world.ids(&operator(), "Observation?_id=panel&_include=Observation:has-member").await;
     assert_eq!(found.included, ["Observation/own"]);
 }
+
+#[tokio::test]
+async fn audit_events_are_not_included_and_the_refusal_says_so() {
+    let world = two_patients().await;
+    let refused = world.search(&operator(), super::world::query("Patient?_revinclude=AuditEvent:patient")).await;
+    assert!(matches!(refused, Err(portcullis_store::StoreError::NotSupported(message)) if message.contains("AuditEvent")));
+}

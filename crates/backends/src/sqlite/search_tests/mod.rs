@@ -1,8 +1,9 @@
 //! Search over a real file, through real permits and with release.
 
 mod escapes;
+mod numbers;
 mod oracle;
 mod paging;
 mod plans;
 mod property;
-mod world;
+pub(super) mod world;

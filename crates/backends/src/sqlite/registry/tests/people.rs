@@ -50,8 +50,10 @@ async fn users_are_listed_by_name_and_may_have_nothing() {
 #[tokio::test]
 async fn signing_in_forgets_wrong_passwords() {
     let world = World::new().await;
+    for _ in 0..5 {
+        world.change(Change::CountFailure { user: user_id("ann"), now: NOW }).await;
+    }
     let lockout = Lockout { failures: 5, locked_until: Some(NOW + 60) };
-    world.change(Change::SetLockout(user_id("ann"), lockout)).await;
     assert_eq!(world.registry.user(&user_id("ann")).await.unwrap().unwrap().lockout, lockout);
     world.change(session("s", "ann", NOW + 100)).await;
     assert_eq!(world.registry.user(&user_id("ann")).await.unwrap().unwrap().lockout, Lockout::default());
@@ -61,7 +63,7 @@ async fn signing_in_forgets_wrong_passwords() {
 async fn nobody_unknown_signs_in_or_is_locked() {
     let world = World::new().await;
     assert_eq!(world.conflict(session("s", "bob", NOW + 100)).await, "the user is unknown");
-    assert_eq!(world.conflict(Change::SetLockout(user_id("bob"), Lockout::default())).await, "the user is unknown");
+    assert_eq!(world.conflict(Change::CountFailure { user: user_id("bob"), now: NOW }).await, "the user is unknown");
     assert_eq!(world.integer("SELECT count(*) FROM session"), 0);
 }
 

@@ -1,0 +1,186 @@
+//! `portcullis demo`: makes or reuses a data directory, says how to use it, and serves it on loopback.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+use portcullis_backends::sqlite::RootKey;
+use portcullis_backends::{DataDirectory, DirectoryError};
+use portcullis_server::admin::Service;
+use portcullis_server::demo_app::{AppSettings, DemoApp};
+use portcullis_server::listener::Limits;
+use portcullis_store::{Clock, SystemClock};
+
+use super::channel::{Channel, refused};
+use super::place::{held, root_key, runtime};
+use crate::application::{Instance, Listen, Setup, account, serve};
+use crate::args;
+use crate::demo::{APP_CLIENT, APP_SCOPE, Addresses, Description, Plan, complete, renew_if_needed};
+use crate::failure::{Failure, OrFail, Outcome, causes};
+use crate::terminal;
+
+/// Runs the command.
+pub fn run(arguments: &args::Demo) -> Outcome {
+    let root = &arguments.data_dir;
+    let addresses = Addresses::of(arguments.port);
+    let directory = directory(root)?;
+    let root_key = own_root_key(&directory)?;
+    let (certificate, renewed) = renew_if_needed(root, SystemClock.now_seconds())?;
+    let plan = plan(root, addresses, arguments.patients)?;
+    let description = match &plan {
+        Some(plan) => plan.description().clone(),
+        None => Description::read(root).or_fail(&format!("{} cannot be read", root.join("demo.json").display()))?,
+    };
+    let setup = Setup { directory, root_key, public_url: addresses.issuer(), demo: Some(moved(&description, addresses).notice()) };
+    runtime()?.block_on(async {
+        let instance = Instance::open(setup).await?;
+        let (instance, description) = match plan {
+            Some(plan) => first_start(instance, plan, root).await?,
+            None => reuse(instance, description, addresses, root).await?,
+        };
+        let listen = Listen { addresses: loopback(arguments.port), certificate, limits: Limits::default(), app: Some(app(addresses)) };
+        serve(instance, listen, || terminal::print(&greeting(root, &description, renewed))).await
+    })
+}
+
+fn directory(root: &Path) -> Outcome<DataDirectory> {
+    let taken = if DataDirectory::exists(root) { DataDirectory::open(root, "demo") } else { DataDirectory::create(root, true, "demo") };
+    let directory = taken.map_err(|error| match error {
+        DirectoryError::HeldBy { pid, command } => {
+            let at = Description::read(root).map(|description| format!("It runs at {}. ", description.issuer)).unwrap_or_default();
+            held(root, pid, &command).advise(format!("{at}Stop it first, or choose another directory with --data-dir."))
+        }
+        DirectoryError::NotEmpty(_) => Failure::usage(causes(&error)).advise("Choose a new directory with --data-dir."),
+        other => Failure::failed(causes(&other)),
+    })?;
+    if directory.is_demo() {
+        return Ok(directory);
+    }
+    Err(Failure::usage(format!("{} belongs to a server with a configuration", root.display())).advise("Choose another directory with --data-dir."))
+}
+
+/// The key beside the data: in a demo only.
+fn own_root_key(directory: &DataDirectory) -> Outcome<RootKey> {
+    let path = directory.root_key();
+    if !path.exists() && !directory.database().exists() {
+        let key = RootKey::generate().or_fail("No root key can be made")?;
+        key.write_file(&path).or_fail(&format!("{} cannot be written", path.display()))?;
+    }
+    root_key(&path)
+}
+
+/// What is left of the first start; `None` where it is done.
+fn plan(root: &Path, addresses: Addresses, patients: u32) -> Outcome<Option<Plan>> {
+    if let Some(plan) = Plan::interrupted(root, addresses)? {
+        return Ok(Some(plan));
+    }
+    if root.join("demo.json").exists() { Ok(None) } else { Plan::new(root, addresses, patients).map(Some) }
+}
+
+async fn first_start(instance: Instance, plan: Plan, root: &Path) -> Outcome<(Instance, Description)> {
+    let mut channel = Channel::own(instance);
+    let completed = complete(&mut channel, plan, root).await;
+    let instance = channel.end().await;
+    match (completed, instance) {
+        (Ok(description), Some(instance)) => Ok((instance, description)),
+        (Ok(_), None) => Err(Failure::failed("The instance was lost after the first start")),
+        (Err(failure), instance) => {
+            if let Some(instance) = instance {
+                instance.close().await?;
+            }
+            Err(failure.advise("Start the demo again: it goes on where it stopped."))
+        }
+    }
+}
+
+/// A second start: only another port changes something.
+async fn reuse(instance: Instance, description: Description, addresses: Addresses, root: &Path) -> Outcome<(Instance, Description)> {
+    if description.is_at(addresses) {
+        return Ok((instance, description));
+    }
+    let description = moved(&description, addresses);
+    match move_clients(instance.service(), &description).await {
+        Ok(()) => {
+            description.write(root).or_fail("demo.json cannot be written")?;
+            Ok((instance, description))
+        }
+        Err(failure) => {
+            instance.close().await?;
+            Err(failure)
+        }
+    }
+}
+
+async fn move_clients(service: &Service, description: &Description) -> Outcome {
+    for client in &description.clients {
+        service.move_client(&account(), &client.client_id, &client.redirect_uris).await.map_err(refused)?;
+    }
+    Ok(())
+}
+
+fn moved(description: &Description, addresses: Addresses) -> Description {
+    let mut moved = description.clone();
+    moved.move_to(addresses);
+    moved
+}
+
+fn loopback(port: u16) -> Vec<SocketAddr> {
+    [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)].map(|address| SocketAddr::new(address, port)).to_vec()
+}
+
+fn app(addresses: Addresses) -> (SocketAddr, DemoApp) {
+    let issuer = addresses.issuer();
+    let settings = AppSettings {
+        url: addresses.app(),
+        fhir_base: format!("{issuer}/fhir"),
+        issuer,
+        client_id: APP_CLIENT.to_owned(),
+        redirect_uri: addresses.redirect_uris().swap_remove(0),
+        scope: APP_SCOPE.to_owned(),
+    };
+    (SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), addresses.app_port()), DemoApp::new(&settings))
+}
+
+fn greeting(root: &Path, description: &Description, renewed: bool) -> String {
+    let people: Vec<Vec<String>> = description
+        .users
+        .iter()
+        .map(|user| vec![format!("  {}", user.username), user.password.clone(), user.roles.join(", ")])
+        .collect();
+    let ca = root.join(&description.ca_pem);
+    let ca = ca.display();
+    let trust = if renewed { "The certificate is new. Trust it in your browser:" } else { "Trust the certificate in your browser, if you have not:" };
+    let command = if cfg!(target_os = "macos") {
+        format!("security add-trusted-cert -r trustRoot -k ~/Library/Keychains/login.keychain-db {ca}")
+    } else {
+        format!("certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n portcullis-demo -i {ca}")
+    };
+    let package = if cfg!(target_os = "linux") { "\n  (certutil comes with the Debian package libnss3-tools)" } else { "" };
+    format!(
+        "\
+Portcullis {version}: a demo with synthetic data, reachable from this machine only.
+
+  Start here  {issuer}
+  FHIR        {fhir}
+  Demo app    {app}
+
+Sign in as
+{people}
+{trust}
+  {command}{package}
+
+Ask without a browser:
+  curl --cacert {ca} {fhir}/.well-known/smart-configuration
+A token needs a person who signs in: this version has no grant that works
+without a browser. The demo app shows the way that any SMART app takes.
+
+All of this, for programs, is in {json}.
+Stop with Ctrl-C. The same command starts it again with the same data.
+",
+        version = description.version,
+        issuer = description.issuer,
+        fhir = description.fhir_base,
+        app = description.app_url,
+        people = terminal::table(&["  Name", "Password", "Role"], &people),
+        json = root.join("demo.json").display(),
+    )
+}

@@ -1,0 +1,124 @@
+//! Malformed, hostile and oversized input: a clear error in FHIR's own form, and a server that keeps serving.
+
+use http::Method;
+
+use super::world::World;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_faulty_body_is_refused_with_an_outcome_that_names_the_place() {
+    let world = World::start().await;
+    let token = world.ann().await;
+    let nested = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    let cases: Vec<(&str, Vec<u8>, &str)> = vec![
+        ("cut off", br#"{"resourceType":"Observation""#.to_vec(), ""),
+        ("duplicate key", br#"{"resourceType":"Observation","status":"final","status":"final"}"#.to_vec(), ""),
+        ("wrong type", br#"{"resourceType":"Observation","status":7,"code":{"text":"x"}}"#.to_vec(), "Observation.status"),
+        ("bad date", br#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"effectiveDateTime":"2026-02-30"}"#.to_vec(), "Observation.effective"),
+        ("unknown element", br#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"statuss":"x"}"#.to_vec(), "Observation.statuss"),
+        ("unknown type", br#"{"resourceType":"Observatory"}"#.to_vec(), ""),
+        ("other type", br#"{"resourceType":"Patient"}"#.to_vec(), ""),
+        ("10,000 arrays", nested.into_bytes(), ""),
+        ("invalid UTF-8", b"{\"resourceType\":\"Observation\",\"status\":\"\xff\"}".to_vec(), ""),
+        ("empty", Vec::new(), ""),
+    ];
+    for (name, body, place) in cases {
+        let reply = world.server.client.post("/fhir/Observation").bearer(&token).fhir(body).send().await;
+        assert!(matches!(reply.status.as_u16(), 400 | 422), "{name}: {} {}", reply.status, reply.text());
+        let outcome = reply.json();
+        assert_eq!(outcome["resourceType"], "OperationOutcome", "{name}");
+        assert!(outcome.to_string().contains(place), "{name}: {outcome}");
+        assert!(outcome["issue"][0]["diagnostics"].as_str().is_some_and(|text| text.len() > 10), "{name}");
+    }
+    assert_eq!(world.server.client.get("/fhir/Patient/ann").bearer(&token).send().await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_oversized_body_is_refused_before_it_is_read() {
+    let world = World::start().await;
+    let token = world.ann().await;
+    let head = format!(
+        "POST /fhir/Observation HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\ncontent-type: application/fhir+json\r\ncontent-length: 104857600\r\n\r\n"
+    );
+    let reply = world.server.client.raw(head.as_bytes()).await;
+    assert!(reply.starts_with("HTTP/1.1 413 ") && reply.contains("OperationOutcome"), "{reply}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_faulty_query_is_refused_and_names_the_parameter() {
+    let world = World::start().await;
+    let token = world.ann().await;
+    let get = |query: &str| {
+        let request = world.server.client.get(&format!("/fhir/Observation?{query}")).bearer(&token);
+        async move { request.send().await }
+    };
+    for (query, parameter) in [
+        ("date=2026-13-01", "date"),
+        ("date=yesterday", "date"),
+        ("_count=-1", "_count"),
+        ("_count=many", "_count"),
+        ("code:sideways=x", "code"),
+        ("_sort=nothing", "_sort"),
+        ("value-quantity=x", "value-quantity"),
+        ("_cursor=AAAA", "_cursor"),
+        ("_id=a%2Fb", "_id"),
+    ] {
+        let reply = get(query).await;
+        assert_eq!(reply.status, 400, "{query} {}", reply.text());
+        assert!(reply.text().contains(parameter), "{query} {}", reply.text());
+    }
+    assert_eq!(get("_count=999999999").await.status, 200);
+    let ignored = get("unknown=1&_has:Observation:patient:code=x").await;
+    assert_eq!(ignored.status, 200);
+    let bundle = ignored.json();
+    let outcome = bundle["entry"].as_array().unwrap().iter().find(|entry| entry["search"]["mode"] == "outcome").unwrap().to_string();
+    assert!(outcome.contains("unknown") && outcome.contains("_has"), "{outcome}");
+    assert!(!bundle["link"][0]["url"].as_str().unwrap().contains("unknown"));
+    let strict = world.server.client.get("/fhir/Observation?unknown=1").bearer(&token).header("prefer", "handling=strict").send().await;
+    assert_eq!(strict.status, 400, "{}", strict.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_paths_methods_and_media_types_have_their_own_status() {
+    let world = World::start().await;
+    let token = world.ann().await;
+    let client = &world.server.client;
+    for (method, path, status) in [
+        (Method::GET, "/fhir/Observatory/1", 404),
+        (Method::GET, "/fhir/Patient/ann/what", 404),
+        (Method::GET, "/fhir/Patient/..%2Fann", 404),
+        (Method::PATCH, "/fhir/Patient/ann", 405),
+        (Method::POST, "/fhir/Patient/ann", 405),
+        (Method::DELETE, "/fhir/Patient", 405),
+        (Method::POST, "/fhir", 405),
+    ] {
+        let reply = client.request(method.clone(), path).bearer(&token).fhir("{}").send().await;
+        assert_eq!(reply.status, status, "{method} {path} {}", reply.text());
+        assert_eq!(reply.json()["resourceType"], "OperationOutcome", "{method} {path}");
+    }
+    let xml = client.post("/fhir/Observation").bearer(&token).header("content-type", "application/fhir+xml").bytes("<x/>").send().await;
+    assert_eq!(xml.status, 415, "{}", xml.text());
+    let accept = client.get("/fhir/Patient/ann").bearer(&token).header("accept", "application/fhir+xml").send().await;
+    assert_eq!(accept.status, 406, "{}", accept.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_is_not_ours_is_401_and_says_nothing_more() {
+    let world = World::start().await;
+    let token = world.ann().await;
+    let client = &world.server.client;
+    let mut tampered = token.clone();
+    tampered.replace_range(tampered.len() - 4.., "AAAA");
+    for header in ["Bearer x", "Bearer ", "Basic eDp5", "bearer", &format!("Bearer {tampered}"), &format!("Bearer {token} x")] {
+        let reply = client.get("/fhir/Patient/ann").header("authorization", header).send().await;
+        assert_eq!(reply.status, 401, "{header}");
+        assert!(reply.header("www-authenticate").starts_with("Bearer"), "{header}");
+    }
+    let none = client.get("/fhir/Patient/ann").send().await;
+    assert_eq!((none.status.as_u16(), none.header("www-authenticate")), (401, "Bearer"));
+    let in_query = client.get(&format!("/fhir/Patient/ann?access_token={token}")).send().await;
+    assert_eq!(in_query.status, 401, "tokens in the query are not looked at");
+    world.server.clock.advance_seconds(3601);
+    let expired = client.get("/fhir/Patient/ann").bearer(&token).send().await;
+    assert_eq!(expired.status, 401);
+    assert_eq!(expired.json()["issue"][0]["code"], "expired");
+}

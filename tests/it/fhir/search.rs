@@ -1,0 +1,78 @@
+//! Search answers as Bundles: links, totals, pages, shapes, POST.
+
+use portcullis_testkit::resources::observation;
+
+use super::world::{World, ids};
+
+fn link(bundle: &serde_json::Value, relation: &str) -> Option<String> {
+    let links = bundle["link"].as_array()?;
+    let link = links.iter().find(|link| link["relation"] == relation)?;
+    Some(link["url"].as_str()?.split("/fhir/").nth(1).map(|rest| format!("/fhir/{rest}"))?.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_follow_each_other_without_gaps_and_only_for_whom_they_were_made() {
+    let world = World::start().await;
+    let many: Vec<String> =
+        (0..25).map(|day| observation(&format!("o-{day:02}"), "ann", "8867-4", "70", &format!("2025-01-{:02}", day + 1))).collect();
+    world.server.import(&many).await;
+    let token = world.ann().await;
+    let mut path = "/fhir/Observation?code=http://loinc.org%7C8867-4&_count=10&_sort=date&_total=accurate".to_owned();
+    let mut found = Vec::new();
+    let mut pages = 0;
+    let mut second = None;
+    loop {
+        let reply = world.server.client.get(&path).bearer(&token).send().await;
+        assert_eq!(reply.status, 200, "{path} {}", reply.text());
+        let bundle = reply.json();
+        assert_eq!(bundle["total"], 25);
+        found.extend(ids(&bundle));
+        pages += 1;
+        let Some(next) = link(&bundle, "next") else { break };
+        second.get_or_insert_with(|| next.clone());
+        path = next;
+    }
+    let expected: Vec<String> = (0..25).map(|day| format!("o-{day:02}")).collect();
+    assert_eq!((pages, found), (3, expected));
+    let bob = world.app.access_token("launch/patient patient/*.read", "bob", portcullis_testkit::server::PASSWORD).await;
+    let stolen = world.server.client.get(&second.unwrap()).bearer(&bob).send().await;
+    assert_eq!(stolen.status, 400, "a bookmark of somebody else is no bookmark: {}", stolen.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn post_search_is_narrowed_as_get_is() {
+    let world = World::start().await;
+    let token = world.ann().await;
+    let post = world.server.client.post("/fhir/Observation/_search").bearer(&token).form(&[("_total", "accurate")]).send().await;
+    assert_eq!(post.status, 200, "{}", post.text());
+    assert_eq!(ids(&post.json()), ["obs-ann-2", "obs-ann-1"]);
+    assert_eq!(post.json()["total"], 2);
+    let other = world.server.client.post("/fhir/Observation/_search").bearer(&token).form(&[("patient", "bob")]).send().await;
+    assert!(ids(&other.json()).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn elements_and_summaries_leave_out_and_say_so() {
+    let world = World::start().await;
+    let token = world.ann().await;
+    let get = |path: &str| {
+        let request = world.server.client.get(path).bearer(&token);
+        async move { request.send().await.json() }
+    };
+    let elements = get("/fhir/Observation?_elements=status").await;
+    let first = &elements["entry"][0]["resource"];
+    assert!(first["status"].is_string() && first["valueQuantity"].is_null(), "{first}");
+    assert!(first["meta"]["tag"].to_string().contains("SUBSETTED"));
+    let count = get("/fhir/Observation?_summary=count").await;
+    assert_eq!((&count["total"], count["entry"].is_null()), (&serde_json::json!(2), true));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_audit_trail_is_for_the_auditor_and_for_oneself() {
+    let world = World::start().await;
+    let token = world.ann().await;
+    world.server.client.get("/fhir/Observation/obs-ann-1").bearer(&token).send().await;
+    world.server.client.get("/fhir/Observation/obs-bob-1").bearer(&token).send().await;
+    let wildcard = world.server.client.get("/fhir/AuditEvent").bearer(&token).send().await;
+    assert_eq!(wildcard.status, 403, "a wildcard does not open the audit trail");
+}
