@@ -38,9 +38,10 @@ Example:
     #[command(after_help = "\
 Examples:
   portcullis load export/ --data-dir portcullis-data
-  portcullis generate --patients 100 | portcullis load - --config portcullis.toml
+  portcullis load patients.ndjson.gz --config portcullis.toml
+  portcullis generate | portcullis load - --data-dir portcullis-data
 
-An interrupted load goes on where it stopped when the same command is given again.")]
+An interrupted load goes on where it stopped, with the same command.")]
     Load(Load),
     /// Write synthetic patients as NDJSON
     #[command(after_help = "\
@@ -144,8 +145,8 @@ pub enum Audit {
     /// Prove that the ledger's files agree with themselves, and with an earlier head
     #[command(after_help = "\
 Examples:
-  portcullis audit verify --data-dir portcullis-data
-  portcullis audit verify --data-dir portcullis-data --expect 1042:9f3c...")]
+  portcullis audit verify --data-dir DIR
+  portcullis audit verify --data-dir DIR --expect 1042:9f3c...")]
     Verify(AuditVerify),
 }
 
@@ -169,9 +170,11 @@ pub enum Clients {
     /// Register a client
     #[command(after_help = "\
 Examples:
-  portcullis clients add --name 'Growth chart' --redirect-uri https://app.example.org/callback \\
-    --scope 'launch/patient openid fhirUser patient/Observation.rs' --data-dir DIR
-  portcullis clients add --name 'Back office' --confidential --redirect-uri https://... --scope ... --config FILE")]
+  portcullis clients add --name 'Growth chart' --data-dir DIR \\
+    --redirect-uri https://app.example.org/callback \\
+    --scope 'launch/patient openid fhirUser patient/Observation.rs'
+  portcullis clients add --name 'Back office' --config FILE \\
+    --confidential --redirect-uri https://... --scope ...")]
     Add(ClientsAdd),
     /// List the clients
     List(Listing),
@@ -232,8 +235,9 @@ pub enum Users {
     /// Add a user; the password is read from standard input
     #[command(after_help = "\
 Example:
-  portcullis users add ana --display-name 'Ana Ruiz' --role patient --patient pat-0001 \\
-    --fhir-user Patient/pat-0001 --data-dir DIR < password.txt")]
+  portcullis users add ana --display-name 'Ana Ruiz' --role patient \\
+    --patient pat-0001 --fhir-user Patient/pat-0001 \\
+    --data-dir DIR < password.txt")]
     Add(UsersAdd),
     /// List the users
     List(Listing),

@@ -50,7 +50,8 @@ pub fn written(result: io::Result<()>) -> Outcome<bool> {
     }
 }
 
-/// A table with aligned columns. Where a row does not fit, its widest columns are cut and end in `…`; `--json` has everything.
+/// A table with aligned columns. Where it does not fit, columns are cut from the right, the first one last, and cut texts end in `…`; `--json` has
+/// everything.
 pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     let length = |text: &str| text.chars().count();
     let mut widths: Vec<usize> = headings.iter().map(|heading| length(heading)).collect();
@@ -61,8 +62,8 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     }
     let spaces = GAP * widths.len().saturating_sub(1);
     while widths.iter().sum::<usize>() + spaces > WIDTH {
-        match widths.iter_mut().max().filter(|widest| **widest > NARROWEST) {
-            Some(widest) => *widest -= 1,
+        match widths.iter_mut().rev().find(|width| **width > NARROWEST) {
+            Some(width) => *width -= 1,
             None => break,
         }
     }
@@ -76,9 +77,29 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
+/// Words in lines that keep the width, each behind an indentation.
+pub fn wrapped(text: &str, indent: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let word: String = word.chars().map(visible).collect();
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            _ => lines.push(format!("{}{word}", " ".repeat(indent))),
+        }
+    }
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// A control character in a name must not move the cursor.
+fn visible(character: char) -> char {
+    if character.is_control() { '\u{fffd}' } else { character }
+}
+
 fn fitted(cell: &str, width: usize) -> String {
-    // A control character in a name must not move the cursor.
-    let mut text: String = cell.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect();
+    let mut text: String = cell.chars().map(visible).collect();
     if text.chars().count() > width {
         text = text.chars().take(width.saturating_sub(1)).collect();
         text.push('…');
@@ -191,6 +212,16 @@ mod tests {
     #[test]
     fn a_name_cannot_move_the_cursor() {
         assert!(!table(&["Name"], &[vec!["a\u{1b}[2Jb".to_owned()]]).contains('\u{1b}'));
+        assert!(!wrapped("a\u{1b}[2Jb", 2).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn words_are_wrapped_and_none_is_lost() {
+        let words = "patient/Observation.rs ".repeat(9);
+        let text = wrapped(&words, 4);
+        assert!(text.lines().count() == 3 && text.lines().all(|line| line.starts_with("    patient") && line.len() <= 80), "{text}");
+        assert_eq!(text.split_whitespace().count(), 9);
+        assert_eq!(wrapped("", 4), "");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Rules of the repository as tests: crate edges, call sites of proof types, file sizes, words that must not occur.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,7 +31,7 @@ const IMPURE: &[&str] = &["async fn", "SystemTime::now", "Instant::now", "std::f
 const CALL_SITES: &[(&str, &[&str])] = &[
     ("Authorized::new(", &["crates/policy/src/authorized.rs"]),
     ("PermittedOperation::new(", &["crates/policy/src/combine.rs"]),
-    ("Unreleased::new(", &["crates/backends/src/sqlite/store.rs"]),
+    ("Unreleased::new(", &["crates/backends/src/sqlite/store.rs", "crates/backends/src/sqlite/audit_store.rs"]),
     ("Released {", &["crates/policy/src/release.rs"]),
     ("AuditReceipt::for_durable(", &["crates/audit/src/ledger.rs", "crates/audit/src/pending.rs", "crates/audit/src/writer.rs"]),
     ("Acknowledgement::of_stored(", &["crates/backends/src/sqlite/store.rs", "crates/backends/src/sqlite/registry/mod.rs"]),
@@ -37,7 +39,7 @@ const CALL_SITES: &[(&str, &[&str])] = &[
     ("Principal::establish(", &["crates/server/src/resource_server/authenticate.rs"]),
     ("Principal::choosing_patient(", &["crates/server/src/authorization_server/people.rs"]),
     ("Principal::command_line_operator(", &["crates/server/src/admin/service.rs", "crates/server/src/admin/mod.rs", "crates/server/src/admin/import.rs"]),
-    ("Answer::counted(", &["crates/server/src/service.rs"]),
+    ("Answer::counted(", &["crates/server/src/service.rs", "crates/server/src/demo_app/handler.rs"]),
     ("Answer::unrecorded(", &["crates/server/src/service.rs", "crates/server/src/resource_server/pipeline.rs", "crates/server/src/authorization_server/reply.rs"]),
     ("TcpStream::connect", &[]),
     ("UnixStream::connect", &["crates/server/src/admin/socket.rs"]),
@@ -87,7 +89,7 @@ fn product() -> BTreeMap<String, String> {
 
 /// The part of a file that ships: tests are cut off, and files of tests are empty.
 fn shipped<'a>(path: &str, text: &'a str) -> &'a str {
-    let is_test = path.contains("/tests/") || path.ends_with("tests.rs") || path.contains("testing") || path.starts_with("crates/testkit");
+    let is_test = path.contains("/tests/") || path.contains("_tests/") || path.ends_with("tests.rs") || path.contains("testing") || path.starts_with("crates/testkit");
     if is_test { "" } else { text.split("#[cfg(test)]\nmod ").next().unwrap_or_default() }
 }
 
@@ -165,7 +167,7 @@ fn files_stay_readable() {
     for (path, text) in product() {
         let lines = text.lines().count();
         assert!(lines <= LONGEST_FILE, "{path} has {lines} lines; cut it along a concept");
-        assert!(text.starts_with("//!"), "{path} does not say what it is");
+        assert!(text.starts_with("//!") || shipped(&path, &text).is_empty(), "{path} does not say what it is");
         for line in code_lines(&text) {
             let allowed = line.contains(&["#[al", "low("].concat()) || line.contains(&["#![al", "low("].concat());
             assert!(!allowed, "{path}: {line}: expect with a reason instead");

@@ -9,6 +9,9 @@ use crate::args::{ClientsAdd, ClientsRemove, Listing, Target};
 use crate::failure::Outcome;
 use crate::terminal::{self, print_json};
 
+/// How far the details of a client stand from the left, in characters.
+const DETAIL_INDENT: usize = 4;
+
 /// Asks the service one question.
 pub fn ask(target: &Target, command: &str, request: Request) -> Outcome<Response> {
     let place = Place::of(target)?;
@@ -53,11 +56,21 @@ pub fn list(listing: &Listing) -> Outcome {
     if clients.is_empty() {
         return terminal::print_line("There are no clients. `portcullis clients add` registers one.");
     }
-    let row = |client: &ClientSummary| {
-        vec![client.id.clone(), client.name.clone(), client.kind.clone(), client.redirect_uris.join(" "), client.scope.clone()]
-    };
-    let rows: Vec<Vec<String>> = clients.iter().map(row).collect();
-    terminal::print(&terminal::table(&["Client id", "Name", "Kind", "Redirect URIs", "Scope"], &rows))
+    terminal::print(&text(&clients))
+}
+
+/// One line for each client, and below it what is too long for a column.
+fn text(clients: &[ClientSummary]) -> String {
+    let rows: Vec<Vec<String>> = clients.iter().map(|client| vec![client.id.clone(), client.kind.clone(), client.name.clone()]).collect();
+    let table = terminal::table(&["Client id", "Kind", "Name"], &rows);
+    let mut lines = table.lines();
+    let mut text = format!("{}\n", lines.next().unwrap_or_default());
+    for (line, client) in lines.zip(clients) {
+        text.push_str(&format!("{line}\n"));
+        text.push_str(&terminal::wrapped(&client.redirect_uris.join(" "), DETAIL_INDENT));
+        text.push_str(&terminal::wrapped(&client.scope, DETAIL_INDENT));
+    }
+    text
 }
 
 /// `clients remove`

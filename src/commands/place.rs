@@ -75,7 +75,7 @@ impl Place {
 /// Reads a configuration file.
 pub fn configuration(path: &Path) -> Outcome<Configuration> {
     Configuration::read(path).map_err(|error| {
-        Failure::usage(causes(&error)).advise(format!("Correct the file, then check it: portcullis config check {}", path.display()))
+        Failure::usage(causes(&error).trim_end()).advise(format!("Correct the file, then check it: portcullis config check {}", path.display()))
     })
 }
 

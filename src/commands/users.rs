@@ -66,8 +66,8 @@ pub fn list(listing: &Listing) -> Outcome {
     let row = |user: &UserSummary| {
         let person = user.fhir_user.clone().unwrap_or_else(|| "-".to_owned());
         let patients = if user.patients.is_empty() { "-".to_owned() } else { user.patients.join(" ") };
-        vec![user.username.clone(), user.display_name.clone(), user.roles.join(" "), person, patients]
+        vec![user.username.clone(), user.roles.join(" "), person, patients, user.display_name.clone()]
     };
     let rows: Vec<Vec<String>> = users.iter().map(row).collect();
-    terminal::print(&terminal::table(&["User name", "Name", "Roles", "FHIR user", "Patients"], &rows))
+    terminal::print(&terminal::table(&["User name", "Roles", "FHIR user", "Acts for", "Name"], &rows))
 }

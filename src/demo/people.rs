@@ -27,7 +27,7 @@ pub struct Person {
 pub fn everybody(options: &Options) -> Vec<Person> {
     let patients = people(&Options { patients: 2, ..*options });
     let mut everybody: Vec<Person> = patients.iter().map(patient).collect();
-    everybody.extend(patients.first().and_then(representative));
+    everybody.extend(representative(&patients));
     everybody.extend(practitioners(options).first().map(|practitioner| {
         let name = format!("{} {}", practitioner.given, practitioner.family);
         person(Role::Clinician, &name, Some(format!("Practitioner/{}", practitioner.id)), Vec::new())
@@ -48,11 +48,14 @@ fn patient(summary: &PersonSummary) -> Person {
     person(Role::Patient, &name, Some(format!("Patient/{id}")), vec![id.clone()])
 }
 
-/// A relative of the patient who may act for the patient.
-fn representative(summary: &PersonSummary) -> Option<Person> {
-    let relative = summary.related_persons.first()?;
+/// A relative of one of the patients who may act for the patient; one of another name than every patient's, so that nobody takes them for the same.
+fn representative(patients: &[PersonSummary]) -> Option<Person> {
+    let relatives = || patients.iter().flat_map(|patient| patient.related_persons.iter().map(move |relative| (patient, relative)));
+    let is_distinct = |given: &str, family: &str| !patients.iter().any(|patient| patient.given == given && patient.family == family);
+    let distinct = relatives().find(|(_, relative)| is_distinct(&relative.given, &relative.family));
+    let (patient, relative) = distinct.or_else(|| relatives().next())?;
     let name = format!("{} {}", relative.given, relative.family);
-    Some(person(Role::Representative, &name, Some(format!("RelatedPerson/{}", relative.id)), vec![summary.patient_id.clone()]))
+    Some(person(Role::Representative, &name, Some(format!("RelatedPerson/{}", relative.id)), vec![patient.patient_id.clone()]))
 }
 
 fn person(role: Role, name: &str, fhir_user: Option<String>, patients: Vec<String>) -> Person {

@@ -151,7 +151,7 @@ pub enum Visibility<'a> {
 impl Constraint {
     pub(crate) fn new(grants: Vec<Grant>, letter: Letter) -> Option<Self> {
         let grants: Vec<Grant> = grants.into_iter().filter(|grant| !grant.types(letter).is_empty()).collect();
-        (!grants.is_empty()).then(|| Self { grants: NonEmptyGrants(grants), letter })
+        (!grants.is_empty()).then_some(Self { grants: NonEmptyGrants(grants), letter })
     }
 
     /// The letter that was decided.

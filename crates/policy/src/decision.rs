@@ -27,6 +27,7 @@ impl fmt::Debug for DecisionId {
 
 /// The answer.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a decision is matched at once and never stored")]
 pub enum Decision {
     /// Allowed, as far as the constraint reaches.
     Permit(Permit, PermittedOperation),

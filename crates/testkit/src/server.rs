@@ -6,7 +6,7 @@ use std::sync::Arc;
 use portcullis_audit::record::Record;
 use portcullis_audit::{Ledger, PendingRecord};
 use portcullis_backends::SqliteStore;
-use portcullis_backends::sqlite::{RootKey, SqliteRegistry};
+use portcullis_backends::sqlite::{AuditIndex, AuditedStore, RootKey, SqliteRegistry};
 use portcullis_fhir::json::{self, Value};
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::resource::Resource;
@@ -84,7 +84,9 @@ impl TestServer {
         let public_url = format!("https://localhost:{}", address.port());
         let fhir_base = format!("{public_url}/fhir");
         let clock = Arc::new(FakeClock::default());
-        let server = Arc::new(assemble(public_url, Arc::clone(&store), Arc::clone(&ledger), Arc::clone(&clock)));
+        let index = AuditIndex::open(&folder.path().join("audit-index.db"), Arc::clone(&ledger), &public_url, Arc::clone(store.seal())).unwrap();
+        let audited = Arc::new(AuditedStore::new(Arc::clone(&store), index));
+        let server = Arc::new(assemble(public_url, &store, audited, Arc::clone(&ledger), Arc::clone(&clock)));
         let shutdown = Shutdown::default();
         tokio::spawn(listener.run(Arc::clone(&server), shutdown.clone()));
         let client = Client::new(address, "localhost", std::slice::from_ref(&trusted));
@@ -200,7 +202,13 @@ fn certificate(folder: &std::path::Path) -> (Arc<ReloadingCertificate>, Certific
     (ReloadingCertificate::load(files).unwrap(), issued.cert.der().clone())
 }
 
-fn assemble(public_url: String, store: Arc<SqliteStore>, ledger: Arc<Ledger>, clock: Arc<FakeClock>) -> Server {
+fn assemble(
+    public_url: String,
+    sqlite: &SqliteStore,
+    store: Arc<dyn FhirStore>,
+    ledger: Arc<Ledger>,
+    clock: Arc<FakeClock>,
+) -> Server {
     let fhir_base = format!("{public_url}/fhir");
     let access = SigningKey::generate(Algorithm::Es256).unwrap();
     let identity = SigningKey::generate(Algorithm::Rs256).unwrap();
@@ -213,7 +221,7 @@ fn assemble(public_url: String, store: Arc<SqliteStore>, ledger: Arc<Ledger>, cl
     Server {
         capability_statement: capabilities::render(&settings),
         settings,
-        registry: Arc::new(SqliteRegistry::new(&store)),
+        registry: Arc::new(SqliteRegistry::new(sqlite)),
         store,
         ledger,
         clock,

@@ -177,9 +177,9 @@ impl Load {
                 Err(Failure::failed("The load was interrupted").advise("Give the same command again: it goes on where it stopped."))
             }
             Ended::Complete if self.report.any_refused() => {
-                let count = counted(self.report.refusals(), "resource was", "resources were");
-                Err(Failure::failed(format!("{count} refused; each is named above with its reason"))
-                    .advise("Correct them and load those files again: what is stored already is replaced by the same."))
+                let count = counted(self.report.refusals(), "refusal", "refusals");
+                Err(Failure::failed(format!("{count}, each named above with its reason; everything else is stored"))
+                    .advise("Correct those places and load their files again: what is stored already is replaced by the same."))
             }
             Ended::Complete => Ok(()),
         }

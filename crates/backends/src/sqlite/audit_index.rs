@@ -121,8 +121,10 @@ impl AuditIndex {
             narrow.extend(render(record, &self.observer, Some(patient)).into_iter().map(|event| (event.id.clone(), event)));
         }
         for event in &events {
-            let sql = "INSERT OR IGNORE INTO event (id, segment, offset, recorded, action, outcome) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-            let row = params![event.id, signed(position.segment), signed(position.offset), event.recorded, event.action, event.outcome];
+            let sql =
+                "INSERT OR IGNORE INTO event (id, segment, offset, recorded, action, outcome) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+            let row =
+                params![event.id, signed(position.segment), signed(position.offset), event.recorded, event.action, event.outcome];
             if transaction.prepare_cached(sql)?.execute(row)? == 0 {
                 continue; // The ledger has a record twice only where a crash came between writing and remembering.
             }
@@ -179,7 +181,8 @@ pub(super) fn is_the_only_version(version: &LogicalId) -> bool {
 
 /// Everything that an event is found by, as one view shows it.
 fn keys(event: &RenderedEvent) -> Vec<(Kind, String)> {
-    let mut keys: Vec<(Kind, String)> = event.patients.iter().map(|patient| (Kind::Compartment, format!("Patient/{patient}"))).collect();
+    let mut keys: Vec<(Kind, String)> =
+        event.patients.iter().map(|patient| (Kind::Compartment, format!("Patient/{patient}"))).collect();
     for agent in &event.agents {
         let kind = if LocalReference::parse(agent).is_some() { Kind::Agent } else { Kind::AgentIdentifier };
         keys.push((kind, agent.clone()));
@@ -199,7 +202,8 @@ fn name_of(connection: &Connection, text: &str) -> rusqlite::Result<i64> {
 }
 
 fn stored_version(event: RenderedEvent) -> Result<StoredVersion, StoreError> {
-    let id = |text: &str| LogicalId::parse(text).ok_or_else(|| StoreError::Corrupt("an audit record has an impossible id".to_owned()));
+    let id =
+        |text: &str| LogicalId::parse(text).ok_or_else(|| StoreError::Corrupt("an audit record has an impossible id".to_owned()));
     Ok(StoredVersion {
         resource_type: ResourceType::AUDIT_EVENT,
         id: id(&event.id)?,
@@ -213,7 +217,9 @@ fn stored_version(event: RenderedEvent) -> Result<StoredVersion, StoreError> {
 
 fn followed(connection: &Connection) -> rusqlite::Result<Position> {
     let mut statement = connection.prepare_cached("SELECT segment, offset FROM followed")?;
-    statement.query_row([], |row| Ok(Position { segment: row.get::<_, i64>(0)?.cast_unsigned(), offset: row.get::<_, i64>(1)?.cast_unsigned() }))
+    statement.query_row([], |row| {
+        Ok(Position { segment: row.get::<_, i64>(0)?.cast_unsigned(), offset: row.get::<_, i64>(1)?.cast_unsigned() })
+    })
 }
 
 /// The index in the file, if it is one, of this version and of this ledger.
@@ -241,7 +247,8 @@ fn begin(path: &Path) -> Result<Connection, StoreError> {
         let transaction = connection.unchecked_transaction()?;
         transaction.execute_batch(include_str!("../migrations/audit_index.sql"))?;
         let Position { segment, offset } = Position::START;
-        transaction.execute("INSERT INTO followed (segment, offset) VALUES (?1, ?2)", params![signed(segment), signed(offset)])?;
+        transaction
+            .execute("INSERT INTO followed (segment, offset) VALUES (?1, ?2)", params![signed(segment), signed(offset)])?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         transaction.commit()
     };

@@ -136,7 +136,9 @@ impl AuditIndex {
         match view {
             View::Whole => self.rendered(&found.place, None),
             View::Patients(patients) => {
-                let is_reader = |id: &&LogicalId| found.compartment.as_deref().and_then(|name| name.strip_prefix("Patient/")) == Some(id.as_str());
+                let is_reader = |id: &&LogicalId| {
+                    found.compartment.as_deref().and_then(|name| name.strip_prefix("Patient/")) == Some(id.as_str())
+                };
                 match patients.iter().find(is_reader) {
                     Some(patient) => self.rendered(&found.place, Some(patient.as_str())),
                     None => Ok(None),
@@ -209,7 +211,9 @@ impl Search {
             ("action", Test::TokenNot(codes)) => format!("NOT {}", self.codes("e.action", ACTIONS, codes)),
             ("outcome", Test::Token(codes)) => self.codes("e.outcome", OUTCOMES, codes),
             ("outcome", Test::TokenNot(codes)) => format!("NOT {}", self.codes("e.outcome", OUTCOMES, codes)),
-            ("patient", Test::Reference(references)) => self.keys(&[(Kind::Patient, resources(filter, references))], connection)?,
+            ("patient", Test::Reference(references)) => {
+                self.keys(&[(Kind::Patient, resources(filter, references))], connection)?
+            }
             ("entity", Test::Reference(references)) => self.keys(&[(Kind::Entity, resources(filter, references))], connection)?,
             ("agent", Test::Reference(references)) => {
                 let agents = [(Kind::Agent, resources(filter, references)), (Kind::AgentIdentifier, clients(references))];
@@ -253,7 +257,9 @@ impl Search {
     fn codes(&mut self, column: &str, code_system: &str, codes: &[TokenMatch]) -> String {
         let one = |TokenMatch { system, code }: &TokenMatch| match (system.as_deref(), code) {
             (None | Some(""), Some(code)) => format!("{column} = {}", self.parameters.bind(code.to_string())),
-            (Some(system), Some(code)) if system == code_system => format!("{column} = {}", self.parameters.bind(code.to_string())),
+            (Some(system), Some(code)) if system == code_system => {
+                format!("{column} = {}", self.parameters.bind(code.to_string()))
+            }
             (Some(system), None) if system == code_system => "1".to_owned(),
             _ => "0".to_owned(),
         };
@@ -308,11 +314,14 @@ impl Search {
 fn has_key(kind: Kind, name: &str, narrow: bool) -> String {
     let view = if narrow { " AND k.narrow = 1" } else { "" };
     let kind = kind.code();
-    format!("EXISTS (SELECT 1 FROM key k WHERE k.kind = {kind} AND k.name {name} AND k.recorded = e.recorded AND k.event = e.pk{view})")
+    format!(
+        "EXISTS (SELECT 1 FROM key k WHERE k.kind = {kind} AND k.name {name} AND k.recorded = e.recorded AND k.event = e.pk{view})"
+    )
 }
 
 fn found(row: &rusqlite::Row<'_>) -> rusqlite::Result<Found> {
-    let position = LedgerPosition { segment: row.get::<_, i64>(3)?.cast_unsigned(), offset: row.get::<_, i64>(4)?.cast_unsigned() };
+    let position =
+        LedgerPosition { segment: row.get::<_, i64>(3)?.cast_unsigned(), offset: row.get::<_, i64>(4)?.cast_unsigned() };
     Ok(Found { pk: row.get(0)?, recorded: row.get(1)?, place: Place { id: row.get(2)?, position }, compartment: row.get(5)? })
 }
 
@@ -336,7 +345,9 @@ fn resources(filter: &Filter, references: &[ReferenceMatch]) -> Vec<String> {
 /// The clients that the references may mean: a client stands for a Device.
 fn clients(references: &[ReferenceMatch]) -> Vec<String> {
     let client = |reference: &ReferenceMatch| match reference {
-        ReferenceMatch::Exact(Reference::Local(local)) if local.resource_type == ResourceType::DEVICE => Some(local.id.to_string()),
+        ReferenceMatch::Exact(Reference::Local(local)) if local.resource_type == ResourceType::DEVICE => {
+            Some(local.id.to_string())
+        }
         ReferenceMatch::AnyType(id) => Some(id.to_string()),
         ReferenceMatch::Exact(_) => None,
     };

@@ -33,7 +33,13 @@ impl Trail {
         .await;
         let directory = tempfile::tempdir().unwrap();
         let ledger = ledger(directory.path().join("ledger"));
-        let index = AuditIndex::open(&directory.path().join("audit-index.db"), Arc::clone(&ledger), OBSERVER, Arc::clone(world.store.seal())).unwrap();
+        let index = AuditIndex::open(
+            &directory.path().join("audit-index.db"),
+            Arc::clone(&ledger),
+            OBSERVER,
+            Arc::clone(world.store.seal()),
+        )
+        .unwrap();
         let store = AuditedStore::new(Arc::clone(&world.store), index);
         Self { world, ledger, store, directory }
     }
@@ -54,7 +60,12 @@ impl Trail {
             id: RecordId(format!("{number:032x}")),
             recorded: 1_700_000_000_000 + i64::from(number) * 1000,
             event: Event::Rest,
-            agent: Agent { client: Some("app".into()), user: Some("u-doc".into()), fhir_user: Some("Practitioner/doc".into()), ..Agent::default() },
+            agent: Agent {
+                client: Some("app".into()),
+                user: Some("u-doc".into()),
+                fhir_user: Some("Practitioner/doc".into()),
+                ..Agent::default()
+            },
             outcome: Outcome::Success,
             status: 200,
             decision: None,
@@ -76,8 +87,14 @@ impl Trail {
         self.search_query(principal, query(text)).await
     }
 
-    async fn search_query(&self, principal: &Principal, query: portcullis_fhir::search::SearchQuery) -> Result<SearchPage, StoreError> {
-        let Decision::Permit(permit, PermittedOperation::Search(search)) = decide(DecisionId(1), principal, Operation::Search(query)) else {
+    async fn search_query(
+        &self,
+        principal: &Principal,
+        query: portcullis_fhir::search::SearchQuery,
+    ) -> Result<SearchPage, StoreError> {
+        let Decision::Permit(permit, PermittedOperation::Search(search)) =
+            decide(DecisionId(1), principal, Operation::Search(query))
+        else {
             panic!("not permitted")
         };
         let found = self.store.search(search, b"test").await?;
@@ -91,7 +108,9 @@ impl Trail {
 
     async fn read(&self, principal: &Principal, id: &str) -> Option<StoredVersion> {
         let read = Operation::Read(Read { resource_type: ResourceType::AUDIT_EVENT, id: LogicalId::parse(id).unwrap() });
-        let Decision::Permit(permit, PermittedOperation::Read(read)) = decide(DecisionId(1), principal, read) else { panic!("not permitted") };
+        let Decision::Permit(permit, PermittedOperation::Read(read)) = decide(DecisionId(1), principal, read) else {
+            panic!("not permitted")
+        };
         permit.release(self.store.read(read).await.unwrap()).unwrap().into_content()
     }
 }
@@ -124,7 +143,12 @@ async fn some_trail() -> Trail {
     trail.record(1, |_| {}).await;
     trail
         .record(2, |record| {
-            record.agent = Agent { client: Some("phone".into()), user: Some("u-ann".into()), fhir_user: Some("Patient/ann".into()), ..Agent::default() };
+            record.agent = Agent {
+                client: Some("phone".into()),
+                user: Some("u-ann".into()),
+                fhir_user: Some("Patient/ann".into()),
+                ..Agent::default()
+            };
             (record.outcome, record.status) = (Outcome::Denied, 403);
         })
         .await;
@@ -146,7 +170,12 @@ async fn some_trail() -> Trail {
         .await;
     trail
         .record(5, |record| {
-            record.agent = Agent { client: Some("phone".into()), user: Some("u-bob".into()), fhir_user: Some("Patient/bob".into()), ..Agent::default() };
+            record.agent = Agent {
+                client: Some("phone".into()),
+                user: Some("u-bob".into()),
+                fhir_user: Some("Patient/bob".into()),
+                ..Agent::default()
+            };
             record.operations[0].interaction = "update".into();
         })
         .await;
@@ -241,15 +270,20 @@ async fn an_event_has_one_version() {
     let trail = some_trail().await;
     let id = LogicalId::parse(&format!("{:032x}-1", 1)).unwrap();
     for (version, expected) in [("1", true), ("2", false)] {
-        let read = VersionRead { resource_type: ResourceType::AUDIT_EVENT, id: id.clone(), version: LogicalId::parse(version).unwrap() };
-        let Decision::Permit(permit, PermittedOperation::VersionRead(read)) = decide(DecisionId(1), &auditor(), Operation::VersionRead(read)) else {
+        let read =
+            VersionRead { resource_type: ResourceType::AUDIT_EVENT, id: id.clone(), version: LogicalId::parse(version).unwrap() };
+        let Decision::Permit(permit, PermittedOperation::VersionRead(read)) =
+            decide(DecisionId(1), &auditor(), Operation::VersionRead(read))
+        else {
             panic!("not permitted")
         };
         let found = permit.release(trail.store.version_read(read).await.unwrap()).unwrap().into_content();
         assert_eq!(found.is_some(), expected, "{version}");
     }
     let history = InstanceHistory { resource_type: ResourceType::AUDIT_EVENT, id, count: 10, since: None, cursor: None };
-    let Decision::Permit(permit, PermittedOperation::History(history)) = decide(DecisionId(1), &auditor(), Operation::History(history)) else {
+    let Decision::Permit(permit, PermittedOperation::History(history)) =
+        decide(DecisionId(1), &auditor(), Operation::History(history))
+    else {
         panic!("not permitted")
     };
     let page: HistoryPage = permit.release(trail.store.history(history).await.unwrap()).unwrap().into_content();
@@ -260,7 +294,12 @@ async fn an_event_has_one_version() {
 async fn pages_add_up_in_both_directions() {
     let trail = some_trail().await;
     let ann = patient("ann", "patient/AuditEvent.rs");
-    for (principal, search) in [(auditor(), "AuditEvent?"), (auditor(), "AuditEvent?_sort=date"), (ann, "AuditEvent?_sort=date"), (auditor(), "AuditEvent?patient=bob")] {
+    for (principal, search) in [
+        (auditor(), "AuditEvent?"),
+        (auditor(), "AuditEvent?_sort=date"),
+        (ann, "AuditEvent?_sort=date"),
+        (auditor(), "AuditEvent?patient=bob"),
+    ] {
         let whole = trail.found(&principal, search).await;
         for count in 1..4 {
             let mut all = Vec::new();
@@ -320,7 +359,12 @@ async fn the_index_goes_on_where_it_was_and_is_made_again_where_it_does_not_fit(
         let connection = rusqlite::Connection::open(trail.index_file()).unwrap();
         connection.execute_batch(sql).unwrap();
     };
-    for sql in ["PRAGMA user_version = 77", "UPDATE followed SET first = 'another'", "UPDATE followed SET segment = 99", "DROP TABLE key; PRAGMA user_version = 0"] {
+    for sql in [
+        "PRAGMA user_version = 77",
+        "UPDATE followed SET first = 'another'",
+        "UPDATE followed SET segment = 99",
+        "DROP TABLE key; PRAGMA user_version = 0",
+    ] {
         spoil(&trail, sql);
         trail.reopen();
         assert_eq!(trail.found(&auditor(), "AuditEvent").await, whole, "{sql}");
@@ -368,7 +412,9 @@ async fn what_is_not_supported_is_refused_by_name() {
 #[tokio::test]
 async fn a_clinician_in_a_patients_context_sees_that_patients_events_only_in_care() {
     let trail = some_trail().await;
-    let in_context = |practitioner: &str| person(Role::Clinician, &format!("Practitioner/{practitioner}"), &[], "patient/AuditEvent.rs", Some("ann"));
+    let in_context = |practitioner: &str| {
+        person(Role::Clinician, &format!("Practitioner/{practitioner}"), &[], "patient/AuditEvent.rs", Some("ann"))
+    };
     assert_eq!(trail.found(&in_context("doc"), "AuditEvent").await, ["5", "4", "2", "1"]);
     assert_eq!(trail.found(&in_context("stranger"), "AuditEvent").await, Vec::<String>::new());
 }
@@ -380,7 +426,12 @@ async fn while_the_ledger_rests_the_index_follows_it() {
     let file = trail.directory.path().join("followed.db");
     let index = AuditIndex::open(&file, Arc::clone(&trail.ledger), OBSERVER, seal).unwrap();
     index.follow_when_idle().unwrap();
-    let events = || rusqlite::Connection::open(&file).unwrap().query_row("SELECT count(*) FROM event", [], |row| row.get::<_, i64>(0)).unwrap();
+    let events = || {
+        rusqlite::Connection::open(&file)
+            .unwrap()
+            .query_row("SELECT count(*) FROM event", [], |row| row.get::<_, i64>(0))
+            .unwrap()
+    };
     for _ in 0..100 {
         if events() == 6 {
             return;

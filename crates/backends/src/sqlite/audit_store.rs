@@ -70,13 +70,18 @@ impl FhirStore for AuditedStore {
         Box::pin(self.with_index(read, |index, view, read| index.read(&read.id, view)))
     }
 
-    fn version_read(&self, read: Authorized<VersionRead>) -> BoxFuture<'_, Result<Unreleased<Option<StoredVersion>>, StoreError>> {
+    fn version_read(
+        &self,
+        read: Authorized<VersionRead>,
+    ) -> BoxFuture<'_, Result<Unreleased<Option<StoredVersion>>, StoreError>> {
         if read.operation().resource_type != ResourceType::AUDIT_EVENT {
             return self.store.version_read(read);
         }
-        Box::pin(self.with_index(read, |index, view, read| {
-            Ok(index.read(&read.id, view)?.filter(|_| is_the_only_version(&read.version)))
-        }))
+        Box::pin(
+            self.with_index(read, |index, view, read| {
+                Ok(index.read(&read.id, view)?.filter(|_| is_the_only_version(&read.version)))
+            }),
+        )
     }
 
     fn history(&self, history: Authorized<InstanceHistory>) -> BoxFuture<'_, Result<Unreleased<HistoryPage>, StoreError>> {
@@ -107,7 +112,11 @@ impl FhirStore for AuditedStore {
         Box::pin(self.with_index(search, move |index, view, query| index.search(query, view, &binding)))
     }
 
-    fn commit<'a>(&'a self, set: Authorized<WriteSet>, record: &'a PendingRecord) -> BoxFuture<'a, Result<Committed, StoreError>> {
+    fn commit<'a>(
+        &'a self,
+        set: Authorized<WriteSet>,
+        record: &'a PendingRecord,
+    ) -> BoxFuture<'a, Result<Committed, StoreError>> {
         self.store.commit(set, record)
     }
 }

@@ -1,7 +1,7 @@
 //! A search from the permit to a page: matches, what they include, the total, and the bookmark of the next page.
 //!
 //! Everything is read in one snapshot, which the caller opens. Nothing here decides what is visible: that stands in the statements that
-//! [`search_sql`] and [`include`] make.
+//! [`search_sql`] and [`mod@include`] make.
 
 use portcullis_fhir::search::{SearchQuery, Shape, Total};
 use portcullis_policy::{Constraint, SearchPage, StoredVersion};

@@ -91,11 +91,11 @@ pub enum ScopeTarget {
 impl ScopeTarget {
     /// Whether a scope with this target is about a type.
     ///
-    /// `patient/*` does not include AuditEvent: the compartment holds audit records, which name members of staff, and a person who
-    /// agrees to share a health record does not think of those. They need a scope that names the type.
+    /// A wildcard does not include AuditEvent: audit records name members of staff, and a person who agrees to share a health record does
+    /// not think of those. They need a scope that names the type.
     pub fn covers(self, context: ScopeContext, resource_type: ResourceType) -> bool {
         match self {
-            Self::Any => !(context == ScopeContext::Patient && resource_type == ResourceType::AUDIT_EVENT),
+            Self::Any => context == ScopeContext::System || resource_type != ResourceType::AUDIT_EVENT,
             Self::Type(named) => named == resource_type,
         }
     }

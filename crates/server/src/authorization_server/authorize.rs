@@ -99,7 +99,8 @@ async fn next_page(server: &Server, exchange: &Exchange, understood: &Understood
             return Err(refuse(request, AuthorizationError::LoginRequired, "nobody is signed in"));
         }
         let return_to = format!("/oauth/authorize?{}", understood.query);
-        return Ok(login::page(server, exchange, &return_to, "", None, StatusCode::OK).await);
+        let blank = login::Attempt { return_to: &return_to, username: "", error: None };
+        return Ok(login::page(server, exchange, &blank).await);
     };
     if request.prompt.none {
         return Err(refuse(request, AuthorizationError::ConsentRequired, "consent is asked for each time"));

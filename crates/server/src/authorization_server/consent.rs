@@ -121,40 +121,88 @@ pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Ans
     let Some((patient, query)) = field(&form, "request").and_then(read_handle) else {
         return expired(server, exchange, "no request").await;
     };
-    match answer(server, exchange, &form, &signed_in, patient, query).await {
+    let submission = Submission { server, exchange, form: &form, signed_in: &signed_in };
+    match submission.answer(patient, query).await {
         Ok(answer) => answer,
         Err(stop) => stopped(server, exchange, stop).await,
     }
 }
 
-async fn answer(
-    server: &Server,
-    exchange: &Exchange,
-    form: &Parameters,
-    signed_in: &SignedIn,
-    patient: Option<LogicalId>,
-    query: &str,
-) -> Result<Answer, Stop> {
-    let understood = authorize::understand(server, query).await?;
-    let chosen = match field(form, "patient").filter(|chosen| !chosen.is_empty()) {
-        Some(chosen) => Some(LogicalId::parse(chosen).ok_or_else(|| denied(&understood))?),
-        None => None,
-    };
-    let deciding = field(form, "decision");
-    if let (Some(chosen), None) = (&chosen, deciding) {
-        // The picker's answer. Whether the person may open this record is decided by reading its name as that person.
-        people::choice(server, &signed_in.user, chosen).await.ok_or_else(|| denied(&understood))?;
-        let draft = page(server, &understood, signed_in, Some(chosen)).await;
-        return Ok(server.record_page(exchange, Outcome::Success, draft).await);
+/// A form that a signed-in person sent from the picker or the consent screen.
+struct Submission<'a> {
+    server: &'a Server,
+    exchange: &'a Exchange,
+    form: &'a Parameters,
+    signed_in: &'a SignedIn,
+}
+
+impl Submission<'_> {
+    async fn answer(&self, patient: Option<LogicalId>, query: &str) -> Result<Answer, Stop> {
+        let Self { server, exchange, form, signed_in } = *self;
+        let understood = authorize::understand(server, query).await?;
+        let chosen = match field(form, "patient").filter(|chosen| !chosen.is_empty()) {
+            Some(chosen) => Some(LogicalId::parse(chosen).ok_or_else(|| denied(&understood))?),
+            None => None,
+        };
+        let deciding = field(form, "decision");
+        if let (Some(chosen), None) = (&chosen, deciding) {
+            // The picker's answer. Whether the person may open this record is decided by reading its name as that person.
+            people::choice(server, &signed_in.user, chosen).await.ok_or_else(|| denied(&understood))?;
+            let draft = page(server, &understood, signed_in, Some(chosen)).await;
+            return Ok(server.record_page(exchange, Outcome::Success, draft).await);
+        }
+        if deciding != Some("allow") {
+            return Err(refuse(&understood.request, AuthorizationError::AccessDenied, "the person did not allow it"));
+        }
+        if understood.request.scopes.needs_patient() {
+            let patient = patient.as_ref().ok_or_else(|| denied(&understood))?;
+            people::choice(server, &signed_in.user, patient).await.ok_or_else(|| denied(&understood))?;
+        }
+        self.grant(patient, &understood).await
     }
-    if deciding != Some("allow") {
-        return Err(refuse(&understood.request, AuthorizationError::AccessDenied, "the person did not allow it"));
+
+    async fn grant(&self, patient: Option<LogicalId>, understood: &Understood) -> Result<Answer, Stop> {
+        let Self { server, exchange, form, signed_in } = *self;
+        let request = &understood.request;
+        let scopes = kept(form, &request.scopes);
+        if !scopes.iter().any(|scope| Group::of(scope).is_some() && scope.kind() != ScopeKind::LaunchPatient) {
+            return Err(refuse(request, AuthorizationError::AccessDenied, "the person allowed nothing of what was asked"));
+        }
+        let mut random = Borrowed(&*server.entropy);
+        let now = server.clock.now_seconds();
+        let (code, hash) = SecretHash::generate(&mut random);
+        let grant = Grant {
+            id: GrantId::generate(&mut random),
+            client: understood.client.id.clone(),
+            user: signed_in.user.id.clone(),
+            patient: patient.clone(),
+            scopes: scopes.clone(),
+            session: signed_in.session.id.clone(),
+            authenticated_at: signed_in.session.authenticated_at,
+            created_at: now,
+            revoked_at: None,
+        };
+        let waiting = AuthorizationCode {
+            hash,
+            grant: grant.id.clone(),
+            client: grant.client.clone(),
+            redirect_uri: request.redirect.as_str().to_owned(),
+            challenge: request.challenge.clone(),
+            scopes: scopes.clone(),
+            user: grant.user.clone(),
+            patient,
+            nonce: request.nonce.clone(),
+            authenticated_at: grant.authenticated_at,
+            expires_at: now + CODE_LIFETIME_SECONDS,
+        };
+        let draft = reply::see_other(&request.success_location(code.expose(), &server.settings.public_url));
+        let mut agent = reply::agent(exchange, signed_in);
+        agent.client = Some(understood.client.id.as_str().to_owned());
+        let detail = format!("allowed: {scopes}");
+        let account = Account { event: Event::Consent, agent, outcome: Outcome::Success, detail };
+        let change = Change::AddGrant(Box::new(grant), Box::new(waiting));
+        Ok(reply::changed(server, exchange, change, account, draft).await?)
     }
-    if understood.request.scopes.needs_patient() {
-        let patient = patient.as_ref().ok_or_else(|| denied(&understood))?;
-        people::choice(server, &signed_in.user, patient).await.ok_or_else(|| denied(&understood))?;
-    }
-    grant(server, exchange, form, signed_in, patient, &understood).await
 }
 
 fn denied(understood: &Understood) -> Stop {
@@ -166,55 +214,6 @@ fn kept(form: &Parameters, requested: &ScopeSet) -> ScopeSet {
     let ticked: Vec<&str> = form.values("scope").collect();
     let fixed = |scope: &Scope| Group::of(scope).is_none() || scope.kind() == ScopeKind::LaunchPatient;
     requested.retaining(|scope| fixed(scope) || ticked.contains(&scope.as_str()))
-}
-
-async fn grant(
-    server: &Server,
-    exchange: &Exchange,
-    form: &Parameters,
-    signed_in: &SignedIn,
-    patient: Option<LogicalId>,
-    understood: &Understood,
-) -> Result<Answer, Stop> {
-    let request = &understood.request;
-    let scopes = kept(form, &request.scopes);
-    if !scopes.iter().any(|scope| Group::of(scope).is_some() && scope.kind() != ScopeKind::LaunchPatient) {
-        return Err(refuse(request, AuthorizationError::AccessDenied, "the person allowed nothing of what was asked"));
-    }
-    let mut random = Borrowed(&*server.entropy);
-    let now = server.clock.now_seconds();
-    let (code, hash) = SecretHash::generate(&mut random);
-    let grant = Grant {
-        id: GrantId::generate(&mut random),
-        client: understood.client.id.clone(),
-        user: signed_in.user.id.clone(),
-        patient: patient.clone(),
-        scopes: scopes.clone(),
-        session: signed_in.session.id.clone(),
-        authenticated_at: signed_in.session.authenticated_at,
-        created_at: now,
-        revoked_at: None,
-    };
-    let waiting = AuthorizationCode {
-        hash,
-        grant: grant.id.clone(),
-        client: grant.client.clone(),
-        redirect_uri: request.redirect.as_str().to_owned(),
-        challenge: request.challenge.clone(),
-        scopes: scopes.clone(),
-        user: grant.user.clone(),
-        patient,
-        nonce: request.nonce.clone(),
-        authenticated_at: grant.authenticated_at,
-        expires_at: now + CODE_LIFETIME_SECONDS,
-    };
-    let draft = reply::see_other(&request.success_location(code.expose(), &server.settings.public_url));
-    let mut agent = reply::agent(exchange, signed_in);
-    agent.client = Some(understood.client.id.as_str().to_owned());
-    let detail = format!("allowed: {scopes}");
-    let account = Account { event: Event::Consent, agent, outcome: Outcome::Success, detail };
-    let change = Change::AddGrant(Box::new(grant), Box::new(waiting));
-    Ok(reply::changed(server, exchange, change, account, draft).await?)
 }
 
 async fn expired(server: &Server, exchange: &Exchange, detail: &str) -> Answer {

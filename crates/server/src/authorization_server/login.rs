@@ -28,19 +28,30 @@ const MAXIMUM_RETURN: usize = 8 * 1024;
 pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
     let parameters = Parameters::parse(exchange.target.query().unwrap_or_default().as_bytes()).unwrap_or_default();
     let return_to = return_path(parameters.value("return_to").ok().flatten());
-    let draft = page(server, exchange, &return_to, "", None, StatusCode::OK).await;
+    let draft = page(server, exchange, &Attempt { return_to: &return_to, username: "", error: None }).await;
     server.record_page(exchange, Outcome::Success, draft).await
 }
 
+/// What the sign-in page repeats of the attempt before.
+#[derive(Clone, Copy)]
+pub struct Attempt<'a> {
+    /// Where to go afterwards.
+    pub return_to: &'a str,
+    /// The name that was typed.
+    pub username: &'a str,
+    /// Why the attempt failed; it decides the status.
+    pub error: Option<LoginError>,
+}
+
 /// The sign-in page, with the cookie that binds its form to this browser.
-pub async fn page(
-    server: &Server,
-    exchange: &Exchange,
-    return_to: &str,
-    username: &str,
-    error: Option<LoginError>,
-    status: StatusCode,
-) -> Draft {
+pub async fn page(server: &Server, exchange: &Exchange, attempt: &Attempt<'_>) -> Draft {
+    let Attempt { return_to, username, error } = *attempt;
+    let status = match error {
+        None => StatusCode::OK,
+        Some(LoginError::WrongCredentials) => StatusCode::UNAUTHORIZED,
+        Some(LoginError::Locked { .. }) => StatusCode::TOO_MANY_REQUESTS,
+        Some(LoginError::ExpiredForm) => StatusCode::FORBIDDEN,
+    };
     let known = session::form_binding(exchange).map(str::to_owned);
     let binding = known.clone().unwrap_or_else(|| format!("{:032x}", server.random_u128()));
     let html = LoginPage {
@@ -83,9 +94,10 @@ async fn attempt(server: &Server, exchange: &Exchange, form: &Parameters) -> Res
     let field = |name: &str| form.value(name).ok().flatten().unwrap_or_default();
     let return_to = return_path(Some(field("return_to")));
     let username: String = field("username").trim().chars().take(100).collect();
+    let blank = Attempt { return_to: &return_to, username: &username, error: None };
     let bound = session::form_binding(exchange).is_some_and(|binding| server.form_tokens.accepts(Purpose::Login, binding, field("csrf")));
     if !bound {
-        let draft = page(server, exchange, &return_to, &username, Some(LoginError::ExpiredForm), StatusCode::FORBIDDEN).await;
+        let draft = page(server, exchange, &Attempt { error: Some(LoginError::ExpiredForm), ..blank }).await;
         return Ok(reply::recorded(server, exchange, account(exchange, Outcome::Denied, "form token refused".to_owned()), draft).await);
     }
     let now = server.clock.now_seconds();
@@ -94,7 +106,7 @@ async fn attempt(server: &Server, exchange: &Exchange, form: &Parameters) -> Res
         let seconds = user.lockout.locked_until.unwrap_or(now).saturating_sub(now);
         let minutes = u32::try_from(seconds.saturating_add(59) / 60).unwrap_or(1);
         let error = Some(LoginError::Locked { minutes });
-        let draft = page(server, exchange, &return_to, &username, error, StatusCode::TOO_MANY_REQUESTS).await;
+        let draft = page(server, exchange, &Attempt { error, ..blank }).await;
         let detail = format!("locked: {}", user.id);
         return Ok(reply::recorded(server, exchange, account(exchange, Outcome::Denied, detail), draft).await);
     }
@@ -117,7 +129,7 @@ async fn refuse(
     return_to: &str,
 ) -> Result<Answer, RegistryError> {
     let error = Some(LoginError::WrongCredentials);
-    let draft = page(server, exchange, return_to, username, error, StatusCode::UNAUTHORIZED).await;
+    let draft = page(server, exchange, &Attempt { return_to, username, error }).await;
     let Some(user) = user else {
         let account = account(exchange, Outcome::Denied, "unknown name".to_owned());
         return reply::changed(server, exchange, Change::Nothing, account, draft).await;

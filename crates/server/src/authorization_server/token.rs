@@ -141,7 +141,7 @@ async fn redeem(
         (secret, RefreshToken::first(hash, grant.id.clone(), grant.client.clone(), binding, now))
     });
     let (secret, row) = refresh.unzip();
-    let minted = mint(server, &grant, exchanged.scopes, exchanged.nonce, secret, now).await?;
+    let minted = mint(server, &grant, Order { scopes: exchanged.scopes, nonce: exchanged.nonce, refresh_token: secret }, now).await?;
     let change = Change::SpendCode { code: hash, refresh: row.map(Box::new), now };
     issue(server, exchange, change, minted).await
 }
@@ -194,7 +194,7 @@ async fn rotate(
     let grant = server.registry.grant(&stored.family).await?.filter(Grant::is_active);
     let grant = grant.ok_or(TokenError::InvalidGrant("the grant was revoked"))?;
     let scopes = narrowed_scopes(&grant.scopes, scope)?;
-    let minted = mint(server, &grant, scopes, None, Some(secret), now).await?;
+    let minted = mint(server, &grant, Order { scopes, nonce: None, refresh_token: Some(secret) }, now).await?;
     issue(server, exchange, Change::RotateRefresh { from: hash, to: next, now }, minted).await
 }
 
@@ -206,6 +206,13 @@ async fn session_state(server: &Server, token: &RefreshToken, now: i64) -> Resul
     })
 }
 
+/// What is to be minted for a grant.
+struct Order {
+    scopes: ScopeSet,
+    nonce: Option<String>,
+    refresh_token: Option<Secret<String>>,
+}
+
 /// A response that is ready and the identifiers that its record names.
 struct Minted {
     response: TokenResponse,
@@ -215,14 +222,8 @@ struct Minted {
     user: String,
 }
 
-async fn mint(
-    server: &Server,
-    grant: &Grant,
-    scopes: ScopeSet,
-    nonce: Option<String>,
-    refresh_token: Option<Secret<String>>,
-    now: i64,
-) -> Result<Minted, Refused> {
+async fn mint(server: &Server, grant: &Grant, order: Order, now: i64) -> Result<Minted, Refused> {
+    let Order { scopes, nonce, refresh_token } = order;
     let failed = |_| Refused::from(TokenError::ServerError);
     let issuer = &server.settings.public_url;
     let token_id = TokenId::generate(&mut Borrowed(&*server.entropy));

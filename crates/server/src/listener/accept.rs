@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::certificate::ReloadingCertificate;
-use super::connection::{self, Handler, Peer};
+use super::connection::{self, Handler, Peer, Terms};
 
 /// What one listener may use.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +97,12 @@ impl Listener {
     pub async fn run<H: Handler>(self, handler: Arc<H>, shutdown: Shutdown) {
         let room = Arc::new(Semaphore::new(self.limits.connections));
         let mut connections = JoinSet::new();
+        let terms = Terms {
+            tls: self.tls.clone(),
+            limits: self.limits,
+            redirect: Arc::clone(&self.redirect),
+            shutdown: shutdown.clone(),
+        };
         let mut poll = tokio::time::interval(CERTIFICATE_POLL);
         loop {
             tokio::select! {
@@ -107,10 +113,9 @@ impl Listener {
                 }
                 accepted = accept(&self.socket, &room) => {
                     let Some((stream, address, permit)) = accepted else { continue };
-                    let (tls, limits, redirect) = (self.tls.clone(), self.limits, Arc::clone(&self.redirect));
-                    let (handler, shutdown) = (Arc::clone(&handler), shutdown.clone());
+                    let (handler, terms) = (Arc::clone(&handler), terms.clone());
                     connections.spawn(async move {
-                        connection::serve(stream, Peer { address }, tls, limits, &redirect, handler, shutdown).await;
+                        connection::serve(stream, Peer { address }, handler, terms).await;
                         drop(permit);
                     });
                 }

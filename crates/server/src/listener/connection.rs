@@ -40,15 +40,21 @@ const MAXIMUM_HEADER_BYTES: usize = 32 * 1024;
 /// Concurrent requests of one HTTP/2 connection.
 const MAXIMUM_STREAMS: u32 = 128;
 
-pub(super) async fn serve<H: Handler>(
-    stream: TcpStream,
-    peer: Peer,
-    tls: TlsAcceptor,
-    limits: Limits,
-    redirect: &str,
-    handler: Arc<H>,
-    shutdown: Shutdown,
-) {
+/// What every connection of one listener shares.
+#[derive(Clone)]
+pub(super) struct Terms {
+    /// How TLS is spoken.
+    pub tls: TlsAcceptor,
+    /// The limits.
+    pub limits: Limits,
+    /// Where plain text is sent.
+    pub redirect: Arc<str>,
+    /// When to stop.
+    pub shutdown: Shutdown,
+}
+
+pub(super) async fn serve<H: Handler>(stream: TcpStream, peer: Peer, handler: Arc<H>, terms: Terms) {
+    let Terms { tls, limits, redirect, shutdown } = terms;
     let _ = stream.set_nodelay(true);
     let mut first = [0];
     let handshake = async {
@@ -56,7 +62,7 @@ pub(super) async fn serve<H: Handler>(
             return Ok(None);
         }
         if first != [TLS_HANDSHAKE] {
-            redirect_plain(stream, redirect).await?;
+            redirect_plain(stream, &redirect).await?;
             return Ok(None);
         }
         tls.accept(stream).await.map(Some)

@@ -67,7 +67,7 @@ async fn stages(
     account.decision = Some(permit.id().to_string());
     account.trace = permit.trace().clone();
     match permitted {
-        PermittedOperation::Write(set) => write(server, exchange, &asked, account, &permit, set).await,
+        PermittedOperation::Write(set) => write(server, exchange, &asked, account, (permit, set)).await,
         reading => {
             let found = execute_and_release(server, principal, &permit, reading).await?;
             let draft = respond::found(server, exchange, &asked, &found)?;
@@ -180,9 +180,9 @@ async fn write(
     exchange: &Exchange,
     asked: &Asked,
     account: &mut Account,
-    permit: &Permit,
-    set: Authorized<WriteSet>,
+    decided: (Permit, Authorized<WriteSet>),
 ) -> Result<Answer, Refusal> {
+    let (permit, set) = decided;
     let mut record = open_record(exchange, account, Outcome::Success, StatusCode::OK);
     for change in &set.operation().changes {
         let proposed = change.proposed();

@@ -1,0 +1,53 @@
+//! What `cargo xtask bench` measures inside a process: the ledger, the store's import, raw SQLite beside them, and open TLS connections.
+//!
+//! Each command prints one line of JSON. Not a part of the product; it may panic.
+
+mod connections;
+mod cost;
+mod durability;
+mod raw;
+mod transactions;
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    println!("{}", run(&arguments));
+}
+
+fn run(arguments: &[&str]) -> Value {
+    match arguments {
+        // One round: as many appends through the ledger as bare ones beside them.
+        ["ledger", directory, count] => durability::run(Path::new(directory), number(count)),
+        // Rounds of imports in transactions of 100, each with the same through raw SQLite.
+        ["transactions", file, directory, rounds, per_round] => {
+            transactions::run(&lines(file), Path::new(directory), number(rounds), number(per_round))
+        }
+        // A new raw database with everything in the file.
+        ["raw-load", file, database, "normal", batch] => raw_load(file, database, raw::Synchronous::Normal, number(batch)),
+        ["raw-load", file, database, "full", batch] => raw_load(file, database, raw::Synchronous::Full, number(batch)),
+        // The newest 20 observations of a patient, again and again.
+        ["raw-page", database, patient, seconds] => raw::pages(Path::new(database), patient, number(seconds)),
+        // Memory of a process before and after so many connections, each with one request.
+        ["connections", at @ ..] => connections::run(at),
+        other => panic!("unknown command {other:?}"),
+    }
+}
+
+fn raw_load(file: &str, database: &str, synchronous: raw::Synchronous, batch: usize) -> Value {
+    let resources: Vec<raw::RawResource> = lines(file).iter().map(|line| raw::RawResource::of(line)).collect();
+    let mut store = raw::RawStore::create(Path::new(database), synchronous);
+    let measured = cost::measure(|| resources.chunks(batch).for_each(|batch| store.insert(batch)));
+    json!({ "resources": resources.len(), "seconds": measured.seconds, "cpu_seconds": measured.cpu_seconds })
+}
+
+fn lines(file: &str) -> Vec<String> {
+    std::fs::read_to_string(file).unwrap().lines().map(str::to_owned).collect()
+}
+
+fn number<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+    text.parse().unwrap()
+}

@@ -1,0 +1,162 @@
+//! From a draft to a resource.
+
+use serde_json::{Map, Value, json};
+
+use super::data::{BASE, Draft, Form, Link, id};
+
+const CODES: [&str; 3] = ["4548-4", "8867-4", "85354-9"];
+const DATES: [&str; 6] = ["2026", "2026-03", "2026-03-05", "2026-03-05T10:00:00Z", "2026-05-01", "2025-12-31T23:30:00-02:00"];
+const VALUES: [&str; 4] = ["5.4", "5", "-1", "6.10"];
+const NAMES: [&str; 4] = ["Smith", "Smithson", "Ökonom", "Adams"];
+
+/// The resource of a draft.
+pub fn body(draft: &Draft) -> Value {
+    let mut members = elements(draft);
+    members.insert("resourceType".to_owned(), draft.kind.name.into());
+    members.insert("id".to_owned(), id(draft.kind, draft.slot).into());
+    if draft.code == 0 {
+        members.insert("meta".to_owned(), json!({"tag": [{"system": "s", "code": "t"}], "profile": ["http://example.org/profile"]}));
+    }
+    if let Some(link) = draft.others.iter().chain([&draft.subject]).find(|link| link.form == Form::Contained) {
+        let issuer = format!("Organization/g{}", link.slot % 3);
+        let contained = json!({"resourceType": "Practitioner", "id": "x",
+            "qualification": [{"code": {"text": "x"}, "issuer": {"reference": issuer}}]});
+        members.insert("contained".to_owned(), json!([contained]));
+    }
+    Value::Object(members.into_iter().filter(|(_, value)| !is_empty(value)).collect())
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.is_null() || value.as_array().is_some_and(Vec::is_empty)
+}
+
+fn elements(draft: &Draft) -> Map<String, Value> {
+    let subject = reference(&draft.subject);
+    let one = |types: &[&str]| links(draft, types).into_iter().next();
+    let all = |types: &[&str]| links(draft, types);
+    let either = |types: &[&str], fallback: &str| one(types).unwrap_or_else(|| json!({"reference": fallback}));
+    let code = concept(draft.code);
+    let date = (draft.date < 6).then(|| DATES[usize::from(draft.date)]);
+    let name = NAMES[usize::from(draft.value) % NAMES.len()];
+    let period = date.map(|date| json!({"start": date}));
+    let elements = match draft.kind.name {
+        "Patient" => json!({
+            "name": [{"family": name, "given": ["G"]}],
+            "gender": if draft.value % 2 == 0 { "female" } else { "male" },
+            "birthDate": "1970-01-01",
+            "identifier": [{"system": "i", "value": CODES[usize::from(draft.code) % CODES.len()]}],
+            "generalPractitioner": all(&["Practitioner", "Organization"]),
+            "managingOrganization": one(&["Organization"]),
+            "link": all(&["Patient"]).into_iter().map(|other| json!({"other": other, "type": "seealso"})).collect::<Vec<_>>(),
+        }),
+        "Observation" => json!({
+            "status": "final", "code": code, "subject": subject, "effectiveDateTime": date,
+            "valueQuantity": quantity(draft.value),
+            "performer": all(&["Practitioner", "Organization", "Patient", "CareTeam"]),
+            "focus": all(&["Patient", "Condition", "Encounter", "Group"]),
+            "encounter": one(&["Encounter"]),
+            "hasMember": all(&["Observation"]),
+        }),
+        "Condition" => json!({
+            "code": code, "subject": subject, "onsetDateTime": date,
+            "asserter": one(&["Practitioner", "Patient"]),
+            "encounter": one(&["Encounter"]),
+            "evidence": all(&["Observation", "Condition"]).into_iter().map(|detail| json!({"detail": [detail]})).collect::<Vec<_>>(),
+        }),
+        "Encounter" => json!({
+            "status": "finished", "class": {"system": "c", "code": "AMB"}, "type": [code], "subject": subject, "period": period,
+            "participant": all(&["Practitioner"]).into_iter().map(|who| json!({"individual": who})).collect::<Vec<_>>(),
+            "serviceProvider": one(&["Organization"]),
+            "partOf": one(&["Encounter"]),
+            "diagnosis": all(&["Condition"]).into_iter().map(|condition| json!({"condition": condition})).collect::<Vec<_>>(),
+        }),
+        "CareTeam" => json!({
+            "status": "active", "category": [code], "subject": subject, "period": period, "encounter": one(&["Encounter"]),
+            "participant": all(&["Practitioner", "Patient", "Organization"]).into_iter().map(|who| json!({"member": who})).collect::<Vec<_>>(),
+        }),
+        "Coverage" => json!({
+            "status": "active", "type": code, "beneficiary": subject,
+            "subscriber": one(&["Patient"]),
+            "policyHolder": one(&["Organization", "Patient"]),
+            "payor": [either(&["Organization", "Patient"], "Organization/g0")],
+            "class": [{"type": {"text": "group"}, "value": name}],
+        }),
+        "ExplanationOfBenefit" => json!({
+            "status": "active", "type": code, "use": "claim", "patient": subject, "created": date.unwrap_or("2026-01-01"), "outcome": "complete",
+            "insurer": either(&["Organization"], "Organization/g1"),
+            "provider": either(&["Practitioner", "Organization"], "Practitioner/d0"),
+            "insurance": [{"focal": true, "coverage": either(&["Coverage"], "Coverage/v0")}],
+            "careTeam": all(&["Practitioner"]).into_iter().map(|who| json!({"sequence": 1, "provider": who})).collect::<Vec<_>>(),
+            "payee": one(&["Patient", "Organization"]).map(|party| json!({"party": party})),
+            "disposition": name,
+        }),
+        "Appointment" => {
+            let actors = [subject].into_iter().chain(all(&["Patient", "Practitioner"]));
+            json!({
+                "status": "booked", "appointmentType": code,
+                "participant": actors.map(|actor| json!({"actor": actor, "status": "accepted"})).collect::<Vec<_>>(),
+            })
+        }
+        "Provenance" => {
+            let targets = all(&["Observation", "Condition", "Encounter", "Patient", "Coverage", "Organization", "Provenance"]);
+            let targets = if draft.value < 2 || targets.is_empty() { vec![subject] } else { targets };
+            json!({
+                "target": targets, "recorded": "2026-02-01T00:00:00Z",
+                "agent": [{"who": either(&["Practitioner", "Organization", "Patient"], "Practitioner/d1")}],
+            })
+        }
+        "Organization" => json!({"name": name, "type": [code], "partOf": one(&["Organization"])}),
+        "Practitioner" => json!({
+            "name": [{"family": name}],
+            "qualification": all(&["Organization"]).into_iter().map(|issuer| json!({"code": {"text": "x"}, "issuer": issuer})).collect::<Vec<_>>(),
+        }),
+        "Group" => json!({
+            "type": "person", "actual": true,
+            "member": [{"entity": subject}],
+            "managingEntity": one(&["Organization", "Practitioner"]),
+        }),
+        other => panic!("no body for {other}"),
+    };
+    let Value::Object(elements) = elements else { panic!("not an object") };
+    elements
+}
+
+fn links(draft: &Draft, types: &[&str]) -> Vec<Value> {
+    draft.others.iter().filter(|link| types.contains(&link.kind.name)).map(reference).collect()
+}
+
+fn reference(link: &Link) -> Value {
+    let target = format!("{}/{}", link.kind.name, id(link.kind, link.slot));
+    let text = match link.form {
+        Form::Relative => target,
+        Form::UnderBase => format!("{BASE}/{target}"),
+        Form::Versioned => format!("{target}/_history/v1"),
+        Form::Elsewhere => format!("https://elsewhere.example/fhir/{target}"),
+        Form::Contained => "#x".to_owned(),
+    };
+    json!({"reference": text})
+}
+
+fn concept(code: u8) -> Value {
+    let code = usize::from(code);
+    match code {
+        0..=2 => json!({"coding": [{"system": "http://loinc.org", "code": CODES[code], "display": "Display"}]}),
+        3 => json!({"coding": [{"system": "s", "code": "4548-4"}, {"code": "bare"}], "text": "Both"}),
+        _ => json!({"text": "Text only"}),
+    }
+}
+
+/// The decimal is written as the text says.
+fn quantity(value: u8) -> Option<Value> {
+    let number = VALUES.get(usize::from(value))?;
+    let number: f64 = number.parse().unwrap();
+    Some(json!({"value": number, "unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"}))
+}
+
+/// Whether a person who acts for all patients may delete a resource. A shared record has no such person; a Provenance has one where all its targets
+/// are patients that exist.
+pub fn can_be_deleted(body: &Value, existing: &[String]) -> bool {
+    let patients = super::view::patients(body);
+    let targets = super::view::references_at(body, "target");
+    !patients.is_empty() && targets.iter().all(|(name, id)| name == "Patient" && existing.contains(id))
+}

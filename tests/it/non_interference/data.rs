@@ -1,0 +1,244 @@
+//! Random small data sets: a sequence of writes, and the records with all their versions that it leaves.
+//!
+//! References lead to the same few ids, so that records share, cross and miss each other: dangling, to another patient in elements that give no
+//! membership, contained, absolute under the base, absolute elsewhere, with a version. A record that is written again may move to another patient.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::Value;
+
+use super::bodies;
+
+/// The base of the stores.
+pub const BASE: &str = "https://localhost:8443/fhir";
+/// Now, in milliseconds since the epoch: 2027-01-15T08:00:00Z.
+pub const NOW: i64 = 1_800_000_000_000;
+/// The patients that can exist. The last one often does not.
+pub const PATIENTS: [&str; 4] = ["p0", "p1", "p2", "p3"];
+
+/// A type in the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// The resource type.
+    pub name: &'static str,
+    /// What its ids begin with.
+    pub letter: char,
+    /// How many ids there are.
+    pub slots: u8,
+}
+
+/// The types in the data. Group is in no boundary, Organization and Practitioner are shared.
+pub const KINDS: [Kind; 12] = [
+    Kind { name: "Patient", letter: 'p', slots: 4 },
+    Kind { name: "Observation", letter: 'o', slots: 6 },
+    Kind { name: "Condition", letter: 'c', slots: 3 },
+    Kind { name: "Encounter", letter: 'e', slots: 4 },
+    Kind { name: "CareTeam", letter: 't', slots: 2 },
+    Kind { name: "Coverage", letter: 'v', slots: 3 },
+    Kind { name: "ExplanationOfBenefit", letter: 'b', slots: 3 },
+    Kind { name: "Appointment", letter: 'a', slots: 3 },
+    Kind { name: "Provenance", letter: 'r', slots: 4 },
+    Kind { name: "Organization", letter: 'g', slots: 3 },
+    Kind { name: "Practitioner", letter: 'd', slots: 3 },
+    Kind { name: "Group", letter: 'k', slots: 1 },
+];
+
+/// How a reference is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `Type/id`
+    Relative,
+    /// `BASE/Type/id`
+    UnderBase,
+    /// `Type/id/_history/v1`
+    Versioned,
+    /// `https://elsewhere.example/fhir/Type/id`
+    Elsewhere,
+    /// `#x`, a contained Practitioner that refers to the Organization with the same number.
+    Contained,
+}
+
+/// A reference that a draft has.
+#[derive(Clone, Copy, Debug)]
+pub struct Link {
+    /// The target's type.
+    pub kind: Kind,
+    /// The target's number.
+    pub slot: u8,
+    /// How it is written.
+    pub form: Form,
+}
+
+/// What a resource will be made of; each type takes what it has elements for.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// The type.
+    pub kind: Kind,
+    /// The number in the id.
+    pub slot: u8,
+    /// Whom it is about.
+    pub subject: Link,
+    /// What else it refers to.
+    pub others: Vec<Link>,
+    /// Chooses a code.
+    pub code: u8,
+    /// Chooses a date.
+    pub date: u8,
+    /// Chooses a value.
+    pub value: u8,
+}
+
+/// One write.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A new resource or a new version.
+    Put(Draft),
+    /// The end of a resource, where that is possible.
+    Delete(Kind, u8),
+}
+
+/// One version of a record.
+#[derive(Clone, Debug)]
+pub struct Version {
+    /// The version id.
+    pub id: String,
+    /// `meta.lastUpdated` in milliseconds since the epoch.
+    pub last_updated: i64,
+    /// The resource; `None` for a deletion.
+    pub body: Option<Value>,
+}
+
+/// A record with all its versions, oldest first.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The type.
+    pub resource_type: String,
+    /// The id.
+    pub id: String,
+    /// Oldest first, never empty, the first with a body.
+    pub versions: Vec<Version>,
+}
+
+impl Record {
+    /// The body of the current version; `None` where the record is deleted.
+    pub fn current(&self) -> Option<&Value> {
+        self.versions.last().and_then(|version| version.body.as_ref())
+    }
+
+    /// What the record said at a version: a deletion keeps to what was deleted.
+    pub fn stated(&self, version: usize) -> &Value {
+        self.versions[..=version].iter().rev().find_map(|version| version.body.as_ref()).unwrap()
+    }
+
+    /// What the record says now, or said at its deletion.
+    pub fn last_stated(&self) -> &Value {
+        self.stated(self.versions.len() - 1)
+    }
+}
+
+/// The records that a sequence of writes leaves, by type and id.
+pub fn records(events: &[Event]) -> Vec<Record> {
+    let mut records: BTreeMap<(String, String), Record> = BTreeMap::new();
+    for (number, event) in events.iter().enumerate() {
+        // Several writes share a time.
+        let last_updated = NOW - 86_400_000 + i64::try_from(number / 3).unwrap() * 3_600_000;
+        match event {
+            Event::Put(draft) => {
+                let body = bodies::body(draft);
+                put(&mut records, body, last_updated);
+            }
+            Event::Delete(kind, slot) => {
+                let patients: Vec<String> = records.keys().filter(|(name, _)| name == "Patient").map(|(_, id)| id.clone()).collect();
+                let Some(record) = records.get_mut(&(kind.name.to_owned(), id(*kind, *slot))) else { continue };
+                if record.current().is_some_and(|body| bodies::can_be_deleted(body, &patients)) {
+                    let version = Version { id: version_id(record.versions.len()), last_updated, body: None };
+                    record.versions.push(version);
+                }
+            }
+        }
+    }
+    records.into_values().collect()
+}
+
+/// Records of one version each.
+pub fn records_of(texts: &[&str]) -> Vec<Record> {
+    let mut records = BTreeMap::new();
+    texts.iter().for_each(|text| put(&mut records, serde_json::from_str(text).unwrap(), NOW - 86_400_000));
+    records.into_values().collect()
+}
+
+fn put(records: &mut BTreeMap<(String, String), Record>, body: Value, last_updated: i64) {
+    let (resource_type, id) = (body["resourceType"].as_str().unwrap().to_owned(), body["id"].as_str().unwrap().to_owned());
+    let record = records.entry((resource_type.clone(), id.clone())).or_insert(Record { resource_type, id, versions: Vec::new() });
+    let version = Version { id: version_id(record.versions.len()), last_updated, body: Some(body) };
+    record.versions.push(version);
+}
+
+fn version_id(before: usize) -> String {
+    format!("v{}", before + 1)
+}
+
+/// The id of a number.
+pub fn id(kind: Kind, slot: u8) -> String {
+    format!("{}{}", kind.letter, slot % kind.slots)
+}
+
+/// The type with this name.
+pub fn kind(name: &str) -> Kind {
+    *KINDS.iter().find(|kind| kind.name == name).unwrap()
+}
+
+/// Random writes: some patients, practitioners and organizations first, then anything.
+pub fn events() -> impl Strategy<Value = Vec<Event>> {
+    let base = (2..=4_u8, 1..=3_u8, 1..=3_u8).prop_flat_map(|(patients, practitioners, organizations)| {
+        let counted = [("Patient", patients), ("Practitioner", practitioners), ("Organization", organizations)];
+        let drafts: Vec<_> =
+            counted.into_iter().flat_map(|(name, count)| (0..count).map(move |slot| draft(Just(kind(name)), Just(slot)))).collect();
+        drafts
+    });
+    let of = |name: &str| kind(name);
+    let weights = [
+        (1, of("Patient")),
+        (7, of("Observation")),
+        (3, of("Condition")),
+        (6, of("Encounter")),
+        (3, of("CareTeam")),
+        (3, of("Coverage")),
+        (3, of("ExplanationOfBenefit")),
+        (3, of("Appointment")),
+        (5, of("Provenance")),
+        (2, of("Organization")),
+        (2, of("Practitioner")),
+        (1, of("Group")),
+    ];
+    let any = prop::strategy::Union::new_weighted(weights.into_iter().map(|(weight, kind)| (weight, Just(kind))).collect::<Vec<_>>());
+    let put = draft(any, 0..6_u8).prop_map(Event::Put);
+    let delete = (select(&KINDS[..]), 0..6_u8).prop_map(|(kind, slot)| Event::Delete(kind, slot));
+    let more = prop::collection::vec(prop_oneof![8 => put, 1 => delete], 4..48);
+    (base, more).prop_map(|(base, more)| base.into_iter().map(Event::Put).chain(more).collect())
+}
+
+fn draft(kind: impl Strategy<Value = Kind>, slot: impl Strategy<Value = u8>) -> impl Strategy<Value = Draft> {
+    let others = prop::collection::vec(link(select(&KINDS[..])), 0..5);
+    (kind, slot, subject(), others, 0..6_u8, 0..8_u8, 0..6_u8)
+        .prop_map(|(kind, slot, subject, others, code, date, value)| Draft { kind, slot, subject, others, code, date, value })
+}
+
+/// Mostly a patient.
+fn subject() -> impl Strategy<Value = Link> {
+    let of = |name: &str| Just(kind(name));
+    prop_oneof![12 => link(of("Patient")), 1 => link(of("Group"))]
+}
+
+fn link(kind: impl Strategy<Value = Kind>) -> impl Strategy<Value = Link> {
+    let form = prop_oneof![
+        8 => Just(Form::Relative),
+        2 => Just(Form::UnderBase),
+        1 => Just(Form::Versioned),
+        1 => Just(Form::Elsewhere),
+        1 => Just(Form::Contained),
+    ];
+    (kind, 0..6_u8, form).prop_map(|(kind, slot, form)| Link { kind, slot, form })
+}

@@ -1,0 +1,159 @@
+//! Random people with random tokens, and the principals that the product makes of them.
+
+use std::sync::LazyLock;
+
+use portcullis_fhir::reference::LocalReference;
+use portcullis_fhir::types::LogicalId;
+use portcullis_jose::{Algorithm, SigningKey, VerificationKeys};
+use portcullis_oauth::access_token::{AccessTokenClaims, AccessTokenTrust, VerifiedToken};
+use portcullis_oauth::identifiers::{ClientId, GrantId, TokenId, UserId};
+use portcullis_oauth::principal::{Operator, OperatorOperation, Principal, PrincipalUser, TokenFacts, TokenStatus};
+use portcullis_oauth::users::Role;
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+
+use super::data::{BASE, KINDS, NOW, PATIENTS};
+
+const ISSUER: &str = "https://localhost:8443";
+static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::generate(Algorithm::Es256).unwrap());
+
+/// The part of a scope before the slash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Context {
+    /// `patient/`
+    Patient,
+    /// `user/`
+    User,
+}
+
+/// One scope.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope {
+    /// `patient/` or `user/`.
+    pub context: Context,
+    /// `None`: `*`.
+    pub resource_type: Option<&'static str>,
+    /// A part of `cruds`.
+    pub letters: &'static str,
+}
+
+/// A person with a token.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// The patients for whom the person may act.
+    pub patients: Vec<&'static str>,
+    /// The id of the Practitioner that the person is.
+    pub practitioner: Option<&'static str>,
+    /// The patient in the launch context.
+    pub launch: Option<&'static str>,
+    /// The scopes.
+    pub scopes: Vec<Scope>,
+}
+
+impl Person {
+    /// The token's scopes as text.
+    pub fn scope(&self) -> String {
+        let one = |scope: &Scope| {
+            let context = if scope.context == Context::Patient { "patient" } else { "user" };
+            format!("{context}/{}.{}", scope.resource_type.unwrap_or("*"), scope.letters)
+        };
+        self.scopes.iter().map(one).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The principal, by way of a signed token and the registry's word.
+    pub fn principal(&self) -> Principal {
+        let user = UserId::parse("user").unwrap();
+        let client = ClientId::parse("app").unwrap();
+        let claims = AccessTokenClaims {
+            issuer: ISSUER.into(),
+            subject: user.clone(),
+            audience: BASE.into(),
+            client_id: client.clone(),
+            expires_at: NOW / 1000 + 300,
+            issued_at: NOW / 1000,
+            token_id: TokenId::parse("token").unwrap(),
+            scope: self.scope(),
+            grant: GrantId::parse("grant").unwrap(),
+            patient: self.launch.and_then(LogicalId::parse),
+        };
+        let keys = VerificationKeys::of([&*KEY]);
+        let trust = AccessTokenTrust { keys: &keys, issuer: ISSUER, fhir_base: BASE };
+        let token = VerifiedToken::verify(&claims.sign(&KEY).unwrap(), &trust, NOW / 1000).unwrap();
+        let fhir_user = match (self.practitioner, self.patients.as_slice()) {
+            (Some(practitioner), _) => LocalReference::parse(&format!("Practitioner/{practitioner}")),
+            (None, [own]) => LocalReference::parse(&format!("Patient/{own}")),
+            (None, _) => None,
+        };
+        let user = PrincipalUser {
+            id: user,
+            roles: self.roles().into_iter().collect(),
+            fhir_user,
+            patients: self.patients.iter().filter_map(|id| LogicalId::parse(id)).collect(),
+        };
+        let facts = TokenFacts {
+            token_id: token.token_id().clone(),
+            active: true,
+            epoch: 0,
+            client: Some(client),
+            user: Some(user),
+            purpose_of_use: None,
+        };
+        Principal::establish(&token, TokenStatus::from_registry(facts), NOW / 1000).unwrap()
+    }
+
+    /// The roles.
+    pub fn roles(&self) -> Vec<Role> {
+        let own = match self.patients.as_slice() {
+            [] => None,
+            [_] => Some(Role::Patient),
+            _ => Some(Role::Representative),
+        };
+        own.into_iter().chain(self.practitioner.map(|_| Role::Clinician)).collect()
+    }
+}
+
+/// Sees and imports everything.
+pub fn operator() -> Principal {
+    let operations = [OperatorOperation::LoadResources, OperatorOperation::ReadResources];
+    Principal::command_line_operator(Operator::new("test", operations))
+}
+
+/// Acts for every patient, with every letter.
+pub fn guardian_of_all() -> Person {
+    let scopes = vec![Scope { context: Context::User, resource_type: None, letters: "cruds" }];
+    Person { patients: PATIENTS.to_vec(), practitioner: None, launch: None, scopes }
+}
+
+/// Random people: patients, representatives, clinicians, and some who are several of these.
+pub fn people() -> impl Strategy<Value = Person> {
+    let one = || subsequence(PATIENTS.to_vec(), 1);
+    let two = || subsequence(PATIENTS.to_vec(), 2);
+    let practitioner = || select(&["d0", "d1", "d2"][..]).prop_map(Some);
+    let own = (one(), scopes(Context::Patient))
+        .prop_map(|(patients, scopes)| Person { launch: Some(patients[0]), practitioner: None, patients, scopes });
+    let representative = (two(), scopes(Context::User))
+        .prop_map(|(patients, scopes)| Person { launch: None, practitioner: None, patients, scopes });
+    let for_one = (two(), scopes(Context::Patient))
+        .prop_map(|(patients, scopes)| Person { launch: Some(patients[1]), practitioner: None, patients, scopes });
+    let panel = (practitioner(), scopes(Context::User))
+        .prop_map(|(practitioner, scopes)| Person { launch: None, practitioner, patients: Vec::new(), scopes });
+    let launched = (practitioner(), select(&PATIENTS[..]), scopes(Context::Patient))
+        .prop_map(|(practitioner, launch, scopes)| Person { launch: Some(launch), practitioner, patients: Vec::new(), scopes });
+    let launch = prop::option::weighted(0.9, select(&PATIENTS[..]));
+    let both = (scopes(Context::Patient), scopes(Context::User)).prop_map(|(patient, user)| [patient, user].concat());
+    let mixed = (prop_oneof![one(), two()], prop::option::weighted(0.7, select(&["d0", "d1"][..])), launch, both)
+        .prop_map(|(patients, practitioner, launch, scopes)| Person { launch, practitioner, patients, scopes });
+    prop_oneof![3 => own, 2 => representative, 1 => for_one, 4 => panel, 2 => launched, 3 => mixed]
+}
+
+fn scopes(context: Context) -> impl Strategy<Value = Vec<Scope>> {
+    let letters = || prop_oneof![4 => Just("rs"), 1 => Just("r"), 1 => Just("s"), 1 => Just("cruds")];
+    let named = (select(&KINDS[..]), letters())
+        .prop_map(move |(kind, letters)| Scope { context, resource_type: Some(kind.name), letters });
+    let any = letters().prop_map(move |letters| Scope { context, resource_type: None, letters });
+    prop_oneof![
+        2 => Just(vec![Scope { context, resource_type: None, letters: "rs" }]),
+        1 => prop::collection::vec(prop_oneof![6 => named.clone(), 1 => any], 1..5),
+        2 => prop::collection::vec(named, 4..12),
+    ]
+}

@@ -1,0 +1,212 @@
+//! What a person may see of some data: a second, tiny evaluator that walks JSON.
+//!
+//! Written from DESIGN.md section 3 and the text of the decision about compartment membership, not from the code: it calls nothing of the product.
+//! In words: a record is visible in a context whose scopes open its type for the letter, inside the context's boundary:
+//!
+//! - a record that is about patients: one of them is inside;
+//! - an Organization or Practitioner: a record that is about patients, is not deleted, is of a type that the context opens too and lies inside refers to it;
+//! - a Provenance: a local target lies inside, is no Provenance and of a type that the context opens, and no local target does not;
+//! - nothing else.
+//!
+//! An earlier version is visible where the current one is, and it was about somebody inside; of a Provenance, where it had the same targets.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::data::{BASE, Record, Version};
+use super::people::{Context, Person, Scope};
+
+/// Elements that say whom a record is about; Patient and Provenance are treated apart.
+const ABOUT: [(&str, &[&str]); 7] = [
+    ("Observation", &["subject"]),
+    ("Condition", &["subject"]),
+    ("Encounter", &["subject"]),
+    ("CareTeam", &["subject"]),
+    ("Coverage", &["beneficiary", "subscriber"]),
+    ("ExplanationOfBenefit", &["patient"]),
+    ("Appointment", &["participant.actor"]),
+];
+const SHARED: [&str; 2] = ["Organization", "Practitioner"];
+
+/// A context of a token: what its scopes open, and whose records.
+struct Opened<'a> {
+    scopes: Vec<&'a Scope>,
+    /// Only these patients; `None`: not limited by name.
+    named: Option<BTreeSet<&'a str>>,
+    /// Only patients in the care of this practitioner; `None`: not limited by care.
+    carer: Option<&'a str>,
+}
+
+/// One person's eyes for one letter.
+pub struct View<'a> {
+    records: &'a [Record],
+    opened: Vec<Opened<'a>>,
+    letter: char,
+}
+
+impl<'a> View<'a> {
+    /// What the person may read (`r`) or search (`s`).
+    pub fn new(records: &'a [Record], person: &'a Person, letter: char) -> Self {
+        Self { records, opened: opened(person).unwrap_or_default(), letter }
+    }
+
+    /// Whether a request about this type is decided at all, which does not depend on data.
+    pub fn permits(&self, resource_type: &str) -> bool {
+        self.opened.iter().any(|opened| self.opens(opened, resource_type))
+    }
+
+    /// The visible records with their visible versions.
+    pub fn records(&self) -> Vec<Record> {
+        let visible = self.records.iter().filter(|record| self.opened.iter().any(|opened| self.shows(opened, record)));
+        visible.map(|record| Record { versions: self.versions(record), ..record.clone() }).collect()
+    }
+
+    fn versions(&self, record: &Record) -> Vec<Version> {
+        let shown = |number: &usize| {
+            let stated = record.stated(*number);
+            match record.resource_type.as_str() {
+                "Provenance" => stated["target"] == record.last_stated()["target"],
+                name if SHARED.contains(&name) => true,
+                name => self.opened.iter().any(|opened| self.opens(opened, name) && self.is_about_someone_inside(opened, stated)),
+            }
+        };
+        (0..record.versions.len()).filter(shown).map(|number| record.versions[number].clone()).collect()
+    }
+
+    fn opens(&self, opened: &Opened<'_>, resource_type: &str) -> bool {
+        opened.scopes.iter().any(|scope| scope.resource_type.is_none_or(|name| name == resource_type) && scope.letters.contains(self.letter))
+    }
+
+    fn shows(&self, opened: &Opened<'_>, record: &Record) -> bool {
+        let name = record.resource_type.as_str();
+        if !self.opens(opened, name) {
+            return false;
+        }
+        if name == "Provenance" {
+            let targets = references_at(record.last_stated(), "target");
+            return !targets.is_empty() && targets.iter().all(|target| self.is_inside(opened, target));
+        }
+        if SHARED.contains(&name) {
+            let own = (record.resource_type.clone(), record.id.clone());
+            return self.records.iter().any(|source| {
+                let refers = || source.current().is_some_and(|body| all_references(body).contains(&own));
+                is_clinical(&source.resource_type)
+                    && self.opens(opened, &source.resource_type)
+                    && refers()
+                    && self.is_about_someone_inside(opened, source.last_stated())
+            });
+        }
+        self.is_about_someone_inside(opened, record.last_stated())
+    }
+
+    /// Whether a record about patients exists, is of an opened type, and lies inside.
+    fn is_inside(&self, opened: &Opened<'_>, (name, id): &(String, String)) -> bool {
+        let found = self.records.iter().find(|record| record.resource_type == *name && record.id == *id);
+        is_clinical(name)
+            && self.opens(opened, name)
+            && found.is_some_and(|record| self.is_about_someone_inside(opened, record.last_stated()))
+    }
+
+    fn is_about_someone_inside(&self, opened: &Opened<'_>, body: &Value) -> bool {
+        patients(body).iter().any(|patient| {
+            opened.named.as_ref().is_none_or(|named| named.contains(patient.as_str()))
+                && opened.carer.is_none_or(|carer| self.is_in_care(carer, patient))
+        })
+    }
+
+    /// Whether an Encounter or CareTeam that is not deleted names the practitioner beside the patient.
+    fn is_in_care(&self, carer: &str, patient: &str) -> bool {
+        let carer = ("Practitioner".to_owned(), carer.to_owned());
+        self.records.iter().any(|record| {
+            let element = match record.resource_type.as_str() {
+                "Encounter" => "participant.individual",
+                "CareTeam" => "participant.member",
+                _ => return false,
+            };
+            record.current().is_some_and(|body| {
+                patients(body).iter().any(|one| one == patient) && references_at(body, element).contains(&carer)
+            })
+        })
+    }
+}
+
+/// The contexts of a token; `None` where one of them cannot be established, which refuses everything.
+fn opened(person: &Person) -> Option<Vec<Opened<'_>>> {
+    let of = |context| person.scopes.iter().filter(|scope| scope.context == context).collect::<Vec<_>>();
+    let (patient, user) = (of(Context::Patient), of(Context::User));
+    let mut opened = Vec::new();
+    if !patient.is_empty() {
+        let launch = person.launch?;
+        let carer = if person.patients.contains(&launch) { None } else { Some(person.practitioner?) };
+        opened.push(Opened { scopes: patient, named: Some([launch].into()), carer });
+    }
+    if !user.is_empty() {
+        if person.patients.is_empty() && person.practitioner.is_none() {
+            return None;
+        }
+        if !person.patients.is_empty() {
+            opened.push(Opened { scopes: user.clone(), named: Some(person.patients.iter().copied().collect()), carer: None });
+        }
+        if let Some(practitioner) = person.practitioner {
+            opened.push(Opened { scopes: user, named: None, carer: Some(practitioner) });
+        }
+    }
+    Some(opened)
+}
+
+fn is_clinical(resource_type: &str) -> bool {
+    resource_type == "Patient" || ABOUT.iter().any(|(name, _)| *name == resource_type)
+}
+
+/// The patients whom a resource is about.
+pub fn patients(body: &Value) -> Vec<String> {
+    let name = body["resourceType"].as_str().unwrap();
+    if name == "Patient" {
+        return vec![body["id"].as_str().unwrap().to_owned()];
+    }
+    let elements: &[&str] = if name == "Provenance" {
+        &["target"]
+    } else {
+        ABOUT.iter().find(|(about, _)| *about == name).map_or(&[], |(_, elements)| elements)
+    };
+    let targets = elements.iter().flat_map(|element| references_at(body, element));
+    targets.filter(|(name, _)| name == "Patient").map(|(_, id)| id).collect()
+}
+
+/// The types and ids on this server to which the references of an element lead.
+pub fn references_at(body: &Value, element: &str) -> Vec<(String, String)> {
+    let mut values = vec![body];
+    for member in element.split('.') {
+        values = values.into_iter().map(|value| &value[member]).flat_map(items).collect();
+    }
+    values.into_iter().filter_map(|value| local(value["reference"].as_str()?)).collect()
+}
+
+fn items(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::Array(items) => items.iter().collect(),
+        other => vec![other],
+    }
+}
+
+fn all_references(value: &Value) -> BTreeSet<(String, String)> {
+    match value {
+        Value::Array(items) => items.iter().flat_map(all_references).collect(),
+        Value::Object(members) => {
+            let own = members.get("reference").and_then(Value::as_str).and_then(local);
+            members.values().flat_map(all_references).chain(own).collect()
+        }
+        _ => BTreeSet::new(),
+    }
+}
+
+/// `Type/id`, also with a version or under our base.
+fn local(reference: &str) -> Option<(String, String)> {
+    let relative = reference.strip_prefix(BASE).and_then(|rest| rest.strip_prefix('/')).unwrap_or(reference);
+    match relative.split('/').collect::<Vec<_>>().as_slice() {
+        [name, id] | [name, id, "_history", _] => Some(((*name).to_owned(), (*id).to_owned())),
+        _ => None,
+    }
+}
