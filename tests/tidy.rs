@@ -42,7 +42,7 @@ const CALL_SITES: &[(&str, &[&str])] = &[
     ("Answer::counted(", &["crates/server/src/service.rs", "crates/server/src/demo_app/handler.rs"]),
     ("Answer::unrecorded(", &["crates/server/src/service.rs", "crates/server/src/resource_server/pipeline.rs", "crates/server/src/authorization_server/reply.rs"]),
     ("TcpStream::connect", &[]),
-    ("UnixStream::connect", &["crates/server/src/admin/socket.rs"]),
+    ("UnixStream::connect", &["src/commands/channel.rs"]),
 ];
 
 /// Proof types, where they are declared. They derive nothing that makes or copies one.

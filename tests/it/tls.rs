@@ -57,7 +57,8 @@ async fn only_approved_suites_and_groups_are_agreed_on_and_the_hybrid_group_firs
     let default = aws_lc_rs::default_provider();
     let tls13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
     let tls12: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
-    let all = Offer { suites: default.cipher_suites.clone(), groups: default.kx_groups.clone(), versions: tls13.to_vec() };
+    let groups = vec![kx_group::X25519MLKEM768, kx_group::X25519, kx_group::SECP256R1];
+    let all = Offer { suites: default.cipher_suites.clone(), groups, versions: tls13.to_vec() };
     assert_eq!(handshake(&server, all).await.unwrap(), Some(NamedGroup::X25519MLKEM768));
     let old = Offer { suites: default.cipher_suites.clone(), groups: vec![kx_group::SECP256R1], versions: tls12.to_vec() };
     assert_eq!(handshake(&server, old).await.unwrap(), Some(NamedGroup::secp256r1));
