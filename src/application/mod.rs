@@ -10,19 +10,18 @@ mod run;
 use std::sync::Arc;
 
 use portcullis_audit::{FileSegments, Ledger};
-use portcullis_backends::sqlite::{RootKey, SqliteRegistry};
+use portcullis_backends::sqlite::{AuditIndex, AuditedStore, RootKey, SqliteRegistry};
 use portcullis_backends::{DataDirectory, SqliteStore};
-use portcullis_fhir::capability::{Installation, OauthAddresses, statement};
 use portcullis_server::admin::{Caller, Service};
 use portcullis_server::answer::Counters;
 use portcullis_server::authorization_server::password::Passwords;
 use portcullis_server::context::{DemoNotice, Server, Settings, SystemEntropy, token_cache};
+use portcullis_server::resource_server::capabilities;
 use portcullis_store::{Clock, Registry, SystemClock};
 
 use self::outbox::OutboxFlusher;
 pub use self::run::{Listen, serve};
 use crate::failure::{Exit, Failure, OrFail, Outcome, causes};
-use crate::terminal;
 
 /// What an instance is made of.
 #[derive(Debug)]
@@ -51,15 +50,20 @@ impl Instance {
     /// Opens everything. Needs a Tokio runtime.
     pub async fn open(setup: Setup) -> Outcome<Self> {
         let Setup { directory, root_key, public_url, demo } = setup;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let settings = settings(public_url, demo, &*clock);
         let store = SqliteStore::open(&directory.database(), &root_key).map_err(|error| {
             Failure::failed(format!("The database {} cannot be used: {}", directory.database().display(), causes(&error)))
         })?;
         let ledger = Arc::new(open_ledger(&directory)?);
         let flusher = OutboxFlusher::start(Arc::clone(&store), Arc::clone(&ledger)).await?;
         let registry: Arc<dyn Registry> = Arc::new(SqliteRegistry::new(&store));
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let settings = settings(public_url, demo, &*clock);
-        let capability_statement = capability_statement(&settings).into();
+        let observer = settings.public_url.as_str();
+        let index = AuditIndex::open(&directory.audit_index(), Arc::clone(&ledger), observer, Arc::clone(store.seal()))
+            .or_fail("The search index of the audit trail cannot be opened")?;
+        index.follow_when_idle().or_fail("The search index of the audit trail cannot follow the ledger")?;
+        let store = Arc::new(AuditedStore::new(store, index));
+        let capability_statement = capabilities::render(&settings);
         let server = Arc::new(Server {
             keys: keys::token_keys(&*registry)?,
             form_tokens: keys::form_tokens(&*registry)?,
@@ -116,23 +120,6 @@ fn settings(public_url: String, demo: Option<DemoNotice>, clock: &dyn Clock) -> 
         started: clock.now_milliseconds(),
         demo,
     }
-}
-
-fn capability_statement(settings: &Settings) -> Vec<u8> {
-    let at = |path: &str| format!("{}{path}", settings.public_url);
-    statement(&Installation {
-        base_url: &settings.fhir_base,
-        software_version: settings.version,
-        date: &terminal::time(settings.started),
-        oauth: OauthAddresses {
-            authorize: &at("/oauth/authorize"),
-            token: &at("/oauth/token"),
-            revoke: Some(&at("/oauth/revoke")),
-            introspect: None,
-            register: None,
-            manage: Some(&at("/me")),
-        },
-    })
 }
 
 /// The account that runs this process.

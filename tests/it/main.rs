@@ -5,4 +5,5 @@
 mod fhir;
 mod oauth;
 mod matrix;
+mod non_interference;
 mod tls;

@@ -134,6 +134,11 @@ impl DataDirectory {
         self.root.join("portcullis.db")
     }
 
+    /// The search index of the audit trail; made anew from the ledger where it is missing.
+    pub fn audit_index(&self) -> PathBuf {
+        self.root.join("audit-index.db")
+    }
+
     /// The folder of the audit ledger.
     pub fn ledger(&self) -> PathBuf {
         self.root.join("ledger")

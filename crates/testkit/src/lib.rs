@@ -7,10 +7,14 @@ pub mod client;
 pub mod clock;
 pub mod entropy;
 pub mod ledger;
+pub mod process;
 pub mod resources;
 pub mod server;
+pub mod webdriver;
 
 pub use app::App;
 pub use client::{Client, Reply};
 pub use clock::FakeClock;
+pub use process::{Demo, Portcullis};
 pub use server::TestServer;
+pub use webdriver::Browser;

@@ -1,6 +1,7 @@
 //! Search answers as Bundles: links, totals, pages, shapes, POST.
 
 use portcullis_testkit::resources::observation;
+use portcullis_testkit::server::PASSWORD;
 
 use super::world::{World, ids};
 
@@ -34,7 +35,7 @@ async fn pages_follow_each_other_without_gaps_and_only_for_whom_they_were_made()
     }
     let expected: Vec<String> = (0..25).map(|day| format!("o-{day:02}")).collect();
     assert_eq!((pages, found), (3, expected));
-    let bob = world.app.access_token("launch/patient patient/*.read", "bob", portcullis_testkit::server::PASSWORD).await;
+    let bob = world.app.access_token("launch/patient patient/*.read", "bob", PASSWORD).await;
     let stolen = world.server.client.get(&second.unwrap()).bearer(&bob).send().await;
     assert_eq!(stolen.status, 400, "a bookmark of somebody else is no bookmark: {}", stolen.text());
 }
@@ -75,4 +76,26 @@ async fn the_audit_trail_is_for_the_auditor_and_for_oneself() {
     world.server.client.get("/fhir/Observation/obs-bob-1").bearer(&token).send().await;
     let wildcard = world.server.client.get("/fhir/AuditEvent").bearer(&token).send().await;
     assert_eq!(wildcard.status, 403, "a wildcard does not open the audit trail");
+
+    let auditor = world.app.access_token("user/AuditEvent.rs", "audit", PASSWORD).await;
+    let search = |token: &str, query: &str| {
+        let request = world.server.client.get(&format!("/fhir/AuditEvent?{query}")).bearer(token);
+        async move {
+            let reply = request.send().await;
+            assert_eq!(reply.status, 200, "{}", reply.text());
+            reply.json()
+        }
+    };
+    let trail = search(&auditor, "_count=1000&_total=accurate").await;
+    assert!(trail["total"].as_u64().is_some_and(|total| total >= 4), "{trail}");
+    let of_ann = search(&auditor, "patient=Patient/ann&action=R").await.to_string();
+    assert!(of_ann.contains("obs-ann-1"), "{of_ann}");
+    let denied = search(&auditor, "outcome=4&agent=Patient/ann").await.to_string();
+    assert!(denied.contains("obs-bob-1"), "the attempt on another record is there: {denied}");
+    assert_eq!(search(&auditor, "date=lt2026-01-01&_total=accurate").await["total"], 0);
+
+    let own = world.app.access_token("launch/patient patient/AuditEvent.rs", "ann", PASSWORD).await;
+    world.server.client.get("/fhir/Observation/obs-ann-1").bearer(&token).send().await;
+    let mine = search(&own, "_count=1000").await.to_string();
+    assert!(mine.contains("obs-ann-1") && !mine.contains("Patient/bob"), "{mine}");
 }
