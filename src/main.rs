@@ -16,7 +16,7 @@ use clap::Parser;
 use crate::args::{Arguments, Audit, Clients, Command, Config, Users};
 use crate::failure::Outcome;
 
-/// Threads die together with their caches here; mimalloc returns memory where the system's allocator keeps it.
+/// Gives freed memory back to the system soon (its second version, without huge pages), so that a server that rests after a load is small.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     match run(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            terminal::say(&format!("portcullis: {failure}"));
+            terminal::say_wrapped(&format!("portcullis: {failure}"));
             failure.exit_code()
         }
     }

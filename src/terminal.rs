@@ -41,6 +41,17 @@ pub fn say(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// Writes lines to standard error; on a terminal no word is broken at the edge.
+pub fn say_wrapped(text: &str) {
+    if !io::stderr().is_terminal() {
+        return say(text);
+    }
+    for line in text.lines() {
+        // What is indented, such as a piece of a file, stands as it is.
+        if line.starts_with(' ') || line.chars().count() <= WIDTH { say(line) } else { say(wrapped(line, 0).trim_end()) }
+    }
+}
+
 /// What became of writing to standard output: `false` where nobody reads it any more.
 pub fn written(result: io::Result<()>) -> Outcome<bool> {
     match result {

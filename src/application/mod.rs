@@ -128,3 +128,6 @@ pub fn account() -> Caller {
     let uid = std::fs::metadata("/proc/self").map(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata));
     uid.map_or_else(|_| Caller::named(&std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned())), Caller::of_uid)
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,7 +41,8 @@ impl Channel {
         Self { requests: Some(requests), responses, worker, instance: Some(instance) }
     }
 
-    async fn beside(directory: &Path, pid: u32, command: &str) -> Outcome<Self> {
+    /// A connection to the process that holds the directory.
+    pub async fn beside(directory: &Path, pid: u32, command: &str) -> Outcome<Self> {
         let path = DataDirectory::admin_socket_of(directory);
         let stream = UnixStream::connect(&path).await.map_err(|_| {
             held(directory, pid, command).advise("It takes no commands: wait until it has ended, then try again.")

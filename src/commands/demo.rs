@@ -14,7 +14,7 @@ use super::channel::{Channel, refused};
 use super::place::{held, root_key, runtime};
 use crate::application::{Instance, Listen, Setup, account, serve};
 use crate::args;
-use crate::demo::{APP_CLIENT, APP_SCOPE, Addresses, Description, Plan, complete, renew_if_needed};
+use crate::demo::{APP_CLIENT, APP_SCOPE, Addresses, CONFIDENTIAL_CLIENT, CURL_SCOPE, Description, Plan, complete, renew_if_needed};
 use crate::failure::{Failure, OrFail, Outcome, causes};
 use crate::terminal;
 
@@ -37,8 +37,9 @@ pub fn run(arguments: &args::Demo) -> Outcome {
             Some(plan) => first_start(instance, plan, root).await?,
             None => reuse(instance, description, addresses, root).await?,
         };
+        let first_token = first_token(instance.service(), &description).await?;
         let listen = Listen { addresses: loopback(arguments.port), certificate, limits: Limits::default(), app: Some(app(addresses)) };
-        serve(instance, listen, || terminal::print(&greeting(root, &description, renewed))).await
+        serve(instance, listen, || terminal::print(&greeting(root, &description, renewed, &first_token))).await
     })
 }
 
@@ -140,7 +141,17 @@ fn app(addresses: Addresses) -> (SocketAddr, DemoApp) {
     (SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), addresses.app_port()), DemoApp::new(&settings))
 }
 
-fn greeting(root: &Path, description: &Description, renewed: bool) -> String {
+/// The `curl` arguments that turn a grant of the first patient into an access token. The refresh token in it serves once; each start of the demo
+/// makes a new one.
+async fn first_token(service: &Service, description: &Description) -> Outcome<String> {
+    let client = description.clients.iter().find(|client| client.client_id == CONFIDENTIAL_CLIENT);
+    let secret = client.and_then(|client| client.client_secret.as_deref()).unwrap_or_default();
+    let person = description.users.first().map(|user| user.username.as_str()).unwrap_or_default();
+    let token = service.preapprove(&account(), CONFIDENTIAL_CLIENT, person, CURL_SCOPE).await.map_err(refused)?;
+    Ok(format!("-u {CONFIDENTIAL_CLIENT}:{secret} \\\n    -d grant_type=refresh_token -d refresh_token={token}"))
+}
+
+fn greeting(root: &Path, description: &Description, renewed: bool, first_token: &str) -> String {
     let people: Vec<Vec<String>> = description
         .users
         .iter()
@@ -168,10 +179,9 @@ Sign in as
 {trust}
   {command}{package}
 
-Ask without a browser:
-  curl --cacert {ca} {fhir}/.well-known/smart-configuration
-A token needs a person who signs in: this version has no grant that works
-without a browser. The demo app shows the way that any SMART app takes.
+A first token without a browser, in the name of {person} (serves once):
+  curl --cacert {ca} {issuer}/oauth/token \\
+    {first_token}
 
 All of this, for programs, is in {json}.
 Stop with Ctrl-C. The same command starts it again with the same data.
@@ -180,6 +190,7 @@ Stop with Ctrl-C. The same command starts it again with the same data.
         issuer = description.issuer,
         fhir = description.fhir_base,
         app = description.app_url,
+        person = description.users.first().map(|user| user.username.as_str()).unwrap_or_default(),
         people = terminal::table(&["  Name", "Password", "Role"], &people),
         json = root.join("demo.json").display(),
     )

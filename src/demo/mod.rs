@@ -7,4 +7,4 @@ mod setup;
 
 pub use self::certificates::renew_if_needed;
 pub use self::description::{Addresses, Description};
-pub use self::setup::{APP_CLIENT, APP_SCOPE, Plan, complete};
+pub use self::setup::{APP_CLIENT, APP_SCOPE, CONFIDENTIAL_CLIENT, CURL_SCOPE, Plan, complete};

@@ -24,7 +24,9 @@ pub const APP_SCOPE: &str = "launch/patient openid fhirUser offline_access patie
 /// What the demo app may ask for at most.
 const APP_REGISTERED: &str = "launch/patient openid fhirUser offline_access patient/*.rs";
 /// The client with a secret.
-const CONFIDENTIAL_CLIENT: &str = "demo-confidential";
+pub const CONFIDENTIAL_CLIENT: &str = "demo-confidential";
+/// What the program behind the greeting's curl gets, in the first patient's name.
+pub const CURL_SCOPE: &str = "launch/patient openid fhirUser offline_access patient/*.rs";
 /// What the client with a secret may ask for at most.
 const CONFIDENTIAL_REGISTERED: &str = "launch/patient openid fhirUser offline_access patient/*.cruds user/*.cruds";
 /// The seed of the data.

@@ -14,8 +14,22 @@ use crate::run;
 
 /// Licences that may be in the tree; an expression passes when one of its OR-alternatives consists of these.
 const LICENCES: &[&str] = &[
-    "MIT", "MIT-0", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "ISC", "BSD-2-Clause", "BSD-3-Clause", "Unlicense", "MPL-2.0", "Zlib",
-    "CC0-1.0", "0BSD", "BSL-1.0", "Unicode-3.0", "OpenSSL", "CDLA-Permissive-2.0",
+    "MIT",
+    "MIT-0",
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "ISC",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "Unlicense",
+    "MPL-2.0",
+    "Zlib",
+    "CC0-1.0",
+    "0BSD",
+    "BSL-1.0",
+    "Unicode-3.0",
+    "OpenSSL",
+    "CDLA-Permissive-2.0",
 ];
 
 /// Crates that must not be in the tree: a second TLS stack, crypto provider, HTTP client or calendar.
@@ -25,7 +39,15 @@ const BANNED: &[&str] = &["openssl", "openssl-sys", "native-tls", "ring", "reqwe
 pub fn check() -> Result<()> {
     eprintln!("==> dependencies");
     let output = Command::new("cargo")
-        .args(["metadata", "--format-version", "1", "--locked", "--all-features", "--filter-platform", "x86_64-unknown-linux-gnu"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--locked",
+            "--all-features",
+            "--filter-platform",
+            "x86_64-unknown-linux-gnu",
+        ])
         .current_dir(run::root())
         .output()
         .context("cannot start cargo metadata")?;

@@ -1,5 +1,6 @@
 //! Chores of the repository: `cargo xtask test` is what CI runs.
 
+mod bench;
 mod coverage;
 mod dependencies;
 mod packages;
@@ -11,6 +12,7 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask COMMAND
 
   test           everything that CI runs: packages, format, lints, dependencies, docs, tests, coverage
+  bench          ratios of speed and memory against anchors beside: [--rounds N] [--only G5,G6,...] [--json FILE]
   coverage       write specs/coverage.md and specs/uncovered.txt from the verifies! marks
   dependencies   check licences, banned crates and known advisories against Cargo.lock";
 
@@ -18,6 +20,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["test"] => test::run(),
+        ["bench", options @ ..] => bench::run(options),
         ["coverage"] => coverage::write(),
         ["dependencies"] => dependencies::check(),
         _ => Err(anyhow::anyhow!(USAGE)),

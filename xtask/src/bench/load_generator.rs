@@ -1,4 +1,4 @@
-//! wrk: keep-alive load on one address. An answer that is not 2xx, or a socket error, fails the run.
+//! wrk: keep-alive load on one address. An answer that is an error or too short, or a socket error, fails the run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,18 +9,12 @@ use serde_json::Value;
 
 use super::process::{Core, Server};
 
-/// Counts statuses, which wrk itself does not do for 3xx, and prints one line of JSON at the end.
+/// Prints one line of JSON at the end. wrk counts statuses above 399; what is shorter than the body that is asked for shows in the bytes.
 const SCRIPT: &str = r#"
-local threads = {}
-function setup(thread) table.insert(threads, thread) end
-function init(args) bad = 0 end
-function response(status, headers, body) if status < 200 or status > 299 then bad = bad + 1 end end
 function done(summary, latency, requests)
-  local bad = 0
-  for _, thread in ipairs(threads) do bad = bad + thread:get("bad") end
   local e = summary.errors
-  io.write(string.format('\nRESULT {"requests":%d,"seconds":%f,"bad":%d,"broken":%d,"p50":%f,"p99":%f}\n', summary.requests,
-    summary.duration / 1e6, bad, e.connect + e.read + e.write + e.timeout, latency:percentile(50), latency:percentile(99)))
+  io.write(string.format('\nRESULT {"requests":%d,"seconds":%f,"bytes":%d,"bad":%d,"broken":%d,"p50":%f,"p99":%f}\n', summary.requests,
+    summary.duration / 1e6, summary.bytes, e.status, e.connect + e.read + e.write + e.timeout, latency:percentile(50), latency:percentile(99)))
 end
 "#;
 
@@ -31,6 +25,8 @@ pub struct Place {
     pub url: String,
     /// Headers.
     pub headers: Vec<String>,
+    /// The length of the body that it answers with.
+    pub body_bytes: usize,
 }
 
 /// What one run of wrk found.
@@ -66,7 +62,7 @@ impl LoadGenerator {
     pub fn run(&self, server: &Server, place: &Place, connections: u32, seconds: u32) -> Result<Run> {
         let before = server.cpu_seconds()?;
         let mut command = Core::Load.command(Path::new("wrk"));
-        command.args([format!("-t1"), format!("-c{connections}"), format!("-d{seconds}s"), "--timeout=10s".to_owned()]);
+        command.args(["-t1", "--timeout=10s"]).args([format!("-c{connections}"), format!("-d{seconds}s")]);
         command.arg("-s").arg(&self.script);
         for header in &place.headers {
             command.args(["-H", header]);
@@ -81,6 +77,13 @@ impl LoadGenerator {
         let (requests, bad, broken) = (number("requests")?, number("bad")?, number("broken")?);
         ensure!(bad == 0.0 && broken == 0.0, "{}: {bad} answers were not 2xx, {broken} connections failed", place.url);
         ensure!(requests > 0.0, "{}: no answer", place.url);
+        let least = requests * place.body_bytes as f64;
+        ensure!(
+            number("bytes")? >= least,
+            "{}: answers are shorter than the {} bytes of the first one",
+            place.url,
+            place.body_bytes
+        );
         let cost = (after - before) * 1e6 / requests;
         Ok(Run { requests, rate: requests / number("seconds")?, cost, p50: number("p50")?, p99: number("p99")? })
     }

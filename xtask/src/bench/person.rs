@@ -41,7 +41,11 @@ impl Person {
     pub fn read(directory: &Path) -> Result<Self> {
         let description: Value = serde_json::from_slice(&std::fs::read(directory.join("demo.json"))?)?;
         let text = |pointer: &str| -> Result<String> {
-            Ok(description.pointer(pointer).and_then(Value::as_str).with_context(|| format!("demo.json has no {pointer}"))?.to_owned())
+            Ok(description
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .with_context(|| format!("demo.json has no {pointer}"))?
+                .to_owned())
         };
         let all = |name: &str| description.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
         let is_patient = |user: &&Value| user.pointer("/roles/0").and_then(Value::as_str) == Some("patient");
@@ -62,6 +66,11 @@ impl Person {
             authority: directory.join(text("/ca_pem")?),
             jar: directory.join("bench-cookies"),
         })
+    }
+
+    /// Whether the server is meant to be on this port.
+    pub fn is_at(&self, port: u16) -> bool {
+        self.issuer.ends_with(&format!(":{port}"))
     }
 
     /// Whether the server answers.
@@ -197,7 +206,8 @@ mod tests {
 
     #[test]
     fn hidden_fields_are_read_without_their_character_references() {
-        let page = "<form><input type=\"hidden\" name=\"request\" value=\"p&#10;a=1&#38;b=&quot;2&amp;3\"><input name=\"x\" value=\"\">";
+        let page =
+            "<form><input type=\"hidden\" name=\"request\" value=\"p&#10;a=1&#38;b=&quot;2&amp;3\"><input name=\"x\" value=\"\">";
         assert_eq!(hidden(page, "request").unwrap(), "p\na=1&b=\"2&3");
         assert_eq!(hidden(page, "x").unwrap(), "");
         assert!(hidden(page, "y").is_err());

@@ -155,9 +155,8 @@ pub fn run(program: &Path, arguments: &[&str], output: &Path) -> Result<Finished
         std::thread::sleep(POLL);
     }
     let ended = child.wait_with_output()?;
-    let errors = output.with_extension("err");
     let told = || fs::read_to_string(format!("{}.err", output.display())).unwrap_or_default();
-    ensure!(ended.status.success(), "{} {} failed: {} {}", program.display(), arguments.join(" "), told().trim(), errors.display());
+    ensure!(ended.status.success(), "{} {} failed: {}", program.display(), arguments.join(" "), told().trim());
     let times = String::from_utf8_lossy(&ended.stderr).into_owned();
     let times: Vec<f64> = times.split_whitespace().filter_map(|time| time.parse().ok()).collect();
     let [seconds, user, system] = times.as_slice() else { bail!("bash did not count: {times:?}") };

@@ -98,7 +98,9 @@ impl Report {
             ]
         }));
         let mut figures = vec![["beside", "median", "[min .. max]"].map(str::to_owned).to_vec()];
-        let figure = |(name, unit, samples): &(String, &'static str, Vec<f64>)| vec![name.clone(), shown(median(samples), unit), range(samples)];
+        let figure = |(name, unit, samples): &(String, &'static str, Vec<f64>)| {
+            vec![name.clone(), shown(median(samples), unit), range(samples)]
+        };
         figures.extend(self.figures.iter().map(figure));
         let machine: String = self.machine.iter().map(|(name, text)| format!("{name}: {text}\n")).collect();
         format!("{machine}\n{}\n{}", aligned(&results), aligned(&figures))

@@ -4,6 +4,7 @@
 //! stored together. Imports pass the same decision as any other write. Nothing here speaks HTTP.
 
 mod import;
+mod preapproval;
 pub mod protocol;
 mod service;
 pub mod socket;

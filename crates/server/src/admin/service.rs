@@ -92,18 +92,18 @@ pub fn record_of(server: &Server, principal: &Principal, description: &Descripti
 
 /// Administration of one running instance.
 pub struct Service {
-    server: Arc<Server>,
+    pub(super) server: Arc<Server>,
 }
 
 /// What is being done, by whom, and in which words it is recorded.
-struct Task {
+pub(super) struct Task {
     principal: Principal,
     operation: Option<OperatorOperation>,
     described: String,
 }
 
 impl Task {
-    fn new(caller: &Caller, operation: Option<OperatorOperation>, described: String) -> Self {
+    pub(super) fn new(caller: &Caller, operation: Option<OperatorOperation>, described: String) -> Self {
         Self { principal: caller.principal(operation), operation, described }
     }
 }
@@ -295,14 +295,14 @@ impl Service {
         })
     }
 
-    async fn client(&self, id: &str) -> Result<Client, Refused> {
+    pub(super) async fn client(&self, id: &str) -> Result<Client, Refused> {
         let absent = || Refused::new(RefusalKind::NotFound, format!("There is no client '{id}'."));
         let parsed = ClientId::parse(id).ok_or_else(absent)?;
         self.server.registry.client(&parsed).await.map_err(|error| registry_error(error, id))?.ok_or_else(absent)
     }
 
     /// A change with its record, both or neither.
-    async fn change(&self, task: &Task, change: Change) -> Result<(), Refused> {
+    pub(super) async fn change(&self, task: &Task, change: Change) -> Result<(), Refused> {
         let internal = |message: &str| Refused::new(RefusalKind::Internal, message);
         let allowed = |operation| task.principal.operator().is_some_and(|operator| operator.may(operation));
         if !task.operation.is_none_or(allowed) {
@@ -342,7 +342,7 @@ impl Service {
     }
 }
 
-fn invalid(message: &str) -> Refused {
+pub(super) fn invalid(message: &str) -> Refused {
     Refused::new(RefusalKind::Invalid, message)
 }
 
@@ -370,7 +370,7 @@ fn fhir_user(text: &str) -> Result<LocalReference, Refused> {
     parsed.ok_or_else(|| invalid(&format!("'{text}' is no person. Write for example Practitioner/17 or Patient/4.")))
 }
 
-fn registry_error(error: RegistryError, subject: &str) -> Refused {
+pub(super) fn registry_error(error: RegistryError, subject: &str) -> Refused {
     match error {
         RegistryError::Conflict(reason) => Refused::new(RefusalKind::Conflict, format!("Not done ({subject}): {reason}.")),
         RegistryError::Unavailable(source) => Refused::new(RefusalKind::Unavailable, format!("The store cannot be written: {source}.")),

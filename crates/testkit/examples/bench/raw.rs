@@ -64,8 +64,10 @@ impl RawResource {
         let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str);
         let name = text("/resourceType").unwrap();
         let id = text("/id").unwrap().to_owned();
-        let patient = ["/subject/reference", "/patient/reference", "/beneficiary/reference"].iter().find_map(|pointer| text(pointer));
-        let times = ["/effectiveDateTime", "/effectivePeriod/start", "/period/start", "/onsetDateTime", "/authoredOn", "/created"];
+        let patient =
+            ["/subject/reference", "/patient/reference", "/beneficiary/reference"].iter().find_map(|pointer| text(pointer));
+        let times =
+            ["/effectiveDateTime", "/effectivePeriod/start", "/period/start", "/onsetDateTime", "/authoredOn", "/created"];
         let time = times.iter().find_map(|pointer| text(pointer)).or_else(|| text("/meta/lastUpdated")).unwrap_or("2026");
         // The digits of a date in the order of time; the zone does not matter here.
         let digits: String = time.chars().filter(char::is_ascii_digit).chain("00000000000000".chars()).take(14).collect();
@@ -76,7 +78,8 @@ impl RawResource {
             resource_type: hash(name).rem_euclid(256),
             neg_time: -time,
             references: [(at(0), hash(patient.unwrap_or_default())), (at(1), common(1)), (at(2), hash((&id, 2)))],
-            tokens: [3, 4, 5, 6, 7].map(|number| (at(number), if number == 3 { hash(&id) } else { common(number) }, hash(number))),
+            tokens: [3, 4, 5, 6, 7]
+                .map(|number| (at(number), if number == 3 { hash(&id) } else { common(number) }, hash(number))),
             dates: [(at(8), time, time + 1), (at(9), time, time + 86_400)],
             strings: [10, 11].map(|number| (at(number), format!("{:x}", common(number)))),
             id,

@@ -1,0 +1,249 @@
+//! What needs servers: a read (G5), a page (G6), their growth (G8), records per flush (G2b), and memory (G10).
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::Wanted;
+use super::load_generator::{LoadGenerator, Place, Run};
+use super::nginx;
+use super::person::Person;
+use super::process::Server;
+use super::report::{Bound, Report, Target};
+use super::statistics::ratios;
+use super::workshop::{Workshop, free_ports};
+
+/// Connections under load.
+const CONNECTIONS: u32 = 64;
+/// Seconds of one run under load, and of one run with a single connection.
+const SECONDS: u32 = 3;
+const SECONDS_ALONE: u32 = 2;
+/// Open connections whose memory is measured.
+const OPEN: &str = "500";
+/// The ledger's thread: each of its write calls is followed by one fdatasync (crates/audit/src/writer.rs).
+const FLUSHER: &str = "audit-flusher";
+/// How long memory may settle.
+const SETTLING: Duration = Duration::from_secs(6);
+
+/// One store that is served.
+struct Served {
+    server: Server,
+    person: Person,
+    port: u16,
+    idle_kilobytes: f64,
+    read: Place,
+    page: Place,
+    body: String,
+}
+
+impl Served {
+    fn start(workshop: &Workshop, directory: &str, name: &'static str) -> Result<Self> {
+        let (server, person, port) = workshop.demo(directory, name)?;
+        std::thread::sleep(Duration::from_secs(1));
+        let idle_kilobytes = server.resident_kilobytes()?;
+        let token = person.access_token()?;
+        let (read, page) = (format!("Patient/{}", person.patient), page(&person.patient));
+        let (body, bundle) = (person.fetch(&read, &token)?, person.fetch(&page, &token)?);
+        let entries: Value = serde_json::from_str(&bundle)?;
+        anyhow::ensure!(entries.pointer("/entry/19").is_some(), "the page has fewer than 20 entries");
+        std::fs::write(workshop.path("token.txt"), &token)?;
+        let place = |path: &str, body: &str| Place {
+            url: format!("https://127.0.0.1:{port}/fhir/{path}"),
+            headers: vec![format!("Authorization: Bearer {token}"), format!("Host: localhost:{port}")],
+            body_bytes: body.len(),
+        };
+        let (read, page) = (place(&read, &body), place(&page, &bundle));
+        Ok(Self { server, person, port, idle_kilobytes, read, page, body })
+    }
+}
+
+/// The newest 20 observations of a patient.
+fn page(patient: &str) -> String {
+    format!("Observation?patient={patient}&_sort=-date&_count=20")
+}
+
+/// The rounds of one kind of run.
+#[derive(Default)]
+struct Series(Vec<Run>);
+
+impl Series {
+    fn of(&self, what: impl Fn(&Run) -> f64) -> Vec<f64> {
+        self.0.iter().map(what).collect()
+    }
+
+    fn costs(&self) -> Vec<f64> {
+        self.of(|run| run.cost)
+    }
+}
+
+/// What the rounds have found.
+#[derive(Default)]
+struct Found {
+    nginx: Series,
+    read: Series,
+    small_read: Series,
+    page: Series,
+    small_page: Series,
+    read_alone: Series,
+    page_alone: Series,
+    nginx_alone: Series,
+    records_per_flush: Vec<f64>,
+    raw_cost: Vec<f64>,
+    raw_p50: Vec<f64>,
+    raw_p99: Vec<f64>,
+}
+
+/// Measures what is wanted; the large store must be there.
+pub fn measure(workshop: &Workshop, wanted: &Wanted, rounds: usize, report: &mut Report) -> Result<()> {
+    eprintln!("==> servers");
+    workshop.copy_small("served")?;
+    let small = Served::start(workshop, "served", "small demo")?;
+    let large = Served::start(workshop, "large", "large demo")?;
+    let (nginx, anchor) = nginx::start(&workshop.folder, free_ports()?, &large.body, &workshop.path("large"))?;
+    let generator = LoadGenerator::new(&workshop.folder)?;
+    let mut found = Found::default();
+    for round in 0..rounds {
+        eprintln!("    round {} of {rounds}", round + 1);
+        if wanted.any(&["G2b", "G5", "G8"]) {
+            found.nginx.0.push(generator.run(&nginx, &anchor, CONNECTIONS, SECONDS)?);
+            let flushes = large.server.writes_of_thread(FLUSHER)?;
+            let run = generator.run(&large.server, &large.read, CONNECTIONS, SECONDS)?;
+            let flushes = large.server.writes_of_thread(FLUSHER)? - flushes;
+            found.records_per_flush.push(run.requests / flushes as f64);
+            found.read.0.push(run);
+            found.small_read.0.push(generator.run(&small.server, &small.read, CONNECTIONS, SECONDS)?);
+            found.nginx_alone.0.push(generator.run(&nginx, &anchor, 1, 1)?);
+            found.read_alone.0.push(generator.run(&large.server, &large.read, 1, SECONDS_ALONE)?);
+        }
+        if wanted.any(&["G6", "G8"]) {
+            raw_page(workshop, &large.person, &mut found)?;
+            found.page.0.push(generator.run(&large.server, &large.page, CONNECTIONS, SECONDS)?);
+            found.small_page.0.push(generator.run(&small.server, &small.page, CONNECTIONS, SECONDS)?);
+            found.page_alone.0.push(generator.run(&large.server, &large.page, 1, SECONDS_ALONE)?);
+        }
+    }
+    reads(wanted, &found, report);
+    pages(wanted, &found, report);
+    if wanted.any(&["G10"]) {
+        memory(workshop, &[&small, &large], rounds, report)?;
+    }
+    for server in [nginx, small.server, large.server] {
+        server.stop()?;
+    }
+    Ok(())
+}
+
+fn raw_page(workshop: &Workshop, person: &Person, found: &mut Found) -> Result<()> {
+    let raw = workshop.harness(&["raw-page", &workshop.text("raw.db"), &person.patient, "1.5"])?;
+    let number = |name: &str| raw.get(name).and_then(Value::as_f64).with_context(|| format!("the harness says no {name}"));
+    found.raw_cost.push(number("cpu_seconds")? * 1e6 / number("operations")?);
+    found.raw_p50.push(number("p50")?);
+    found.raw_p99.push(number("p99")?);
+    Ok(())
+}
+
+fn reads(wanted: &Wanted, found: &Found, report: &mut Report) {
+    let costs = (found.read.costs(), found.nginx.costs());
+    if wanted.any(&["G2b"]) {
+        let target = Target {
+            id: "G2b",
+            what: "audit records per fdatasync at 64 concurrent reads",
+            unit: "",
+            bound: Bound::AtLeast,
+            floor: 15.0,
+            goal: 30.0,
+        };
+        report.result(target, found.records_per_flush.clone());
+    }
+    if wanted.any(&["G5"]) {
+        let target = Target {
+            id: "G5",
+            what: "secured, audited GET of a Patient at 10^5: C against nginx static TLS",
+            unit: "x",
+            bound: Bound::AtMost,
+            floor: 4.0,
+            goal: 2.3,
+        };
+        report.result(target, ratios(&costs.0, &costs.1));
+        report.figure("G5 C of a read", "µs", costs.0);
+        report.figure("G5 C of nginx", "µs", costs.1);
+        latencies(report, "G5 read, 64 connections", &found.read);
+        latencies(report, "G5 read, 1 connection", &found.read_alone);
+        latencies(report, "G5 nginx, 1 connection", &found.nginx_alone);
+        report.figure("G5 reads per second on one core", "/s", found.read.of(|run| run.rate));
+        report.figure("G5 nginx, requests per second on one core", "/s", found.nginx.of(|run| run.rate));
+    }
+    if wanted.any(&["G8"]) {
+        let growth = ratios(&found.read.costs(), &found.small_read.costs());
+        report.result(grown("G8a", "10^3 to 10^5: C of a read", 2.0, 1.3), growth);
+    }
+}
+
+fn pages(wanted: &Wanted, found: &Found, report: &mut Report) {
+    if wanted.any(&["G6"]) {
+        let target = Target {
+            id: "G6",
+            what: "Observation by patient, newest 20, at 10^5: C against raw SQLite",
+            unit: "x",
+            bound: Bound::AtMost,
+            floor: 8.0,
+            goal: 4.0,
+        };
+        report.result(target, ratios(&found.page.costs(), &found.raw_cost));
+        let target = Target {
+            id: "G6p",
+            what: "the same: p99 at one connection beyond the p99 of raw SQLite",
+            unit: "ms",
+            bound: Bound::AtMost,
+            floor: 2.0,
+            goal: 2.0,
+        };
+        let beyond = found.page_alone.0.iter().zip(&found.raw_p99).map(|(run, raw)| (run.p99 - raw) / 1000.0);
+        report.result(target, beyond.collect());
+        report.figure("G6 C of a page", "µs", found.page.costs());
+        report.figure("G6 C of a page, raw", "µs", found.raw_cost.clone());
+        report.figure("G6 raw p50", "µs", found.raw_p50.clone());
+        report.figure("G6 raw p99", "µs", found.raw_p99.clone());
+        latencies(report, "G6 page, 64 connections", &found.page);
+        latencies(report, "G6 page, 1 connection", &found.page_alone);
+        report.figure("G6 pages per second on one core", "/s", found.page.of(|run| run.rate));
+    }
+    if wanted.any(&["G8"]) {
+        let growth = ratios(&found.page.costs(), &found.small_page.costs());
+        report.result(grown("G8b", "10^3 to 10^5: C of the newest-20 page", 2.5, 1.5), growth);
+    }
+}
+
+fn grown(id: &'static str, what: &'static str, floor: f64, goal: f64) -> Target {
+    Target { id, what, unit: "x", bound: Bound::AtMost, floor, goal }
+}
+
+fn latencies(report: &mut Report, name: &str, series: &Series) {
+    report.figure(format!("{name}: p50"), "µs", series.of(|run| run.p50));
+    report.figure(format!("{name}: p99"), "µs", series.of(|run| run.p99));
+}
+
+/// G10: after the start, and with open connections after all the load.
+fn memory(workshop: &Workshop, served: &[&Served], rounds: usize, report: &mut Report) -> Result<()> {
+    let target =
+        Target { id: "G10a", what: "idle memory after the start", unit: "MB", bound: Bound::AtMost, floor: 60.0, goal: 25.0 };
+    report.result(target, served.iter().map(|served| served.idle_kilobytes / 1024.0).collect());
+    let Some(last) = served.last() else { return Ok(()) };
+    std::thread::sleep(SETTLING);
+    report.figure("G10 memory after the load, idle", "MB", vec![last.server.resident_kilobytes()? / 1024.0]);
+    let (address, path) = (format!("127.0.0.1:{}", last.port), format!("/fhir/Patient/{}", last.person.patient));
+    let (token, authority) = (workshop.text("token.txt"), last.person.authority.display().to_string());
+    let process = last.server.id().to_string();
+    let mut each = Vec::new();
+    for _ in 0..rounds.min(3) {
+        let found = workshop.harness(&["connections", &address, &path, &token, &authority, OPEN, &process])?;
+        let number = |name: &str| found.get(name).and_then(Value::as_f64).context("the harness says no memory");
+        each.push((number("after")? - number("before")?) / number("connections")?);
+        std::thread::sleep(Duration::from_secs(2));
+    }
+    let target =
+        Target { id: "G10b", what: "memory per open TLS connection", unit: "KB", bound: Bound::AtMost, floor: 60.0, goal: 40.0 };
+    report.result(target, each);
+    Ok(())
+}
