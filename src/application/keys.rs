@@ -1,6 +1,6 @@
 //! The keys of the server: made once, sealed in the registry.
 
-use portcullis_jose::{Algorithm, Secret, SigningKey, VerificationKeys};
+use portcullis_jose::{Algorithm, Secret, SigningKey};
 use portcullis_server::authorization_server::csrf::FormTokens;
 use portcullis_server::context::{Entropy, SystemEntropy, TokenKeys};
 use portcullis_store::Registry;
@@ -11,8 +11,7 @@ use crate::failure::{OrFail, Outcome};
 pub fn token_keys(registry: &dyn Registry) -> Outcome<TokenKeys> {
     let access = signing_key(registry, "access token signing key", Algorithm::Es256)?;
     let identity = signing_key(registry, "id_token signing key", Algorithm::Rs256)?;
-    let verification = VerificationKeys::of([&access]);
-    Ok(TokenKeys { access, identity, verification })
+    Ok(TokenKeys::new(access, identity))
 }
 
 fn signing_key(registry: &dyn Registry, name: &'static str, algorithm: Algorithm) -> Outcome<SigningKey> {

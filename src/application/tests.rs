@@ -9,6 +9,11 @@ use portcullis_server::admin::protocol::{
 };
 use portcullis_server::admin::socket::AdminSocket;
 use portcullis_server::listener::Shutdown;
+use portcullis_audit::PendingRecord;
+use portcullis_fhir::interaction::{InstanceHistory, Read, VersionRead};
+use portcullis_fhir::search::SearchQuery;
+use portcullis_policy::{Authorized, Change, HistoryPage, SearchPage, StoredVersion, Unreleased, WriteSet};
+use portcullis_store::{BoxFuture, Committed, FhirStore, StoreError};
 use serde_json::value::RawValue;
 
 use super::*;
@@ -220,4 +225,82 @@ async fn signing_keys_are_made_once() {
     let second = instance(&root).await;
     assert_eq!(kids(&second), before);
     second.close().await.unwrap();
+}
+
+/// A store that cannot store one id, and is busy the first time.
+struct Picky {
+    inner: Arc<dyn FhirStore>,
+    busy: std::sync::atomic::AtomicBool,
+}
+
+impl FhirStore for Picky {
+    fn read(&self, read: Authorized<Read>) -> BoxFuture<'_, Result<Unreleased<Option<StoredVersion>>, StoreError>> {
+        self.inner.read(read)
+    }
+
+    fn version_read(&self, read: Authorized<VersionRead>) -> BoxFuture<'_, Result<Unreleased<Option<StoredVersion>>, StoreError>> {
+        self.inner.version_read(read)
+    }
+
+    fn history<'a>(
+        &'a self,
+        history: Authorized<InstanceHistory>,
+        binding: &'a [u8],
+    ) -> BoxFuture<'a, Result<Unreleased<HistoryPage>, StoreError>> {
+        self.inner.history(history, binding)
+    }
+
+    fn search<'a>(&'a self, search: Authorized<SearchQuery>, binding: &'a [u8]) -> BoxFuture<'a, Result<Unreleased<SearchPage>, StoreError>> {
+        self.inner.search(search, binding)
+    }
+
+    fn commit<'a>(&'a self, set: Authorized<WriteSet>, record: &'a PendingRecord) -> BoxFuture<'a, Result<Committed, StoreError>> {
+        if self.busy.swap(false, std::sync::atomic::Ordering::Relaxed) {
+            return Box::pin(async { Err(StoreError::Unavailable("busy".into())) });
+        }
+        let poisoned = set.operation().changes.iter().filter_map(Change::proposed).any(|version| version.id.as_str() == "poison");
+        if poisoned {
+            return Box::pin(async { Err(StoreError::Corrupt("poison".into())) });
+        }
+        self.inner.commit(set, record)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_resource_that_the_store_refuses_is_found_by_halving_and_the_others_are_stored_once() {
+    let (_folder, root) = place();
+    let mut instance = instance(&root).await;
+    let original = Arc::clone(instance.server());
+    let store = Picky { inner: Arc::clone(&original.store), busy: true.into() };
+    let picky = Server {
+        settings: original.settings.clone(),
+        store: Arc::new(store),
+        registry: Arc::clone(&original.registry),
+        ledger: Arc::clone(&original.ledger),
+        clock: Arc::clone(&original.clock),
+        entropy: Arc::clone(&original.entropy),
+        keys: keys::token_keys(&*original.registry).unwrap(),
+        form_tokens: keys::form_tokens(&*original.registry).unwrap(),
+        tokens: token_cache(),
+        passwords: Passwords::new().unwrap(),
+        counters: Counters::default(),
+        capability_statement: original.capability_statement.clone(),
+    };
+    instance.service = Arc::new(Service::new(Arc::new(picky)));
+    let mut channel = Channel::own(instance);
+    let texts: Vec<String> = (0..100)
+        .map(|number| {
+            let id = if number == 37 { "poison".to_owned() } else { format!("p{number}") };
+            format!(r#"{{"resourceType":"Patient","id":"{id}"}}"#)
+        })
+        .collect();
+    let report = import(&mut channel, &texts.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    assert_eq!(report.stored["Patient"], 99);
+    assert_eq!(report.refused.iter().map(|refused| refused.index).collect::<Vec<_>>(), [37]);
+    channel.close().await.unwrap();
+    let mut ids: Vec<String> = records(&root).into_iter().flat_map(|record| record.operations).filter_map(|entry| entry.id).collect();
+    assert_eq!(ids.len(), 99);
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 99, "what was undone is not recorded as stored");
 }

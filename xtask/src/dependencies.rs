@@ -8,7 +8,6 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
 
 use crate::run;
 
@@ -38,48 +37,40 @@ const BANNED: &[&str] = &["openssl", "openssl-sys", "native-tls", "ring", "reqwe
 /// Fails with every finding.
 pub fn check() -> Result<()> {
     eprintln!("==> dependencies");
+    // `cargo tree` shows what is really built; `cargo metadata` also lists crates that only a weak feature names.
     let output = Command::new("cargo")
-        .args([
-            "metadata",
-            "--format-version",
-            "1",
-            "--locked",
-            "--all-features",
-            "--filter-platform",
-            "x86_64-unknown-linux-gnu",
-        ])
+        .args(["tree", "--workspace", "--locked", "--all-features", "--target", "all", "--edges", "normal,build,dev"])
+        .args(["--prefix", "none", "--format", "{p}|{l}"])
         .current_dir(run::root())
         .output()
-        .context("cannot start cargo metadata")?;
-    ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout)?;
-    let resolved: BTreeSet<&str> = metadata
-        .pointer("/resolve/nodes")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(|node| node.get("id")?.as_str())
-        .collect();
+        .context("cannot start cargo tree")?;
+    ensure!(output.status.success(), "cargo tree: {}", String::from_utf8_lossy(&output.stderr));
     let advisories = fs::read_to_string(run::root().join("specs/advisories.txt")).context("specs/advisories.txt")?;
-    let mut findings = Vec::new();
-    for package in metadata.get("packages").and_then(Value::as_array).into_iter().flatten() {
-        let text = |name: &str| package.get(name).and_then(Value::as_str).unwrap_or_default();
-        if !resolved.contains(text("id")) {
-            continue;
-        }
-        let (name, version) = (text("name"), text("version"));
+    let tree = String::from_utf8(output.stdout)?;
+    let packages: BTreeSet<&str> = tree.lines().filter(|line| !line.is_empty()).collect();
+    ensure!(packages.len() > 50, "cargo tree named only {} packages", packages.len());
+    let mut findings = BTreeSet::new();
+    for package in packages {
+        let (name, version, licence) = fields(package).with_context(|| format!("cargo tree: {package}"))?;
         if BANNED.contains(&name) {
-            findings.push(format!("{name} is banned"));
+            findings.insert(format!("{name} is banned"));
         }
-        if !licence_allowed(text("license")) {
-            findings.push(format!("{name} {version} has the licence '{}'", text("license")));
+        if !licence_allowed(licence) {
+            findings.insert(format!("{name} {version} has the licence '{licence}'"));
         }
         findings.extend(advisories.lines().filter_map(|line| advisory(line, name, version)));
     }
     if !findings.is_empty() {
-        bail!("dependencies:\n  {}", findings.join("\n  "));
+        bail!("dependencies:\n  {}", findings.into_iter().collect::<Vec<_>>().join("\n  "));
     }
     Ok(())
+}
+
+/// Name, version and licence of a line such as `serde v1.0.0 (proc-macro)|MIT OR Apache-2.0 (*)`.
+fn fields(line: &str) -> Option<(&str, &str, &str)> {
+    let (package, licence) = line.split_once('|')?;
+    let mut words = package.split(' ');
+    Some((words.next()?, words.next()?.strip_prefix('v')?, licence.trim_end_matches(" (*)")))
 }
 
 fn licence_allowed(expression: &str) -> bool {

@@ -10,6 +10,7 @@ use portcullis_oauth::access_token::VerifiedToken;
 use portcullis_policy::DecisionId;
 use portcullis_store::registry::Registry;
 use portcullis_store::{Clock, FhirStore};
+use tokio::sync::Semaphore;
 
 use crate::answer::Counters;
 
@@ -42,9 +43,22 @@ pub struct TokenKeys {
     /// ES256: access tokens.
     pub access: SigningKey,
     /// RS256: id_tokens.
-    pub identity: SigningKey,
+    pub identity: Arc<SigningKey>,
+    /// How many id_tokens may be signed at once.
+    pub identity_turns: Arc<Semaphore>,
     /// What access tokens are verified with.
     pub verification: VerificationKeys,
+}
+
+/// RSA signatures that may be made at once.
+const CONCURRENT_RSA: usize = 2;
+
+impl TokenKeys {
+    /// With these keys.
+    pub fn new(access: SigningKey, identity: SigningKey) -> Self {
+        let verification = VerificationKeys::of([&access]);
+        Self { access, identity: Arc::new(identity), identity_turns: Arc::new(Semaphore::new(CONCURRENT_RSA)), verification }
+    }
 }
 
 /// A source of random bytes that many requests share.

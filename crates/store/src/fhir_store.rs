@@ -60,8 +60,12 @@ pub trait FhirStore: Send + Sync {
     /// One version; `None` unless both it and the current (or last) one are visible.
     fn version_read(&self, read: Authorized<VersionRead>) -> BoxFuture<'_, Result<Unreleased<Option<StoredVersion>>, StoreError>>;
 
-    /// The versions of one resource, newest first; none unless the current (or last) one is visible.
-    fn history(&self, history: Authorized<InstanceHistory>) -> BoxFuture<'_, Result<Unreleased<HistoryPage>, StoreError>>;
+    /// The versions of one resource, newest first; none unless the current (or last) one is visible. `binding` as for a search.
+    fn history<'a>(
+        &'a self,
+        history: Authorized<InstanceHistory>,
+        binding: &'a [u8],
+    ) -> BoxFuture<'a, Result<Unreleased<HistoryPage>, StoreError>>;
 
     /// One page of a search. `binding` names the principal and context to which cursors are bound.
     fn search<'a>(

@@ -12,7 +12,7 @@ use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::resource::Resource;
 use portcullis_fhir::types::LogicalId;
 use portcullis_fhir::version::NewVersion;
-use portcullis_jose::{Algorithm, Secret, SigningKey, VerificationKeys};
+use portcullis_jose::{Algorithm, Secret, SigningKey};
 use portcullis_oauth::clients::{Client as OauthClient, ClientKind, ClientSecretHash, GrantType};
 use portcullis_oauth::identifiers::{ClientId, UserId};
 use portcullis_oauth::principal::{Operator, OperatorOperation, Principal};
@@ -212,7 +212,6 @@ fn assemble(
     let fhir_base = format!("{public_url}/fhir");
     let access = SigningKey::generate(Algorithm::Es256).unwrap();
     let identity = SigningKey::generate(Algorithm::Rs256).unwrap();
-    let verification = VerificationKeys::of([&access]);
     let entropy = SeededEntropy::new(u64::from(std::process::id()));
     let mut form_key = [0; 32];
     entropy.fill(&mut form_key);
@@ -226,7 +225,7 @@ fn assemble(
         ledger,
         clock,
         entropy: Arc::new(entropy),
-        keys: TokenKeys { access, identity, verification },
+        keys: TokenKeys::new(access, identity),
         tokens: token_cache(),
         passwords: Passwords::new().unwrap(),
         form_tokens: FormTokens::new(&form_key),

@@ -110,4 +110,7 @@ async fn without_a_record_nothing_clinical_leaves() {
     let reply = world.server.client.get("/fhir/Patient/ann").bearer(&token).send().await;
     assert_eq!(reply.status, 503);
     assert!(!reply.text().contains("Ann"), "{}", reply.text());
+    let body = r#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/ann"}}"#;
+    let write = world.server.client.post("/fhir/Observation").bearer(&token).fhir(body).send().await;
+    assert_eq!(write.status, 503, "{}", write.text());
 }

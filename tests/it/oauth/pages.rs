@@ -70,3 +70,34 @@ async fn every_answer_carries_the_security_headers() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clinician_chooses_a_patient_in_care_and_nobody_else() {
+    let world = World::start().await;
+    world.server.import(&[portcullis_testkit::resources::patient("cid", "Cid")]).await;
+    world.server.import(&[portcullis_testkit::resources::encounter("enc-cid", "cid", "who", "hospital")]).await;
+    let query = world.app.authorization_query("launch/patient patient/Patient.r");
+    let at = world.app.sign_in(&query, "who", PASSWORD).await;
+    assert!(at.page.text().contains("Test Ann") && at.page.text().contains("Test Cid"), "{}", at.page.text());
+    assert!(!at.page.text().contains("Test Bob"));
+    let (csrf, request) = (hidden(&at.page, "csrf"), hidden(&at.page, "request"));
+    let choose = |patient: &'static str| {
+        let fields = [("csrf", csrf.clone()), ("request", request.clone()), ("patient", patient.to_owned()), ("decision", "continue".to_owned())];
+        let client = world.server.client.clone();
+        let cookies = at.cookies.clone();
+        async move {
+            let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            client.post("/consent").header("cookie", &cookies).form(&fields).send().await
+        }
+    };
+    let page = choose("cid").await;
+    assert!(page.text().contains("Test Cid"), "{}", page.text());
+    let back = world.app.consent(&portcullis_testkit::app::AtConsent { cookies: at.cookies.clone(), page }, &["patient/Patient.r"], "allow").await;
+    let code = portcullis_testkit::app::query_value(&back, "code").unwrap();
+    let token = world.app.exchange(&code).await.json();
+    assert_eq!(token["patient"], "cid");
+    let access = token["access_token"].as_str().unwrap();
+    assert_eq!(world.server.client.get("/fhir/Patient/cid").bearer(access).send().await.status, 200);
+    assert_eq!(world.server.client.get("/fhir/Patient/ann").bearer(access).send().await.status, 404);
+    assert_eq!(choose("bob").await.status, 303, "a patient who is not in care goes back to the app as access_denied");
+}

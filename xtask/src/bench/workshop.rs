@@ -134,6 +134,9 @@ impl Workshop {
         self.small_resources = held.len();
         let mut rest = lines(&self.path("all.ndjson"))?.filter(|line| !line.as_ref().is_ok_and(|line| held.contains(line)));
         self.cut(&mut rest, "base.ndjson", LARGE - held.len())?;
+        // Raw SQLite gets what the large store holds in the end.
+        let mut large = lines(&self.path("small.ndjson"))?.chain(lines(&self.path("base.ndjson"))?);
+        self.cut(&mut large, "large.ndjson", LARGE)?;
         for round in 0..rounds {
             self.cut(&mut rest, &format!("growth-{round}.ndjson"), GROWTH)?;
         }

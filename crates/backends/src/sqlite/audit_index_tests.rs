@@ -286,7 +286,7 @@ async fn an_event_has_one_version() {
     else {
         panic!("not permitted")
     };
-    let page: HistoryPage = permit.release(trail.store.history(history).await.unwrap()).unwrap().into_content();
+    let page: HistoryPage = permit.release(trail.store.history(history, b"").await.unwrap()).unwrap().into_content();
     assert_eq!((page.versions.len(), page.total), (1, 1));
 }
 

@@ -84,9 +84,13 @@ impl FhirStore for AuditedStore {
         )
     }
 
-    fn history(&self, history: Authorized<InstanceHistory>) -> BoxFuture<'_, Result<Unreleased<HistoryPage>, StoreError>> {
+    fn history<'a>(
+        &'a self,
+        history: Authorized<InstanceHistory>,
+        binding: &'a [u8],
+    ) -> BoxFuture<'a, Result<Unreleased<HistoryPage>, StoreError>> {
         if history.operation().resource_type != ResourceType::AUDIT_EVENT {
-            return self.store.history(history);
+            return self.store.history(history, binding);
         }
         Box::pin(self.with_index(history, |index, view, history| {
             if history.cursor.is_some() {

@@ -25,9 +25,10 @@ pub fn history(
     seal: &Seal,
     constraint: &Constraint,
     history: &InstanceHistory,
+    binding: &[u8],
 ) -> Result<Found<HistoryPage>, StoreError> {
     let query = format!("{}/{} since {:?}", history.resource_type, history.id, history.since);
-    let bookmarks = Bookmarks::new(seal, "history", b"", query.as_bytes());
+    let bookmarks = Bookmarks::new(seal, "history", binding, query.as_bytes());
     let before = history.cursor.as_deref().map(|bookmark| sequence(&bookmarks, bookmark)).transpose()?;
     let Some(mut current) = read::current(connection, seal, constraint, (history.resource_type, &history.id))? else {
         return Ok(Found { content: HistoryPage::default(), in_care: Vec::new() });

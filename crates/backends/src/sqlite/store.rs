@@ -109,11 +109,15 @@ impl FhirStore for SqliteStore {
         })
     }
 
-    fn history(&self, authorized: Authorized<InstanceHistory>) -> BoxFuture<'_, Result<Unreleased<HistoryPage>, StoreError>> {
+    fn history<'a>(
+        &'a self,
+        authorized: Authorized<InstanceHistory>,
+        binding: &'a [u8],
+    ) -> BoxFuture<'a, Result<Unreleased<HistoryPage>, StoreError>> {
         Box::pin(async move {
-            let seal = Arc::clone(&self.seal);
+            let (seal, binding) = (Arc::clone(&self.seal), binding.to_vec());
             let work = move |connection: &Connection| {
-                let found = history::history(connection, &seal, authorized.constraint(), authorized.operation())?;
+                let found = history::history(connection, &seal, authorized.constraint(), authorized.operation(), &binding)?;
                 Ok(unreleased(&authorized, found))
             };
             self.readers.blocking(work).await

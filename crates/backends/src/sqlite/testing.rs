@@ -223,7 +223,7 @@ impl World {
 
     pub async fn history(&self, who: Who<'_>, history: InstanceHistory) -> Result<HistoryPage, StoreError> {
         let (permit, PermittedOperation::History(history)) = who.permit(Operation::History(history)) else { panic!() };
-        Ok(permit.release(self.store.history(history).await?).unwrap().into_content())
+        Ok(permit.release(self.store.history(history, b"").await?).unwrap().into_content())
     }
 }
 

@@ -70,6 +70,7 @@ pub async fn page(server: &Server, understood: &Understood, signed_in: &SignedIn
         may_write: request.scopes.iter().any(writes),
         csrf: server.form_tokens.token(Purpose::Consent, signed_in.session.id.as_str()),
         request_handle: handle(patient, &understood.query),
+        left_out: request.left_out.clone(),
     };
     reply::page(StatusCode::OK, html.render(), Some(origin))
 }
@@ -145,7 +146,7 @@ impl Submission<'_> {
             None => None,
         };
         let deciding = field(form, "decision");
-        if let (Some(chosen), None) = (&chosen, deciding) {
+        if let (Some(chosen), Some("continue")) = (&chosen, deciding) {
             // The picker's answer. Whether the person may open this record is decided by reading its name as that person.
             people::choice(server, &signed_in.user, chosen).await.ok_or_else(|| denied(&understood))?;
             let draft = page(server, &understood, signed_in, Some(chosen)).await;

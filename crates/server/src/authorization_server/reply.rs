@@ -95,6 +95,7 @@ pub async fn changed(
     account: Account,
     draft: Draft,
 ) -> Result<Answer, RegistryError> {
+    server.ledger.health().map_err(|error| RegistryError::Unavailable(Box::new(error)))?;
     let corrupt = |text: &str| RegistryError::Corrupt(text.to_owned());
     let pending = PendingRecord::new(&record(exchange, account, &draft)).map_err(|error| corrupt(&error.to_string()))?;
     let acknowledgement = server.registry.apply(change, &pending).await?;

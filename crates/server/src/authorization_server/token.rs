@@ -3,6 +3,8 @@
 //! RFC 6749 sections 4.1.3 to 6, RFC 7636, RFC 9068, OpenID Connect Core, SMART App Launch 2.2.0. Every answer carries no-store; a replayed
 //! code or a reused refresh token revokes its family before the error leaves.
 
+use std::sync::Arc;
+
 use http::{StatusCode, header};
 use hyper::body::Incoming;
 use portcullis_audit::record::{Agent, Event, Outcome};
@@ -256,7 +258,7 @@ async fn mint(server: &Server, grant: &Grant, order: Order, now: i64) -> Result<
             name: Some(user.display_name).filter(|_| scopes.has(ScopeKind::Profile)),
             access_token_hash: Some(access_token_hash(&access_token)),
         };
-        Some(Secret::new(claims.sign(&server.keys.identity).map_err(failed)?))
+        Some(sign_identity(server, claims).await?)
     } else {
         None
     };
@@ -269,6 +271,19 @@ async fn mint(server: &Server, grant: &Grant, order: Order, now: i64) -> Result<
         patient,
     };
     Ok(Minted { response, grant: grant.id.clone(), token_id, client: grant.client.clone(), user: grant.user.as_str().to_owned() })
+}
+
+/// Signs an id_token. RSA takes most of a millisecond, so it leaves the async threads, a bounded number at a time.
+async fn sign_identity(server: &Server, claims: IdTokenClaims) -> Result<Secret<String>, Refused> {
+    let turn = Arc::clone(&server.keys.identity_turns).acquire_owned().await;
+    let turn = turn.map_err(|_| TokenError::ServerError)?;
+    let key = Arc::clone(&server.keys.identity);
+    let signing = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        claims.sign(&key)
+    });
+    let signed = signing.await.map_err(|_| TokenError::ServerError)?;
+    Ok(Secret::new(signed.map_err(|_| TokenError::ServerError)?))
 }
 
 async fn issue(server: &Server, exchange: &Exchange, change: Change, minted: Minted) -> Result<Answer, Refused> {

@@ -44,31 +44,35 @@ pub enum CertificateError {
     Unusable(#[from] rustls::Error),
 }
 
+/// A file's time of change and length.
+type Look = (SystemTime, u64);
+
 /// A certificate that follows its files.
 #[derive(Debug)]
 pub struct ReloadingCertificate {
     files: CertificateFiles,
     current: ArcSwap<CertifiedKey>,
-    modified: ArcSwap<Option<SystemTime>>,
+    /// What the files looked like when they were read.
+    seen: ArcSwap<[Option<Look>; 2]>,
 }
 
 impl ReloadingCertificate {
     /// Loads the files.
     pub fn load(files: CertificateFiles) -> Result<Arc<Self>, CertificateError> {
+        let seen = look(&files);
         let key = read(&files)?;
-        let modified = modified(&files);
-        Ok(Arc::new(Self { files, current: ArcSwap::from_pointee(key), modified: ArcSwap::from_pointee(modified) }))
+        Ok(Arc::new(Self { current: ArcSwap::from_pointee(key), seen: ArcSwap::from_pointee(seen), files }))
     }
 
     /// Loads the files again if one of them changed; says whether a new certificate is in use. The old one stays where the new one
     /// cannot be used.
     pub fn reload_if_changed(&self) -> Result<bool, CertificateError> {
-        let now = modified(&self.files);
-        if **self.modified.load() == now {
+        let now = look(&self.files);
+        if **self.seen.load() == now {
             return Ok(false);
         }
         self.current.store(Arc::new(read(&self.files)?));
-        self.modified.store(Arc::new(now));
+        self.seen.store(Arc::new(now));
         Ok(true)
     }
 }
@@ -79,9 +83,11 @@ impl ResolvesServerCert for ReloadingCertificate {
     }
 }
 
-fn modified(files: &CertificateFiles) -> Option<SystemTime> {
-    let of = |path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-    of(&files.chain).max(of(&files.key))
+fn look(files: &CertificateFiles) -> [Option<Look>; 2] {
+    [&files.chain, &files.key].map(|path| {
+        let metadata = fs::metadata(path).ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
+    })
 }
 
 fn read(files: &CertificateFiles) -> Result<CertifiedKey, CertificateError> {

@@ -165,7 +165,10 @@ async fn execute_and_release(
     Ok(match permitted {
         PermittedOperation::Read(read) => Found::Version(permit.release(server.store.read(read).await?)?),
         PermittedOperation::VersionRead(read) => Found::Version(permit.release(server.store.version_read(read).await?)?),
-        PermittedOperation::History(history) => Found::History(permit.release(server.store.history(history).await?)?),
+        PermittedOperation::History(history) => {
+            let binding = principal.binding();
+            Found::History(permit.release(server.store.history(history, &binding).await?)?)
+        }
         PermittedOperation::Search(search) => {
             let binding = principal.binding();
             Found::Page(permit.release(server.store.search(search, &binding).await?)?)
@@ -183,6 +186,7 @@ async fn write(
     decided: (Permit, Authorized<WriteSet>),
 ) -> Result<Answer, Refusal> {
     let (permit, set) = decided;
+    server.ledger.health()?;
     let mut record = open_record(exchange, account, Outcome::Success, StatusCode::OK);
     for change in &set.operation().changes {
         let proposed = change.proposed();

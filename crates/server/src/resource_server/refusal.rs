@@ -3,6 +3,7 @@
 //! <https://hl7.org/fhir/R4/http.html#Status-Codes>, RFC 6750 section 3. What is hidden answers exactly as what is absent.
 
 use http::StatusCode;
+use portcullis_audit::LedgerError;
 use portcullis_audit::record::Outcome;
 use portcullis_fhir::interaction;
 use portcullis_fhir::outcome::{self, Issue, IssueType};
@@ -36,6 +37,9 @@ pub enum Refusal {
     /// The store answered what it should not.
     #[error(transparent)]
     Disagreement(#[from] Disagreement),
+    /// The ledger cannot take records, so nothing is changed either.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// Something of our own broke.
     #[error("internal error: {0}")]
     Internal(&'static str),
@@ -48,7 +52,7 @@ impl Refusal {
             Self::Body(_) | Self::Parse(_) => Outcome::Rejected,
             Self::Authentication(AuthenticationError::Unavailable(_)) => Outcome::Failed,
             Self::Authentication(_) | Self::Denied(_) | Self::Store(StoreError::OutsideBoundary) => Outcome::Denied,
-            Self::Store(StoreError::Unavailable(_) | StoreError::Corrupt(_)) | Self::Disagreement(_) | Self::Internal(_) => Outcome::Failed,
+            Self::Store(StoreError::Unavailable(_) | StoreError::Corrupt(_)) | Self::Disagreement(_) | Self::Ledger(_) | Self::Internal(_) => Outcome::Failed,
             Self::Store(_) => Outcome::Rejected,
         }
     }
@@ -86,7 +90,7 @@ impl Refusal {
             Self::Parse(refusal) => {
                 (StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST), refusal.issues.clone())
             }
-            Self::Authentication(AuthenticationError::Unavailable(_)) => unavailable(),
+            Self::Authentication(AuthenticationError::Unavailable(_)) | Self::Ledger(_) => unavailable(),
             Self::Authentication(error) => (StatusCode::UNAUTHORIZED, vec![Issue::error(error.issue_type(), error.advice())]),
             Self::Denied(denial) => denied(denial),
             Self::Store(error) => store(error),

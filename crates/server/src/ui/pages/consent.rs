@@ -32,6 +32,8 @@ pub struct ConsentPage {
     pub csrf: String,
     /// The handle of the waiting authorization request.
     pub request_handle: String,
+    /// What the app asked for and will not get, whatever is ticked, as it asked.
+    pub left_out: Vec<String>,
 }
 
 /// A part of the record: "Tests and measurements".

@@ -84,6 +84,7 @@ fn consent(text: &str) -> ConsentPage {
         may_write: false,
         csrf: text(),
         request_handle: text(),
+        left_out: vec![text()],
     }
 }
 

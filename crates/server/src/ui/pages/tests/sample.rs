@@ -113,6 +113,7 @@ fn consent() -> ConsentPage {
         may_write: false,
         csrf: "token".into(),
         request_handle: "request".into(),
+        left_out: Vec::new(),
     }
 }
 
