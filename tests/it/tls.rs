@@ -52,7 +52,7 @@ async fn handshake(server: &TestServer, offer: Offer) -> Result<Option<NamedGrou
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_approved_suites_and_groups_are_agreed_on_and_the_hybrid_group_first() {
-    verifies!("TLS-01");
+    verifies!("SEED-RT-07", "SEED-USCORE-18", "TLS-02", "TLS-03");
     let server = TestServer::start().await;
     let default = aws_lc_rs::default_provider();
     let tls13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];

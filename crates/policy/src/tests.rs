@@ -106,7 +106,7 @@ fn import() -> Operation {
 
 #[test]
 fn a_patient_scope_without_a_launch_patient_denies_instead_of_opening_everything() {
-    verifies!("SEED-USCORE-02");
+    verifies!("SMART-43");
     let principal = principal("patient/*.rs", None, &ANN);
     assert_eq!(decided(&principal, read("Observation", "o")).unwrap_err(), DenialReason::NoLaunchPatient);
 }

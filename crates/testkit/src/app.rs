@@ -56,7 +56,7 @@ impl App {
     pub async fn sign_in(&self, query: &str, username: &str, password: &str) -> AtConsent {
         let path = format!("/oauth/authorize?{query}");
         let login = self.client.get(&path).send().await;
-        assert_eq!(login.status, 200, "{}", login.text());
+        assert_eq!(login.status, 200, "{} {}", login.header("location"), login.text());
         let form_cookie = cookie(&login);
         let csrf = hidden(&login, "csrf");
         let fields = [("csrf", csrf.as_str()), ("return_to", path.as_str()), ("username", username), ("password", password)];

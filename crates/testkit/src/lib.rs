@@ -18,3 +18,8 @@ pub use clock::FakeClock;
 pub use process::{Demo, Portcullis};
 pub use server::TestServer;
 pub use webdriver::Browser;
+
+/// The bytes of a base64url text, such as a part of a JWT.
+pub fn decode_base64url(text: &str) -> Vec<u8> {
+    portcullis_jose::base64url::decode(text).unwrap()
+}

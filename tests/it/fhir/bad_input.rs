@@ -2,6 +2,8 @@
 
 use http::Method;
 
+use portcullis_verifies::verifies;
+
 use super::world::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -103,6 +105,7 @@ async fn wrong_paths_methods_and_media_types_have_their_own_status() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_that_is_not_ours_is_401_and_says_nothing_more() {
+    verifies!("OAUTH-09", "OAUTH-10", "SMART-30");
     let world = World::start().await;
     let token = world.ann().await;
     let client = &world.server.client;
@@ -114,7 +117,7 @@ async fn a_token_that_is_not_ours_is_401_and_says_nothing_more() {
         assert!(reply.header("www-authenticate").starts_with("Bearer"), "{header}");
     }
     let none = client.get("/fhir/Patient/ann").send().await;
-    assert_eq!((none.status.as_u16(), none.header("www-authenticate")), (401, "Bearer"));
+    assert_eq!((none.status.as_u16(), none.header("www-authenticate")), (401, "Bearer realm=\"fhir\""));
     let in_query = client.get(&format!("/fhir/Patient/ann?access_token={token}")).send().await;
     assert_eq!(in_query.status, 401, "tokens in the query are not looked at");
     world.server.clock.advance_seconds(3601);

@@ -7,7 +7,7 @@ use super::world::{World, ids};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_patients_records_answer_exactly_as_absent_ones() {
-    verifies!("SEED-USCORE-01");
+    verifies!("SEED-RT-02", "SMART-40");
     let world = World::start().await;
     let token = world.ann().await;
     let client = &world.server.client;
@@ -53,7 +53,6 @@ async fn ones_own_records_are_found_by_read_and_search() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_directory_shows_only_whom_ones_own_records_name() {
-    verifies!("SEED-CARIN-01");
     let world = World::start().await;
     let token = world.app.access_token("launch/patient patient/*.read", "ann", PASSWORD).await;
     let client = &world.server.client;
@@ -86,7 +85,6 @@ async fn a_clinician_sees_the_patients_in_care_and_nobody_else() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_attempt_is_recorded_with_its_outcome() {
-    verifies!("SEED-USCORE-01");
     let world = World::start().await;
     let token = world.ann().await;
     let client = &world.server.client;

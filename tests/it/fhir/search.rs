@@ -3,6 +3,8 @@
 use portcullis_testkit::resources::observation;
 use portcullis_testkit::server::PASSWORD;
 
+use portcullis_verifies::verifies;
+
 use super::world::{World, ids};
 
 fn link(bundle: &serde_json::Value, relation: &str) -> Option<String> {
@@ -70,6 +72,7 @@ async fn elements_and_summaries_leave_out_and_say_so() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_audit_trail_is_for_the_auditor_and_for_oneself() {
+    verifies!("SEED-USCORE-09");
     let world = World::start().await;
     let token = world.ann().await;
     world.server.client.get("/fhir/Observation/obs-ann-1").bearer(&token).send().await;

@@ -70,7 +70,7 @@ pub struct Held {
 impl Held {
     /// A store that holds these records with these versions.
     pub async fn of(records: &[Record]) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = directory();
         let store = SqliteStore::open(&directory.path().join("portcullis.db"), &RootKey::generate().unwrap()).unwrap();
         let held = Self { store, _directory: directory };
         let mut remaining: Vec<(&Record, &[Version])> = records.iter().map(|record| (record, record.versions.as_slice())).collect();
@@ -189,6 +189,11 @@ impl Held {
             _ => panic!("neither history nor search"),
         }
     }
+}
+
+/// In memory where the system has a place for that: what survives a loss of power is not the question here.
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 fn permit(principal: &Principal, operation: Operation) -> Option<(Permit, PermittedOperation)> {

@@ -8,6 +8,7 @@ use crate::fhir::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_app_gets_tokens_with_context_and_the_scopes_as_it_asked_for_them() {
+    verifies!("SMART-24", "SMART-26", "SMART-27", "SMART-46");
     let world = World::start().await;
     let scope = "openid fhirUser launch/patient offline_access patient/*.read";
     let response = world.app.authorize(scope, "ann", PASSWORD).await;
@@ -33,7 +34,7 @@ async fn an_unticked_scope_is_not_granted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_consent_goes_back_to_the_app_with_state_and_issuer() {
-    verifies!("SMART-01");
+    verifies!("SMART-24");
     let world = World::start().await;
     let query = world.app.authorization_query("launch/patient patient/Observation.rs");
     let at = world.app.sign_in(&query, "ann", PASSWORD).await;
@@ -45,6 +46,7 @@ async fn a_refused_consent_goes_back_to_the_app_with_state_and_issuer() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_code_cannot_be_redeemed_twice_and_the_replay_ends_its_tokens() {
+    verifies!("OAUTH-05");
     let world = World::start().await;
     let query = world.app.authorization_query("launch/patient patient/Patient.r");
     let at = world.app.sign_in(&query, "ann", PASSWORD).await;
@@ -69,6 +71,7 @@ async fn a_code_expires_after_a_minute() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refresh_rotates_and_a_reused_token_ends_the_family() {
+    verifies!("OAUTH-24", "SMART-32");
     let world = World::start().await;
     let first = world.app.authorize("launch/patient offline_access patient/Patient.r", "ann", PASSWORD).await;
     let old = first["refresh_token"].as_str().unwrap();
@@ -93,6 +96,7 @@ async fn refresh_rotates_and_a_reused_token_ends_the_family() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_client_or_redirect_uri_is_never_redirected() {
+    verifies!("OAUTH-01", "SMART-22");
     let world = World::start().await;
     let good = world.app.authorization_query("launch/patient patient/Patient.r");
     for bad in [good.replace("client_id=app", "client_id=other"), good.replace("callback", "evil"), good.replace("client_id=app&", "")] {
@@ -104,6 +108,7 @@ async fn a_wrong_client_or_redirect_uri_is_never_redirected() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_faulty_request_goes_back_to_the_app_with_an_error() {
+    verifies!("OAUTH-02", "OAUTH-04", "SMART-14", "SMART-21", "SMART-23");
     let world = World::start().await;
     let good = world.app.authorization_query("launch/patient patient/Patient.r");
     for (bad, error) in [

@@ -3,6 +3,8 @@
 use portcullis_testkit::app::{cookie, hidden};
 use portcullis_testkit::server::PASSWORD;
 
+use portcullis_verifies::verifies;
+
 use crate::fhir::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,6 +47,7 @@ async fn five_wrong_passwords_lock_for_a_minute() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_form_of_another_browser_is_refused() {
+    verifies!("OAUTH-08");
     let world = World::start().await;
     let client = &world.server.client;
     let login = client.get("/login").send().await;

@@ -1,9 +1,12 @@
 //! The token endpoint's errors, each with its exact code.
 
+use portcullis_verifies::verifies;
+
 use crate::fhir::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_faulty_token_request_gets_its_error() {
+    verifies!("OAUTH-03", "OAUTH-15", "OAUTH-23", "SMART-28");
     let world = World::start().await;
     let verifier = portcullis_testkit::app::VERIFIER;
     let base = [("grant_type", "authorization_code"), ("code", "nonsense"), ("redirect_uri", "https://127.0.0.1:9/callback"), ("code_verifier", verifier)];
@@ -31,6 +34,7 @@ async fn each_faulty_token_request_gets_its_error() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_confidential_client_needs_its_secret() {
+    verifies!("OAUTH-06", "SMART-26");
     let world = World::start().await;
     let mut app = world.server.add_app("backoffice", super::super::fhir::SCOPE, true).await;
     let response = app.authorize("launch/patient patient/Patient.r", "ann", portcullis_testkit::server::PASSWORD).await;

@@ -36,14 +36,19 @@ pub enum AuthenticationError {
     Unavailable(#[source] RegistryError),
 }
 
+/// The scheme and realm of every challenge (RFC 6750, section 3).
+pub const CHALLENGE: &str = "Bearer realm=\"fhir\"";
+
 impl AuthenticationError {
     /// The `WWW-Authenticate` header: no error code where no credentials came (RFC 6750, section 3.1).
     pub fn challenge(&self) -> String {
         match self {
-            Self::Missing => "Bearer".to_owned(),
-            Self::Malformed => "Bearer error=\"invalid_request\"".to_owned(),
-            Self::Invalid(_) | Self::Unavailable(_) => "Bearer error=\"invalid_token\"".to_owned(),
-            Self::Expired => "Bearer error=\"invalid_token\", error_description=\"The access token has expired\"".to_owned(),
+            Self::Missing => CHALLENGE.to_owned(),
+            Self::Malformed => format!("{CHALLENGE}, error=\"invalid_request\""),
+            Self::Invalid(_) | Self::Unavailable(_) => format!("{CHALLENGE}, error=\"invalid_token\""),
+            Self::Expired => {
+                format!("{CHALLENGE}, error=\"invalid_token\", error_description=\"The access token has expired\"")
+            },
         }
     }
 

@@ -11,7 +11,7 @@ use portcullis_policy::decision::{Denial, DenialReason};
 use portcullis_policy::Disagreement;
 use portcullis_store::StoreError;
 
-use super::authenticate::AuthenticationError;
+use super::authenticate::{AuthenticationError, CHALLENGE};
 use super::respond::FHIR_JSON;
 use crate::answer::Draft;
 use crate::middleware::body::BodyError;
@@ -65,8 +65,10 @@ impl Refusal {
             Self::Authentication(error) if status == StatusCode::UNAUTHORIZED => {
                 draft.with_text(http::header::WWW_AUTHENTICATE, &error.challenge())
             }
-            Self::Denied(Denial { reason: DenialReason::MissingScope(..), .. }) => {
-                draft.with(http::header::WWW_AUTHENTICATE, "Bearer error=\"insufficient_scope\"")
+            Self::Denied(Denial { reason: DenialReason::MissingScope(resource_type, letter), .. }) => {
+                let wanted = format!("patient/{resource_type}.{0} user/{resource_type}.{0}", letter.as_char());
+                let challenge = format!("{CHALLENGE}, error=\"insufficient_scope\", scope=\"{wanted}\"");
+                draft.with_text(http::header::WWW_AUTHENTICATE, &challenge)
             }
             Self::Parse(refusal) => match refusal.allow {
                 Some(allow) => draft.with(http::header::ALLOW, allow),
