@@ -6,14 +6,20 @@ use clap::{Args, Parser, Subcommand};
 
 /// Exchange FHIR R4 data, and prove that it was done safely.
 #[derive(Debug, Parser)]
-#[command(name = "portcullis", version, propagate_version = true, max_term_width = 80, after_help = "\
+#[command(
+    name = "portcullis",
+    version,
+    propagate_version = true,
+    max_term_width = 80,
+    after_help = "\
 Examples:
   portcullis demo                            try it: no set-up, loopback only
   portcullis serve --config portcullis.toml  run it
   portcullis load export/ --data-dir DIR     import Bundles and NDJSON
   portcullis audit verify --data-dir DIR     check the audit ledger
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 integrity violation, 4 locked.")]
+Exit codes: 0 done, 1 failed, 2 usage, 3 integrity violation, 4 locked."
+)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]

@@ -15,5 +15,9 @@ pub fn start(command: &Command) {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let json = std::env::var("PORTCULLIS_LOG_FORMAT").is_ok_and(|format| format == "json");
     // Only a second start in one process could fail, and there is none.
-    let _ = if json { builder.json().try_init().map_err(|_| ()) } else { builder.with_target(false).compact().try_init().map_err(|_| ()) };
+    let _ = if json {
+        builder.json().try_init().map_err(|_| ())
+    } else {
+        builder.with_target(false).compact().try_init().map_err(|_| ())
+    };
 }

@@ -32,7 +32,8 @@ pub fn print_line(text: &str) -> Outcome {
 
 /// Writes a value to standard output as indented JSON.
 pub fn print_json(value: &impl Serialize) -> Outcome {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::failed(format!("The result cannot be written as JSON: {error}")))?;
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Failure::failed(format!("The result cannot be written as JSON: {error}")))?;
     print_line(&text)
 }
 
@@ -210,7 +211,8 @@ mod tests {
 
     #[test]
     fn a_table_is_aligned_and_fits_80_columns() {
-        let rows = [vec!["a".to_owned(), "x".repeat(100), "end".to_owned()], vec!["bbb".to_owned(), "y".to_owned(), "end".to_owned()]];
+        let rows =
+            [vec!["a".to_owned(), "x".repeat(100), "end".to_owned()], vec!["bbb".to_owned(), "y".to_owned(), "end".to_owned()]];
         let text = table(&["Id", "Scope", "Kind"], &rows);
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines.iter().all(|line| line.chars().count() <= 80), "{text}");
@@ -230,7 +232,10 @@ mod tests {
     fn words_are_wrapped_and_none_is_lost() {
         let words = "patient/Observation.rs ".repeat(9);
         let text = wrapped(&words, 4);
-        assert!(text.lines().count() == 3 && text.lines().all(|line| line.starts_with("    patient") && line.len() <= 80), "{text}");
+        assert!(
+            text.lines().count() == 3 && text.lines().all(|line| line.starts_with("    patient") && line.len() <= 80),
+            "{text}"
+        );
         assert_eq!(text.split_whitespace().count(), 9);
         assert_eq!(wrapped("", 4), "");
     }

@@ -73,7 +73,7 @@ impl Instance {
             clock,
             entropy: Arc::new(SystemEntropy),
             tokens: token_cache(),
-            passwords: Passwords::new().or_fail("Passwords cannot be hashed")?,
+            passwords: Passwords::default(),
             counters: Counters::default(),
             capability_statement,
             settings,

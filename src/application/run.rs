@@ -55,9 +55,8 @@ pub async fn serve(instance: Instance, listen: Listen, announce: impl FnOnce() -
 
 /// Binds every socket before the first one is served.
 async fn start(instance: &Instance, listen: Listen, shutdown: &Shutdown) -> Outcome<JoinSet<()>> {
-    let certificate = ReloadingCertificate::load(listen.certificate).map_err(|error| {
-        Failure::usage(format!("The TLS certificate cannot be used: {}", causes(&error)))
-    })?;
+    let certificate = ReloadingCertificate::load(listen.certificate)
+        .map_err(|error| Failure::usage(format!("The TLS certificate cannot be used: {}", causes(&error))))?;
     let bind = async |address: SocketAddr, redirect: &str| {
         let config = server_config(Arc::clone(&certificate)).or_fail("TLS cannot be configured")?;
         let bound = Listener::bind(address, config, Arc::clone(&certificate), listen.limits, redirect).await;
@@ -112,7 +111,9 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
     let failure = Failure::failed(format!("Cannot listen on {address}: {error}"));
     match error.kind() {
         std::io::ErrorKind::AddrInUse => failure.advise("Another program has the port: stop it, or choose another port."),
-        std::io::ErrorKind::PermissionDenied => failure.advise("Ports below 1024 need a privilege: choose a higher one, or let systemd open it."),
+        std::io::ErrorKind::PermissionDenied => {
+            failure.advise("Ports below 1024 need a privilege: choose a higher one, or let systemd open it.")
+        }
         _ => failure,
     }
 }

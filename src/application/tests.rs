@@ -3,16 +3,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use portcullis_audit::PendingRecord;
 use portcullis_audit::record::{Event, Outcome as Ended, Record};
+use portcullis_fhir::interaction::{InstanceHistory, Read, VersionRead};
+use portcullis_fhir::search::SearchQuery;
+use portcullis_policy::{Authorized, Change, HistoryPage, SearchPage, StoredVersion, Unreleased, WriteSet};
 use portcullis_server::admin::protocol::{
     Hidden, ImportBatch, ImportReport, ImportResource, NewClient, NewUser, RefusalKind, Refused, Request, Response,
 };
 use portcullis_server::admin::socket::AdminSocket;
 use portcullis_server::listener::Shutdown;
-use portcullis_audit::PendingRecord;
-use portcullis_fhir::interaction::{InstanceHistory, Read, VersionRead};
-use portcullis_fhir::search::SearchQuery;
-use portcullis_policy::{Authorized, Change, HistoryPage, SearchPage, StoredVersion, Unreleased, WriteSet};
 use portcullis_store::{BoxFuture, Committed, FhirStore, StoreError};
 use serde_json::value::RawValue;
 
@@ -21,7 +21,8 @@ use crate::commands::channel::Channel;
 
 async fn instance(root: &Path) -> Instance {
     let directory =
-        if DataDirectory::exists(root) { DataDirectory::open(root, "test") } else { DataDirectory::create(root, false, "test") }.unwrap();
+        if DataDirectory::exists(root) { DataDirectory::open(root, "test") } else { DataDirectory::create(root, false, "test") }
+            .unwrap();
     let path = root.with_extension("key");
     if !path.exists() {
         RootKey::generate().unwrap().write_file(&path).unwrap();
@@ -106,7 +107,10 @@ async fn a_bad_resource_is_refused_with_its_reason_and_stops_no_other() {
     let records = records(&root);
     let stored = records.iter().find(|record| record.outcome == Ended::Success).unwrap();
     assert_eq!((stored.event, stored.operations.len()), (Event::Import, 2));
-    assert_eq!((stored.operations[0].id.as_deref(), stored.operations[1].patients.as_slice()), (Some("p1"), &["p1".to_owned()][..]));
+    assert_eq!(
+        (stored.operations[0].id.as_deref(), stored.operations[1].patients.as_slice()),
+        (Some("p1"), &["p1".to_owned()][..])
+    );
     assert!(stored.agent.user.as_deref().unwrap().starts_with("account:"));
     let refused = records.iter().find(|record| record.outcome == Ended::Rejected).unwrap();
     assert!(refused.detail.as_deref().unwrap().contains("4 resources refused, numbers 0, 2, 3, 4"), "{refused:?}");
@@ -121,7 +125,8 @@ async fn loading_twice_gives_the_same_ids_also_to_resources_without_one() {
     import(&mut channel, &texts).await;
     import(&mut channel, &texts).await;
     channel.close().await.unwrap();
-    let ids: Vec<Vec<String>> = records(&root).iter().map(|record| record.operations.iter().filter_map(|entry| entry.id.clone()).collect()).collect();
+    let ids: Vec<Vec<String>> =
+        records(&root).iter().map(|record| record.operations.iter().filter_map(|entry| entry.id.clone()).collect()).collect();
     assert_eq!(ids[0], ids[1]);
     assert_ne!(ids[0][0], ids[0][1], "two resources of the same content are two");
 }
@@ -131,7 +136,10 @@ async fn people_and_clients_are_checked_and_every_request_is_recorded() {
     let (_folder, root) = place();
     let mut channel = Channel::own(instance(&root).await);
     let Response::UserAdded { .. } = channel.call(Request::AddUser(user("ana"))).await.unwrap() else { panic!() };
-    let Response::ClientAdded { secret: Some(secret), .. } = channel.call(Request::AddClient(client("app"))).await.unwrap() else { panic!() };
+    let Response::ClientAdded { secret: Some(secret), .. } = channel.call(Request::AddClient(client("app"))).await.unwrap()
+    else {
+        panic!()
+    };
     let mut refusals = Vec::new();
     for (request, kind) in [
         (Request::AddUser(user("ana")), RefusalKind::Conflict),
@@ -238,7 +246,10 @@ impl FhirStore for Picky {
         self.inner.read(read)
     }
 
-    fn version_read(&self, read: Authorized<VersionRead>) -> BoxFuture<'_, Result<Unreleased<Option<StoredVersion>>, StoreError>> {
+    fn version_read(
+        &self,
+        read: Authorized<VersionRead>,
+    ) -> BoxFuture<'_, Result<Unreleased<Option<StoredVersion>>, StoreError>> {
         self.inner.version_read(read)
     }
 
@@ -250,11 +261,19 @@ impl FhirStore for Picky {
         self.inner.history(history, binding)
     }
 
-    fn search<'a>(&'a self, search: Authorized<SearchQuery>, binding: &'a [u8]) -> BoxFuture<'a, Result<Unreleased<SearchPage>, StoreError>> {
+    fn search<'a>(
+        &'a self,
+        search: Authorized<SearchQuery>,
+        binding: &'a [u8],
+    ) -> BoxFuture<'a, Result<Unreleased<SearchPage>, StoreError>> {
         self.inner.search(search, binding)
     }
 
-    fn commit<'a>(&'a self, set: Authorized<WriteSet>, record: &'a PendingRecord) -> BoxFuture<'a, Result<Committed, StoreError>> {
+    fn commit<'a>(
+        &'a self,
+        set: Authorized<WriteSet>,
+        record: &'a PendingRecord,
+    ) -> BoxFuture<'a, Result<Committed, StoreError>> {
         if self.busy.swap(false, std::sync::atomic::Ordering::Relaxed) {
             return Box::pin(async { Err(StoreError::Unavailable("busy".into())) });
         }
@@ -282,7 +301,7 @@ async fn one_resource_that_the_store_refuses_is_found_by_halving_and_the_others_
         keys: keys::token_keys(&*original.registry).unwrap(),
         form_tokens: keys::form_tokens(&*original.registry).unwrap(),
         tokens: token_cache(),
-        passwords: Passwords::new().unwrap(),
+        passwords: Passwords::default(),
         counters: Counters::default(),
         capability_statement: original.capability_statement.clone(),
     };
@@ -298,7 +317,8 @@ async fn one_resource_that_the_store_refuses_is_found_by_halving_and_the_others_
     assert_eq!(report.stored["Patient"], 99);
     assert_eq!(report.refused.iter().map(|refused| refused.index).collect::<Vec<_>>(), [37]);
     channel.close().await.unwrap();
-    let mut ids: Vec<String> = records(&root).into_iter().flat_map(|record| record.operations).filter_map(|entry| entry.id).collect();
+    let mut ids: Vec<String> =
+        records(&root).into_iter().flat_map(|record| record.operations).filter_map(|entry| entry.id).collect();
     assert_eq!(ids.len(), 99);
     ids.sort();
     ids.dedup();

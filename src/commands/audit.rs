@@ -116,7 +116,11 @@ fn text(ledger: &Path, report: &Report) -> String {
     }
     lines.push(format!("Head     {}", report.head));
     if let Some(torn) = &report.torn {
-        lines.push(format!("Tail     {} at {} belong to a record that is being written, or never was acknowledged", counted(torn.bytes, "byte", "bytes"), torn.at));
+        lines.push(format!(
+            "Tail     {} at {} belong to a record that is being written, or never was acknowledged",
+            counted(torn.bytes, "byte", "bytes"),
+            torn.at
+        ));
     }
     lines.push(String::new());
     match report.proved {
@@ -131,7 +135,10 @@ fn text(ledger: &Path, report: &Report) -> String {
             .map(str::to_owned),
         ),
         Proved::NothingBeforeExpectedChanged(expected) => lines.extend([
-            format!("Proved: the first {} are those that the expected head stands", counted(expected.records, "record", "records")),
+            format!(
+                "Proved: the first {} are those that the expected head stands",
+                counted(expected.records, "record", "records")
+            ),
             "for. Nobody has changed, cut or rewritten any of them since it was printed,".to_owned(),
             "and the files after it agree with themselves.".to_owned(),
         ]),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use portcullis_backends::{DataDirectory, DirectoryError};
-use portcullis_server::admin::protocol::{self, Refused, RefusalKind, Request, Response};
+use portcullis_server::admin::protocol::{self, RefusalKind, Refused, Request, Response};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -123,7 +123,11 @@ fn gone() -> Failure {
 pub fn refused(reason: Refused) -> Failure {
     let exit = match reason.kind {
         RefusalKind::Invalid => Exit::Usage,
-        RefusalKind::Internal | RefusalKind::Conflict | RefusalKind::NotFound | RefusalKind::Denied | RefusalKind::Unavailable => Exit::Failed,
+        RefusalKind::Internal
+        | RefusalKind::Conflict
+        | RefusalKind::NotFound
+        | RefusalKind::Denied
+        | RefusalKind::Unavailable => Exit::Failed,
     };
     Failure::new(exit, reason.message)
 }

@@ -40,7 +40,10 @@ pub fn add(arguments: ClientsAdd) -> Outcome {
     }
     let mut text = format!("Client id      {id}\n");
     if let Some(secret) = secret {
-        text.push_str(&format!("Client secret  {}\n\nThe secret is shown this once: put it where the client reads its secrets.\n", secret.0));
+        text.push_str(&format!(
+            "Client secret  {}\n\nThe secret is shown this once: put it where the client reads its secrets.\n",
+            secret.0
+        ));
     }
     terminal::print(&text)
 }
@@ -61,7 +64,8 @@ pub fn list(listing: &Listing) -> Outcome {
 
 /// One line for each client, and below it what is too long for a column.
 fn text(clients: &[ClientSummary]) -> String {
-    let rows: Vec<Vec<String>> = clients.iter().map(|client| vec![client.id.clone(), client.kind.clone(), client.name.clone()]).collect();
+    let rows: Vec<Vec<String>> =
+        clients.iter().map(|client| vec![client.id.clone(), client.kind.clone(), client.name.clone()]).collect();
     let table = terminal::table(&["Client id", "Kind", "Name"], &rows);
     let mut lines = table.lines();
     let mut text = format!("{}\n", lines.next().unwrap_or_default());
@@ -75,7 +79,8 @@ fn text(clients: &[ClientSummary]) -> String {
 
 /// `clients remove`
 pub fn remove(arguments: &ClientsRemove) -> Outcome {
-    let Response::ClientRemoved = ask(&arguments.target, "clients remove", Request::RemoveClient { id: arguments.id.clone() })? else {
+    let Response::ClientRemoved = ask(&arguments.target, "clients remove", Request::RemoveClient { id: arguments.id.clone() })?
+    else {
         return Err(unexpected());
     };
     terminal::print_line(&format!("Removed {} and everything that was granted to it.", arguments.id))

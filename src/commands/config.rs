@@ -18,7 +18,11 @@ pub fn check(path: &Path) -> Outcome {
     let configuration = configuration(path)?;
     let problems = problems(&configuration);
     if problems.is_empty() {
-        return terminal::print_line(&format!("{}: OK. Start it with: portcullis serve --config {}", path.display(), path.display()));
+        return terminal::print_line(&format!(
+            "{}: OK. Start it with: portcullis serve --config {}",
+            path.display(),
+            path.display()
+        ));
     }
     for problem in &problems {
         terminal::print_line(&format!("{}: {problem}", path.display()))?;
@@ -44,7 +48,8 @@ fn problems(configuration: &Configuration) -> Vec<String> {
         problems.push(format!("tls.key: {} may be read by others than its owner: chmod 600", configuration.tls.key.display()));
     }
     if DataDirectory::exists(&configuration.data_dir) && configuration.data_dir.join("demo.json").exists() {
-        problems.push(format!("data_dir: {} was made by `portcullis demo`, which is never served", configuration.data_dir.display()));
+        problems
+            .push(format!("data_dir: {} was made by `portcullis demo`, which is never served", configuration.data_dir.display()));
     }
     problems
 }

@@ -14,7 +14,9 @@ use super::channel::{Channel, refused};
 use super::place::{held, root_key, runtime};
 use crate::application::{Instance, Listen, Setup, account, serve};
 use crate::args;
-use crate::demo::{APP_CLIENT, APP_SCOPE, Addresses, CONFIDENTIAL_CLIENT, CURL_SCOPE, Description, Plan, complete, renew_if_needed};
+use crate::demo::{
+    APP_CLIENT, APP_SCOPE, Addresses, CONFIDENTIAL_CLIENT, CURL_SCOPE, Description, Plan, complete, renew_if_needed,
+};
 use crate::failure::{Failure, OrFail, Outcome, causes};
 use crate::terminal;
 
@@ -30,7 +32,8 @@ pub fn run(arguments: &args::Demo) -> Outcome {
         Some(plan) => plan.description().clone(),
         None => Description::read(root).or_fail(&format!("{} cannot be read", root.join("demo.json").display()))?,
     };
-    let setup = Setup { directory, root_key, public_url: addresses.issuer(), demo: Some(moved(&description, addresses).notice()) };
+    let setup =
+        Setup { directory, root_key, public_url: addresses.issuer(), demo: Some(moved(&description, addresses).notice()) };
     runtime()?.block_on(async {
         let instance = Instance::open(setup).await?;
         let (instance, description) = match plan {
@@ -38,16 +41,19 @@ pub fn run(arguments: &args::Demo) -> Outcome {
             None => reuse(instance, description, addresses, root).await?,
         };
         let first_token = first_token(instance.service(), &description).await?;
-        let listen = Listen { addresses: loopback(arguments.port), certificate, limits: Limits::default(), app: Some(app(addresses)) };
+        let listen =
+            Listen { addresses: loopback(arguments.port), certificate, limits: Limits::default(), app: Some(app(addresses)) };
         serve(instance, listen, || terminal::print(&greeting(root, &description, renewed, &first_token))).await
     })
 }
 
 fn directory(root: &Path) -> Outcome<DataDirectory> {
-    let taken = if DataDirectory::exists(root) { DataDirectory::open(root, "demo") } else { DataDirectory::create(root, true, "demo") };
+    let taken =
+        if DataDirectory::exists(root) { DataDirectory::open(root, "demo") } else { DataDirectory::create(root, true, "demo") };
     let directory = taken.map_err(|error| match error {
         DirectoryError::HeldBy { pid, command } => {
-            let at = Description::read(root).map(|description| format!("It runs at {}. ", description.issuer)).unwrap_or_default();
+            let at =
+                Description::read(root).map(|description| format!("It runs at {}. ", description.issuer)).unwrap_or_default();
             held(root, pid, &command).advise(format!("{at}Stop it first, or choose another directory with --data-dir."))
         }
         DirectoryError::NotEmpty(_) => Failure::usage(causes(&error)).advise("Choose a new directory with --data-dir."),
@@ -56,7 +62,8 @@ fn directory(root: &Path) -> Outcome<DataDirectory> {
     if directory.is_demo() {
         return Ok(directory);
     }
-    Err(Failure::usage(format!("{} belongs to a server with a configuration", root.display())).advise("Choose another directory with --data-dir."))
+    Err(Failure::usage(format!("{} belongs to a server with a configuration", root.display()))
+        .advise("Choose another directory with --data-dir."))
 }
 
 /// The key beside the data: in a demo only.
@@ -94,7 +101,12 @@ async fn first_start(instance: Instance, plan: Plan, root: &Path) -> Outcome<(In
 }
 
 /// A second start: only another port changes something.
-async fn reuse(instance: Instance, description: Description, addresses: Addresses, root: &Path) -> Outcome<(Instance, Description)> {
+async fn reuse(
+    instance: Instance,
+    description: Description,
+    addresses: Addresses,
+    root: &Path,
+) -> Outcome<(Instance, Description)> {
     if description.is_at(addresses) {
         return Ok((instance, description));
     }
@@ -159,7 +171,11 @@ fn greeting(root: &Path, description: &Description, renewed: bool, first_token: 
         .collect();
     let ca = root.join(&description.ca_pem);
     let ca = ca.display();
-    let trust = if renewed { "The certificate is new. Trust it in your browser:" } else { "Trust the certificate in your browser, if you have not:" };
+    let trust = if renewed {
+        "The certificate is new. Trust it in your browser:"
+    } else {
+        "Trust the certificate in your browser, if you have not:"
+    };
     let command = if cfg!(target_os = "macos") {
         format!("security add-trusted-cert -r trustRoot -k ~/Library/Keychains/login.keychain-db {ca}")
     } else {

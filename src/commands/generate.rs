@@ -15,7 +15,9 @@ const BUFFER: usize = 256 * 1024;
 /// Runs the command.
 pub fn run(arguments: &args::Generate) -> Outcome {
     let as_of = match &arguments.as_of {
-        Some(text) => text.parse().map_err(|_| Failure::usage(format!("'{text}' is not a date")).advise("Write it as 2026-01-31."))?,
+        Some(text) => {
+            text.parse().map_err(|_| Failure::usage(format!("'{text}' is not a date")).advise("Write it as 2026-01-31."))?
+        }
         None => today()?,
     };
     let options = Options { patients: arguments.patients, seed: arguments.seed, as_of };

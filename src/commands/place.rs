@@ -47,12 +47,14 @@ impl Place {
 
     fn of_demo(directory: &Path) -> Outcome<Self> {
         if !DataDirectory::exists(directory) {
-            return Err(Failure::usage(format!("{} is not a data directory of Portcullis", directory.display()))
-                .advise("`portcullis demo --data-dir DIR` makes one; a server with a configuration is named with --config FILE."));
+            return Err(Failure::usage(format!("{} is not a data directory of Portcullis", directory.display())).advise(
+                "`portcullis demo --data-dir DIR` makes one; a server with a configuration is named with --config FILE.",
+            ));
         }
         let description = Description::read(directory).map_err(|_| {
-            Failure::usage(format!("{} was not made by `portcullis demo`, or its demo.json is gone", directory.display()))
-                .advise("Name the server with --config FILE; a demo whose first start was interrupted is completed by `portcullis demo`.")
+            Failure::usage(format!("{} was not made by `portcullis demo`, or its demo.json is gone", directory.display())).advise(
+                "Name the server with --config FILE; a demo whose first start was interrupted is completed by `portcullis demo`.",
+            )
         })?;
         Ok(Self {
             directory: directory.to_owned(),
@@ -75,15 +77,17 @@ impl Place {
 /// Reads a configuration file.
 pub fn configuration(path: &Path) -> Outcome<Configuration> {
     Configuration::read(path).map_err(|error| {
-        Failure::usage(causes(&error).trim_end()).advise(format!("Correct the file, then check it: portcullis config check {}", path.display()))
+        Failure::usage(causes(&error).trim_end())
+            .advise(format!("Correct the file, then check it: portcullis config check {}", path.display()))
     })
 }
 
 /// Reads a root key.
 pub fn root_key(path: &Path) -> Outcome<RootKey> {
     RootKey::read_file(path).map_err(|error| {
-        Failure::usage(format!("The root key {} cannot be used: {}", path.display(), causes(&error)))
-            .advise("It is a file that only you can read (chmod 600) with 64 hexadecimal digits, for example from: openssl rand -hex 32")
+        Failure::usage(format!("The root key {} cannot be used: {}", path.display(), causes(&error))).advise(
+            "It is a file that only you can read (chmod 600) with 64 hexadecimal digits, for example from: openssl rand -hex 32",
+        )
     })
 }
 

@@ -43,7 +43,11 @@ fn read_password() -> Outcome<Hidden> {
             .advise("Put it into a file that only you can read and end the command with: < FILE"));
     }
     let mut text = String::new();
-    io::stdin().lock().take(MAXIMUM_INPUT).read_to_string(&mut text).or_fail("The password cannot be read from standard input")?;
+    io::stdin()
+        .lock()
+        .take(MAXIMUM_INPUT)
+        .read_to_string(&mut text)
+        .or_fail("The password cannot be read from standard input")?;
     let password = text.lines().next().unwrap_or_default();
     if password.chars().count() < MINIMUM_PASSWORD {
         return Err(Failure::usage(format!("The password has fewer than {MINIMUM_PASSWORD} characters"))

@@ -32,9 +32,15 @@ pub fn everybody(options: &Options) -> Vec<Person> {
         let name = format!("{} {}", practitioner.given, practitioner.family);
         person(Role::Clinician, &name, Some(format!("Practitioner/{}", practitioner.id)), Vec::new())
     }));
-    let offices = [(Role::Auditor, "Auditor"), (Role::SecurityOfficer, "Security officer"), (Role::Administrator, "Administrator")];
+    let offices =
+        [(Role::Auditor, "Auditor"), (Role::SecurityOfficer, "Security officer"), (Role::Administrator, "Administrator")];
     everybody.extend(offices.into_iter().map(|(role, name)| Person {
-        user: DemoUser { username: role.as_str().to_owned(), password: password(), fhir_user: None, roles: vec![role.as_str().to_owned()] },
+        user: DemoUser {
+            username: role.as_str().to_owned(),
+            password: password(),
+            fhir_user: None,
+            roles: vec![role.as_str().to_owned()],
+        },
         display_name: name.to_owned(),
         patients: Vec::new(),
     }));
@@ -50,8 +56,10 @@ fn patient(summary: &PersonSummary) -> Person {
 
 /// A relative of one of the patients who may act for the patient; one of another name than every patient's, so that nobody takes them for the same.
 fn representative(patients: &[PersonSummary]) -> Option<Person> {
-    let relatives = || patients.iter().flat_map(|patient| patient.related_persons.iter().map(move |relative| (patient, relative)));
-    let is_distinct = |given: &str, family: &str| !patients.iter().any(|patient| patient.given == given && patient.family == family);
+    let relatives =
+        || patients.iter().flat_map(|patient| patient.related_persons.iter().map(move |relative| (patient, relative)));
+    let is_distinct =
+        |given: &str, family: &str| !patients.iter().any(|patient| patient.given == given && patient.family == family);
     let distinct = relatives().find(|(_, relative)| is_distinct(&relative.given, &relative.family));
     let (patient, relative) = distinct.or_else(|| relatives().next())?;
     let name = format!("{} {}", relative.given, relative.family);

@@ -5,7 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use portcullis_generator::{Options, generate, people};
-use portcullis_server::admin::protocol::{Hidden, ImportBatch, ImportResource, NewClient, NewUser, RefusalKind, Request, Response};
+use portcullis_server::admin::protocol::{
+    Hidden, ImportBatch, ImportResource, NewClient, NewUser, RefusalKind, Request, Response,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
@@ -28,7 +30,7 @@ pub const CONFIDENTIAL_CLIENT: &str = "demo-confidential";
 /// What the program behind the greeting's curl gets, in the first patient's name.
 pub const CURL_SCOPE: &str = "launch/patient openid fhirUser offline_access patient/*.rs";
 /// What the client with a secret may ask for at most.
-const CONFIDENTIAL_REGISTERED: &str = "launch/patient openid fhirUser offline_access patient/*.cruds user/*.cruds";
+const CONFIDENTIAL_REGISTERED: &str = "launch/patient openid fhirUser offline_access patient/*.cruds user/*.cruds user/AuditEvent.rs";
 /// The seed of the data.
 const SEED: u64 = 1;
 /// Resources in one batch.
@@ -70,8 +72,17 @@ impl Plan {
             patients: people(&options).into_iter().map(|person| person.patient_id).collect(),
         };
         description.move_to(addresses);
-        let (display_names, acts_for) = everybody.into_iter().map(|Person { display_name, patients, .. }| (display_name, patients)).unzip();
-        let plan = Self { patients, as_of: as_of.to_string(), loaded: 0, display_names, acts_for, description, path: directory.join(FILE) };
+        let (display_names, acts_for) =
+            everybody.into_iter().map(|Person { display_name, patients, .. }| (display_name, patients)).unzip();
+        let plan = Self {
+            patients,
+            as_of: as_of.to_string(),
+            loaded: 0,
+            display_names,
+            acts_for,
+            description,
+            path: directory.join(FILE),
+        };
         plan.write()?;
         Ok(plan)
     }
@@ -142,7 +153,8 @@ async fn load(channel: &mut Channel, plan: &mut Plan) -> Outcome {
     progress.message("synthetic patients".to_owned());
     let (sender, mut batches) = mpsc::channel(AHEAD);
     let skip = usize::try_from(plan.loaded).or_fail("The plan counts too many resources")?;
-    let generating = std::thread::Builder::new().name("generator".into()).spawn(move || generate_batches(&options, skip, &sender));
+    let generating =
+        std::thread::Builder::new().name("generator".into()).spawn(move || generate_batches(&options, skip, &sender));
     generating.or_fail("Cannot start a thread")?;
     let mut waiting = std::collections::VecDeque::new();
     let mut sent = plan.loaded;
@@ -181,7 +193,9 @@ fn generate_batches(options: &Options, skip: usize, sender: &mpsc::Sender<(u64, 
         // The generator writes valid JSON; were it otherwise, the import would miss a resource and the test of the demo would say so.
         let Ok(raw) = RawValue::from_string(resource.json) else { continue };
         batch.push(ImportResource { id: None, resource: raw });
-        if batch.len() == BATCH && sender.blocking_send((patients, std::mem::replace(&mut batch, Vec::with_capacity(BATCH)))).is_err() {
+        if batch.len() == BATCH
+            && sender.blocking_send((patients, std::mem::replace(&mut batch, Vec::with_capacity(BATCH)))).is_err()
+        {
             return;
         }
     }

@@ -41,7 +41,7 @@ impl Handler for Server {
         } else {
             dispatch(&self, exchange, route, body).await
         };
-        headers::secure(answer.headers_mut(), &id);
+        headers::secure(answer.headers_mut(), &id, self.settings.demo.is_none());
         if let Some(origin) = &origin {
             cors::allow(answer.headers_mut(), openness, origin, allowed);
             if preflight && answer.headers_mut().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {

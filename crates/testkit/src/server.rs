@@ -227,7 +227,7 @@ fn assemble(
         entropy: Arc::new(entropy),
         keys: TokenKeys::new(access, identity),
         tokens: token_cache(),
-        passwords: Passwords::new().unwrap(),
+        passwords: Passwords::default(),
         form_tokens: FormTokens::new(&form_key),
         counters: Default::default(),
     }

@@ -92,7 +92,8 @@ impl<R: BufRead> Texts<R> {
     }
 
     fn too_long(&self) -> Unreadable {
-        let reason = format!("The line is longer than {} MiB. Split the Bundle, or write its resources as NDJSON.", self.limit >> 20);
+        let reason =
+            format!("The line is longer than {} MiB. Split the Bundle, or write its resources as NDJSON.", self.limit >> 20);
         Unreadable { line: self.line, reason }
     }
 
@@ -151,7 +152,8 @@ impl<R: BufRead> Texts<R> {
         if fits {
             return Ok(Ok(text));
         }
-        let reason = format!("The document is longer than {} MiB. Split the Bundle, or write its resources as NDJSON.", self.limit >> 20);
+        let reason =
+            format!("The document is longer than {} MiB. Split the Bundle, or write its resources as NDJSON.", self.limit >> 20);
         Ok(Err(Unreadable { line: text.line, reason }))
     }
 }
@@ -201,11 +203,12 @@ mod tests {
 
     fn texts(content: &[u8], named_as_lines: bool) -> Vec<Result<(u64, String), (u64, String)>> {
         let texts = Texts::with_limit(content, named_as_lines, 100);
-        texts.map(|text| match text {
-            Ok(text) => Ok((text.line, String::from_utf8_lossy(&text.bytes).trim().to_owned())),
-            Err(error) => Err((error.line, error.reason)),
-        })
-        .collect()
+        texts
+            .map(|text| match text {
+                Ok(text) => Ok((text.line, String::from_utf8_lossy(&text.bytes).trim().to_owned())),
+                Err(error) => Err((error.line, error.reason)),
+            })
+            .collect()
     }
 
     fn lines(content: &str) -> Vec<(u64, String)> {

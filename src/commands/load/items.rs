@@ -124,13 +124,20 @@ fn identifier(entry: &Entry) -> Option<String> {
     if let Some(own) = own {
         return Some(own.to_owned());
     }
-    let put = entry.request.as_ref().filter(|request| &*request.method == "PUT").and_then(|request| LocalReference::parse(&request.url));
+    let put = entry
+        .request
+        .as_ref()
+        .filter(|request| &*request.method == "PUT")
+        .and_then(|request| LocalReference::parse(&request.url));
     if let Some(put) = put {
         return Some(put.id.as_str().to_owned());
     }
     let full_url = entry.full_url.as_deref().filter(|url| !url.is_empty())?;
     let uuid = full_url.strip_prefix("urn:uuid:").and_then(LogicalId::parse);
-    Some(uuid.map_or_else(|| sha256(full_url).iter().take(16).map(|byte| format!("{byte:02x}")).collect(), |uuid| uuid.as_str().to_owned()))
+    Some(uuid.map_or_else(
+        || sha256(full_url).iter().take(16).map(|byte| format!("{byte:02x}")).collect(),
+        |uuid| uuid.as_str().to_owned(),
+    ))
 }
 
 fn entry_item(entry: Entry, place: Place, identities: &HashMap<Box<str>, LocalReference>) -> Item {

@@ -45,7 +45,10 @@ fn references_inside_a_transaction_follow_the_ids_that_its_entries_get() {
     assert!(observation.contains(r#""subject":{"reference":"Patient/0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"}"#), "{observation}");
     assert!(observation.contains(r#""focus":[{"reference":"urn:uuid:unknown"}]"#), "{observation}");
     assert!(observation.contains(r#""performer":[{"reference":"Practitioner/nine"}]"#), "{observation}");
-    assert!(observation.contains(r#""value":"urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0""#), "an identifier is no reference: {observation}");
+    assert!(
+        observation.contains(r#""value":"urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0""#),
+        "an identifier is no reference: {observation}"
+    );
 }
 
 #[test]
@@ -74,7 +77,9 @@ fn strings_that_look_like_structure_do_not_shift_the_lines() {
 #[test]
 fn the_four_kinds_are_taken_apart_and_a_document_stays_whole() {
     for kind in TAKEN_APART {
-        let bundle = format!(r#"{{"resourceType":"Bundle","type":"{kind}","entry":[{{"resource":{{"resourceType":"Patient","id":"p"}}}}]}}"#);
+        let bundle = format!(
+            r#"{{"resourceType":"Bundle","type":"{kind}","entry":[{{"resource":{{"resourceType":"Patient","id":"p"}}}}]}}"#
+        );
         let found = resources(&bundle);
         assert_eq!(found.len(), 1, "{kind}");
         assert_eq!(found[0].2.member("resourceType").unwrap().as_str(), Some("Patient"), "{kind}");

@@ -84,7 +84,8 @@ impl Load {
     async fn run(&mut self) -> Outcome<Ended> {
         let (sender, mut events) = mpsc::channel(READ_AHEAD);
         let (sources, counter) = (self.sources.clone(), Arc::clone(&self.counter));
-        let reading = std::thread::Builder::new().name("load-reader".into()).spawn(move || reader::read(&sources, &counter, &sender));
+        let reading =
+            std::thread::Builder::new().name("load-reader".into()).spawn(move || reader::read(&sources, &counter, &sender));
         reading.or_fail("Cannot start a thread")?;
         let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
         let mut stopping = false;
@@ -143,7 +144,9 @@ impl Load {
             }
             Response::Refused(reason) => {
                 let advice = match reason.kind {
-                    RefusalKind::Unavailable => "Make room or wait, then give the same command again: it goes on where it stopped.",
+                    RefusalKind::Unavailable => {
+                        "Make room or wait, then give the same command again: it goes on where it stopped."
+                    }
                     _ => "Give the same command again: it goes on where it stopped.",
                 };
                 return Err(refused(reason).advise(advice));
@@ -174,7 +177,8 @@ impl Load {
         self.report.print(json, complete)?;
         match ended? {
             Ended::Interrupted => {
-                Err(Failure::failed("The load was interrupted").advise("Give the same command again: it goes on where it stopped."))
+                Err(Failure::failed("The load was interrupted")
+                    .advise("Give the same command again: it goes on where it stopped."))
             }
             Ended::Complete if self.report.any_refused() => {
                 let count = counted(self.report.refusals(), "refusal", "refusals");

@@ -175,7 +175,11 @@ mod tests {
         let path = folder.path().join("a.ndjson");
         let mut text = String::new();
         for number in 0..600 {
-            let line = if number == 300 { "{broken".to_owned() } else { format!("{{\"resourceType\":\"Patient\",\"id\":\"{number}\"}}") };
+            let line = if number == 300 {
+                "{broken".to_owned()
+            } else {
+                format!("{{\"resourceType\":\"Patient\",\"id\":\"{number}\"}}")
+            };
             writeln!(text, "{line}").unwrap();
         }
         std::fs::write(&path, text).unwrap();

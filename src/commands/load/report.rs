@@ -86,7 +86,15 @@ impl Report {
             let seconds = self.elapsed().as_secs_f64();
             let per_second = if seconds > 0.0 { rate(self.loaded(), seconds) } else { 0.0 };
             let (loaded, refused, loaded_before) = (self.loaded(), self.refused, self.skipped);
-            return terminal::print_json(&Summary { loaded, refused, loaded_before, by_type: &self.stored, seconds, per_second, complete });
+            return terminal::print_json(&Summary {
+                loaded,
+                refused,
+                loaded_before,
+                by_type: &self.stored,
+                seconds,
+                per_second,
+                complete,
+            });
         }
         terminal::print(&self.text())
     }
@@ -94,7 +102,8 @@ impl Report {
     fn text(&self) -> String {
         let mut text = String::new();
         if !self.stored.is_empty() {
-            let rows: Vec<Vec<String>> = self.stored.iter().map(|(name, count)| vec![name.clone(), format!("{:>10}", grouped(*count))]).collect();
+            let rows: Vec<Vec<String>> =
+                self.stored.iter().map(|(name, count)| vec![name.clone(), format!("{:>10}", grouped(*count))]).collect();
             text.push_str(&terminal::table(&["Type", "    Loaded"], &rows));
             text.push('\n');
         }
@@ -131,12 +140,21 @@ mod tests {
 
     #[test]
     fn a_refusal_names_file_line_path_and_reason() {
-        let reasons = [Reason { path: Some("Patient.birthDate".into()), message: "not a date".into() }, Reason { path: None, message: "odd".into() }];
+        let reasons = [
+            Reason { path: Some("Patient.birthDate".into()), message: "not a date".into() },
+            Reason { path: None, message: "odd".into() },
+        ];
         let place = Place { line: 12, entry: None };
-        assert_eq!(refusal_lines("a.ndjson", &place, &reasons), ["a.ndjson:12: Patient.birthDate: not a date", "a.ndjson:12: odd"]);
+        assert_eq!(
+            refusal_lines("a.ndjson", &place, &reasons),
+            ["a.ndjson:12: Patient.birthDate: not a date", "a.ndjson:12: odd"]
+        );
         let place = Place { line: 40, entry: Some(3) };
         let lines = refusal_lines("b.json", &place, &reasons);
-        assert_eq!(lines, ["b.json:40: Bundle.entry[3].resource.birthDate: not a date", "b.json:40: Bundle.entry[3].resource: odd"]);
+        assert_eq!(
+            lines,
+            ["b.json:40: Bundle.entry[3].resource.birthDate: not a date", "b.json:40: Bundle.entry[3].resource: odd"]
+        );
         assert_eq!(refusal_lines("c.gz", &Place { line: 0, entry: None }, &reasons[1..]), ["c.gz: odd"]);
     }
 

@@ -122,7 +122,9 @@ fn search(folder: &Path, depth: usize, sources: &mut Vec<Source>) -> io::Result<
         // A link to a folder could lead round in a circle.
         if entry.file_type()?.is_dir() {
             search(&path, depth + 1, sources)?;
-        } else if path.extension().is_some_and(|extension| ["json", "ndjson", "gz"].iter().any(|known| extension == *known)) && path.is_file() {
+        } else if path.extension().is_some_and(|extension| ["json", "ndjson", "gz"].iter().any(|known| extension == *known))
+            && path.is_file()
+        {
             sources.push(Source::file(&path)?);
         }
     }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -39,9 +40,9 @@ impl fmt::Debug for Kind {
 /// The types in the data. Group is in no boundary, Organization and Practitioner are shared.
 pub const KINDS: [Kind; 12] = [
     Kind { name: "Patient", letter: 'p', slots: 4 },
-    Kind { name: "Observation", letter: 'o', slots: 6 },
-    Kind { name: "Condition", letter: 'c', slots: 3 },
-    Kind { name: "Encounter", letter: 'e', slots: 4 },
+    Kind { name: "Observation", letter: 'o', slots: 10 },
+    Kind { name: "Condition", letter: 'c', slots: 4 },
+    Kind { name: "Encounter", letter: 'e', slots: 5 },
     Kind { name: "CareTeam", letter: 't', slots: 2 },
     Kind { name: "Coverage", letter: 'v', slots: 3 },
     Kind { name: "ExplanationOfBenefit", letter: 'b', slots: 3 },
@@ -208,7 +209,7 @@ pub fn events() -> impl Strategy<Value = Vec<Event>> {
     let of = |name: &str| kind(name);
     let weights = [
         (1, of("Patient")),
-        (7, of("Observation")),
+        (12, of("Observation")),
         (3, of("Condition")),
         (6, of("Encounter")),
         (3, of("CareTeam")),
@@ -221,9 +222,9 @@ pub fn events() -> impl Strategy<Value = Vec<Event>> {
         (1, of("Group")),
     ];
     let any = prop::strategy::Union::new_weighted(weights.into_iter().map(|(weight, kind)| (weight, Just(kind))).collect::<Vec<_>>());
-    let put = draft(any, 0..6_u8).prop_map(Event::Put);
-    let delete = (select(&KINDS[..]), 0..6_u8).prop_map(|(kind, slot)| Event::Delete(kind, slot));
-    let more = prop::collection::vec(prop_oneof![8 => put, 1 => delete], 4..48);
+    let put = draft(any, 0..10_u8).prop_map(Event::Put);
+    let delete = (select(&KINDS[..]), 0..10_u8).prop_map(|(kind, slot)| Event::Delete(kind, slot));
+    let more = prop::collection::vec(prop_oneof![8 => put, 1 => delete], 0..70);
     (base, more).prop_map(|(base, more)| base.into_iter().map(Event::Put).chain(more).collect())
 }
 
@@ -236,16 +237,20 @@ fn draft(kind: impl Strategy<Value = Kind>, slot: impl Strategy<Value = u8>) -> 
 /// Mostly a patient.
 fn subject() -> impl Strategy<Value = Link> {
     let of = |name: &str| Just(kind(name));
-    prop_oneof![12 => link(of("Patient")), 1 => link(of("Group"))]
+    prop_oneof![9 => link_to(of("Patient"), 0..2), 4 => link_to(of("Patient"), 2..4), 1 => link_to(of("Group"), 0..1)]
 }
 
 fn link(kind: impl Strategy<Value = Kind>) -> impl Strategy<Value = Link> {
+    link_to(kind, 0..10)
+}
+
+fn link_to(kind: impl Strategy<Value = Kind>, slots: Range<u8>) -> impl Strategy<Value = Link> {
     let form = prop_oneof![
-        8 => Just(Form::Relative),
-        2 => Just(Form::UnderBase),
+        14 => Just(Form::Relative),
+        3 => Just(Form::UnderBase),
         1 => Just(Form::Versioned),
         1 => Just(Form::Elsewhere),
         1 => Just(Form::Contained),
     ];
-    (kind, 0..6_u8, form).prop_map(|(kind, slot, form)| Link { kind, slot, form })
+    (kind, slots, form).prop_map(|(kind, slot, form)| Link { kind, slot, form })
 }

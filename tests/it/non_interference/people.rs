@@ -152,8 +152,8 @@ fn scopes(context: Context) -> impl Strategy<Value = Vec<Scope>> {
         .prop_map(move |(kind, letters)| Scope { context, resource_type: Some(kind.name), letters });
     let any = letters().prop_map(move |letters| Scope { context, resource_type: None, letters });
     prop_oneof![
-        2 => Just(vec![Scope { context, resource_type: None, letters: "rs" }]),
+        4 => Just(vec![Scope { context, resource_type: None, letters: "rs" }]),
         1 => prop::collection::vec(prop_oneof![6 => named.clone(), 1 => any], 1..5),
-        2 => prop::collection::vec(named, 4..12),
+        2 => prop::collection::vec(named, 6..14),
     ]
 }

@@ -182,9 +182,9 @@ const SORTS: [&str; 4] = ["_id", "-_id", "_lastUpdated", "-_lastUpdated"];
 /// Random requests.
 pub fn requests() -> impl Strategy<Value = Request> {
     let kind = || select(&KINDS[..]);
-    let read = (kind(), 0..6_u8).prop_map(|(kind, slot)| Request::Read(kind, slot));
-    let version_read = (kind(), 0..6_u8, 1..4_u8).prop_map(|(kind, slot, number)| Request::VersionRead(kind, slot, number));
-    let history = (kind(), 0..6_u8, prop_oneof![Just(1_u32), Just(2), Just(50), Just(0)], prop::option::weighted(0.2, 0..30_i64))
+    let read = (kind(), 0..10_u8).prop_map(|(kind, slot)| Request::Read(kind, slot));
+    let version_read = (kind(), 0..10_u8, 1..4_u8).prop_map(|(kind, slot, number)| Request::VersionRead(kind, slot, number));
+    let history = (kind(), 0..10_u8, prop_oneof![Just(1_u32), Just(2), Just(50), Just(0)], prop::option::weighted(0.2, 0..30_i64))
         .prop_map(|(kind, slot, count, since)| Request::History { kind, slot, count, since });
     let weighted = prop_oneof![3 => Just(KINDS[1]), 4 => kind()];
     let search = weighted.prop_flat_map(search);
@@ -196,7 +196,8 @@ fn search(kind: Kind) -> impl Strategy<Value = Request> {
     let criteria: Vec<&'static str> = criteria.iter().chain(&CRITERIA).copied().collect();
     let sorts: Vec<&'static str> = sorts.iter().chain(&SORTS).copied().collect();
     let up_to = |list: &'static [&'static str], most: usize| subsequence(list.to_vec(), 0..=most.min(list.len()));
-    let criteria = (subsequence(criteria, 0..=2), 0..4_u8).prop_map(move |(criteria, digit)| {
+    let criteria = prop_oneof![4 => subsequence(criteria.clone(), 0), 4 => subsequence(criteria.clone(), 1), 1 => subsequence(criteria, 2)];
+    let criteria = (criteria, 0..4_u8).prop_map(move |(criteria, digit)| {
         let filled = |text: &str| text.replace('#', &digit.to_string()).replace('@', &kind.letter.to_string());
         criteria.into_iter().map(filled).collect::<Vec<_>>()
     });

@@ -58,6 +58,9 @@ pub fn compile(
             return Err(StoreError::NotSupported("so many alternatives in one search".to_owned()));
         }
     }
+    // An order that is not supported is refused before the answer is known to be empty: that may depend on what is hidden.
+    let order = |time| Order::new(resource_type, &query.sort, time);
+    order("r.neg_time")?;
     if visible == "0" || conditions.iter().any(|condition| condition.sql == "0") {
         return Ok(SearchStatements::nothing());
     }
@@ -69,7 +72,7 @@ pub fn compile(
     terms.push(visible);
 
     let candidates = chosen.from(query, &mut terms);
-    let order = Order::new(resource_type, &query.sort, chosen.time_column())?;
+    let order = order(chosen.time_column())?;
     let count = format!("SELECT count(*) FROM {candidates} WHERE {}", all(&terms));
     if let Some(position) = after {
         terms.push(order.after(position, &mut parameters)?);

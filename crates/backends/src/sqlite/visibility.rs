@@ -149,9 +149,12 @@ fn actor_locators(actors: &NonEmpty<LocalReference>, parameters: &mut Parameters
     actors.items().iter().map(one).collect::<Vec<_>>().join(" UNION ALL ")
 }
 
-/// Type codes are small integers of ours: written into the statement, so that one text serves all patients.
+/// The types of records that make others visible. Type codes are small integers of ours: written into the statement, so that one text serves all patients.
+///
+/// A Provenance makes nothing visible: it lies in the compartment of each Patient that it targets, and is hidden where it has another target outside.
 fn type_list(types: &TypeSet) -> String {
-    types.iter().map(|resource_type| resource_type.code().to_string()).collect::<Vec<_>>().join(", ")
+    let grounding = types.iter().filter(|resource_type| *resource_type != ResourceType::PROVENANCE);
+    grounding.map(|resource_type| resource_type.code().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// Fills in what makes each row visible, where that is not its own compartment. Rows are locators with versions of current resources.

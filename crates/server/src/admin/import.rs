@@ -18,7 +18,7 @@ use portcullis_oauth::principal::Principal;
 use portcullis_policy::{Change, Decision, Operation, PermittedOperation, WriteSet, decide};
 use portcullis_store::StoreError;
 
-use super::protocol::{ImportBatch, ImportReport, ImportResource, Reason, Refused, RefusalKind, RefusedResource};
+use super::protocol::{ImportBatch, ImportReport, ImportResource, Reason, RefusalKind, Refused, RefusedResource};
 use super::service::{Description, record_of};
 use crate::context::Server;
 
@@ -110,7 +110,8 @@ fn version(server: &Server, batch: &ImportBatch, index: usize) -> Result<NewVers
         (None, Some(id)) => LogicalId::parse(id).ok_or_else(|| refused(format!("'{id}' is not a FHIR id.")))?,
         (None, None) => derived_id(batch, index, source).ok_or_else(|| refused("No id could be made.".to_owned()))?,
     };
-    let fresh = LogicalId::parse(&format!("{:032x}", server.random_u128())).ok_or_else(|| refused("No version could be made.".to_owned()))?;
+    let fresh = LogicalId::parse(&format!("{:032x}", server.random_u128()))
+        .ok_or_else(|| refused("No version could be made.".to_owned()))?;
     Ok(NewVersion::of(resource, id, fresh, server.clock.now_milliseconds(), &server.settings.fhir_base))
 }
 
@@ -157,9 +158,12 @@ async fn commit(server: &Server, principal: &Principal, source: &str, set: Write
     let (permit, permitted) = match decide(server.decision_id(), principal, Operation::Write(set)) {
         Decision::Permit(permit, PermittedOperation::Write(set)) => (permit, set),
         Decision::Permit(..) => return Err(internal("Another operation was permitted than the one that was asked for.")),
-        Decision::Deny(_) => return Err(NotStored::Everything(Refused::new(RefusalKind::Denied, "Policy does not let this command import."))),
+        Decision::Deny(_) => {
+            return Err(NotStored::Everything(Refused::new(RefusalKind::Denied, "Policy does not let this command import.")));
+        }
     };
-    let mut record = record_of(server, principal, &Description { event: Event::Import, outcome: Outcome::Success, detail: source.to_owned() });
+    let mut record =
+        record_of(server, principal, &Description { event: Event::Import, outcome: Outcome::Success, detail: source.to_owned() });
     record.decision = Some(permit.id().to_string());
     record.operations = operations;
     let pending = PendingRecord::new(&record).map_err(|_| internal("An audit record cannot be written as JSON."))?;
@@ -193,14 +197,23 @@ fn not_stored(error: StoreError) -> NotStored {
         | StoreError::OutsideBoundary
         | StoreError::InvalidCursor
         | StoreError::NotSupported(_)
-        | StoreError::Corrupt(_) => NotStored::Resource(Reason { path: None, message: format!("The store refused it: {error}.") }),
+        | StoreError::Corrupt(_) => {
+            NotStored::Resource(Reason { path: None, message: format!("The store refused it: {error}.") })
+        }
     }
 }
 
 /// What was refused is recorded too: which places of which source, never the content.
-async fn record_refusals(server: &Server, principal: &Principal, batch: &ImportBatch, refused: &[RefusedResource]) -> Result<(), Refused> {
-    let places: Vec<String> =
-        refused.iter().map(|resource| batch.first.saturating_add(u64::try_from(resource.index).unwrap_or(u64::MAX)).to_string()).collect();
+async fn record_refusals(
+    server: &Server,
+    principal: &Principal,
+    batch: &ImportBatch,
+    refused: &[RefusedResource],
+) -> Result<(), Refused> {
+    let places: Vec<String> = refused
+        .iter()
+        .map(|resource| batch.first.saturating_add(u64::try_from(resource.index).unwrap_or(u64::MAX)).to_string())
+        .collect();
     let detail = format!("{}: {} resources refused, numbers {}", batch.source, refused.len(), places.join(", "));
     let record = record_of(server, principal, &Description { event: Event::Import, outcome: Outcome::Rejected, detail });
     match server.ledger.append(record).await {

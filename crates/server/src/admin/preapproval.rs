@@ -65,9 +65,9 @@ impl Service {
             expires_at: now + CODE_LIFETIME_SECONDS,
         };
         let (secret, hash) = SecretHash::generate(&mut random);
-        let refresh = client.may_use(GrantType::RefreshToken).then(|| {
-            Box::new(RefreshToken::first(hash, grant.id.clone(), client.id.clone(), RefreshBinding::Offline, now))
-        });
+        let refresh = client
+            .may_use(GrantType::RefreshToken)
+            .then(|| Box::new(RefreshToken::first(hash, grant.id.clone(), client.id.clone(), RefreshBinding::Offline, now)));
         self.change(&task, Change::AddGrant(Box::new(grant), Box::new(waiting))).await?;
         self.change(&task, Change::SpendCode { code, refresh, now }).await?;
         Ok(secret.expose().clone())

@@ -288,7 +288,11 @@ mod tests {
 
     fn import(text: &str) -> Request {
         let resource = RawValue::from_string(text.to_owned()).unwrap();
-        Request::Import(ImportBatch { source: "a.ndjson".into(), first: 7, resources: vec![ImportResource { id: None, resource }] })
+        Request::Import(ImportBatch {
+            source: "a.ndjson".into(),
+            first: 7,
+            resources: vec![ImportResource { id: None, resource }],
+        })
     }
 
     async fn through(bytes: &[u8]) -> io::Result<Option<Request>> {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use portcullis_audit::record::{Agent, Event, Outcome, Record, RecordId};
 use portcullis_audit::PendingRecord;
+use portcullis_audit::record::{Agent, Event, Outcome, Record, RecordId};
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_jose::Secret;
@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 
 use super::import::{self, Prepared};
 use super::protocol::{
-    ClientSummary, Hidden, ImportBatch, NewClient, NewUser, Refused, RefusalKind, Request, Response, Status, UserSummary,
+    ClientSummary, Hidden, ImportBatch, NewClient, NewUser, RefusalKind, Refused, Request, Response, Status, UserSummary,
 };
 use crate::authorization_server::password::{self, hash_now};
 use crate::context::{Borrowed, Server};
@@ -251,7 +251,8 @@ impl Service {
         self.server.entropy.fill(&mut salt);
         let hashing = tokio::task::spawn_blocking(move || hash_now(&new.password.0, salt));
         let hash = hashing.await.map_err(|_| Refused::new(RefusalKind::Internal, "The password could not be hashed."))?;
-        user.password_hash = Secret::new(hash.map_err(|_| Refused::new(RefusalKind::Internal, "The password could not be hashed."))?);
+        user.password_hash =
+            Secret::new(hash.map_err(|_| Refused::new(RefusalKind::Internal, "The password could not be hashed."))?);
         let id = user.id.as_str().to_owned();
         self.change(task, Change::AddUser(Box::new(user))).await?;
         Ok(Response::UserAdded { id })
@@ -267,7 +268,10 @@ impl Service {
             return Err(invalid("A display name has 1 to 100 characters."));
         }
         if new.password.0.chars().count() < MINIMUM_PASSWORD || new.password.0.len() > password::MAXIMUM_LENGTH {
-            return Err(invalid(&format!("A password has at least {MINIMUM_PASSWORD} characters and at most {} bytes.", password::MAXIMUM_LENGTH)));
+            return Err(invalid(&format!(
+                "A password has at least {MINIMUM_PASSWORD} characters and at most {} bytes.",
+                password::MAXIMUM_LENGTH
+            )));
         }
         let role = |text: &String| {
             let names: Vec<&str> = Role::ALL.into_iter().map(Role::as_str).collect();
@@ -277,7 +281,8 @@ impl Service {
         if roles.is_empty() {
             return Err(invalid("A user needs at least one role."));
         }
-        let patient = |text: &String| LogicalId::parse(text).ok_or_else(|| invalid(&format!("'{text}' is not the id of a patient.")));
+        let patient =
+            |text: &String| LogicalId::parse(text).ok_or_else(|| invalid(&format!("'{text}' is not the id of a patient.")));
         let patients = new.patients.iter().map(patient).collect::<Result<Vec<_>, _>>()?;
         if patients.is_empty() && (roles.contains(Role::Patient) || roles.contains(Role::Representative)) {
             return Err(invalid("A patient or representative needs the id of at least one patient to act for."));
@@ -311,7 +316,8 @@ impl Service {
         let description = Description { event: Event::Administration, outcome: Outcome::Success, detail: task.described.clone() };
         let record = record_of(&self.server, &task.principal, &description);
         let pending = PendingRecord::new(&record).map_err(|_| internal("An audit record cannot be written as JSON."))?;
-        let acknowledged = self.server.registry.apply(change, &pending).await.map_err(|error| registry_error(error, &task.described))?;
+        let acknowledged =
+            self.server.registry.apply(change, &pending).await.map_err(|error| registry_error(error, &task.described))?;
         pending.receipt(&acknowledged).map(|_receipt| ()).map_err(|error| internal(&error.to_string()))
     }
 
@@ -353,7 +359,8 @@ fn sentence(text: &str) -> String {
 }
 
 fn redirects(texts: &[String]) -> Result<Vec<RedirectUri>, Refused> {
-    let parse = |text: &String| RedirectUri::parse(text).map_err(|error| invalid(&format!("'{text}' cannot be registered: {error}.")));
+    let parse =
+        |text: &String| RedirectUri::parse(text).map_err(|error| invalid(&format!("'{text}' cannot be registered: {error}.")));
     texts.iter().map(parse).collect()
 }
 
@@ -373,7 +380,9 @@ fn fhir_user(text: &str) -> Result<LocalReference, Refused> {
 pub(super) fn registry_error(error: RegistryError, subject: &str) -> Refused {
     match error {
         RegistryError::Conflict(reason) => Refused::new(RefusalKind::Conflict, format!("Not done ({subject}): {reason}.")),
-        RegistryError::Unavailable(source) => Refused::new(RefusalKind::Unavailable, format!("The store cannot be written: {source}.")),
+        RegistryError::Unavailable(source) => {
+            Refused::new(RefusalKind::Unavailable, format!("The store cannot be written: {source}."))
+        }
         RegistryError::Corrupt(reason) => Refused::new(RefusalKind::Internal, format!("A stored row cannot be read: {reason}.")),
     }
 }

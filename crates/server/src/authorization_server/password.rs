@@ -10,6 +10,8 @@ use tokio::sync::Semaphore;
 const CONCURRENT: usize = 2;
 /// Requests that may wait for one; more are refused instead of queued.
 const WAITING: usize = 64;
+/// What is checked where there is no such user, so that both take the same time. No password is known to have this hash.
+const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$BwcHBwcHBwcHBwcHBwcHBw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 /// The longest password that is hashed, in bytes.
 pub const MAXIMUM_LENGTH: usize = 1024;
 
@@ -22,30 +24,24 @@ pub struct Busy;
 pub struct Passwords {
     running: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
-    /// The hash that is checked where there is no such user, so that both take the same time.
-    decoy: Arc<str>,
+}
+
+impl Default for Passwords {
+    fn default() -> Self {
+        Self { running: Arc::new(Semaphore::new(CONCURRENT)), waiting: Arc::new(Semaphore::new(WAITING)) }
+    }
 }
 
 impl Passwords {
-    /// Prepares the hasher.
-    pub fn new() -> Result<Self, Busy> {
-        let decoy = hash_now("no user has this password", [7; 16])?;
-        Ok(Self {
-            running: Arc::new(Semaphore::new(CONCURRENT)),
-            waiting: Arc::new(Semaphore::new(WAITING)),
-            decoy: decoy.into(),
-        })
-    }
 
     /// Whether this is the user's password; without a user the same work is done and the answer is no.
     pub async fn verify(&self, password: Secret<String>, hash: Option<Secret<String>>) -> Result<bool, Busy> {
         let _waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| Busy)?;
         let running = Arc::clone(&self.running).acquire_owned().await.map_err(|_| Busy)?;
-        let decoy = Arc::clone(&self.decoy);
         let check = move || {
             let _running = running;
             let known = hash.is_some();
-            let stored = hash.as_ref().map_or(&*decoy, |hash| hash.expose().as_str());
+            let stored = hash.as_ref().map_or(DECOY, |hash| hash.expose().as_str());
             let matches = PasswordHash::new(stored)
                 .is_ok_and(|parsed| argon2id().verify_password(password.expose().as_bytes(), &parsed).is_ok());
             matches && known
@@ -68,9 +64,17 @@ pub fn hash_now(password: &str, salt: [u8; 16]) -> Result<String, Busy> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_decoy_costs_what_a_real_hash_costs() {
+        let real = hash_now("x", [7; 16]).unwrap();
+        let cost = |hash: &str| hash.split('$').take(4).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(cost(DECOY), cost(&real));
+        assert_eq!(DECOY.len(), real.len());
+    }
+
     #[tokio::test]
     async fn only_the_right_password_of_an_existing_user_is_accepted() {
-        let passwords = Passwords::new().unwrap();
+        let passwords = Passwords::default();
         let hash = || Some(Secret::new(hash_now("correct horse", [1; 16]).unwrap()));
         let secret = |text: &str| Secret::new(text.to_owned());
         assert_eq!(passwords.verify(secret("correct horse"), hash()).await, Ok(true));

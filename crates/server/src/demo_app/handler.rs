@@ -63,7 +63,9 @@ impl DemoApp {
         }
         match files().iter().find(|(name, _, _)| *name == path) {
             Some((_, media_type, bytes)) => Draft::new(StatusCode::OK).body(media_type, Bytes::from_static(bytes)),
-            None => Draft::new(StatusCode::NOT_FOUND).body("text/plain; charset=utf-8", "There is nothing here. The app is at /.\n"),
+            None => {
+                Draft::new(StatusCode::NOT_FOUND).body("text/plain; charset=utf-8", "There is nothing here. The app is at /.\n")
+            }
         }
     }
 }

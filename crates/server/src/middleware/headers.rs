@@ -5,12 +5,15 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 /// Names one request in answers, logs and records.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Adds what is the same for every answer. What a route has set stays.
-pub fn secure(headers: &mut HeaderMap, request_id: &str) {
+/// Adds what is the same for every answer. What a route has set stays. `pin_https` tells browsers to use nothing but https for this host from
+/// now on; a demo must not, for its host is the developer's own `localhost`, with every other program on it.
+pub fn secure(headers: &mut HeaderMap, request_id: &str, pin_https: bool) {
     let mut default = |name: HeaderName, value: &'static str| {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     };
-    default(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains");
+    if pin_https {
+        default(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains");
+    }
     default(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     default(header::REFERRER_POLICY, "no-referrer");
     default(header::CACHE_CONTROL, "no-store");
