@@ -25,7 +25,8 @@ const EDGES: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &["fhir", "oauth", "policy"];
 
 /// Words that a pure crate must not contain.
-const IMPURE: &[&str] = &["async fn", "SystemTime::now", "Instant::now", "std::fs", "std::net", "tokio::", "rand::fill", "std::env"];
+const IMPURE: &[&str] =
+    &["async fn", "SystemTime::now", "Instant::now", "std::fs", "std::net", "tokio::", "rand::fill", "std::env"];
 
 /// Constructors that must cross a crate, and the only files that may call them outside tests.
 const CALL_SITES: &[(&str, &[&str])] = &[
@@ -38,9 +39,19 @@ const CALL_SITES: &[(&str, &[&str])] = &[
     ("TokenStatus::from_registry(", &["crates/backends/src/sqlite/registry/token_status.rs"]),
     ("Principal::establish(", &["crates/server/src/resource_server/authenticate.rs"]),
     ("Principal::choosing_patient(", &["crates/server/src/authorization_server/people.rs"]),
-    ("Principal::command_line_operator(", &["crates/server/src/admin/service.rs", "crates/server/src/admin/mod.rs", "crates/server/src/admin/import.rs"]),
+    (
+        "Principal::command_line_operator(",
+        &["crates/server/src/admin/service.rs", "crates/server/src/admin/mod.rs", "crates/server/src/admin/import.rs"],
+    ),
     ("Answer::counted(", &["crates/server/src/service.rs", "crates/server/src/demo_app/handler.rs"]),
-    ("Answer::unrecorded(", &["crates/server/src/service.rs", "crates/server/src/resource_server/pipeline.rs", "crates/server/src/authorization_server/reply.rs"]),
+    (
+        "Answer::unrecorded(",
+        &[
+            "crates/server/src/service.rs",
+            "crates/server/src/resource_server/pipeline.rs",
+            "crates/server/src/authorization_server/reply.rs",
+        ],
+    ),
     ("TcpStream::connect", &[]),
     ("UnixStream::connect", &["src/commands/channel.rs"]),
 ];
@@ -89,7 +100,11 @@ fn product() -> BTreeMap<String, String> {
 
 /// The part of a file that ships: tests are cut off, and files of tests are empty.
 fn shipped<'a>(path: &str, text: &'a str) -> &'a str {
-    let is_test = path.contains("/tests/") || path.contains("_tests/") || path.ends_with("tests.rs") || path.contains("testing") || path.starts_with("crates/testkit");
+    let is_test = path.contains("/tests/")
+        || path.contains("_tests/")
+        || path.ends_with("tests.rs")
+        || path.contains("testing")
+        || path.starts_with("crates/testkit");
     if is_test { "" } else { text.split("#[cfg(test)]\nmod ").next().unwrap_or_default() }
 }
 
@@ -105,7 +120,8 @@ fn crates_depend_only_along_the_drawn_edges() {
         let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
         let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
         let dependencies = manifest.split("[dependencies]").nth(1).unwrap_or_default().split("\n[").next().unwrap();
-        let (_, allowed) = EDGES.iter().find(|(crate_name, _)| *crate_name == name).unwrap_or_else(|| panic!("crate {name} is not drawn"));
+        let (_, allowed) =
+            EDGES.iter().find(|(crate_name, _)| *crate_name == name).unwrap_or_else(|| panic!("crate {name} is not drawn"));
         for line in dependencies.lines().filter_map(|line| line.strip_prefix("portcullis-")) {
             let dependency = line.split(['.', ' ', '=']).next().unwrap();
             assert!(allowed.contains(&dependency) || dependency == "verifies", "{name} must not depend on {dependency}");
@@ -145,8 +161,13 @@ fn proof_types_are_made_only_where_the_list_says() {
 fn proof_types_can_be_neither_copied_nor_conjured() {
     for (declaration, path) in PROOFS {
         let text = fs::read_to_string(root().join(path)).unwrap();
-        let before = text.split(declaration).next().filter(|before| before.len() < text.len()).unwrap_or_else(|| panic!("{declaration} not in {path}"));
-        let attributes: Vec<&str> = before.lines().rev().take_while(|line| line.starts_with("#[") || line.starts_with("///")).collect();
+        let before = text
+            .split(declaration)
+            .next()
+            .filter(|before| before.len() < text.len())
+            .unwrap_or_else(|| panic!("{declaration} not in {path}"));
+        let attributes: Vec<&str> =
+            before.lines().rev().take_while(|line| line.starts_with("#[") || line.starts_with("///")).collect();
         let derives: Vec<&&str> = attributes.iter().filter(|line| line.starts_with("#[derive")).collect();
         assert!(derives.iter().all(|line| **line == "#[derive(Debug)]"), "{declaration} derives {derives:?}");
         let name = declaration.trim_start_matches("pub struct ").trim_end_matches(['<', ' ', '{', '(']);
@@ -178,18 +199,26 @@ fn files_stay_readable() {
 #[test]
 fn unsafe_code_is_not_in_this_repository() {
     for (path, text) in product() {
-        let hit = code_lines(&text).find(|line| line.contains(&["unsafe", " {"].concat()) || line.contains(&["unsafe", " fn"].concat()));
+        let hit = code_lines(&text)
+            .find(|line| line.contains(&["unsafe", " {"].concat()) || line.contains(&["unsafe", " fn"].concat()));
         assert_eq!(hit, None, "{path}");
     }
 }
 
 #[test]
 fn nothing_names_the_machine_that_it_was_written_on() {
-    let words = [["/wo", "rk/"].concat(), ["/ro", "ot/"].concat(), ["index.crates", ".io"].concat(), ["registry.npm", "js"].concat()];
+    let words =
+        [["/wo", "rk/"].concat(), ["/ro", "ot/"].concat(), ["index.crates", ".io"].concat(), ["registry.npm", "js"].concat()];
     let mut found = Vec::new();
     sources(&root().join("tests"), &mut found);
     for folder in ["docs", "specs", ".ci"] {
-        found.extend(fs::read_dir(root().join(folder)).into_iter().flatten().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()));
+        found.extend(
+            fs::read_dir(root().join(folder))
+                .into_iter()
+                .flatten()
+                .map(|entry| entry.unwrap().path())
+                .filter(|path| path.is_file()),
+        );
     }
     let mut texts = product();
     texts.extend(found.iter().filter_map(|path| Some((path.display().to_string(), fs::read_to_string(path).ok()?))));

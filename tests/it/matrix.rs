@@ -47,8 +47,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("GET", "/fhir"),
 ];
 
-const OBSERVATION: &str =
-    r#"{"resourceType":"Observation","id":"obs-bob-1","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/ann"}}"#;
+const OBSERVATION: &str = r#"{"resourceType":"Observation","id":"obs-bob-1","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/ann"}}"#;
 
 async fn credentials(world: &World) -> Vec<(&'static str, Option<String>)> {
     let app = &world.app;

@@ -26,7 +26,9 @@ async fn plain_http_gets_a_redirect_for_the_start_page_and_nothing_else() {
     let server = TestServer::start().await;
     let start = plain(&server, b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     assert!(start.starts_with("HTTP/1.1 308 ") && start.contains("location: https://"), "{start}");
-    for request in ["GET /fhir/Patient/1 HTTP/1.1\r\nhost: x\r\n\r\n", "POST / HTTP/1.1\r\nhost: x\r\n\r\n", "\r\n\r\n", "SSH-2.0-x\r\n"] {
+    for request in
+        ["GET /fhir/Patient/1 HTTP/1.1\r\nhost: x\r\n\r\n", "POST / HTTP/1.1\r\nhost: x\r\n\r\n", "\r\n\r\n", "SSH-2.0-x\r\n"]
+    {
         assert_eq!(plain(&server, request.as_bytes()).await, "", "{request}");
     }
 }
@@ -62,10 +64,17 @@ async fn only_approved_suites_and_groups_are_agreed_on_and_the_hybrid_group_firs
     assert_eq!(handshake(&server, all).await.unwrap(), Some(NamedGroup::X25519MLKEM768));
     let old = Offer { suites: default.cipher_suites.clone(), groups: vec![kx_group::SECP256R1], versions: tls12.to_vec() };
     assert_eq!(handshake(&server, old).await.unwrap(), Some(NamedGroup::secp256r1));
-    let chacha13 = Offer { suites: vec![cipher_suite::TLS13_CHACHA20_POLY1305_SHA256], groups: default.kx_groups.clone(), versions: tls13.to_vec() };
+    let chacha13 = Offer {
+        suites: vec![cipher_suite::TLS13_CHACHA20_POLY1305_SHA256],
+        groups: default.kx_groups.clone(),
+        versions: tls13.to_vec(),
+    };
     assert!(handshake(&server, chacha13).await.is_err());
-    let chacha12 =
-        Offer { suites: vec![cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256], groups: default.kx_groups.clone(), versions: tls12.to_vec() };
+    let chacha12 = Offer {
+        suites: vec![cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256],
+        groups: default.kx_groups.clone(),
+        versions: tls12.to_vec(),
+    };
     assert!(handshake(&server, chacha12).await.is_err());
     let x25519 = Offer { suites: default.cipher_suites.clone(), groups: vec![kx_group::X25519], versions: tls13.to_vec() };
     assert!(handshake(&server, x25519).await.is_err());

@@ -167,7 +167,8 @@ impl Principal {
 
     /// A signed-in person who chooses a patient for an app: may read and search Patient resources within the own rights, nothing else.
     pub fn choosing_patient(user: PrincipalUser, expires_at: i64) -> Self {
-        let scopes = crate::scopes::ScopeSet::parse("user/Patient.rs").map_or_else(|_| CompiledScopes::none(), |set| set.compiled());
+        let scopes =
+            crate::scopes::ScopeSet::parse("user/Patient.rs").map_or_else(|_| CompiledScopes::none(), |set| set.compiled());
         Self {
             client: ClientId::reserved_browser(),
             user: Some(user),

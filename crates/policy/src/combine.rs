@@ -56,7 +56,8 @@ pub fn decide(id: DecisionId, principal: &Principal, operation: Operation) -> De
     if let Some(reason) = refusal {
         return Decision::Deny(Denial { id, reason, trace });
     }
-    let covered = |grant: &Grant| operation.demands().iter().all(|(resource_type, letter)| grant.types(*letter).contains(*resource_type));
+    let covered =
+        |grant: &Grant| operation.demands().iter().all(|(resource_type, letter)| grant.types(*letter).contains(*resource_type));
     if !grants.iter().any(covered) {
         return Decision::Deny(Denial { id, reason: DenialReason::UserNotEntitled, trace });
     }
@@ -82,7 +83,8 @@ fn demanded_letter(principal: &Principal, operation: &Operation) -> Result<Lette
             return Err(DenialReason::MissingScope(resource_type, letter));
         }
     }
-    let imports = matches!(operation, Operation::Write(set) if set.changes.iter().any(|change| matches!(change, Change::Import(_))));
+    let imports =
+        matches!(operation, Operation::Write(set) if set.changes.iter().any(|change| matches!(change, Change::Import(_))));
     if imports && principal.operator().is_none() {
         return Err(DenialReason::UserNotEntitled);
     }

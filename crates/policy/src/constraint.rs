@@ -167,7 +167,10 @@ impl Constraint {
     /// The ways in which records of this type are visible for another letter (the answer to a write is a read).
     pub fn visibility_for(&self, resource_type: ResourceType, letter: Letter) -> Vec<Visibility<'_>> {
         let grants = self.grants.0.iter();
-        grants.filter(|grant| grant.types(letter).contains(resource_type)).filter_map(|grant| visibility_in(grant, resource_type, letter)).collect()
+        grants
+            .filter(|grant| grant.types(letter).contains(resource_type))
+            .filter_map(|grant| visibility_in(grant, resource_type, letter))
+            .collect()
     }
 
     /// Every boundary in the constraint.

@@ -138,7 +138,9 @@ fn inside(boundary: &Boundary, patients: &[LogicalId], in_care: &[LogicalId]) ->
     match boundary {
         Boundary::Patients(allowed) => patients.iter().any(|patient| allowed.contains(patient)),
         Boundary::CareRelationship(_) => patients.iter().any(|patient| in_care.contains(patient)),
-        Boundary::PatientsInCare(allowed, _) => patients.iter().any(|patient| allowed.contains(patient) && in_care.contains(patient)),
+        Boundary::PatientsInCare(allowed, _) => {
+            patients.iter().any(|patient| allowed.contains(patient) && in_care.contains(patient))
+        }
         Boundary::Whole => true,
     }
 }

@@ -173,7 +173,12 @@ fn release_stops_what_the_store_should_not_have_returned() {
     let (permit, _) = decided(&ann, read("Observation", "o")).unwrap();
     let release = |found: StoredVersion| permit.release(Unreleased::new(DecisionId(1), Vec::new(), Some(found)));
     assert!(release(version("Observation", "o", &["a"])).is_ok());
-    for found in [version("Observation", "o", &["b"]), version("Observation", "o", &[]), version("Organization", "x", &[]), version("ValueSet", "v", &["a"])] {
+    for found in [
+        version("Observation", "o", &["b"]),
+        version("Observation", "o", &[]),
+        version("Organization", "x", &[]),
+        version("ValueSet", "v", &["a"]),
+    ] {
         assert!(matches!(release(found), Err(Disagreement::NotCovered(_))));
     }
 }
@@ -190,7 +195,9 @@ fn content_of_one_decision_cannot_be_released_by_another() {
 fn a_clinician_sees_only_patients_in_care() {
     let clinician = principal("user/*.rs", None, &CLINICIAN);
     let (permit, _) = decided(&clinician, read("Observation", "o")).unwrap();
-    let release = |in_care: Vec<LogicalId>| permit.release(Unreleased::new(DecisionId(1), in_care, Some(version("Observation", "o", &["a"]))));
+    let release = |in_care: Vec<LogicalId>| {
+        permit.release(Unreleased::new(DecisionId(1), in_care, Some(version("Observation", "o", &["a"]))))
+    };
     assert!(release(vec![id("a")]).is_ok());
     assert!(release(vec![id("b")]).is_err());
     assert!(release(Vec::new()).is_err());

@@ -72,7 +72,10 @@ pub trait Entropy: Send + Sync {
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
-    #[expect(clippy::expect_used, reason = "aws-lc aborts or blocks where the system has no randomness; there is nothing safe to go on with")]
+    #[expect(
+        clippy::expect_used,
+        reason = "aws-lc aborts or blocks where the system has no randomness; there is nothing safe to go on with"
+    )]
     fn fill(&self, bytes: &mut [u8]) {
         aws_lc_rs::rand::fill(bytes).expect("system randomness");
     }

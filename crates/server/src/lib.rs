@@ -5,11 +5,11 @@
 pub mod admin;
 pub mod answer;
 pub mod authorization_server;
-pub mod service;
 pub mod context;
 pub mod demo_app;
 pub mod listener;
 pub mod middleware;
 pub mod resource_server;
 pub mod route;
+pub mod service;
 pub mod ui;

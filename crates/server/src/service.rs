@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use hyper::body::Incoming;
-use portcullis_audit::{Counted, LedgerError};
 use portcullis_audit::record::{Event, Outcome};
+use portcullis_audit::{Counted, LedgerError};
 
 use crate::answer::{Answer, Draft};
 use crate::authorization_server as oauth;
@@ -87,14 +87,21 @@ async fn dispatch(server: &Arc<Server>, exchange: Exchange, route: Route, body: 
             Some(draft) => counted(Counted::StaticFile, draft),
             None => not_found(server, &exchange).await,
         },
-        Route::Health if reading => counted(Counted::Health, Draft::new(StatusCode::OK).body("text/plain; charset=utf-8", "ok\n")),
+        Route::Health if reading => {
+            counted(Counted::Health, Draft::new(StatusCode::OK).body("text/plain; charset=utf-8", "ok\n"))
+        }
         Route::SmartConfiguration if reading => counted(Counted::Discovery, oauth::discovery::smart_configuration(server)),
         Route::OpenIdConfiguration if reading => counted(Counted::Discovery, oauth::discovery::openid_configuration(server)),
         Route::OAuthMetadata if reading => counted(Counted::Discovery, oauth::discovery::oauth_metadata(server)),
         Route::Jwks if reading => counted(Counted::Discovery, oauth::discovery::jwks(server)),
-        Route::Authorize | Route::Token | Route::Revoke | Route::Login | Route::Logout | Route::Consent | Route::Person | Route::PersonRevoke => {
-            in_own_task(oauth::serve(Arc::clone(server), exchange, route, body)).await
-        }
+        Route::Authorize
+        | Route::Token
+        | Route::Revoke
+        | Route::Login
+        | Route::Logout
+        | Route::Consent
+        | Route::Person
+        | Route::PersonRevoke => in_own_task(oauth::serve(Arc::clone(server), exchange, route, body)).await,
         Route::Start
         | Route::Docs
         | Route::Static(_)

@@ -58,7 +58,8 @@ pub trait FhirStore: Send + Sync {
     fn read(&self, read: Authorized<Read>) -> BoxFuture<'_, Result<Unreleased<Option<StoredVersion>>, StoreError>>;
 
     /// One version; `None` unless both it and the current (or last) one are visible.
-    fn version_read(&self, read: Authorized<VersionRead>) -> BoxFuture<'_, Result<Unreleased<Option<StoredVersion>>, StoreError>>;
+    fn version_read(&self, read: Authorized<VersionRead>)
+    -> BoxFuture<'_, Result<Unreleased<Option<StoredVersion>>, StoreError>>;
 
     /// The versions of one resource, newest first; none unless the current (or last) one is visible. `binding` as for a search.
     fn history<'a>(
@@ -75,7 +76,8 @@ pub trait FhirStore: Send + Sync {
     ) -> BoxFuture<'a, Result<Unreleased<SearchPage>, StoreError>>;
 
     /// Stores all changes and the record, or nothing. Resolves after the transaction is durable.
-    fn commit<'a>(&'a self, set: Authorized<WriteSet>, record: &'a PendingRecord) -> BoxFuture<'a, Result<Committed, StoreError>>;
+    fn commit<'a>(&'a self, set: Authorized<WriteSet>, record: &'a PendingRecord)
+    -> BoxFuture<'a, Result<Committed, StoreError>>;
 }
 
 /// Records that were stored with their change and wait to be moved into the ledger.

@@ -139,14 +139,27 @@ pub fn cookie(reply: &Reply) -> String {
 pub fn hidden(reply: &Reply, name: &str) -> String {
     let text = reply.text();
     let marker = format!("name=\"{name}\"");
-    let tag = text.split('<').find(|tag| tag.starts_with("input") && tag.contains(&marker)).unwrap_or_else(|| panic!("no field {name}: {text}"));
+    let tag = text
+        .split('<')
+        .find(|tag| tag.starts_with("input") && tag.contains(&marker))
+        .unwrap_or_else(|| panic!("no field {name}: {text}"));
     let value = tag.split("value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
     unescape(value)
 }
 
 fn unescape(text: &str) -> String {
     let mut text = text.to_owned();
-    for (escaped, plain) in [("&#38;", "&"), ("&amp;", "&"), ("&#60;", "<"), ("&#62;", ">"), ("&#34;", "\""), ("&quot;", "\""), ("&#39;", "'"), ("&#10;", "\n"), ("&#xA;", "\n")] {
+    for (escaped, plain) in [
+        ("&#38;", "&"),
+        ("&amp;", "&"),
+        ("&#60;", "<"),
+        ("&#62;", ">"),
+        ("&#34;", "\""),
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+        ("&#10;", "\n"),
+        ("&#xA;", "\n"),
+    ] {
         text = text.replace(escaped, plain);
     }
     text

@@ -96,7 +96,8 @@ impl Client {
 
     /// A request under construction.
     pub fn request(&self, method: Method, path: &str) -> Pending<'_> {
-        let builder = Request::builder().method(method).uri(path).header(header::HOST, format!("{}:{}", self.host, self.address.port()));
+        let builder =
+            Request::builder().method(method).uri(path).header(header::HOST, format!("{}:{}", self.host, self.address.port()));
         Pending { client: self, builder, body: Bytes::new() }
     }
 

@@ -290,7 +290,8 @@ impl Demo {
     /// A registered client of the demo, by its id.
     pub fn app(&self, client_id: &str) -> App {
         let clients = self.description["clients"].as_array().unwrap();
-        let client = clients.iter().find(|client| client["client_id"] == client_id).unwrap_or_else(|| panic!("no client {client_id}"));
+        let client =
+            clients.iter().find(|client| client["client_id"] == client_id).unwrap_or_else(|| panic!("no client {client_id}"));
         App {
             client: self.client(),
             client_id: client_id.to_owned(),

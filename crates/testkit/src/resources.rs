@@ -2,7 +2,9 @@
 
 /// A patient.
 pub fn patient(id: &str, family: &str) -> String {
-    format!(r#"{{"resourceType":"Patient","id":"{id}","name":[{{"family":"{family}","given":["Test"]}}],"birthDate":"1970-01-01"}}"#)
+    format!(
+        r#"{{"resourceType":"Patient","id":"{id}","name":[{{"family":"{family}","given":["Test"]}}],"birthDate":"1970-01-01"}}"#
+    )
 }
 
 /// A laboratory observation.

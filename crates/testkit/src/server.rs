@@ -84,7 +84,9 @@ impl TestServer {
         let public_url = format!("https://localhost:{}", address.port());
         let fhir_base = format!("{public_url}/fhir");
         let clock = Arc::new(FakeClock::default());
-        let index = AuditIndex::open(&folder.path().join("audit-index.db"), Arc::clone(&ledger), &public_url, Arc::clone(store.seal())).unwrap();
+        let index =
+            AuditIndex::open(&folder.path().join("audit-index.db"), Arc::clone(&ledger), &public_url, Arc::clone(store.seal()))
+                .unwrap();
         let audited = Arc::new(AuditedStore::new(Arc::clone(&store), index));
         let server = Arc::new(assemble(public_url, &store, audited, Arc::clone(&ledger), Arc::clone(&clock)));
         let shutdown = Shutdown::default();
@@ -103,7 +105,8 @@ impl TestServer {
         for batch in resources.chunks(200) {
             let versions = batch.iter().map(|text| self.version(text)).map(portcullis_policy::Change::Import).collect();
             let operator = Principal::command_line_operator(Operator::new("test", [OperatorOperation::LoadResources]));
-            let decision = decide(DecisionId(self.server.random_u128()), &operator, Operation::Write(WriteSet { changes: versions }));
+            let decision =
+                decide(DecisionId(self.server.random_u128()), &operator, Operation::Write(WriteSet { changes: versions }));
             let Decision::Permit(_, PermittedOperation::Write(set)) = decision else { panic!("import denied") };
             self.store.commit(set, &self.pending()).await.unwrap();
         }
@@ -166,7 +169,13 @@ impl TestServer {
             created_at: self.clock.now_seconds(),
         };
         self.change(Change::AddClient(Box::new(client))).await;
-        App { client: self.client.clone(), client_id: client_id.to_owned(), secret, redirect_uri, fhir_base: self.fhir_base.clone() }
+        App {
+            client: self.client.clone(),
+            client_id: client_id.to_owned(),
+            secret,
+            redirect_uri,
+            fhir_base: self.fhir_base.clone(),
+        }
     }
 
     /// Every record that is durable: the ledger's, then those that still wait in the outbox.

@@ -111,7 +111,8 @@ impl Browser {
     }
 
     fn must(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
-        self.command(method, path, body).unwrap_or_else(|refused| self.fail(&format!("{path}: {}: {}", refused.error, refused.message)))
+        self.command(method, path, body)
+            .unwrap_or_else(|refused| self.fail(&format!("{path}: {}: {}", refused.error, refused.message)))
     }
 
     /// Fails with what the browser shows.
@@ -120,7 +121,12 @@ impl Browser {
         let text = self.command("POST", "/execute/sync", Some(&json!({"script": "return document.body.innerText", "args": []})));
         let url = self.command("GET", "/url", None);
         let shown = text.ok().and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default();
-        panic!("{what}\nat {url:?} (profile {}, driver {}):\n{shown}\n{:#?}", self.profile.path().display(), self.driver.pid(), self.console());
+        panic!(
+            "{what}\nat {url:?} (profile {}, driver {}):\n{shown}\n{:#?}",
+            self.profile.path().display(),
+            self.driver.pid(),
+            self.console()
+        );
     }
 
     /// Opens an address.
@@ -150,7 +156,8 @@ impl Browser {
 
     /// Whether an element is there and shown.
     pub fn shows(&self, css: &str) -> bool {
-        let displayed = |id: String| self.command("GET", &format!("/element/{id}/displayed"), None).is_ok_and(|shown| shown == true);
+        let displayed =
+            |id: String| self.command("GET", &format!("/element/{id}/displayed"), None).is_ok_and(|shown| shown == true);
         self.find_id(css).is_some_and(displayed)
     }
 
@@ -268,7 +275,11 @@ impl Browser {
     pub fn console(&self) -> Vec<ConsoleLine> {
         let lines = self.command("POST", "/se/log", Some(&json!({"type": "browser"}))).unwrap_or_default();
         let text = |line: &Value, name: &str| line[name].as_str().unwrap_or_default().to_owned();
-        let line = |line: &Value| ConsoleLine { level: text(line, "level"), source: text(line, "source"), message: text(line, "message") };
+        let line = |line: &Value| ConsoleLine {
+            level: text(line, "level"),
+            source: text(line, "source"),
+            message: text(line, "message"),
+        };
         let mut console = self.console.borrow_mut();
         console.extend(lines.as_array().into_iter().flatten().map(line));
         console.clone()
@@ -314,7 +325,8 @@ fn wait_for_port(driver: &mut Running) -> u16 {
     let since = Instant::now();
     loop {
         let said = driver.stdout();
-        let port = said.split("successfully on port ").nth(1).and_then(|rest| rest.split('.').next()).and_then(|port| port.parse().ok());
+        let port =
+            said.split("successfully on port ").nth(1).and_then(|rest| rest.split('.').next()).and_then(|port| port.parse().ok());
         if let Some(port) = port {
             return port;
         }
@@ -341,7 +353,10 @@ fn exchange(port: u16, method: &str, path: &str, body: Option<&Value>) -> std::i
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(COMMAND))?;
     let body = body.map(Value::to_string).unwrap_or_default();
-    let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost:{port}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost:{port}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
     stream.write_all(format!("{head}{body}").as_bytes())?;
     let mut reader = BufReader::new(stream);
     let mut line = String::new();

@@ -15,8 +15,16 @@ async fn each_faulty_body_is_refused_with_an_outcome_that_names_the_place() {
         ("cut off", br#"{"resourceType":"Observation""#.to_vec(), ""),
         ("duplicate key", br#"{"resourceType":"Observation","status":"final","status":"final"}"#.to_vec(), ""),
         ("wrong type", br#"{"resourceType":"Observation","status":7,"code":{"text":"x"}}"#.to_vec(), "Observation.status"),
-        ("bad date", br#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"effectiveDateTime":"2026-02-30"}"#.to_vec(), "Observation.effective"),
-        ("unknown element", br#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"statuss":"x"}"#.to_vec(), "Observation.statuss"),
+        (
+            "bad date",
+            br#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"effectiveDateTime":"2026-02-30"}"#.to_vec(),
+            "Observation.effective",
+        ),
+        (
+            "unknown element",
+            br#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"statuss":"x"}"#.to_vec(),
+            "Observation.statuss",
+        ),
         ("unknown type", br#"{"resourceType":"Observatory"}"#.to_vec(), ""),
         ("other type", br#"{"resourceType":"Patient"}"#.to_vec(), ""),
         ("10,000 arrays", nested.into_bytes(), ""),
@@ -72,10 +80,12 @@ async fn each_faulty_query_is_refused_and_names_the_parameter() {
     let ignored = get("unknown=1&_has:Observation:patient:code=x").await;
     assert_eq!(ignored.status, 200);
     let bundle = ignored.json();
-    let outcome = bundle["entry"].as_array().unwrap().iter().find(|entry| entry["search"]["mode"] == "outcome").unwrap().to_string();
+    let outcome =
+        bundle["entry"].as_array().unwrap().iter().find(|entry| entry["search"]["mode"] == "outcome").unwrap().to_string();
     assert!(outcome.contains("unknown") && outcome.contains("_has"), "{outcome}");
     assert!(!bundle["link"][0]["url"].as_str().unwrap().contains("unknown"));
-    let strict = world.server.client.get("/fhir/Observation?unknown=1").bearer(&token).header("prefer", "handling=strict").send().await;
+    let strict =
+        world.server.client.get("/fhir/Observation?unknown=1").bearer(&token).header("prefer", "handling=strict").send().await;
     assert_eq!(strict.status, 400, "{}", strict.text());
 }
 
@@ -97,7 +107,8 @@ async fn wrong_paths_methods_and_media_types_have_their_own_status() {
         assert_eq!(reply.status, status, "{method} {path} {}", reply.text());
         assert_eq!(reply.json()["resourceType"], "OperationOutcome", "{method} {path}");
     }
-    let xml = client.post("/fhir/Observation").bearer(&token).header("content-type", "application/fhir+xml").bytes("<x/>").send().await;
+    let xml =
+        client.post("/fhir/Observation").bearer(&token).header("content-type", "application/fhir+xml").bytes("<x/>").send().await;
     assert_eq!(xml.status, 415, "{}", xml.text());
     let accept = client.get("/fhir/Patient/ann").bearer(&token).header("accept", "application/fhir+xml").send().await;
     assert_eq!(accept.status, 406, "{}", accept.text());

@@ -94,7 +94,9 @@ async fn every_attempt_is_recorded_with_its_outcome() {
     client.get("/fhir/Patient/ann").send().await;
     let records = world.server.records();
     let of_fhir = records.iter().filter(|record| {
-        record.operations.iter().any(|operation| operation.resource_type.is_some() || operation.query.as_ref().is_some_and(|query| query.contains("/fhir/")))
+        record.operations.iter().any(|operation| {
+            operation.resource_type.is_some() || operation.query.as_ref().is_some_and(|query| query.contains("/fhir/"))
+        })
     });
     let statuses: Vec<u16> = of_fhir.map(|record| record.status).collect();
     assert_eq!(statuses, [404, 200, 200, 404, 401], "{records:#?}");

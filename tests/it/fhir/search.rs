@@ -16,8 +16,9 @@ fn link(bundle: &serde_json::Value, relation: &str) -> Option<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_follow_each_other_without_gaps_and_only_for_whom_they_were_made() {
     let world = World::start().await;
-    let many: Vec<String> =
-        (0..25).map(|day| observation(&format!("o-{day:02}"), "ann", "8867-4", "70", &format!("2025-01-{:02}", day + 1))).collect();
+    let many: Vec<String> = (0..25)
+        .map(|day| observation(&format!("o-{day:02}"), "ann", "8867-4", "70", &format!("2025-01-{:02}", day + 1)))
+        .collect();
     world.server.import(&many).await;
     let token = world.ann().await;
     let mut path = "/fhir/Observation?code=http://loinc.org%7C8867-4&_count=10&_sort=date&_total=accurate".to_owned();

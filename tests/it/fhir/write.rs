@@ -68,7 +68,16 @@ async fn nothing_is_written_into_or_moved_to_another_record() {
         assert_eq!(put.status, 404, "{path} {}", put.text());
         assert_eq!(client.request(Method::DELETE, path).bearer(&token).send().await.status, 404);
     }
-    assert!(client.post("/fhir/Organization").bearer(&token).fhir(r#"{"resourceType":"Organization","name":"x"}"#).send().await.status.is_client_error());
+    assert!(
+        client
+            .post("/fhir/Organization")
+            .bearer(&token)
+            .fhir(r#"{"resourceType":"Organization","name":"x"}"#)
+            .send()
+            .await
+            .status
+            .is_client_error()
+    );
     let bob = world.app.access_token("launch/patient patient/*.read", "bob", PASSWORD).await;
     assert_eq!(client.get("/fhir/Observation/obs-bob-1").bearer(&bob).send().await.status, 200);
     let refused = client.request(Method::DELETE, "/fhir/Observation/obs-bob-1").bearer(&bob).send().await;
@@ -100,7 +109,8 @@ async fn a_write_and_its_record_are_stored_together() {
     let reply = world.server.client.post("/fhir/Observation").bearer(&token).fhir(BODY).send().await.json();
     let id = reply["id"].as_str().unwrap();
     let records = world.server.records();
-    let record = records.iter().find(|record| record.operations.iter().any(|operation| operation.id.as_deref() == Some(id))).unwrap();
+    let record =
+        records.iter().find(|record| record.operations.iter().any(|operation| operation.id.as_deref() == Some(id))).unwrap();
     assert_eq!(record.operations[0].interaction, "create");
     assert_eq!(record.operations[0].patients, ["ann"]);
     assert!(record.decision.is_some() && !record.rules.is_empty());

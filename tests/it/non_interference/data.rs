@@ -229,7 +229,9 @@ pub fn events() -> impl Strategy<Value = Vec<Event>> {
 }
 
 fn draft(kind: impl Strategy<Value = Kind>, slot: impl Strategy<Value = u8>) -> impl Strategy<Value = Draft> {
-    let others = prop::collection::vec(link(select(&KINDS[..])), 0..5);
+    let of = |name: &str| Just(kind(name));
+    let target = prop_oneof![3 => of("Practitioner"), 2 => of("Organization"), 2 => of("Patient"), 6 => select(&KINDS[..])];
+    let others = prop::collection::vec(link(target), 0..7);
     (kind, slot, subject(), others, 0..6_u8, 0..8_u8, 0..6_u8)
         .prop_map(|(kind, slot, subject, others, code, date, value)| Draft { kind, slot, subject, others, code, date, value })
 }

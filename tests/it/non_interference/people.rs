@@ -126,9 +126,10 @@ pub fn guardian_of_all() -> Person {
 
 /// Random people: patients, representatives, clinicians, and some who are several of these.
 pub fn people() -> impl Strategy<Value = Person> {
-    let one = || subsequence(PATIENTS.to_vec(), 1);
+    let patient = || select(&["p0", "p0", "p0", "p1", "p1", "p2", "p3"][..]);
+    let one = || patient().prop_map(|patient| vec![patient]);
     let two = || subsequence(PATIENTS.to_vec(), 2);
-    let practitioner = || select(&["d0", "d1", "d2"][..]).prop_map(Some);
+    let practitioner = || select(&["d0", "d0", "d1", "d2"][..]).prop_map(Some);
     let own = (one(), scopes(Context::Patient))
         .prop_map(|(patients, scopes)| Person { launch: Some(patients[0]), practitioner: None, patients, scopes });
     let representative = (two(), scopes(Context::User))
@@ -137,7 +138,7 @@ pub fn people() -> impl Strategy<Value = Person> {
         .prop_map(|(patients, scopes)| Person { launch: Some(patients[1]), practitioner: None, patients, scopes });
     let panel = (practitioner(), scopes(Context::User))
         .prop_map(|(practitioner, scopes)| Person { launch: None, practitioner, patients: Vec::new(), scopes });
-    let launched = (practitioner(), select(&PATIENTS[..]), scopes(Context::Patient))
+    let launched = (practitioner(), patient(), scopes(Context::Patient))
         .prop_map(|(practitioner, launch, scopes)| Person { launch: Some(launch), practitioner, patients: Vec::new(), scopes });
     let launch = prop::option::weighted(0.9, select(&PATIENTS[..]));
     let both = (scopes(Context::Patient), scopes(Context::User)).prop_map(|(patient, user)| [patient, user].concat());

@@ -75,7 +75,8 @@ async fn refresh_rotates_and_a_reused_token_ends_the_family() {
     let world = World::start().await;
     let first = world.app.authorize("launch/patient offline_access patient/Patient.r", "ann", PASSWORD).await;
     let old = first["refresh_token"].as_str().unwrap();
-    let fields = |token: &str| [("grant_type".to_owned(), "refresh_token".to_owned()), ("refresh_token".to_owned(), token.to_owned())];
+    let fields =
+        |token: &str| [("grant_type".to_owned(), "refresh_token".to_owned()), ("refresh_token".to_owned(), token.to_owned())];
     let refresh = |token: String| {
         let (app, fields) = (world.app.clone(), fields(&token));
         async move {
@@ -99,7 +100,9 @@ async fn a_wrong_client_or_redirect_uri_is_never_redirected() {
     verifies!("OAUTH-01", "SMART-22");
     let world = World::start().await;
     let good = world.app.authorization_query("launch/patient patient/Patient.r");
-    for bad in [good.replace("client_id=app", "client_id=other"), good.replace("callback", "evil"), good.replace("client_id=app&", "")] {
+    for bad in
+        [good.replace("client_id=app", "client_id=other"), good.replace("callback", "evil"), good.replace("client_id=app&", "")]
+    {
         let reply = world.server.client.get(&format!("/oauth/authorize?{bad}")).send().await;
         assert_eq!(reply.status, 400, "{bad}");
         assert_eq!(reply.header("location"), "");

@@ -29,7 +29,9 @@ async fn smart_configuration_is_public_json_and_says_only_what_is_there() {
     assert_eq!(strings(&document["grant_types_supported"]), ["authorization_code"]);
     assert_eq!(strings(&document["code_challenge_methods_supported"]), ["S256"]);
     let capabilities = strings(&document["capabilities"]);
-    for capability in ["launch-standalone", "client-public", "client-confidential-symmetric", "sso-openid-connect", "permission-patient"] {
+    for capability in
+        ["launch-standalone", "client-public", "client-confidential-symmetric", "sso-openid-connect", "permission-patient"]
+    {
         assert!(capabilities.contains(&capability), "{capability}");
     }
     for absent in ["launch-ehr", "client-confidential-asymmetric", "permission-online", "smart-app-state"] {

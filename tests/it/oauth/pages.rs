@@ -30,7 +30,8 @@ async fn five_wrong_passwords_lock_for_a_minute() {
     let login = client.get("/login").send().await;
     let (form, csrf) = (cookie(&login), hidden(&login, "csrf"));
     let attempt = |password: &'static str| {
-        let fields = [("csrf", csrf.clone()), ("return_to", "/me".into()), ("username", "ann".into()), ("password", password.to_owned())];
+        let fields =
+            [("csrf", csrf.clone()), ("return_to", "/me".into()), ("username", "ann".into()), ("password", password.to_owned())];
         let form = form.clone();
         async move {
             let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -85,7 +86,12 @@ async fn a_clinician_chooses_a_patient_in_care_and_nobody_else() {
     assert!(!at.page.text().contains("Test Bob"));
     let (csrf, request) = (hidden(&at.page, "csrf"), hidden(&at.page, "request"));
     let choose = |patient: &'static str| {
-        let fields = [("csrf", csrf.clone()), ("request", request.clone()), ("patient", patient.to_owned()), ("decision", "continue".to_owned())];
+        let fields = [
+            ("csrf", csrf.clone()),
+            ("request", request.clone()),
+            ("patient", patient.to_owned()),
+            ("decision", "continue".to_owned()),
+        ];
         let client = world.server.client.clone();
         let cookies = at.cookies.clone();
         async move {
@@ -95,7 +101,10 @@ async fn a_clinician_chooses_a_patient_in_care_and_nobody_else() {
     };
     let page = choose("cid").await;
     assert!(page.text().contains("Test Cid"), "{}", page.text());
-    let back = world.app.consent(&portcullis_testkit::app::AtConsent { cookies: at.cookies.clone(), page }, &["patient/Patient.r"], "allow").await;
+    let back = world
+        .app
+        .consent(&portcullis_testkit::app::AtConsent { cookies: at.cookies.clone(), page }, &["patient/Patient.r"], "allow")
+        .await;
     let code = portcullis_testkit::app::query_value(&back, "code").unwrap();
     let token = world.app.exchange(&code).await.json();
     assert_eq!(token["patient"], "cid");

@@ -9,7 +9,12 @@ async fn each_faulty_token_request_gets_its_error() {
     verifies!("OAUTH-03", "OAUTH-15", "OAUTH-23", "SMART-28");
     let world = World::start().await;
     let verifier = portcullis_testkit::app::VERIFIER;
-    let base = [("grant_type", "authorization_code"), ("code", "nonsense"), ("redirect_uri", "https://127.0.0.1:9/callback"), ("code_verifier", verifier)];
+    let base = [
+        ("grant_type", "authorization_code"),
+        ("code", "nonsense"),
+        ("redirect_uri", "https://127.0.0.1:9/callback"),
+        ("code_verifier", verifier),
+    ];
     let without = |name: &str| base.iter().copied().filter(|(key, _)| *key != name).collect::<Vec<_>>();
     let with = |name: &'static str, value: &'static str| {
         let mut fields = without(name);

@@ -21,7 +21,11 @@ pub enum Ruling {
 }
 
 /// A grant of the types that the scopes open and that `open` lets through.
-pub(crate) fn grant(letters: &TypeLetters, boundary: Boundary, open: impl Fn(portcullis_fhir::types::ResourceType) -> bool) -> Grant {
+pub(crate) fn grant(
+    letters: &TypeLetters,
+    boundary: Boundary,
+    open: impl Fn(portcullis_fhir::types::ResourceType) -> bool,
+) -> Grant {
     let types = |letter: Letter| -> TypeSet { letters.types_with(letter).filter(|resource_type| open(*resource_type)).collect() };
     Grant {
         boundary,

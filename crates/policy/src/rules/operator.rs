@@ -15,9 +15,8 @@ pub fn apply(principal: &Principal) -> Ruling {
     let Some(operator) = principal.operator() else {
         return Ruling::NotApplicable;
     };
-    let types = |operation| -> TypeSet {
-        if operator.may(operation) { ResourceType::all().collect() } else { TypeSet::default() }
-    };
+    let types =
+        |operation| -> TypeSet { if operator.may(operation) { ResourceType::all().collect() } else { TypeSet::default() } };
     let reading = types(OperatorOperation::ReadResources);
     Ruling::Grant(vec![Grant {
         boundary: Boundary::Whole,

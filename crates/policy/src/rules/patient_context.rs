@@ -29,7 +29,9 @@ pub fn apply(principal: &Principal) -> Ruling {
     let care_actor = user.fhir_user.clone().filter(|_| user.roles.contains(Role::Clinician));
     let boundary = match (acts_for, care_actor) {
         (true, _) => NonEmpty::of([patient]).map(Boundary::Patients),
-        (false, Some(actor)) => NonEmpty::of([patient]).zip(NonEmpty::of([actor])).map(|(patients, actors)| Boundary::PatientsInCare(patients, actors)),
+        (false, Some(actor)) => NonEmpty::of([patient])
+            .zip(NonEmpty::of([actor]))
+            .map(|(patients, actors)| Boundary::PatientsInCare(patients, actors)),
         (false, None) => None,
     };
     let Some(boundary) = boundary else {

@@ -76,7 +76,9 @@ pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
 /// `POST /oauth/authorize` (SMART capability authorize-post): the same request as a GET, so that the session's cookie comes with it.
 pub async fn redirect_to_get(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
     let sent = crate::middleware::body::read(body, MAXIMUM_FORM).await.ok();
-    let query = sent.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok()).filter(|query| query.bytes().all(|byte| byte.is_ascii_graphic()));
+    let query = sent
+        .and_then(|bytes| String::from_utf8(bytes.to_vec()).ok())
+        .filter(|query| query.bytes().all(|byte| byte.is_ascii_graphic()));
     let draft = match query {
         Some(query) => reply::see_other(&format!("/oauth/authorize?{query}")),
         None => page_error(PageError::Parameters(portcullis_oauth::parameters::ParametersError::Malformed)),

@@ -225,8 +225,7 @@ async fn expired(server: &Server, exchange: &Exchange, detail: &str) -> Answer {
         "Nothing was shared.",
         "Go back to the app and start again.",
     );
-    let account =
-        Account { event: Event::Consent, agent: exchange.agent(), outcome: Outcome::Denied, detail: detail.to_owned() };
+    let account = Account { event: Event::Consent, agent: exchange.agent(), outcome: Outcome::Denied, detail: detail.to_owned() };
     reply::recorded(server, exchange, account, draft).await
 }
 

@@ -95,10 +95,13 @@ async fn attempt(server: &Server, exchange: &Exchange, form: &Parameters) -> Res
     let return_to = return_path(Some(field("return_to")));
     let username: String = field("username").trim().chars().take(100).collect();
     let blank = Attempt { return_to: &return_to, username: &username, error: None };
-    let bound = session::form_binding(exchange).is_some_and(|binding| server.form_tokens.accepts(Purpose::Login, binding, field("csrf")));
+    let bound =
+        session::form_binding(exchange).is_some_and(|binding| server.form_tokens.accepts(Purpose::Login, binding, field("csrf")));
     if !bound {
         let draft = page(server, exchange, &Attempt { error: Some(LoginError::ExpiredForm), ..blank }).await;
-        return Ok(reply::recorded(server, exchange, account(exchange, Outcome::Denied, "form token refused".to_owned()), draft).await);
+        return Ok(
+            reply::recorded(server, exchange, account(exchange, Outcome::Denied, "form token refused".to_owned()), draft).await
+        );
     }
     let now = server.clock.now_seconds();
     let user = server.registry.user_named(&username).await?;
@@ -135,7 +138,14 @@ async fn refuse(
         return reply::changed(server, exchange, Change::Nothing, account, draft).await;
     };
     let account = account(exchange, Outcome::Denied, format!("wrong password: {}", user.id));
-    reply::changed(server, exchange, Change::CountFailure { user: user.id.clone(), now: server.clock.now_seconds() }, account, draft).await
+    reply::changed(
+        server,
+        exchange,
+        Change::CountFailure { user: user.id.clone(), now: server.clock.now_seconds() },
+        account,
+        draft,
+    )
+    .await
 }
 
 async fn open_session(server: &Server, exchange: &Exchange, user: &User, return_to: &str) -> Result<Answer, RegistryError> {

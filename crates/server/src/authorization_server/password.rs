@@ -33,7 +33,6 @@ impl Default for Passwords {
 }
 
 impl Passwords {
-
     /// Whether this is the user's password; without a user the same work is done and the answer is no.
     pub async fn verify(&self, password: Secret<String>, hash: Option<Secret<String>>) -> Result<bool, Busy> {
         let _waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| Busy)?;

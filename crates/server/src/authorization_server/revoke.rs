@@ -50,7 +50,8 @@ async fn revoke(server: &Server, exchange: &Exchange, client: &ClientId, token: 
         Err(error) => return failed(server, exchange, &error).await,
     };
     let Some(grant) = found else {
-        return reply::recorded(server, exchange, account(agent, Outcome::Success, "nothing to revoke".to_owned()), draft()).await;
+        return reply::recorded(server, exchange, account(agent, Outcome::Success, "nothing to revoke".to_owned()), draft())
+            .await;
     };
     let detail = format!("grant {grant} revoked by the client");
     let change = Change::RevokeGrant { grant, now: server.clock.now_seconds() };

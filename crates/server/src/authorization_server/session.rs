@@ -5,8 +5,8 @@
 use http::header;
 use portcullis_oauth::grant::SecretHash;
 use portcullis_oauth::users::User;
-use portcullis_store::registry::Session;
 use portcullis_store::RegistryError;
+use portcullis_store::registry::Session;
 
 use crate::context::Server;
 use crate::resource_server::Exchange;

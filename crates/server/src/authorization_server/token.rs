@@ -143,7 +143,8 @@ async fn redeem(
         (secret, RefreshToken::first(hash, grant.id.clone(), grant.client.clone(), binding, now))
     });
     let (secret, row) = refresh.unzip();
-    let minted = mint(server, &grant, Order { scopes: exchanged.scopes, nonce: exchanged.nonce, refresh_token: secret }, now).await?;
+    let minted =
+        mint(server, &grant, Order { scopes: exchanged.scopes, nonce: exchanged.nonce, refresh_token: secret }, now).await?;
     let change = Change::SpendCode { code: hash, refresh: row.map(Box::new), now };
     issue(server, exchange, change, minted).await
 }

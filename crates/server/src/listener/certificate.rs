@@ -92,7 +92,8 @@ fn look(files: &CertificateFiles) -> [Option<Look>; 2] {
 
 fn read(files: &CertificateFiles) -> Result<CertifiedKey, CertificateError> {
     let bytes = |path: &PathBuf| fs::read(path).map_err(|source| CertificateError::Read { path: path.clone(), source });
-    let pem_error = |path: &PathBuf, reason: &dyn std::fmt::Display| CertificateError::Pem { path: path.clone(), reason: reason.to_string() };
+    let pem_error =
+        |path: &PathBuf, reason: &dyn std::fmt::Display| CertificateError::Pem { path: path.clone(), reason: reason.to_string() };
     let chain = CertificateDer::pem_slice_iter(&bytes(&files.chain)?)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| pem_error(&files.chain, &error))?;

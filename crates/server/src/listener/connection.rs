@@ -129,7 +129,8 @@ async fn redirect_plain(mut stream: TcpStream, redirect: &str) -> std::io::Resul
     }
     let received = buffer.get(..length).unwrap_or_default();
     if received.starts_with(b"GET / HTTP/1.") || received.starts_with(b"HEAD / HTTP/1.") {
-        let answer = format!("HTTP/1.1 308 Permanent Redirect\r\nlocation: {redirect}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        let answer =
+            format!("HTTP/1.1 308 Permanent Redirect\r\nlocation: {redirect}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
         stream.write_all(answer.as_bytes()).await?;
     }
     stream.shutdown().await

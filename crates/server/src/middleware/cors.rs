@@ -40,7 +40,9 @@ pub fn openness(route: &Route) -> Openness {
 
 /// Whether this is a preflight request.
 pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
-    method == Method::OPTIONS && headers.contains_key(header::ORIGIN) && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+    method == Method::OPTIONS
+        && headers.contains_key(header::ORIGIN)
+        && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// Adds the headers by which `origin` may read the answer. `allowed` says whether a registered client lives there.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use http::header;
 use portcullis_fhir::outcome::IssueType;
-use portcullis_jose::digest::sha256;
 use portcullis_jose::JwtError;
+use portcullis_jose::digest::sha256;
 use portcullis_oauth::access_token::{AccessTokenError, AccessTokenTrust, VerifiedToken};
 use portcullis_oauth::principal::{EstablishError, Principal};
 use portcullis_store::registry::RegistryError;
@@ -48,7 +48,7 @@ impl AuthenticationError {
             Self::Invalid(_) | Self::Unavailable(_) => format!("{CHALLENGE}, error=\"invalid_token\""),
             Self::Expired => {
                 format!("{CHALLENGE}, error=\"invalid_token\", error_description=\"The access token has expired\"")
-            },
+            }
         }
     }
 
@@ -63,7 +63,9 @@ impl AuthenticationError {
     /// What to do about it. Does not say why a token is invalid: that would help only an attacker.
     pub fn advice(&self) -> &'static str {
         match self {
-            Self::Missing => "Send an access token: `Authorization: Bearer ...`. Apps get one as .well-known/smart-configuration describes.",
+            Self::Missing => {
+                "Send an access token: `Authorization: Bearer ...`. Apps get one as .well-known/smart-configuration describes."
+            }
             Self::Malformed => "The Authorization header must be `Bearer`, one space and the access token.",
             Self::Invalid(_) | Self::Unavailable(_) => "The access token is not valid here. Get a new one.",
             Self::Expired => "The access token has expired. Use the refresh token, or start the app again.",

@@ -19,7 +19,6 @@ pub fn render(settings: &Settings) -> Bytes {
         register: None,
         manage: endpoints.management.as_deref(),
     };
-    let installation =
-        Installation { base_url: &settings.fhir_base, software_version: settings.version, date: &started, oauth };
+    let installation = Installation { base_url: &settings.fhir_base, software_version: settings.version, date: &started, oauth };
     Bytes::from(statement(&installation))
 }

@@ -109,9 +109,10 @@ fn describe(interaction: &Interaction, exchange: &Exchange, body: &[u8]) -> Oper
     match interaction {
         Interaction::Capabilities => OperationEntry { interaction: "capabilities".to_owned(), ..OperationEntry::default() },
         Interaction::Read(read) => entry("read", read.resource_type.name(), Some(&read.id)),
-        Interaction::VersionRead(read) => {
-            OperationEntry { version: Some(read.version.to_string()), ..entry("vread", read.resource_type.name(), Some(&read.id)) }
-        }
+        Interaction::VersionRead(read) => OperationEntry {
+            version: Some(read.version.to_string()),
+            ..entry("vread", read.resource_type.name(), Some(&read.id))
+        },
         Interaction::InstanceHistory(history) => entry("history-instance", history.resource_type.name(), Some(&history.id)),
         Interaction::Search(query) => {
             let mut sent = exchange.target.query().unwrap_or_default().to_owned();
@@ -131,7 +132,8 @@ fn describe(interaction: &Interaction, exchange: &Exchange, body: &[u8]) -> Oper
 fn plan(server: &Server, interaction: Interaction) -> Result<Operation, Refusal> {
     let now = server.clock.now_milliseconds();
     let base = &server.settings.fhir_base;
-    let fresh = || LogicalId::parse(&format!("{:032x}", server.random_u128())).ok_or(Refusal::Internal("a generated id is not valid"));
+    let fresh =
+        || LogicalId::parse(&format!("{:032x}", server.random_u128())).ok_or(Refusal::Internal("a generated id is not valid"));
     let change = match interaction {
         // Answered before authentication; a request that gets here is one more reason to say so.
         Interaction::Capabilities => return Err(Refusal::Internal("capabilities are answered by their own route")),
@@ -140,10 +142,9 @@ fn plan(server: &Server, interaction: Interaction) -> Result<Operation, Refusal>
         Interaction::InstanceHistory(history) => return Ok(Operation::History(history)),
         Interaction::Search(query) => return Ok(Operation::Search(query)),
         Interaction::Create(create) => Change::Create(NewVersion::of(create.resource, fresh()?, fresh()?, now, base)),
-        Interaction::Update(update) => Change::Update {
-            version: NewVersion::of(update.resource, update.id, fresh()?, now, base),
-            if_match: update.if_match,
-        },
+        Interaction::Update(update) => {
+            Change::Update { version: NewVersion::of(update.resource, update.id, fresh()?, now, base), if_match: update.if_match }
+        }
         Interaction::Delete(delete) => Change::Delete {
             resource_type: delete.resource_type,
             id: delete.id,
@@ -193,7 +194,8 @@ async fn write(
         for operation in &mut record.operations {
             operation.id = operation.id.take().or_else(|| proposed.map(|version| version.id.to_string()));
             operation.version = proposed.map(|version| version.version.to_string());
-            operation.patients = proposed.map(|version| version.patients.iter().map(ToString::to_string).collect()).unwrap_or_default();
+            operation.patients =
+                proposed.map(|version| version.patients.iter().map(ToString::to_string).collect()).unwrap_or_default();
         }
     }
     let pending = PendingRecord::new(&record).map_err(|_| Refusal::Internal("an audit record cannot be written as JSON"))?;

@@ -7,8 +7,8 @@ use portcullis_audit::LedgerError;
 use portcullis_audit::record::Outcome;
 use portcullis_fhir::interaction;
 use portcullis_fhir::outcome::{self, Issue, IssueType};
-use portcullis_policy::decision::{Denial, DenialReason};
 use portcullis_policy::Disagreement;
+use portcullis_policy::decision::{Denial, DenialReason};
 use portcullis_store::StoreError;
 
 use super::authenticate::{AuthenticationError, CHALLENGE};
@@ -52,7 +52,10 @@ impl Refusal {
             Self::Body(_) | Self::Parse(_) => Outcome::Rejected,
             Self::Authentication(AuthenticationError::Unavailable(_)) => Outcome::Failed,
             Self::Authentication(_) | Self::Denied(_) | Self::Store(StoreError::OutsideBoundary) => Outcome::Denied,
-            Self::Store(StoreError::Unavailable(_) | StoreError::Corrupt(_)) | Self::Disagreement(_) | Self::Ledger(_) | Self::Internal(_) => Outcome::Failed,
+            Self::Store(StoreError::Unavailable(_) | StoreError::Corrupt(_))
+            | Self::Disagreement(_)
+            | Self::Ledger(_)
+            | Self::Internal(_) => Outcome::Failed,
             Self::Store(_) => Outcome::Rejected,
         }
     }
@@ -85,9 +88,13 @@ impl Refusal {
             Self::Body(BodyError::TooLarge(limit)) => one(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 IssueType::TooLong,
-                &format!("The body is larger than {limit} bytes. Send smaller resources, or import files with `portcullis load`."),
+                &format!(
+                    "The body is larger than {limit} bytes. Send smaller resources, or import files with `portcullis load`."
+                ),
             ),
-            Self::Body(BodyError::TooSlow) => one(StatusCode::REQUEST_TIMEOUT, IssueType::TooLong, "The body did not arrive in time."),
+            Self::Body(BodyError::TooSlow) => {
+                one(StatusCode::REQUEST_TIMEOUT, IssueType::TooLong, "The body did not arrive in time.")
+            }
             Self::Body(BodyError::Broken) => one(StatusCode::BAD_REQUEST, IssueType::Structure, "The body ended early."),
             Self::Parse(refusal) => {
                 (StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST), refusal.issues.clone())
@@ -142,7 +149,10 @@ fn store(error: &StoreError) -> (StatusCode, Vec<Issue>) {
         }
         StoreError::InvalidCursor => (
             StatusCode::BAD_REQUEST,
-            vec![Issue::error(IssueType::Value, "The page link is not valid for this search. Start the search again.").at("http._cursor")],
+            vec![
+                Issue::error(IssueType::Value, "The page link is not valid for this search. Start the search again.")
+                    .at("http._cursor"),
+            ],
         ),
         StoreError::NotSupported(what) => one(StatusCode::BAD_REQUEST, IssueType::NotSupported, what),
         StoreError::Unavailable(_) => unavailable(),

@@ -209,7 +209,8 @@ pub fn written(server: &Server, asked: &Asked, written: &[Written]) -> Draft {
         (Some(body), ReturnPreference::Representation) => draft.body(FHIR_JSON, body.clone()),
         (_, ReturnPreference::OperationOutcome) => {
             let text = format!("{}/{} was stored.", version.resource_type, version.id);
-            let issue = Issue { severity: Severity::Information, code: IssueType::Informational, diagnostics: text, expression: None };
+            let issue =
+                Issue { severity: Severity::Information, code: IssueType::Informational, diagnostics: text, expression: None };
             draft.body(FHIR_JSON, outcome::render(&[issue]))
         }
         _ => draft,

@@ -235,7 +235,10 @@ fn the_consent_page_offers_both_answers_in_equal_size() {
 fn the_enter_key_decides_nothing_on_the_consent_page() {
     let html = consent("plain").render();
     let first = html.split("<button").nth(1).unwrap();
-    assert!(first.starts_with(" type=\"submit\" formmethod=\"dialog\" formnovalidate hidden>"), "the first submit button sends nothing");
+    assert!(
+        first.starts_with(" type=\"submit\" formmethod=\"dialog\" formnovalidate hidden>"),
+        "the first submit button sends nothing"
+    );
 }
 
 #[test]
