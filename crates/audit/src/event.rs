@@ -53,6 +53,15 @@ pub fn render(record: &Record, observer: &str, only_patient: Option<&str>) -> Ve
     events
 }
 
+/// Renders the event of this id as [`render`] does, without the others: a record of an import has hundreds.
+pub fn render_one(record: &Record, observer: &str, only_patient: Option<&str>, id: &str) -> Option<RenderedEvent> {
+    let (_, ordinal) = record_of(id).filter(|(named, _)| *named == record.id)?;
+    let view = View { record, observer, only_patient };
+    let part = parts(record).into_iter().nth(usize::try_from(ordinal).ok()?.checked_sub(1)?)?;
+    let is_visible = only_patient.is_none() || only_patient == view.compartment(&part);
+    is_visible.then(|| draw::draw(&view, &part, id))
+}
+
 /// The id of a record's event.
 pub fn event_id(record: &RecordId, ordinal: u32) -> String {
     format!("{}-{ordinal}", record.0)

@@ -22,7 +22,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use event::{RenderedEvent, record_of, render};
+pub use event::{RenderedEvent, record_of, render, render_one};
 pub use ledger::{Ledger, LedgerError};
 pub use pending::{Acknowledgement, PendingRecord};
 pub use position::{Head, Position};

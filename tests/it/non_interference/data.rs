@@ -209,7 +209,7 @@ pub fn events() -> impl Strategy<Value = Vec<Event>> {
     let of = |name: &str| kind(name);
     let weights = [
         (1, of("Patient")),
-        (12, of("Observation")),
+        (18, of("Observation")),
         (3, of("Condition")),
         (6, of("Encounter")),
         (3, of("CareTeam")),
@@ -224,12 +224,12 @@ pub fn events() -> impl Strategy<Value = Vec<Event>> {
     let any = prop::strategy::Union::new_weighted(weights.into_iter().map(|(weight, kind)| (weight, Just(kind))).collect::<Vec<_>>());
     let put = draft(any, 0..10_u8).prop_map(Event::Put);
     let delete = (select(&KINDS[..]), 0..10_u8).prop_map(|(kind, slot)| Event::Delete(kind, slot));
-    let more = prop::collection::vec(prop_oneof![8 => put, 1 => delete], 0..70);
+    let more = prop::collection::vec(prop_oneof![12 => put, 1 => delete], 0..100);
     (base, more).prop_map(|(base, more)| base.into_iter().map(Event::Put).chain(more).collect())
 }
 
 fn draft(kind: impl Strategy<Value = Kind>, slot: impl Strategy<Value = u8>) -> impl Strategy<Value = Draft> {
-    let of = |name: &str| Just(kind(name));
+    let of = |name: &str| Just(self::kind(name));
     let target = prop_oneof![3 => of("Practitioner"), 2 => of("Organization"), 2 => of("Patient"), 6 => select(&KINDS[..])];
     let others = prop::collection::vec(link(target), 0..7);
     (kind, slot, subject(), others, 0..6_u8, 0..8_u8, 0..6_u8)
@@ -239,7 +239,7 @@ fn draft(kind: impl Strategy<Value = Kind>, slot: impl Strategy<Value = u8>) -> 
 /// Mostly a patient.
 fn subject() -> impl Strategy<Value = Link> {
     let of = |name: &str| Just(kind(name));
-    prop_oneof![9 => link_to(of("Patient"), 0..2), 4 => link_to(of("Patient"), 2..4), 1 => link_to(of("Group"), 0..1)]
+    prop_oneof![6 => link_to(of("Patient"), 0..1), 3 => link_to(of("Patient"), 1..2), 3 => link_to(of("Patient"), 2..4), 1 => link_to(of("Group"), 0..1)]
 }
 
 fn link(kind: impl Strategy<Value = Kind>) -> impl Strategy<Value = Link> {

@@ -79,7 +79,8 @@ async fn check(records: &[Record], people: &[Person], requests: &[Request], tall
     for person in people {
         let principal = person.principal();
         let views = ['r', 's'].map(|letter| View::new(records, person, letter));
-        let held = [Held::of(&views[0].records()).await, Held::of(&views[1].records()).await];
+        let t=Instant::now(); let held = [Held::of(&views[0].records()).await, Held::of(&views[1].records()).await];
+        eprintln!("DBG build {} {:?} {:?}", records.len(), [views[0].records().len(), views[1].records().len()], t.elapsed()); let t=Instant::now();
         for (request, all) in requests.iter().zip(&everything) {
             let (resource_type, letter) = request.needs();
             let own = usize::from(letter == 's');
@@ -95,6 +96,7 @@ async fn check(records: &[Record], people: &[Person], requests: &[Request], tall
             }
             tally.lock().unwrap().count(&found, all);
         }
+        eprintln!("DBG ask {} {:?}", requests.len(), t.elapsed());
     }
     Ok(())
 }

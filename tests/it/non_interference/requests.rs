@@ -197,13 +197,13 @@ fn search(kind: Kind) -> impl Strategy<Value = Request> {
     let sorts: Vec<&'static str> = sorts.iter().chain(&SORTS).copied().collect();
     let up_to = |list: &'static [&'static str], most: usize| subsequence(list.to_vec(), 0..=most.min(list.len()));
     let criteria = prop_oneof![4 => subsequence(criteria.clone(), 0), 4 => subsequence(criteria.clone(), 1), 1 => subsequence(criteria, 2)];
-    let criteria = (criteria, 0..4_u8).prop_map(move |(criteria, digit)| {
+    let criteria = (criteria, prop_oneof![2 => Just(0_u8), 2 => 0..4_u8]).prop_map(move |(criteria, digit)| {
         let filled = |text: &str| text.replace('#', &digit.to_string()).replace('@', &kind.letter.to_string());
         criteria.into_iter().map(filled).collect::<Vec<_>>()
     });
     let control = (
         prop::option::weighted(0.4, select(sorts)),
-        prop::option::weighted(0.5, prop_oneof![3 => 1..4_u32, 1 => Just(0_u32), 1 => Just(100)]),
+        prop::option::weighted(0.6, prop_oneof![4 => 1..3_u32, 1 => Just(0_u32), 1 => Just(100)]),
         prop::option::weighted(0.4, select(&["accurate", "estimate", "none"][..])),
         prop::option::weighted(0.15, select(vec!["_summary=true".to_owned(), "_summary=count".to_owned(), format!("_elements={elements}")])),
     );

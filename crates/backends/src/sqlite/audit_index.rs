@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use portcullis_audit::{Ledger, Located, Position, ReadError, Record, RenderedEvent, render};
+use portcullis_audit::{Ledger, Located, Position, ReadError, Record, RenderedEvent, render, render_one};
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_policy::StoredVersion;
@@ -141,15 +141,19 @@ impl AuditIndex {
     }
 
     /// The event of this id as the whole trail has it (`None`), or as a reader of one patient may see it; `None` where it is not in that view.
-    pub(super) fn rendered(&self, place: &Place, only_patient: Option<&str>) -> Result<Option<StoredVersion>, StoreError> {
-        let record = self.record(place.position)?;
-        let mut events = render(&record, &self.observer, only_patient);
-        let found = events.iter().position(|event| event.id == place.id);
-        found.map(|position| stored_version(events.swap_remove(position))).transpose()
-    }
-
-    fn record(&self, position: Position) -> Result<Record, StoreError> {
-        self.ledger.reader().read_at(position).map_err(read_error)
+    /// `last` keeps the record for the next event, which on a page of an import's events is of the same one.
+    pub(super) fn rendered(
+        &self,
+        place: &Place,
+        only_patient: Option<&str>,
+        last: &mut Option<(Position, Record)>,
+    ) -> Result<Option<StoredVersion>, StoreError> {
+        let record = match last.take() {
+            Some((position, record)) if position == place.position => record,
+            _ => self.ledger.reader().read_at(place.position).map_err(read_error)?,
+        };
+        let (_, record) = last.insert((place.position, record));
+        render_one(record, &self.observer, only_patient, &place.id).map(stored_version).transpose()
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Connection> {

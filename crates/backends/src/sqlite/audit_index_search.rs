@@ -4,7 +4,7 @@
 //! `date` or `_lastUpdated`, newest first without one. Everything else is refused by name. A reader of some patients' records sees the events of
 //! these patients only, and finds them only by what the view without other patients shows.
 
-use portcullis_audit::Position as LedgerPosition;
+use portcullis_audit::{Position as LedgerPosition, Record};
 use portcullis_fhir::reference::{LocalReference, Reference};
 use portcullis_fhir::search::{Filter, ReferenceMatch, SearchQuery, Shape, Test, TokenMatch, Total};
 use portcullis_fhir::types::{LogicalId, ResourceType};
@@ -92,7 +92,7 @@ impl AuditIndex {
         let id = search.parameters.bind(id.as_str().to_owned());
         search.terms.push(format!("e.id = {id}"));
         let found = search.page(&self.lock(), None, 1)?;
-        found.first().map(|found| self.show(found, view)).transpose().map(Option::flatten)
+        found.first().map(|found| self.show(found, view, &mut None)).transpose().map(Option::flatten)
     }
 
     /// One page of a search. Blocks.
@@ -126,21 +126,23 @@ impl AuditIndex {
         let last = rows.last().filter(|_| more).map(|row| [Value::Integer(row.recorded), Value::Integer(row.pk)]);
         let next = last.map(|position| bookmarks.seal(&position)).transpose()?;
         let lost = || StoreError::Corrupt("the audit index names an event that the ledger does not have".to_owned());
-        let matches = rows.iter().map(|row| self.show(row, view)?.ok_or_else(lost)).collect::<Result<_, StoreError>>()?;
+        let mut last = None;
+        let shown = rows.iter().map(|row| self.show(row, view, &mut last)?.ok_or_else(lost));
+        let matches = shown.collect::<Result<_, StoreError>>()?;
         Ok(SearchPage { matches, included: Vec::new(), total, next })
     }
 
     /// Renders an event for its reader. For a reader of some patients it is rendered as the one of them may see it in whose compartment it lies:
     /// what another patient's compartment holds cannot come out, whatever the index says.
-    fn show(&self, found: &Found, view: &View) -> Result<Option<StoredVersion>, StoreError> {
+    fn show(&self, found: &Found, view: &View, last: &mut Option<(LedgerPosition, Record)>) -> Result<Option<StoredVersion>, StoreError> {
         match view {
-            View::Whole => self.rendered(&found.place, None),
+            View::Whole => self.rendered(&found.place, None, last),
             View::Patients(patients) => {
                 let is_reader = |id: &&LogicalId| {
                     found.compartment.as_deref().and_then(|name| name.strip_prefix("Patient/")) == Some(id.as_str())
                 };
                 match patients.iter().find(is_reader) {
-                    Some(patient) => self.rendered(&found.place, Some(patient.as_str())),
+                    Some(patient) => self.rendered(&found.place, Some(patient.as_str()), last),
                     None => Ok(None),
                 }
             }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use portcullis_store::StoreError;
 use rusqlite::Connection;
@@ -14,6 +15,10 @@ use super::database::{open_reader, store_error};
 const CONCURRENT_SEARCHES: usize = 4;
 /// Searches that may wait for their turn.
 const WAITING_SEARCHES: usize = 256;
+/// The longest time that one search may take.
+const LONGEST_SEARCH: Duration = Duration::from_secs(10);
+/// Steps of SQLite's virtual machine between two looks at the clock: some 100 microseconds.
+const STEPS_BETWEEN_LOOKS: i32 = 10_000;
 /// Idle connections that are kept.
 const IDLE_CONNECTIONS: usize = 6;
 
@@ -38,12 +43,16 @@ impl Readers {
 
     /// Does the work on the calling thread with a connection of its own. Only for what takes microseconds.
     pub fn with<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.lend(|connection| work(connection))
+    }
+
+    fn lend<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let idle = self.idle().pop();
-        let connection = match idle {
+        let mut connection = match idle {
             Some(connection) => connection,
             None => open_reader(&self.0.path).map_err(store_error)?,
         };
-        let result = work(&connection);
+        let result = work(&mut connection);
         let mut idle = self.idle();
         if connection.is_autocommit() && idle.len() < IDLE_CONNECTIONS {
             idle.push(connection);
@@ -53,14 +62,7 @@ impl Readers {
 
     /// The same with all statements of the work in one snapshot.
     pub fn with_snapshot<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        self.with(|connection| {
-            let run = |sql| connection.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map_err(store_error);
-            run("BEGIN")?;
-            let result = work(connection);
-            // Nothing was written: this only ends the snapshot.
-            run("COMMIT")?;
-            result
-        })
+        self.with(|connection| in_snapshot(connection, work))
     }
 
     /// Does longer work in one snapshot on a blocking thread, when it is its turn.
@@ -76,7 +78,7 @@ impl Readers {
         let search = move || {
             // The turn ends with the work, also when nobody waits for it any more.
             let _turn = turn;
-            readers.with_snapshot(work)
+            readers.lend(|connection| limited(connection, LONGEST_SEARCH, work))
         };
         tokio::task::spawn_blocking(search).await.map_err(|error| StoreError::Unavailable(Box::new(error)))?
     }
@@ -84,6 +86,28 @@ impl Readers {
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
         self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn in_snapshot<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let run = |sql| connection.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map_err(store_error);
+    run("BEGIN")?;
+    let result = work(connection);
+    // Nothing was written: this only ends the snapshot.
+    run("COMMIT")?;
+    result
+}
+
+/// Does the work in one snapshot and interrupts its statements when the time is over.
+fn limited<T>(
+    connection: &mut Connection,
+    time: Duration,
+    work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let end = Instant::now() + time;
+    connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || Instant::now() > end)).map_err(store_error)?;
+    let result = in_snapshot(connection, work);
+    connection.progress_handler(0, None::<fn() -> bool>).map_err(store_error)?;
+    result
 }
 
 /// A place in the queue, left also when the caller goes away.
@@ -121,6 +145,20 @@ mod tests {
         assert_eq!(readers.idle().len(), 1);
         readers.with(|connection| connection.execute_batch("BEGIN").map_err(store_error)).unwrap();
         assert_eq!(readers.idle().len(), 0);
+    }
+
+    #[test]
+    fn work_that_takes_too_long_is_interrupted_and_the_connection_stays_usable() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("portcullis.db");
+        let _writer = open_writer(&path, MAIN).unwrap();
+        let readers = Readers::new(&path);
+        let endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+        let count = |connection: &Connection| connection.query_row(endless, [], |row| row.get::<_, i64>(0)).map_err(store_error);
+        let refused = readers.lend(|connection| limited(connection, Duration::from_millis(20), count));
+        assert!(matches!(refused, Err(StoreError::NotSupported(_))), "{refused:?}");
+        let one = |connection: &Connection| connection.query_row("SELECT 1", [], |row| row.get::<_, i64>(0)).map_err(store_error);
+        assert_eq!(readers.with(one).unwrap(), 1);
     }
 
     #[tokio::test]
