@@ -62,7 +62,9 @@ impl Story {
     /// What the console says that no page of ours should cause. A refused request is an answer like any other, and Chromium notes it.
     fn complaints(&self) -> Vec<String> {
         let lines = self.browser.console();
-        let expected = |source: &str, message: &str| source == "network" && message.contains("status of 404");
+        let expected = |source: &str, message: &str| {
+            source == "network" && (message.contains("status of 404") || (message.contains("/login ") && message.contains("status of 401")))
+        };
         lines
             .into_iter()
             .filter(|line| (line.level != "INFO" && line.level != "DEBUG") || line.source == "security")

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::record;
-use crate::event::{RenderedEvent, render};
+use crate::event::{RenderedEvent, event_id, render, render_one};
 use crate::{Agent, Event, OperationEntry, Outcome, Record};
 
 const OBSERVER: &str = "https://ehr.example.org/fhir";
@@ -297,6 +297,20 @@ fn an_event_is_rendered_for_exactly_the_patients_that_it_lists() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn an_event_is_rendered_alone_as_it_is_among_the_others() {
+    for (event, user) in ALL_EVENTS.into_iter().flat_map(|event| [None, Some("Patient/p1")].map(|user| (event, user))) {
+        let mut record = Record { event, ..of_two_patients() };
+        record.agent.fhir_user = user.map(str::to_owned);
+        for reader in [None, Some("p1"), Some("p2"), Some("p9")] {
+            let all = render(&record, OBSERVER, reader);
+            let alone = |ordinal| render_one(&record, OBSERVER, reader, &event_id(&record.id, ordinal));
+            assert_eq!((1..=9).filter_map(alone).collect::<Vec<_>>(), all, "{event:?} {user:?} {reader:?}");
+        }
+        assert_eq!(render_one(&record, OBSERVER, None, "another-1"), None);
     }
 }
 
