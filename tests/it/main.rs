@@ -5,6 +5,7 @@
 mod demo;
 mod fhir;
 mod oauth;
+mod published;
 mod matrix;
 mod non_interference;
 mod tls;

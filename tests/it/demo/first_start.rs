@@ -263,7 +263,6 @@ async fn the_auditor_finds_the_attempts(demo: &Demo, attempts: &[String]) {
         let links = page["link"].as_array().unwrap();
         let link = links.iter().find(|link| link["relation"] == "next").map(|link| link["url"].as_str().unwrap().to_owned());
         next = link.map(|url| url.split_once("/fhir").map(|(_, rest)| format!("/fhir{rest}")).unwrap());
-        println!("{:?} {} {:?}", since.elapsed(), found.len(), next);
         assert!(since.elapsed() < Duration::from_secs(20));
     }
     for attempt in attempts {

@@ -108,7 +108,7 @@ pub enum Event {
 }
 
 /// One version of a record.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Version {
     /// The version id.
     pub id: String,
@@ -119,7 +119,7 @@ pub struct Version {
 }
 
 /// A record with all its versions, oldest first.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// The type.
     pub resource_type: String,
@@ -206,6 +206,16 @@ pub fn events() -> impl Strategy<Value = Vec<Event>> {
             counted.into_iter().flat_map(|(name, count)| (0..count).map(move |slot| draft(Just(kind(name)), Just(slot)))).collect();
         drafts
     });
+    // Without somebody in care most clinicians would see nothing.
+    let plain = |kind, slot| Link { kind, slot, form: Form::Relative };
+    let cared = (draft(select(vec![kind("Encounter"), kind("CareTeam")]), 0..2_u8), 0..2_u8, 0..2_u8).prop_map(
+        move |(mut draft, patient, practitioner)| {
+            draft.subject = plain(kind("Patient"), patient);
+            draft.others.push(plain(kind("Practitioner"), practitioner));
+            draft
+        },
+    );
+    let cared = prop::collection::vec(cared, 1..=2);
     let of = |name: &str| kind(name);
     let weights = [
         (1, of("Patient")),
@@ -223,23 +233,27 @@ pub fn events() -> impl Strategy<Value = Vec<Event>> {
     ];
     let any = prop::strategy::Union::new_weighted(weights.into_iter().map(|(weight, kind)| (weight, Just(kind))).collect::<Vec<_>>());
     let put = draft(any, 0..10_u8).prop_map(Event::Put);
-    let delete = (select(&KINDS[..]), 0..10_u8).prop_map(|(kind, slot)| Event::Delete(kind, slot));
-    let more = prop::collection::vec(prop_oneof![12 => put, 1 => delete], 0..100);
-    (base, more).prop_map(|(base, more)| base.into_iter().map(Event::Put).chain(more).collect())
+    let ended = prop_oneof![3 => of_kind("Provenance"), 3 => of_kind("Observation"), 2 => of_kind("Encounter"), 5 => select(&KINDS[..])];
+    let delete = (ended, 0..10_u8).prop_map(|(kind, slot)| Event::Delete(kind, slot));
+    let more = prop::collection::vec(prop_oneof![9 => put, 1 => delete], 0..100);
+    (base, cared, more).prop_map(|(base, cared, more)| base.into_iter().chain(cared).map(Event::Put).chain(more).collect())
 }
 
 fn draft(kind: impl Strategy<Value = Kind>, slot: impl Strategy<Value = u8>) -> impl Strategy<Value = Draft> {
-    let of = |name: &str| Just(self::kind(name));
-    let target = prop_oneof![3 => of("Practitioner"), 2 => of("Organization"), 2 => of("Patient"), 6 => select(&KINDS[..])];
+    let target = prop_oneof![3 => of_kind("Practitioner"), 2 => of_kind("Organization"), 2 => of_kind("Patient"), 6 => select(&KINDS[..])];
     let others = prop::collection::vec(link(target), 0..7);
     (kind, slot, subject(), others, 0..6_u8, 0..8_u8, 0..6_u8)
         .prop_map(|(kind, slot, subject, others, code, date, value)| Draft { kind, slot, subject, others, code, date, value })
 }
 
+fn of_kind(name: &str) -> Just<Kind> {
+    Just(kind(name))
+}
+
 /// Mostly a patient.
 fn subject() -> impl Strategy<Value = Link> {
-    let of = |name: &str| Just(kind(name));
-    prop_oneof![6 => link_to(of("Patient"), 0..1), 3 => link_to(of("Patient"), 1..2), 3 => link_to(of("Patient"), 2..4), 1 => link_to(of("Group"), 0..1)]
+    let patient = |slots| link_to(of_kind("Patient"), slots);
+    prop_oneof![6 => patient(0..1), 3 => patient(1..2), 3 => patient(2..4), 1 => link_to(of_kind("Group"), 0..1)]
 }
 
 fn link(kind: impl Strategy<Value = Kind>) -> impl Strategy<Value = Link> {

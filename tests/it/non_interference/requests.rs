@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
-use super::data::{KINDS, Kind, id};
+use super::data::{self, KINDS, Kind, id};
 
 /// A request that reads.
 #[derive(Clone, Debug, PartialEq)]
@@ -182,13 +182,15 @@ const SORTS: [&str; 4] = ["_id", "-_id", "_lastUpdated", "-_lastUpdated"];
 /// Random requests.
 pub fn requests() -> impl Strategy<Value = Request> {
     let kind = || select(&KINDS[..]);
-    let read = (kind(), 0..10_u8).prop_map(|(kind, slot)| Request::Read(kind, slot));
-    let version_read = (kind(), 0..10_u8, 1..4_u8).prop_map(|(kind, slot, number)| Request::VersionRead(kind, slot, number));
-    let history = (kind(), 0..10_u8, prop_oneof![Just(1_u32), Just(2), Just(50), Just(0)], prop::option::weighted(0.2, 0..30_i64))
+    let of = |name: &str| Just(data::kind(name));
+    let single = || prop_oneof![1 => of("Observation"), 1 => of("Encounter"), 1 => of("Provenance"), 3 => kind()];
+    let read = (single(), 0..10_u8).prop_map(|(kind, slot)| Request::Read(kind, slot));
+    let version_read = (single(), 0..10_u8, 1..4_u8).prop_map(|(kind, slot, number)| Request::VersionRead(kind, slot, number));
+    let history = (single(), 0..10_u8, prop_oneof![Just(1_u32), Just(2), Just(50), Just(0)], prop::option::weighted(0.2, 0..30_i64))
         .prop_map(|(kind, slot, count, since)| Request::History { kind, slot, count, since });
-    let weighted = prop_oneof![3 => Just(KINDS[1]), 4 => kind()];
+    let weighted = prop_oneof![3 => of("Observation"), 4 => kind()];
     let search = weighted.prop_flat_map(search);
-    prop_oneof![2 => read, 1 => version_read, 2 => history, 9 => search]
+    prop_oneof![2 => read, 2 => version_read, 3 => history, 10 => search]
 }
 
 fn search(kind: Kind) -> impl Strategy<Value = Request> {

@@ -11,7 +11,8 @@ use crate::consent_groups::noun;
 /// What a scope lets an app do, as a phrase that begins with a capital and has no full stop.
 pub fn plain_words(scope: &Scope) -> String {
     match scope.kind() {
-        ScopeKind::OpenId | ScopeKind::FhirUser => "Know who you are".into(),
+        ScopeKind::OpenId => "Know that it is you when you come back".into(),
+        ScopeKind::FhirUser => "Know who you are".into(),
         ScopeKind::Profile => "Know your name".into(),
         ScopeKind::OfflineAccess => "Keep access when you are not using the app, until you take it back".into(),
         ScopeKind::OnlineAccess => "Keep access while you stay signed in".into(),
@@ -119,7 +120,7 @@ mod tests {
             ("system/*.rs", "The whole record of every patient here"),
             ("offline_access", "Keep access when you are not using the app, until you take it back"),
             ("online_access", "Keep access while you stay signed in"),
-            ("openid", "Know who you are"),
+            ("openid", "Know that it is you when you come back"),
             ("fhirUser", "Know who you are"),
             ("launch/patient", "Know which patient you chose"),
         ] {

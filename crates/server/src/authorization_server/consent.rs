@@ -153,13 +153,25 @@ impl Submission<'_> {
             return Ok(server.record_page(exchange, Outcome::Success, draft).await);
         }
         if deciding != Some("allow") {
-            return Err(refuse(&understood.request, AuthorizationError::AccessDenied, "the person did not allow it"));
+            return Ok(self.decline(&understood).await);
         }
         if understood.request.scopes.needs_patient() {
             let patient = patient.as_ref().ok_or_else(|| denied(&understood))?;
             people::choice(server, &signed_in.user, patient).await.ok_or_else(|| denied(&understood))?;
         }
         self.grant(patient, &understood).await
+    }
+
+    /// Takes the person's no to the app, and into the record with who said it to whom.
+    async fn decline(&self, understood: &Understood) -> Answer {
+        let Self { server, exchange, signed_in, .. } = *self;
+        let said = "the person did not allow it";
+        let response = understood.request.refuse(AuthorizationError::AccessDenied, said);
+        let draft = reply::see_other(&response.location(&server.settings.public_url));
+        let mut agent = reply::agent(exchange, signed_in);
+        agent.client = Some(understood.client.id.as_str().to_owned());
+        let account = Account { event: Event::Consent, agent, outcome: Outcome::Denied, detail: said.to_owned() };
+        reply::recorded(server, exchange, account, draft).await
     }
 
     async fn grant(&self, patient: Option<LogicalId>, understood: &Understood) -> Result<Answer, Stop> {

@@ -56,13 +56,10 @@ async fn page(server: &Server, signed_in: &SignedIn) -> Result<Draft, RegistryEr
 
 fn connected(standing: StandingGrant, app_name: String) -> ConnectedApp {
     let StandingGrant { grant, last_used_at } = standing;
-    let mut lines: Vec<String> = grant.scopes.iter().filter(|scope| ConsentGroup::of(scope).is_some()).map(plain_words).collect();
-    // Several scopes may be one thing to a person, as openid and fhirUser are.
-    lines.dedup();
     ConnectedApp {
         grant_id: grant.id.as_str().to_owned(),
         app_name,
-        lines,
+        lines: grant.scopes.iter().filter(|scope| ConsentGroup::of(scope).is_some()).map(plain_words).collect(),
         since: spoken_date(grant.created_at),
         last_used: (last_used_at > 0).then(|| spoken_date(last_used_at)),
     }

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use aws_lc_rs::digest;
 
-/// `Cache-Control` for a file that was asked for by [`url`].
+/// `Cache-Control` for a file that was asked for by [`url()`].
 pub const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
 
 struct Asset {
