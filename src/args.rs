@@ -183,8 +183,14 @@ Examples:
     --confidential --redirect-uri https://... --scope ...")]
     Add(ClientsAdd),
     /// List the clients
+    #[command(after_help = "\
+Example:
+  portcullis clients list --json --data-dir DIR")]
     List(Listing),
     /// Remove a client and everything that was granted to it
+    #[command(after_help = "\
+Example:
+  portcullis clients remove growth-chart --config FILE")]
     Remove(ClientsRemove),
 }
 
@@ -246,6 +252,9 @@ Example:
     --data-dir DIR < password.txt")]
     Add(UsersAdd),
     /// List the users
+    #[command(after_help = "\
+Example:
+  portcullis users list --data-dir DIR")]
     List(Listing),
 }
 
@@ -278,6 +287,9 @@ pub struct UsersAdd {
 #[derive(Debug, Subcommand)]
 pub enum Config {
     /// Say whether a configuration file can be used, and what is wrong with it
+    #[command(after_help = "\
+Example:
+  portcullis config check /etc/portcullis/portcullis.toml")]
     Check {
         /// The file
         file: PathBuf,

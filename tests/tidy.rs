@@ -44,6 +44,7 @@ const CALL_SITES: &[(&str, &[&str])] = &[
         &["crates/server/src/admin/service.rs", "crates/server/src/admin/mod.rs", "crates/server/src/admin/import.rs"],
     ),
     ("Answer::counted(", &["crates/server/src/service.rs", "crates/server/src/demo_app/handler.rs"]),
+    ("Answer::gathered(", &["crates/server/src/resource_server/pipeline.rs"]),
     (
         "Answer::unrecorded(",
         &[

@@ -74,6 +74,7 @@ impl Instance {
             entropy: Arc::new(SystemEntropy),
             tokens: token_cache(),
             passwords: Passwords::default(),
+            refusals: Default::default(),
             counters: Counters::default(),
             capability_statement,
             settings,

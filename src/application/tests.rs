@@ -302,6 +302,7 @@ async fn one_resource_that_the_store_refuses_is_found_by_halving_and_the_others_
         form_tokens: keys::form_tokens(&*original.registry).unwrap(),
         tokens: token_cache(),
         passwords: Passwords::default(),
+        refusals: Default::default(),
         counters: Counters::default(),
         capability_statement: original.capability_statement.clone(),
     };

@@ -7,6 +7,8 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use portcullis_audit::{AuditReceipt, Counted, LedgerError};
 
+use crate::middleware::refusals::Gathered;
+
 /// The body of every response: whole, in memory, bounded by what made it.
 pub type Body = Full<Bytes>;
 
@@ -87,6 +89,18 @@ impl Answer {
         let draft = Draft::new(StatusCode::SERVICE_UNAVAILABLE)
             .body("application/fhir+json; charset=utf-8", body)
             .with(header::RETRY_AFTER, "10")
+            .with(header::CACHE_CONTROL, "no-store");
+        Self { response: draft.into_response() }
+    }
+
+    /// What a stranger is told whose refusals are recorded together.
+    #[expect(clippy::needless_pass_by_value, reason = "it serves one answer")]
+    pub fn gathered(gathered: Gathered) -> Self {
+        let _ = gathered;
+        let body = r#"{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"throttled","diagnostics":"Too many requests without a valid access token. Wait a second, and send one."}]}"#;
+        let draft = Draft::new(StatusCode::TOO_MANY_REQUESTS)
+            .body("application/fhir+json; charset=utf-8", body)
+            .with(header::RETRY_AFTER, "1")
             .with(header::CACHE_CONTROL, "no-store");
         Self { response: draft.into_response() }
     }

@@ -126,6 +126,8 @@ pub struct Server {
     pub passwords: crate::authorization_server::password::Passwords,
     /// Tokens of forms.
     pub form_tokens: crate::authorization_server::csrf::FormTokens,
+    /// Refusals of strangers.
+    pub refusals: crate::middleware::refusals::Refusals,
     /// Counted routes.
     pub counters: Counters,
     /// The capability statement, rendered once.

@@ -94,6 +94,15 @@ impl Client {
         String::from_utf8_lossy(&received).into_owned()
     }
 
+    /// Sends raw bytes over TLS and says that nothing more will come, without waiting for an answer. The connection ends with the value.
+    pub async fn hang_up_after(&self, bytes: &[u8]) -> impl Sized + use<> {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let mut stream = self.connector.connect(ServerName::try_from(self.host.clone()).unwrap(), stream).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        stream.shutdown().await.unwrap();
+        stream
+    }
+
     /// A request under construction.
     pub fn request(&self, method: Method, path: &str) -> Pending<'_> {
         let builder =

@@ -237,6 +237,7 @@ fn assemble(
         keys: TokenKeys::new(access, identity),
         tokens: token_cache(),
         passwords: Passwords::default(),
+        refusals: Default::default(),
         form_tokens: FormTokens::new(&form_key),
         counters: Default::default(),
     }

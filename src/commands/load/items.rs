@@ -75,7 +75,8 @@ pub fn items(text: Text) -> Vec<Item> {
 
 /// Says where a text stops being JSON; the line is the file's.
 fn syntax(place: &Place, bytes: &[u8], otherwise: &str) -> Item {
-    let (line, message) = match json::parse(bytes) {
+    // A text that ends early ends on its last line, not after it.
+    let (line, message) = match json::parse(bytes.trim_ascii_end()) {
         Err(error) => {
             let line = place.line + u64::from(error.line) - 1;
             (line, format!("This is not valid JSON at column {}: {}.", error.column, error.message))

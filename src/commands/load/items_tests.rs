@@ -124,3 +124,9 @@ fn the_same_bundle_gets_the_same_ids_again() {
     let ids = || resources(TRANSACTION).into_iter().map(|(_, id, _)| id).collect::<Vec<_>>();
     assert_eq!(ids(), ids());
 }
+
+#[test]
+fn a_line_that_ends_early_is_named_by_its_own_number() {
+    let text = Text { line: 7, bytes: b"{\"resourceType\":\"Patient\"\n".to_vec() };
+    assert!(matches!(items(text).as_slice(), [Item::Refused(Place { line: 7, entry: None }, _)]));
+}

@@ -1,1 +1,199 @@
-//! x
+//! `portcullis generate` and `portcullis load`: every form, every refusal with its place, and interruptions at any moment.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use portcullis_audit::record::Event;
+use portcullis_testkit::Demo;
+use portcullis_testkit::process::{Person, Running, Stopped};
+use serde_json::{Value, json};
+
+use super::{portcullis, records, token};
+
+fn patient(id: &str) -> Value {
+    json!({"resourceType": "Patient", "id": id, "birthDate": "1970-01-01"})
+}
+
+fn observation(id: &str, subject: &str) -> Value {
+    json!({"resourceType": "Observation", "id": id, "status": "final", "code": {"text": "x"}, "subject": {"reference": subject}})
+}
+
+fn lines(resources: &[Value]) -> String {
+    resources.iter().map(|resource| format!("{resource}\n")).collect()
+}
+
+fn packed(text: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A folder with every form that is taken: ten resources about the patient `loaded`.
+fn write_every_form(folder: &Path) {
+    let transaction = json!({"resourceType": "Bundle", "type": "transaction", "entry": [
+        {"fullUrl": "urn:uuid:6f1b0a52-8d0d-4a2e-9c63-0d3f6a1c2b11", "resource": observation("", "urn:uuid:9d0c6a3e-5b1f-4d7a-8e22-7c4b9a0f1e33"),
+         "request": {"method": "POST", "url": "Observation"}},
+        {"fullUrl": "urn:uuid:9d0c6a3e-5b1f-4d7a-8e22-7c4b9a0f1e33", "resource": patient("loaded"),
+         "request": {"method": "PUT", "url": "Patient/loaded"}},
+    ]});
+    let mut transaction = transaction;
+    transaction["entry"][0]["resource"].as_object_mut().unwrap().remove("id");
+    fs::write(folder.join("1-transaction.json"), format!("{transaction:#}")).unwrap();
+    for (number, kind) in ["batch", "collection", "searchset"].into_iter().enumerate() {
+        let entry = |id: String| {
+            let mut entry = json!({"fullUrl": format!("https://example.org/Observation/{id}"), "resource": observation(&id, "Patient/loaded")});
+            if kind == "batch" {
+                entry["request"] = json!({"method": "PUT", "url": format!("Observation/{id}")});
+            }
+            entry
+        };
+        let bundle = json!({"resourceType": "Bundle", "type": kind, "entry": [entry(format!("{kind}-1")), entry(format!("{kind}-2"))]});
+        fs::write(folder.join(format!("{}-{kind}.json", number + 2)), bundle.to_string()).unwrap();
+    }
+    fs::create_dir(folder.join("more")).unwrap();
+    fs::write(folder.join("more/plain.ndjson"), lines(&[observation("plain", "Patient/loaded")])).unwrap();
+    fs::write(folder.join("more/packed.ndjson.gz"), packed(&lines(&[observation("packed", "Patient/loaded")]))).unwrap();
+    fs::write(folder.join("more/readme.txt"), "not data").unwrap();
+}
+
+async fn observations_of(demo: &Demo, person: &Person) -> BTreeSet<String> {
+    let reply = demo.client().get("/fhir/Observation?_count=100").bearer(&token(demo, person).await).send().await;
+    let bundle = reply.json();
+    let ids = bundle["entry"].as_array().unwrap_or_else(|| panic!("{bundle}")).iter();
+    ids.map(|entry| entry["resource"]["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_form_is_taken_beside_a_running_server_and_every_refusal_is_named() {
+    let demo = Demo::start(&portcullis(), 2).await;
+    let folder = tempfile::tempdir().unwrap();
+    write_every_form(folder.path());
+    let summary = demo.run(&["load", "--json", &folder.path().display().to_string()]).expect_json(0);
+    assert_eq!((&summary["loaded"], &summary["refused"], &summary["complete"]), (&json!(10), &json!(0), &json!(true)), "{summary}");
+    assert_eq!(summary["by_type"], json!({"Patient": 1, "Observation": 9}));
+    let person = add_patient(&demo, "loaded");
+    let ids = observations_of(&demo, &person).await;
+    for id in ["batch-1", "collection-2", "searchset-1", "plain", "packed"] {
+        assert!(ids.contains(id), "{id}: {ids:?}");
+    }
+    assert_eq!(ids.len(), 9, "the urn of the transaction became the patient's id: {ids:?}");
+    refusals_have_file_line_path_and_reason(&demo, folder.path());
+    assert_eq!(observations_of(&demo, &person).await.len(), 11, "what stands around a refusal is stored");
+    a_pipe_is_read(&demo);
+    let text = demo.run(&["load", &folder.path().join("more/plain.ndjson").display().to_string()]).expect(0);
+    assert!(text.contains("Observation") && text.contains("Loaded 1 resource "), "{text}");
+    assert!(records(&demo.directory).iter().any(|record| {
+        record.event == Event::Import && record.operations.iter().any(|operation| operation.id.as_deref() == Some("packed"))
+    }));
+}
+
+/// Adds somebody who is this patient.
+fn add_patient(demo: &Demo, id: &str) -> Person {
+    let reference = format!("Patient/{id}");
+    let add = ["users", "add", id, "--display-name", "Somebody", "--role", "patient", "--patient", id, "--fhir-user", &reference];
+    demo.run_with(&add, b"correct horse battery staple\n").expect(0);
+    Person { username: id.to_owned(), password: "correct horse battery staple".to_owned(), fhir_user: Some(reference) }
+}
+
+fn refusals_have_file_line_path_and_reason(demo: &Demo, folder: &Path) {
+    let path = folder.join("broken.ndjson");
+    let wrong_date = json!({"resourceType": "Patient", "id": "b2", "birthDate": "1970-13-41"});
+    let unknown = json!({"resourceType": "Dragon", "id": "b3"});
+    let text = [
+        observation("whole-1", "Patient/loaded").to_string(),
+        r#"{"resourceType":"Patient","id":"b1""#.to_owned(),
+        wrong_date.to_string(),
+        unknown.to_string(),
+        r#"{"resourceType":"Patient","id":"b4","id":"b5"}"#.to_owned(),
+        r#"["not a resource"]"#.to_owned(),
+        observation("whole-2", "Patient/loaded").to_string(),
+    ];
+    fs::write(&path, text.join("\n")).unwrap();
+    let ended = demo.run(&["load", "--json", &path.display().to_string()]);
+    let summary: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!((&summary["loaded"], &summary["refused"], &summary["complete"]), (&json!(2), &json!(5), &json!(true)), "{}", ended.stderr);
+    let told = ended.expect_failure(1);
+    for (line, words) in [(2, "not valid JSON"), (3, "Patient.birthDate"), (4, "Dragon"), (5, "id"), (6, "")] {
+        let place = format!("{}:{line}: ", path.display());
+        assert!(told.lines().any(|said| said.starts_with(&place) && said.contains(words)), "{place}{words}\n{told}");
+    }
+    assert!(!told.contains(":1: ") && !told.contains(":7: "), "{told}");
+}
+
+fn a_pipe_is_read(demo: &Demo) {
+    let portcullis = portcullis();
+    let arguments = ["generate", "--patients", "2", "--seed", "9", "--as-of", "2026-01-31"];
+    let count = portcullis.run(&arguments).expect(0).lines().count();
+    assert_eq!(portcullis.run(&arguments).expect(0).lines().count(), count, "the same seed and day give the same data");
+    let mut generate = portcullis.command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let [flag, directory] = demo.target();
+    let mut load = portcullis.command(&["load", "-", "--json", &flag, &directory]);
+    load.stdin(generate.stdout.take().unwrap());
+    let summary = Running::start(load).wait().expect_json(0);
+    assert!(generate.wait().unwrap().success());
+    assert_eq!((&summary["loaded"], &summary["refused"]), (&json!(count), &json!(0)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupted_load_goes_on_where_it_stopped_and_loses_nothing() {
+    let portcullis = portcullis();
+    let stopped = Demo::start(&portcullis, 2).await.stop();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("many.ndjson");
+    let many = 4000;
+    let all: Vec<Value> = (0..many).map(|number| observation(&format!("many-{number}"), "Patient/pat-0001")).collect();
+    fs::write(&path, lines(&all)).unwrap();
+
+    let interrupted = interrupt(&stopped, &path, "INT").await;
+    assert!(interrupted.stderr.contains("goes on where it stopped"), "{}", interrupted.stderr);
+    let first: Value = serde_json::from_str(&interrupted.stdout).unwrap();
+    assert_eq!(first["complete"], false);
+    interrupted.expect(1);
+    interrupt(&stopped, &path, "KILL").await;
+    let summary = stopped.run(&["load", "--json", &path.display().to_string()]).expect_json(0);
+    let (loaded, before) = (summary["loaded"].as_u64().unwrap(), summary["loaded_before"].as_u64().unwrap());
+    assert_eq!(loaded + before, many, "{summary}");
+    assert!(before >= first["loaded"].as_u64().unwrap() && before > 0, "{first} {summary}");
+    assert!(!stopped.directory.join("load-progress").exists(), "a finished load leaves no bookmarks");
+
+    stopped.run(&["audit", "verify"]).expect(0);
+    let imported: BTreeSet<String> = records(&stopped.directory)
+        .into_iter()
+        .filter(|record| record.event == Event::Import)
+        .flat_map(|record| record.operations.into_iter().filter_map(|operation| operation.id))
+        .filter(|id| id.starts_with("many-"))
+        .collect();
+    assert_eq!(imported.len() as u64, many, "every resource has its record");
+    let demo = stopped.start().await;
+    let person = demo.people("patient").into_iter().find(|person| person.id() == "pat-0001").unwrap();
+    let token = token(&demo, &person).await;
+    for id in ["many-0", "many-1999", "many-3999"] {
+        assert_eq!(demo.client().get(&format!("/fhir/Observation/{id}")).bearer(&token).send().await.status, 200, "{id}");
+    }
+}
+
+/// Starts a load and ends it by a signal, once some of it is done.
+async fn interrupt(stopped: &Stopped, path: &Path, signal: &str) -> portcullis_testkit::process::Ended {
+    let (path, directory) = (path.display().to_string(), stopped.directory.display().to_string());
+    let running = stopped.portcullis.start(&["load", "--json", &path, "--data-dir", &directory]);
+    let progress = stopped.directory.join("load-progress");
+    let bookmark = || fs::read_dir(&progress).ok()?.next()?.ok().and_then(|file| fs::read_to_string(file.path()).ok());
+    let before = bookmark();
+    for _ in 0..500 {
+        if bookmark() != before {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    if signal == "KILL" {
+        return running.kill();
+    }
+    running.signal(signal);
+    running.wait()
+}

@@ -170,10 +170,19 @@ pub fn records(events: &[Event]) -> Vec<Record> {
     records.into_values().collect()
 }
 
-/// Records of one version each.
+/// The records that these writes leave: a text is a resource, or `-Type/id` for the end of one.
 pub fn records_of(texts: &[&str]) -> Vec<Record> {
     let mut records = BTreeMap::new();
-    texts.iter().for_each(|text| put(&mut records, serde_json::from_str(text).unwrap(), NOW - 86_400_000));
+    for text in texts {
+        let last_updated = NOW - 86_400_000;
+        let Some(ended) = text.strip_prefix('-') else {
+            put(&mut records, serde_json::from_str(text).unwrap(), last_updated);
+            continue;
+        };
+        let (name, id) = ended.split_once('/').unwrap();
+        let record = records.get_mut(&(name.to_owned(), id.to_owned())).unwrap();
+        record.versions.push(Version { id: version_id(record.versions.len()), last_updated, body: None });
+    }
     records.into_values().collect()
 }
 

@@ -51,6 +51,18 @@ pub struct Person {
 }
 
 impl Person {
+    /// A patient with an app that may read and search everything.
+    pub fn patient(id: &'static str) -> Self {
+        let scopes = vec![Scope { context: Context::Patient, resource_type: None, letters: "rs" }];
+        Self { patients: vec![id], practitioner: None, launch: Some(id), scopes }
+    }
+
+    /// A clinician with an app that may read and search everything.
+    pub fn clinician(practitioner: &'static str) -> Self {
+        let scopes = vec![Scope { context: Context::User, resource_type: None, letters: "rs" }];
+        Self { patients: Vec::new(), practitioner: Some(practitioner), launch: None, scopes }
+    }
+
     /// The token's scopes as text.
     pub fn scope(&self) -> String {
         let one = |scope: &Scope| {

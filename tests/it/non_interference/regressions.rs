@@ -1,1 +1,194 @@
-//! stub
+//! What other systems and earlier versions of this one gave away (LESSONS.md), each by name, and each also compared with the view.
+
+use std::sync::Mutex;
+
+use super::data::{Record, kind, records_of};
+use super::people::Person;
+use super::requests::Request;
+use super::stores::{Answer, Held, Seen};
+use super::{Tally, check, runtime};
+
+const P0: &str = r#"{"resourceType":"Patient","id":"p0"}"#;
+const P1: &str = r#"{"resourceType":"Patient","id":"p1","identifier":[{"system":"ssn","value":"123-45"}]}"#;
+const D0: &str = r#"{"resourceType":"Practitioner","id":"d0"}"#;
+
+fn observation(id: &str, subject: &str, more: &str) -> String {
+    format!(
+        r#"{{"resourceType":"Observation","id":"{id}","status":"final","code":{{"coding":[{{"system":"s","code":"c"}}]}},
+        "subject":{{"reference":"Patient/{subject}"}}{more}}}"#
+    )
+}
+
+fn provenance(targets: &[&str], agent: &str) -> String {
+    let targets: Vec<String> = targets.iter().map(|target| format!(r#"{{"reference":"{target}"}}"#)).collect();
+    format!(
+        r#"{{"resourceType":"Provenance","id":"r0","target":[{}],"recorded":"2026-01-01T00:00:00Z","agent":[{{"who":{{"reference":"{agent}"}}}}]}}"#,
+        targets.join(",")
+    )
+}
+
+/// The answers to these requests, after each was compared with the view.
+fn answers(texts: &[&str], person: &Person, requests: &[Request]) -> Vec<Answer> {
+    let records: Vec<Record> = records_of(texts);
+    runtime().block_on(async {
+        let people = [person.clone()];
+        check(&records, &people, requests, &Mutex::new(Tally::default())).await.unwrap_or_else(|difference| panic!("{difference}"));
+        let held = Held::of(&records).await;
+        let mut answers = Vec::new();
+        for request in requests {
+            answers.push(held.ask(&person.principal(), request).await);
+        }
+        answers
+    })
+}
+
+/// The names of everything in an answer.
+fn names(answer: &Answer) -> Vec<&str> {
+    let all: Vec<&Seen> = match answer {
+        Answer::Denied | Answer::Refused(_) => panic!("{answer:?}"),
+        Answer::Version(version) => version.iter().collect(),
+        Answer::Pages(pages) => pages.iter().flat_map(|page| page.matches.iter().chain(&page.included)).collect(),
+    };
+    all.iter().map(|seen| seen.name.as_str()).collect()
+}
+
+fn totals(answer: &Answer) -> Vec<Option<u64>> {
+    let Answer::Pages(pages) = answer else { panic!("{answer:?}") };
+    pages.iter().map(|page| page.total).collect()
+}
+
+fn history(name: &str) -> Request {
+    Request::History { kind: kind(name), slot: 0, count: 50, since: None }
+}
+
+/// LESSONS 2.
+#[test]
+fn includes_and_their_further_pages_never_leave_the_compartment_by_elements_that_give_no_membership() {
+    let focus = r#","focus":[{"reference":"Patient/p1"},{"reference":"Patient/p0"}],"performer":[{"reference":"Patient/p1"}]"#;
+    let hidden = r#","focus":[{"reference":"Patient/p0"}],"hasMember":[{"reference":"Observation/o0"}]"#;
+    let texts = [P0, P1, &observation("o0", "p0", focus), &observation("o1", "p0", focus), &observation("o2", "p1", hidden)];
+    let requests = [
+        "Observation?_include=Observation:focus&_include=Observation:performer&_count=1&_total=accurate",
+        "Patient?_revinclude=Observation:focus",
+        "Observation?_revinclude=Observation:has-member&_count=1",
+    ];
+    let answers = answers(&texts, &Person::patient("p0"), &requests.map(Request::search));
+    assert_eq!(names(&answers[0]), ["Observation/o0/v1", "Patient/p0/v1", "Observation/o1/v1", "Patient/p0/v1"]);
+    assert_eq!(totals(&answers[0]), [Some(2), Some(2)]);
+    assert_eq!(names(&answers[1]), ["Patient/p0/v1", "Observation/o0/v1", "Observation/o1/v1"]);
+    assert_eq!(names(&answers[2]), ["Observation/o0/v1", "Observation/o1/v1"]);
+}
+
+/// LESSONS 8.
+#[test]
+fn a_version_that_belonged_to_another_patient_is_shown_to_neither_by_history_nor_by_version() {
+    let moved = [P0, P1, &observation("o0", "p1", ""), &observation("o0", "p0", ""), "-Observation/o0", &observation("o0", "p0", "")];
+    let versions = [1, 2, 3, 4].map(|number| Request::VersionRead(kind("Observation"), 0, number));
+    let requests = [&[history("Observation")][..], &versions[..]].concat();
+    let own = answers(&moved, &Person::patient("p0"), &requests);
+    assert_eq!(names(&own[0]), ["Observation/o0/v4", "Observation/o0/v3", "Observation/o0/v2"]);
+    assert_eq!(totals(&own[0]), [Some(3)]);
+    let shown: Vec<usize> = own[1..].iter().map(|answer| names(answer).len()).collect();
+    assert_eq!(shown, [0, 1, 1, 1]);
+    let former = answers(&moved, &Person::patient("p1"), &requests);
+    assert!(former.iter().all(|answer| names(answer).is_empty()), "{former:?}");
+}
+
+/// LESSONS 9.
+#[test]
+fn a_total_counts_what_is_visible_and_nothing_else() {
+    let texts = [P0, P1, &observation("o0", "p0", ""), &observation("o1", "p1", ""), &observation("o2", "p1", "")];
+    let requests = ["Observation?_total=accurate", "Observation?_summary=count", "Observation?_count=0", "Observation?code=s|c&_total=estimate&_count=1"];
+    for answer in answers(&texts, &Person::patient("p0"), &requests.map(Request::search)) {
+        assert_eq!(totals(&answer), [Some(1)]);
+    }
+}
+
+/// A sort by a reference was refused only where something hidden matched: the answer to "is there a patient with this number?".
+#[test]
+fn a_search_is_refused_for_its_words_and_never_for_what_it_would_find() {
+    let texts = [P0, P1, &observation("o0", "p1", "")];
+    let requests = [
+        "Patient?identifier=123-45&_sort=organization",
+        "Patient?identifier=absent&_sort=organization",
+        "Observation?subject=Patient/p1&_sort=subject",
+        "Observation?subject=Patient/absent&_sort=subject",
+    ];
+    let answers = answers(&texts, &Person::patient("p0"), &requests.map(Request::search));
+    assert!(matches!(answers[0], Answer::Refused(_)), "{answers:?}");
+    assert_eq!(answers[0], answers[1]);
+    assert!(matches!(answers[2], Answer::Refused(_)), "{answers:?}");
+    assert_eq!(answers[2], answers[3]);
+}
+
+/// A code or reference of a hidden record took part in the count of bound values: a search at the limit was refused only where it existed.
+#[test]
+fn whether_a_search_is_too_long_depends_on_its_words_alone() {
+    let texts = [P0, P1, &observation("o0", "p1", "")];
+    let padded = |criterion: &str, ids: usize| {
+        let mut parts: Vec<String> = (0..ids / 500).map(|_| format!("_id={}", vec!["x"; 500].join(","))).collect();
+        parts.extend((ids % 500 > 0).then(|| format!("_id={}", vec!["x"; ids % 500].join(","))));
+        Request::search(&format!("Observation?{}&{criterion}", parts.join("&")))
+    };
+    for ids in [4_990, 4_998, 4_999, 5_000, 31_990, 31_994, 31_996, 31_997, 31_998, 31_999, 32_000] {
+        for (hidden, absent) in [("code=c", "code=absent"), ("subject=Patient/p1", "subject=Patient/absent")] {
+            let answers = answers(&texts, &Person::patient("p0"), &[padded(hidden, ids), padded(absent, ids)]);
+            assert_eq!(answers[0], answers[1], "{hidden} with {ids} ids");
+        }
+    }
+}
+
+/// A Provenance lies in the compartment of each Patient that it targets, and is hidden where it has another target outside: it grounded its agent all the same.
+#[test]
+fn what_only_a_hidden_provenance_refers_to_stays_hidden() {
+    let texts = [P0, P1, D0, &provenance(&["Patient/p0", "Patient/p1"], "Practitioner/d0")];
+    let requests = [Request::Read(kind("Provenance"), 0), Request::Read(kind("Practitioner"), 0), Request::search("Practitioner?_total=accurate")];
+    let answers = answers(&texts, &Person::patient("p0"), &requests);
+    assert!(answers.iter().all(|answer| names(answer).is_empty()), "{answers:?}");
+    assert_eq!(totals(&answers[2]), [Some(0)]);
+}
+
+/// The same for a Provenance about a Provenance.
+#[test]
+fn what_is_about_a_hidden_provenance_stays_hidden() {
+    let about = provenance(&["Provenance/r0"], "Practitioner/d0").replace(r#""id":"r0""#, r#""id":"r1""#);
+    let texts = [P0, P1, &provenance(&["Patient/p0", "Patient/p1"], "Practitioner/d0"), &about];
+    let answers = answers(&texts, &Person::patient("p0"), &[Request::search("Provenance?_total=accurate")]);
+    assert!(names(&answers[0]).is_empty(), "{answers:?}");
+}
+
+/// A deletion has no targets of its own; it was shown to whoever sees the next life of the resource.
+#[test]
+fn a_deleted_provenance_stays_with_those_who_saw_it() {
+    let texts = [P0, P1, &provenance(&["Patient/p0"], "Practitioner/d0"), "-Provenance/r0"];
+    let deleted = answers(&texts, &Person::patient("p0"), &[history("Provenance")]);
+    assert_eq!(names(&deleted[0]), ["Provenance/r0/v2", "Provenance/r0/v1"]);
+    let again = provenance(&["Patient/p1"], "Practitioner/d0");
+    let texts = [texts.as_slice(), &[again.as_str()]].concat();
+    let requests = [history("Provenance"), Request::VersionRead(kind("Provenance"), 0, 2), Request::VersionRead(kind("Provenance"), 0, 1)];
+    let reborn = answers(&texts, &Person::patient("p1"), &requests);
+    assert_eq!(names(&reborn[0]), ["Provenance/r0/v3"]);
+    assert!(names(&reborn[1]).is_empty() && names(&reborn[2]).is_empty(), "{reborn:?}");
+}
+
+/// Care ends with what states it, also for what was included or counted.
+#[test]
+fn a_clinician_sees_nothing_of_a_patient_whose_encounter_was_deleted_or_moved() {
+    let encounter = |subject: &str| {
+        format!(
+            r#"{{"resourceType":"Encounter","id":"e0","status":"finished","class":{{"code":"AMB"}},"subject":{{"reference":"Patient/{subject}"}},
+            "participant":[{{"individual":{{"reference":"Practitioner/d0"}}}}]}}"#
+        )
+    };
+    let requests = ["Patient?_total=accurate", "Observation?_include=Observation:subject&_total=accurate", "Practitioner"].map(Request::search);
+    let texts = [P0, P1, D0, &observation("o0", "p0", ""), &observation("o1", "p1", ""), &encounter("p0")];
+    let clinician = Person::clinician("d0");
+    let seen = answers(&texts, &clinician, &requests);
+    assert_eq!(names(&seen[0]), ["Patient/p0/v1"]);
+    assert_eq!(names(&seen[1]), ["Observation/o0/v1", "Patient/p0/v1"]);
+    assert_eq!(names(&seen[2]), ["Practitioner/d0/v1"]);
+    let ended = answers(&[texts.as_slice(), &["-Encounter/e0"]].concat(), &clinician, &requests);
+    assert!(ended.iter().all(|answer| names(answer).is_empty()), "{ended:?}");
+    let moved = answers(&[texts.as_slice(), &[encounter("p1").as_str()]].concat(), &clinician, &requests);
+    assert_eq!(names(&moved[1]), ["Observation/o1/v1", "Patient/p1/v1"]);
+}

@@ -176,7 +176,7 @@ impl Held {
     ) -> Result<(Page, Option<String>), StoreError> {
         match permitted {
             PermittedOperation::History(history) => {
-                let found = permit.release(self.store.history(history, b"").await?).unwrap().into_content();
+                let found = permit.release(self.store.history(history, &principal.binding()).await?).unwrap().into_content();
                 let matches = found.versions.iter().map(seen).collect();
                 Ok((Page { matches, included: Vec::new(), total: Some(found.total), more: found.next.is_some() }, found.next))
             }

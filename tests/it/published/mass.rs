@@ -12,21 +12,25 @@ use portcullis_testkit::TestServer;
 use portcullis_verifies::verifies;
 use tokio::task::JoinSet;
 
+use super::applies;
 use super::examples::{self, Example};
 use super::queries::{self, Query};
 use super::store::Everything;
 use super::tree::Tree;
 
 /// The examples that are not valid R4: file, place, and the rule of the specification that they break.
-const REFUSED: &[(&str, &str, &str)] = &[];
+const REFUSED: &[(&str, &str, &str)] = &[(
+    "US Core 3.1.1, DiagnosticReport-cardiology-report.json",
+    "DiagnosticReport.presentedForm[0].hash",
+    "`EQH/..AgME` is no base64Binary: R4 datatypes, (\\s*([0-9a-zA-Z\\+\\/=]){4}\\s*)+; later releases of the guide mended it",
+)];
 
 /// Searches that run at the same time.
 const CONCURRENT: usize = 4;
 
 /// The examples that the product takes; each of the others must stand in [`REFUSED`] with the place that the product names.
-fn accepted(examples: Vec<Example>, refused: &mut BTreeSet<&'static str>) -> Vec<Example> {
+fn accepted(examples: Vec<Example>, refused: &mut BTreeSet<&'static str>, unexpected: &mut Vec<String>) -> Vec<Example> {
     let mut accepted = Vec::new();
-    let mut unexpected = Vec::new();
     for example in examples {
         match example.parse() {
             Ok(resource) => {
@@ -42,7 +46,6 @@ fn accepted(examples: Vec<Example>, refused: &mut BTreeSet<&'static str>) -> Vec
             },
         }
     }
-    assert!(unexpected.is_empty(), "refused without a reason in REFUSED:\n{}", unexpected.join("\n"));
     accepted
 }
 
@@ -57,9 +60,10 @@ async fn every_published_example_comes_back_as_written_and_is_found_by_every_par
     let mut held: BTreeMap<String, Vec<IndexEntry>> = BTreeMap::new();
     let mut asked: BTreeSet<(String, Query)> = BTreeSet::new();
     let mut tally = Tally::default();
+    let mut unexpected = Vec::new();
     // A later release has other versions of the same resources: release after release, as a server would meet them.
     for package in packages {
-        let examples = accepted(package.examples, &mut refused);
+        let examples = accepted(package.examples, &mut refused, &mut unexpected);
         let texts: Vec<String> = examples.iter().map(|example| example.text.clone()).collect();
         server.import(&texts).await;
         for example in &examples {
@@ -71,7 +75,7 @@ async fn every_published_example_comes_back_as_written_and_is_found_by_every_par
         for example in &examples {
             let resource = example.parse().unwrap();
             let entries = extract(&resource, &everything.base);
-            assert!(!entries.is_empty(), "{} is indexed by nothing", example.name);
+            check_applicability(example, resource.resource_type(), &entries);
             tally.resources += 1;
             for entry in &entries {
                 tally.count(entry);
@@ -86,6 +90,7 @@ async fn every_published_example_comes_back_as_written_and_is_found_by_every_par
         tally.searches += questions.len();
         tally.found += ask(&everything, questions, package.name).await;
     }
+    assert!(unexpected.is_empty(), "refused without a reason in REFUSED:\n{}", unexpected.join("\n"));
     let stale: Vec<_> = REFUSED.iter().filter(|(name, ..)| !refused.contains(name)).collect();
     assert!(stale.is_empty(), "accepted, though listed as refused: {stale:?}");
     eprintln!("{tally:?}, {} refused, {:?}", refused.len(), started.elapsed());
@@ -94,6 +99,16 @@ async fn every_published_example_comes_back_as_written_and_is_found_by_every_par
     assert!(tally.resources >= 700 && tally.found > 5_000, "{tally:?}");
     for kind in ["Token", "String", "Reference", "Date", "Quantity", "Uri"] {
         assert!(tally.kinds.get(kind).is_some_and(|count| *count > 100), "{kind}: {tally:?}");
+    }
+}
+
+/// The parameters that have entries are those that apply, by a second reading of the expressions.
+fn check_applicability(example: &Example, resource_type: ResourceType, entries: &[IndexEntry]) {
+    let json = serde_json::from_str(&example.text).unwrap();
+    for parameter in search_parameters(resource_type) {
+        let indexed = entries.iter().any(|entry| entry.parameter == *parameter);
+        let applies = applies::applies(parameter, &json);
+        assert!(applies.is_none_or(|applies| applies == indexed), "{}: {} applies: {applies:?}", example.name, parameter.code);
     }
 }
 
@@ -161,8 +176,12 @@ async fn presence_and_order(everything: &Everything, held: &BTreeMap<String, Vec
             let missing = format!("{}:missing", parameter.code);
             assert_eq!(search(&missing, "false").await, present, "{resource_type}?{missing}=false");
             assert_eq!(search(&missing, "true").await, absent, "{resource_type}?{missing}=true");
-            assert_eq!(search("_sort", parameter.code).await, *all, "{resource_type}?_sort={}", parameter.code);
-            searches += 3;
+            searches += 2;
+            // References have no order.
+            if parameter.parameter_type != ParameterType::Reference {
+                assert_eq!(search("_sort", parameter.code).await, *all, "{resource_type}?_sort={}", parameter.code);
+                searches += 1;
+            }
         }
     }
     searches

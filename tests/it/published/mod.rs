@@ -2,6 +2,7 @@
 //!
 //! The resources are not part of the repository; where `../shared/data` is absent these tests say so and prove nothing.
 
+mod applies;
 mod by_hand;
 mod examples;
 mod https;

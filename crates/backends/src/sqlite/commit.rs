@@ -1,6 +1,7 @@
 //! Applies a write set inside the writer's transaction: the constraint stands in the statements that find what is changed.
 //!
-//! What is hidden answers as what is absent. The proposed content must lie wholly inside one boundary. Every error undoes the whole set.
+//! What is hidden answers as what is absent. The current and the proposed content must each lie wholly inside one boundary: who sees a record that
+//! several patients share, or that their records refer to, may not change it for the others. Every error undoes the whole set.
 
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_fhir::version::NewVersion;
@@ -95,7 +96,7 @@ impl Application<'_> {
     }
 
     fn create(&mut self, version: &NewVersion) -> Result<Written, StoreError> {
-        self.require_inside(version)?;
+        self.require_inside(version.resource_type, &version.patients)?;
         let prepared = self.prepare(version)?;
         if !self.put_first(version, &prepared)? {
             return Err(StoreError::IdTaken);
@@ -105,18 +106,19 @@ impl Application<'_> {
 
     fn update(&mut self, version: &NewVersion, if_match: Option<&LogicalId>) -> Result<Written, StoreError> {
         let current = self.visible(version.resource_type, &version.id)?.ok_or(StoreError::NotFound)?;
+        self.require_inside(version.resource_type, &read::patients(&current.patients)?)?;
         if current.deleted {
             return Err(StoreError::Gone);
         }
         current.require(if_match)?;
-        self.require_inside(version)?;
+        self.require_inside(version.resource_type, &version.patients)?;
         let prepared = self.prepare(version)?;
         self.replace(version, &prepared)?;
         Ok(Written::Updated(stored(version)))
     }
 
     fn import(&mut self, version: &NewVersion) -> Result<Written, StoreError> {
-        self.require_inside(version)?;
+        self.require_inside(version.resource_type, &version.patients)?;
         let prepared = self.prepare(version)?;
         if self.put_first(version, &prepared)? {
             return Ok(Written::Created(stored(version)));
@@ -129,6 +131,7 @@ impl Application<'_> {
     fn delete(&mut self, deletion: &Deletion<'_>, if_match: Option<&LogicalId>) -> Result<Written, StoreError> {
         let current = self.visible(deletion.resource_type, deletion.id)?.ok_or(StoreError::NotFound)?;
         let patients = read::patients(&current.patients)?;
+        self.require_inside(deletion.resource_type, &patients)?;
         let identity = |version: &LogicalId, last_updated| StoredVersion {
             resource_type: deletion.resource_type,
             id: deletion.id.clone(),
@@ -179,9 +182,9 @@ impl Application<'_> {
     }
 
     /// Every patient of the content must be inside one boundary, and there must be one, unless the boundary is everything.
-    fn require_inside(&self, version: &NewVersion) -> Result<(), StoreError> {
-        for boundary in self.constraint.write_boundaries(version.resource_type) {
-            if self.inside(boundary, &version.patients)? {
+    fn require_inside(&self, resource_type: ResourceType, patients: &[LogicalId]) -> Result<(), StoreError> {
+        for boundary in self.constraint.write_boundaries(resource_type) {
+            if self.inside(boundary, patients)? {
                 return Ok(());
             }
         }

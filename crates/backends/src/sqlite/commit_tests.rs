@@ -62,6 +62,35 @@ async fn content_outside_the_boundary_is_refused() {
 }
 
 #[tokio::test]
+async fn a_record_that_others_share_is_seen_and_not_changed() {
+    let shared = |reference: &str| {
+        format!(
+            r#"{{"resourceType":"Appointment","id":"ap","status":"booked","participant":[
+            {{"actor":{{"reference":"Patient/pat"}},"status":"accepted"}},{{"actor":{{"reference":"{reference}"}},"status":"accepted"}}]}}"#
+        )
+    };
+    let performed = observation("o1", "pat", "1").replace("Practitioner/doc", "Organization/org");
+    let organization = r#"{"resourceType":"Organization","id":"org","name":"Org"}"#;
+    let world = World::of(&[patient("pat"), patient("other"), shared("Patient/other"), performed, organization.to_owned()]).await;
+    for (type_name, own) in [("Appointment", "ap"), ("Organization", "org")] {
+        assert!(world.read(PAT, type_name, own).await.unwrap().is_some(), "{own}");
+        let deleted = world.commit(PAT, vec![delete(type_name, own, "v2", None)]).await;
+        assert!(matches!(deleted, Err(StoreError::OutsideBoundary)), "{own} {deleted:?}");
+        let absent = world.commit(OTHER, vec![delete(type_name, "absent", "v2", None)]).await;
+        assert!(matches!(absent, Err(StoreError::NotFound)), "{absent:?}");
+    }
+    let hidden = world.commit(OTHER, vec![delete("Organization", "org", "v2", None)]).await;
+    assert!(matches!(hidden, Err(StoreError::NotFound)), "{hidden:?}");
+    for text in [shared("Practitioner/doc"), shared("Patient/other")] {
+        let taken = world.commit(PAT, vec![update(&text, "v2", None)]).await;
+        assert!(matches!(taken, Err(StoreError::OutsideBoundary)), "nobody takes a shared record for themselves: {taken:?}");
+    }
+    assert_eq!(world.read(OTHER, "Appointment", "ap").await.unwrap().unwrap().version, id("v1"));
+    world.commit(Who::Operator, vec![import(&shared("Practitioner/doc"))]).await.unwrap();
+    world.commit(PAT, vec![delete("Appointment", "ap", "v2", None)]).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_clinician_writes_only_for_patients_in_care() {
     let world = world().await;
     let doctor = Who::Clinician("doc");

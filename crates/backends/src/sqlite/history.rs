@@ -42,7 +42,7 @@ pub fn history(
     in_care.sort_unstable();
     in_care.dedup();
 
-    let judge = Judge::new(constraint, &current, &in_care);
+    let judge = Judge::new((connection, seal), constraint, (pk, &current), &in_care)?;
     let newest = Outline { sequence: earlier.first().map_or(1, |outline| outline.sequence + 1), ..Outline::of(&current) };
     let mut page = HistoryPage::default();
     let mut last = None;
@@ -57,7 +57,7 @@ pub fn history(
                 open(connection, seal, (pk, &current), outline.sequence)
             }
         };
-        if judge.compares_targets() && !judge.same_targets(&version()?)? {
+        if judge.compares_targets() && !judge.same_targets(&version()?, outline.sequence)? {
             continue;
         }
         page.total += 1;
@@ -119,36 +119,51 @@ fn open(
     Ok(StoredVersion { grounds: current.grounds.clone(), ..opened?.1 })
 }
 
-/// The earlier version with this id.
+/// The earlier version with this id, and its place in the sequence.
 pub fn earlier_version(
     connection: &Connection,
     seal: &Seal,
     (pk, current): &(i64, StoredVersion),
     version: &LogicalId,
-) -> Result<Option<StoredVersion>, StoreError> {
+) -> Result<Option<(i64, StoredVersion)>, StoreError> {
     let sql = "SELECT sequence FROM version WHERE pk = ?1 AND version = ?2";
     let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
     let sequence: Option<i64> =
         statement.query_row(params![pk, version.as_str()], |row| row.get(0)).optional().map_err(store_error)?;
-    sequence.map(|sequence| open(connection, seal, (*pk, current), sequence)).transpose()
+    sequence.map(|sequence| Ok((sequence, open(connection, seal, (*pk, current), sequence)?))).transpose()
 }
 
 /// Judges earlier versions of a resource whose current version is visible.
 pub struct Judge<'a> {
+    connection: &'a Connection,
+    seal: &'a Seal,
     ways: Vec<Visibility<'a>>,
+    pk: i64,
     current: &'a StoredVersion,
     in_care: &'a [LogicalId],
+    /// What the current version is about, where that is compared.
+    targets: Option<Json>,
 }
 
 impl<'a> Judge<'a> {
     /// A judge for the versions of `current`. `in_care` names those of their patients with whom the constraint's actors have a care relationship.
-    pub fn new(constraint: &'a Constraint, current: &'a StoredVersion, in_care: &'a [LogicalId]) -> Self {
-        Self { ways: constraint.visibility(current.resource_type), current, in_care }
+    pub fn new(
+        (connection, seal): (&'a Connection, &'a Seal),
+        constraint: &'a Constraint,
+        (pk, current): (i64, &'a StoredVersion),
+        in_care: &'a [LogicalId],
+    ) -> Result<Self, StoreError> {
+        let ways = constraint.visibility(current.resource_type);
+        let mut judge = Self { connection, seal, ways, pk, current, in_care, targets: None };
+        if judge.compares_targets() {
+            judge.targets = judge.targets_of(current, i64::MAX)?;
+        }
+        Ok(judge)
     }
 
-    /// Whether a version is visible.
-    pub fn shows(&self, version: &StoredVersion) -> Result<bool, StoreError> {
-        Ok(self.admits(&version.patients) && (!self.compares_targets() || self.same_targets(version)?))
+    /// Whether the version at this place in the sequence is visible.
+    pub fn shows(&self, version: &StoredVersion, sequence: i64) -> Result<bool, StoreError> {
+        Ok(self.admits(&version.patients) && (!self.compares_targets() || self.same_targets(version, sequence)?))
     }
 
     /// Whether a version with these patients may be shown. What is visible through other records keeps the grounds of the current version.
@@ -174,12 +189,20 @@ impl<'a> Judge<'a> {
         self.current.resource_type == ResourceType::PROVENANCE && !self.ways.contains(&Visibility::Every)
     }
 
-    fn same_targets(&self, version: &StoredVersion) -> Result<bool, StoreError> {
-        match (&version.body, &self.current.body) {
-            (Some(body), Some(current)) => Ok(targets(body)? == targets(current)?),
-            (None, _) => Ok(true),
-            (Some(_), None) => Ok(false),
+    fn same_targets(&self, version: &StoredVersion, sequence: i64) -> Result<bool, StoreError> {
+        Ok(self.targets_of(version, sequence)? == self.targets)
+    }
+
+    /// What a Provenance was about at a version. A deletion has no body: it ends what the version before it said.
+    fn targets_of(&self, version: &StoredVersion, sequence: i64) -> Result<Option<Json>, StoreError> {
+        const SQL: &str = "SELECT max(sequence) FROM version WHERE pk = ?1 AND sequence < ?2 AND deleted = 0";
+        if let Some(body) = &version.body {
+            return targets(body);
         }
+        let mut statement = self.connection.prepare_cached(SQL).map_err(store_error)?;
+        let before: Option<i64> = statement.query_row(params![self.pk, sequence], |row| row.get(0)).map_err(store_error)?;
+        let ended = before.map(|before| open(self.connection, self.seal, (self.pk, self.current), before)).transpose()?;
+        ended.and_then(|ended| ended.body).map_or(Ok(None), |body| targets(&body))
     }
 }
 

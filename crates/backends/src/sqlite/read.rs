@@ -79,9 +79,10 @@ pub fn version_read(
     }
     visibility::grounds(connection, constraint, constraint.letter(), std::slice::from_mut(&mut current))?;
     let asked = history::earlier_version(connection, seal, &current, &read.version)?;
-    let Some(asked) = asked else { return Ok(Found { content: None, in_care: Vec::new() }) };
+    let Some((sequence, asked)) = asked else { return Ok(Found { content: None, in_care: Vec::new() }) };
     let in_care = patients_in_care(connection, constraint, &[&asked])?;
-    let visible = history::Judge::new(constraint, &current.1, &in_care).shows(&asked)?;
+    let judge = history::Judge::new((connection, seal), constraint, (current.0, &current.1), &in_care)?;
+    let visible = judge.shows(&asked, sequence)?;
     Ok(Found { content: visible.then_some(asked), in_care })
 }
 

@@ -22,6 +22,7 @@ use super::{Exchange, authenticate};
 use crate::answer::{Answer, Draft};
 use crate::context::Server;
 use crate::middleware::body;
+use crate::middleware::refusals::{self, Admission};
 
 /// What is known of a request when its record is written.
 #[derive(Default)]
@@ -242,7 +243,11 @@ async fn recorded(server: &Server, record: Record, draft: Draft) -> Answer {
     }
 }
 
-async fn refuse(server: &Server, exchange: &Exchange, mut account: Account, refusal: &Refusal) -> Answer {
+async fn refuse(server: &Arc<Server>, exchange: &Exchange, mut account: Account, refusal: &Refusal) -> Answer {
+    let stranger = account.principal.is_none() && matches!(refusal, Refusal::Authentication(_));
+    if stranger && let Admission::Gather(gathered) = refusals::admit(server, exchange.peer.address.ip()) {
+        return Answer::gathered(gathered);
+    }
     let draft = refusal.draft();
     if refusal.outcome() == Outcome::Failed {
         tracing::error!(request = exchange.id, error = %refusal, "a FHIR request failed");
