@@ -17,7 +17,14 @@ use crate::route::Route;
 use crate::ui;
 
 impl Handler for Server {
-    async fn handle(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Answer {
+    /// The task of the request begins before this returns: whoever hangs up, at whatever moment, leaves a record.
+    fn handle(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> impl Future<Output = Answer> + Send {
+        in_own_task(self.answer(peer, request))
+    }
+}
+
+impl Server {
+    async fn answer(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Answer {
         let (parts, body) = request.into_parts();
         let exchange = Exchange {
             id: format!("{:032x}", self.random_u128()),
@@ -50,9 +57,7 @@ impl Handler for Server {
         }
         if head { answer.without_body() } else { answer }
     }
-}
 
-impl Server {
     async fn origin_registered(&self, origin: &HeaderValue) -> bool {
         match origin.to_str() {
             Ok(origin) => self.registry.origin_registered(origin).await.unwrap_or(false),
@@ -80,7 +85,7 @@ async fn dispatch(server: &Arc<Server>, exchange: Exchange, route: Route, body: 
             let statement = server.capability_statement.clone();
             counted(Counted::Discovery, Draft::new(StatusCode::OK).body(crate::resource_server::respond::FHIR_JSON, statement))
         }
-        Route::Fhir(path) => in_own_task(pipeline::serve(Arc::clone(server), exchange, path, body)).await,
+        Route::Fhir(path) => pipeline::serve(Arc::clone(server), exchange, path, body).await,
         Route::Start if reading => counted(Counted::StaticFile, ui::start(server)),
         Route::Docs if reading => counted(Counted::StaticFile, ui::docs(server)),
         Route::Static(name) if reading => match ui::asset(&name) {
@@ -101,7 +106,7 @@ async fn dispatch(server: &Arc<Server>, exchange: Exchange, route: Route, body: 
         | Route::Logout
         | Route::Consent
         | Route::Person
-        | Route::PersonRevoke => in_own_task(oauth::serve(Arc::clone(server), exchange, route, body)).await,
+        | Route::PersonRevoke => oauth::serve(Arc::clone(server), exchange, route, body).await,
         Route::Start
         | Route::Docs
         | Route::Static(_)
@@ -121,13 +126,16 @@ async fn not_found(server: &Server, exchange: &Exchange) -> Answer {
     server.record_page(exchange, Outcome::Rejected, ui::not_found(server)).await
 }
 
-/// Runs a request in a task that ends with its record, whatever becomes of the connection.
-async fn in_own_task(work: impl Future<Output = Answer> + Send + 'static) -> Answer {
-    match tokio::spawn(work).await {
-        Ok(answer) => answer,
-        Err(error) => {
-            tracing::error!(%error, "a request ended without an answer");
-            Answer::unrecorded(&LedgerError::Stopped)
+/// Begins a request in a task that ends with its record, whatever becomes of the connection.
+fn in_own_task(work: impl Future<Output = Answer> + Send + 'static) -> impl Future<Output = Answer> + Send {
+    let task = tokio::spawn(work);
+    async move {
+        match task.await {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::error!(%error, "a request ended without an answer");
+                Answer::unrecorded(&LedgerError::Stopped)
+            }
         }
     }
 }

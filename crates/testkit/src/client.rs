@@ -167,7 +167,12 @@ impl Pending<'_> {
 
     /// Sends it.
     pub async fn send(self) -> Reply {
+        self.try_send().await.unwrap()
+    }
+
+    /// Sends it, where the connection may fail.
+    pub async fn try_send(self) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
         let request = self.builder.body(Full::new(self.body)).unwrap();
-        self.client.send(request).await
+        self.client.try_send(request).await
     }
 }

@@ -84,7 +84,8 @@ async fn a_patient_connects_the_demo_app_and_decides_what_it_sees() {
     everything_can_be_shared(&story);
     saying_no_shares_nothing(&story);
     assert_eq!(story.complaints(), Vec::<String>::new());
-    the_records_tell_the_story(&story.demo.directory);
+    // A stop moves what still waits in the outbox into the ledger.
+    the_records_tell_the_story(&story.demo.stop().directory);
 }
 
 fn the_start_page_leads_on(story: &Story) {

@@ -93,7 +93,9 @@ async fn clients_and_users_are_managed_beside_a_running_server() {
     wrong_values_are_refused(&demo);
     a_removed_client_has_nothing_any_more(&demo).await;
     a_new_user_can_sign_in(&demo).await;
-    let told: Vec<String> = records(&demo.directory)
+    // A stop moves what still waits in the outbox into the ledger.
+    let stopped = demo.stop();
+    let told: Vec<String> = records(&stopped.directory)
         .into_iter()
         .filter(|record| record.event == Event::Administration && record.outcome == Outcome::Success)
         .filter_map(|record| record.detail)

@@ -8,13 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::{Method, Request};
-use http_body_util::Full;
+use http::Method;
 use portcullis_audit::record::{Event, Outcome, Record};
 use portcullis_testkit::process::{Stopped, free_ports};
 use portcullis_testkit::{Client, Demo, Reply};
-use serde_json::Value;
 
 use super::{portcullis, records, token_of, verified_records};
 
@@ -60,15 +57,8 @@ impl Storm {
     }
 
     async fn send(&self, method: Method, path: &str, body: String) -> Option<Reply> {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "localhost")
-            .header("authorization", format!("Bearer {}", self.token))
-            .header("content-type", "application/fhir+json")
-            .body(Full::new(Bytes::from(body)))
-            .unwrap();
-        self.client.try_send(request).await.ok()
+        let request = self.client.request(method, path).bearer(&self.token).fhir(body);
+        request.try_send().await.ok()
     }
 
     async fn create(self) {
@@ -355,10 +345,7 @@ async fn a_full_disk_answers_503_and_shows_nothing() {
     }
     println!("with room again the server answers {} after {:?}", read().await.status, since.elapsed());
     let demo = demo.kill().start().await;
-    let client = demo.client();
-    let found = client.get("/fhir/Observation?identifier=urn:test:storm|").bearer(&token).send().await.json();
-    let marks: Vec<&Value> =
-        found["entry"].as_array().unwrap().iter().map(|entry| &entry["resource"]["identifier"][0]["value"]).collect();
+    let marks: Vec<String> = stored(&demo, &token).await.into_values().collect();
     assert_eq!(marks, ["before"], "what was refused is not stored");
     demo.run(&["audit", "verify"]).expect(0);
 }

@@ -16,7 +16,7 @@ use proptest::test_runner::{FileFailurePersistence, TestRunner};
 
 mod bodies;
 mod data;
-mod http;
+mod over_http;
 mod people;
 mod regressions;
 mod requests;

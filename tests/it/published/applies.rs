@@ -6,8 +6,30 @@ use serde_json::Value;
 
 /// The types that end the names of choice elements. (`Id` does too, but `subscriberId` is no `subscriber`.)
 const CHOICES: [&str; 24] = [
-    "Age", "Annotation", "Attachment", "Boolean", "Canonical", "CodeableConcept", "Coding", "Date", "DateTime", "Decimal", "Duration",
-    "Identifier", "Instant", "Integer", "Money", "Period", "Quantity", "Range", "Ratio", "Reference", "SampledData", "String", "Timing", "Uri",
+    "Age",
+    "Annotation",
+    "Attachment",
+    "Boolean",
+    "Canonical",
+    "CodeableConcept",
+    "Coding",
+    "Date",
+    "DateTime",
+    "Decimal",
+    "Duration",
+    "Identifier",
+    "Instant",
+    "Integer",
+    "Money",
+    "Period",
+    "Quantity",
+    "Range",
+    "Ratio",
+    "Reference",
+    "SampledData",
+    "String",
+    "Timing",
+    "Uri",
 ];
 
 /// Whether the parameter applies; `None` where this reading cannot say.
@@ -15,7 +37,8 @@ pub fn applies(parameter: &SearchParameter, resource: &Value) -> Option<bool> {
     let silent = matches!(parameter.parameter_type, ParameterType::Composite | ParameterType::Special)
         || matches!(parameter.code, "_id" | "_lastUpdated")
         || parameter.expression.contains(" and ");
-    (!silent).then(|| nodes(parameter.expression, resource).into_iter().any(|node| says_something(parameter.parameter_type, node)))
+    (!silent)
+        .then(|| nodes(parameter.expression, resource).into_iter().any(|node| says_something(parameter.parameter_type, node)))
 }
 
 /// What an expression leads to.
@@ -43,9 +66,7 @@ fn branch_nodes<'a>(branch: &str, resource: &'a Value) -> Vec<&'a Value> {
                 let wanted = wanted.trim_end_matches(')');
                 nodes.into_iter().filter(|(_, suffix)| suffix.eq_ignore_ascii_case(wanted)).collect()
             }
-            Some(("where", test)) => {
-                nodes.into_iter().filter(|(node, _)| holds(test.strip_suffix(')').unwrap(), node)).collect()
-            }
+            Some(("where", test)) => nodes.into_iter().filter(|(node, _)| holds(test.strip_suffix(')').unwrap(), node)).collect(),
             Some(_) => panic!("{step} in {branch}"),
             None => nodes.into_iter().flat_map(|(node, _)| children(&step, node)).collect(),
         };
@@ -113,10 +134,12 @@ fn says_something(kind: ParameterType, node: &Value) -> bool {
             let coded = |value: &Value| ["system", "code", "display"].iter().any(|member| value[member].is_string());
             let codings = node["coding"].as_array().is_some_and(|codings| codings.iter().any(coded));
             let bare = node["system"].is_string() && !node["value"].is_string() && !node["code"].is_string();
-            !node.is_null() && (!node.is_object() || codings || text("text") || text("code") || text("value") || (coded(node) && !bare))
+            !node.is_null()
+                && (!node.is_object() || codings || text("text") || text("code") || text("value") || (coded(node) && !bare))
         }
         ParameterType::String => {
-            let parts = ["text", "family", "given", "prefix", "suffix", "line", "city", "district", "state", "postalCode", "country"];
+            let parts =
+                ["text", "family", "given", "prefix", "suffix", "line", "city", "district", "state", "postalCode", "country"];
             node.is_string() || text("display") || parts.iter().any(|part| !node[part].is_null())
         }
         ParameterType::Date => {

@@ -125,10 +125,16 @@ fn query(parameter: &str, kind: Kind, value: &Value) -> Option<Query> {
     let text = |member: &str| escape(value[member].as_str().unwrap_or_default());
     let whole = || value.as_str().map(escape);
     Some(match kind {
-        Kind::Coding => (parameter.to_owned(), Some(format!("{}|{}", text("system"), text("code"))).filter(|pair| !pair.ends_with('|'))?),
+        Kind::Coding => {
+            (parameter.to_owned(), Some(format!("{}|{}", text("system"), text("code"))).filter(|pair| !pair.ends_with('|'))?)
+        }
         Kind::Plain => (parameter.to_owned(), whole()?),
-        Kind::Identifier => (parameter.to_owned(), Some(format!("{}|{}", text("system"), text("value"))).filter(|pair| !pair.ends_with('|'))?),
-        Kind::Reference => (parameter.to_owned(), Some(text("reference")).filter(|text| !text.is_empty() && !text.starts_with('#'))?),
+        Kind::Identifier => {
+            (parameter.to_owned(), Some(format!("{}|{}", text("system"), text("value"))).filter(|pair| !pair.ends_with('|'))?)
+        }
+        Kind::Reference => {
+            (parameter.to_owned(), Some(text("reference")).filter(|text| !text.is_empty() && !text.starts_with('#'))?)
+        }
         Kind::Exact => (format!("{parameter}:exact"), whole()?),
     })
 }
@@ -224,9 +230,19 @@ const READ: &[(&str, &str, &[&str], &[&str])] = &[
     ("Encounter", "date=eb2015-11-01T18:00:15-05:00", &["example-1"], &[]),
     ("Encounter", "date=eb2015-11-01T18:00:14-05:00", &[], &["example-1"]),
     // CARIN: the inpatient claim of Patient2, billed from January to October 2019, served on 2019-11-02.
-    ("ExplanationOfBenefit", "patient=Patient2&type=institutional&service-date=2019-11-02", &["EOBInpatient1"], &["EOBPharmacy1"]),
+    (
+        "ExplanationOfBenefit",
+        "patient=Patient2&type=institutional&service-date=2019-11-02",
+        &["EOBInpatient1"],
+        &["EOBPharmacy1"],
+    ),
     ("ExplanationOfBenefit", "patient=Patient1&service-date=2019-11-02&type=pharmacy", &[], &[]),
-    ("ExplanationOfBenefit", "type=http://terminology.hl7.org/CodeSystem/claim-type|pharmacy", &["EOBPharmacy1"], &["EOBInpatient1"]),
+    (
+        "ExplanationOfBenefit",
+        "type=http://terminology.hl7.org/CodeSystem/claim-type|pharmacy",
+        &["EOBPharmacy1"],
+        &["EOBInpatient1"],
+    ),
     ("ExplanationOfBenefit", "service-start-date=2019-01-01", &["EOBInpatient1"], &["EOBPharmacy1"]),
     ("ExplanationOfBenefit", "billable-period-start=2019-10-30", &["EOBPharmacy1"], &["EOBInpatient1"]),
     ("ExplanationOfBenefit", "service-date=2021-03-18&type=oral", &["EOBOral1"], &["EOBPharmacy1"]),

@@ -59,7 +59,8 @@ pub fn packages() -> Option<Vec<Package>> {
     }
     let mut seen = BTreeSet::new();
     let package = |(name, path): &(&'static str, &str)| {
-        let mut examples = if path.ends_with(".tgz") { extracted(name, &data.join(path)) } else { folder(name, &data.join(path)) };
+        let mut examples =
+            if path.ends_with(".tgz") { extracted(name, &data.join(path)) } else { folder(name, &data.join(path)) };
         examples.retain(|example| seen.insert(example.text.clone()));
         Package { name, examples }
     };
@@ -68,7 +69,11 @@ pub fn packages() -> Option<Vec<Package>> {
 
 /// The newest release of both guides.
 pub fn newest(packages: Vec<Package>) -> Vec<Example> {
-    packages.into_iter().filter(|package| package.name.starts_with(US_CORE) || package.name.starts_with(CARIN)).flat_map(|package| package.examples).collect()
+    packages
+        .into_iter()
+        .filter(|package| package.name.starts_with(US_CORE) || package.name.starts_with(CARIN))
+        .flat_map(|package| package.examples)
+        .collect()
 }
 
 fn extracted(name: &str, archive: &Path) -> Vec<Example> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use portcullis_fhir::definitions::ParameterType;
+use http::Method;
 use portcullis_fhir::index::extract;
 use portcullis_oauth::users::Role;
 use portcullis_testkit::TestServer;
@@ -14,29 +14,42 @@ use super::examples::{self, Example};
 use super::queries;
 use super::tree::Tree;
 
-/// Whose record an example is: the patient itself, and what names it as the one whom it is about.
-fn is_about(example: &Example, patient: &str) -> bool {
+/// Where a record names the patient whom it is about.
+const ABOUT: [&str; 3] = ["subject", "patient", "beneficiary"];
+
+/// Types that name a patient and that R4 puts into no compartment: a Device is visible where a visible record refers to it.
+const OUTSIDE: [&str; 1] = ["Device"];
+
+/// The patient whose record an example is.
+fn owner(example: &Example) -> Option<String> {
     let resource: Value = serde_json::from_str(&example.text).unwrap();
-    let reference = format!("Patient/{patient}");
-    example.key == reference || ["subject", "patient", "beneficiary"].iter().any(|name| resource[name]["reference"] == *reference)
+    if OUTSIDE.iter().any(|name| resource["resourceType"] == *name) {
+        return None;
+    }
+    let reference = ABOUT.iter().find_map(|name| resource[name]["reference"].as_str());
+    let key = example.key.starts_with("Patient/").then_some(example.key.as_str()).or(reference);
+    key.filter(|key| key.starts_with("Patient/")).map(str::to_owned)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_patient_of_each_guide_reads_and_finds_the_own_record_and_no_other() {
-    verifies!("IG-01", "IG-05", "IG-06");
+    verifies!("SAFE-03");
     let Some(packages) = examples::packages() else { return };
     let newest = examples::newest(packages);
     let server = TestServer::start().await;
     let texts: Vec<String> = newest.iter().map(|example| example.text.clone()).collect();
     server.import(&texts).await;
-    let app = server.add_app("app", "launch/patient patient/*.rs", false).await;
+    let app = server.add_app("app", "launch/patient patient/*.cruds", false).await;
     for (username, patient, fewest) in [("amy", "example", 150), ("member", "Patient2", 8)] {
         server.add_user(username, &[Role::Patient], Some(&format!("Patient/{patient}")), &[patient]).await;
-        let token = app.access_token("launch/patient patient/*.rs", username, PASSWORD).await;
-        let (own, others): (Vec<&Example>, Vec<&Example>) = newest.iter().partition(|example| is_about(example, patient));
+        let token = app.access_token("launch/patient patient/*.cruds", username, PASSWORD).await;
+        let owned = newest.iter().filter_map(|example| Some((owner(example)?, example)));
+        let (own, others): (Vec<_>, Vec<_>) = owned.partition(|(owner, _)| *owner == format!("Patient/{patient}"));
+        let [own, others] = [own, others].map(|owned| owned.into_iter().map(|(_, example)| example).collect::<Vec<&Example>>());
         assert!(own.len() >= fewest, "{patient} has {} examples", own.len());
-        let record = Record { server: &server, token };
+        let record = Record { server: &server, patient, token };
         record.reads(&own).await;
+        record.writes(&own).await;
         record.finds(&own).await;
         record.hides(&others).await;
     }
@@ -45,6 +58,7 @@ async fn a_patient_of_each_guide_reads_and_finds_the_own_record_and_no_other() {
 /// What a patient's token opens.
 struct Record<'a> {
     server: &'a TestServer,
+    patient: &'a str,
     token: String,
 }
 
@@ -71,7 +85,6 @@ impl Record<'_> {
     async fn reads(&self, own: &[&Example]) {
         for example in own {
             let reply = self.get(&format!("/fhir/{}", example.key)).await;
-            if reply.status != 200 {eprintln!("NOREAD {}", example.name); continue;}
             assert_eq!(reply.status, 200, "{} {}", example.name, reply.text());
             let difference = Tree::resource(&example.text).difference(&Tree::resource(&reply.text()));
             assert_eq!(difference, None, "{}", example.name);
@@ -90,14 +103,15 @@ impl Record<'_> {
                 let query = queries::encoded(&queries::of(&entry, &self.server.fhir_base)[0]);
                 let parameter = format!("{name}.{}", entry.parameter.code);
                 parameters.entry(parameter).or_insert_with(|| (&example.key, format!("{name}?{query}&_count=1000")));
-                if entry.parameter.parameter_type == ParameterType::Reference && entry.parameter.code == "patient" {
-                    let query = format!("{name}?{query}&_id={}&_count=1000", resource.id().unwrap());
-                    assert_eq!(self.search(&query).await, BTreeSet::from([example.key.clone()]), "{query}");
-                }
             }
         }
         for (name, keys) in types {
-            assert_eq!(self.search(&format!("{name}?_count=1000")).await, keys, "{name}");
+            let found = self.search(&format!("{name}?_count=1000")).await;
+            assert_eq!(found, keys, "{name}");
+            if parameters.contains_key(&format!("{name}.patient")) {
+                let reference = format!("{name}?patient={}&_count=1000", self.patient);
+                assert_eq!(self.search(&reference).await, keys, "{reference}");
+            }
         }
         eprintln!("{} parameters over HTTPS", parameters.len());
         for (key, query) in parameters.into_values() {
@@ -105,17 +119,30 @@ impl Record<'_> {
         }
     }
 
-    /// The others' records of the types that a patient owns. What is shared or nobody's is another test's matter.
+    /// One example of each profile is written again, as its publisher wrote it.
+    async fn writes(&self, own: &[&Example]) {
+        let profiles = own.iter().map(|example| {
+            let resource: Value = serde_json::from_str(&example.text).unwrap();
+            (format!("{} {}", resource["resourceType"], resource["meta"]["profile"]), *example)
+        });
+        for example in profiles.collect::<BTreeMap<String, &Example>>().values() {
+            let path = format!("/fhir/{}", example.key);
+            let request = self.server.client.request(Method::PUT, &path).bearer(&self.token).fhir(example.text.clone());
+            let put = request.send().await;
+            assert_eq!(put.status, 200, "{} {}", example.name, put.text());
+            let reply = self.get(&path).await;
+            assert_eq!(reply.header("etag"), put.header("etag"), "{}", example.name);
+            let difference = Tree::resource(&example.text).difference(&Tree::resource(&reply.text()));
+            assert_eq!(difference, None, "{}", example.name);
+        }
+    }
+
+    /// Others' records answer as absent ones do.
     async fn hides(&self, others: &[&Example]) {
-        let about_somebody = |example: &&&Example| {
-            example.key.starts_with("Patient/") || ["subject", "patient", "beneficiary"].iter().any(|name| example.text.contains(&format!("\"{name}\"")))
-        };
-        let mut hidden = 0;
-        for example in others.iter().filter(about_somebody).filter(|example| !example.key.starts_with("Bundle/")) {
+        assert!(others.len() > 5, "{}", others.len());
+        for example in others {
             let reply = self.get(&format!("/fhir/{}", example.key)).await;
             assert_eq!(reply.status, 404, "{} {}", example.name, reply.text());
-            hidden += 1;
         }
-        assert!(hidden > 5, "{hidden}");
     }
 }

@@ -9,7 +9,6 @@ use portcullis_fhir::definitions::{ParameterType, search_parameters};
 use portcullis_fhir::index::{IndexEntry, extract};
 use portcullis_fhir::types::ResourceType;
 use portcullis_testkit::TestServer;
-use portcullis_verifies::verifies;
 use tokio::task::JoinSet;
 
 use super::applies;
@@ -51,7 +50,6 @@ fn accepted(examples: Vec<Example>, refused: &mut BTreeSet<&'static str>, unexpe
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_published_example_comes_back_as_written_and_is_found_by_every_parameter_that_applies() {
-    verifies!("SAFE-03", "IG-01", "IG-05");
     let Some(packages) = examples::packages() else { return };
     let started = Instant::now();
     let server = TestServer::start().await;
@@ -93,7 +91,6 @@ async fn every_published_example_comes_back_as_written_and_is_found_by_every_par
     assert!(unexpected.is_empty(), "refused without a reason in REFUSED:\n{}", unexpected.join("\n"));
     let stale: Vec<_> = REFUSED.iter().filter(|(name, ..)| !refused.contains(name)).collect();
     assert!(stale.is_empty(), "accepted, though listed as refused: {stale:?}");
-    eprintln!("{tally:?}, {} refused, {:?}", refused.len(), started.elapsed());
     tally.searches += presence_and_order(&everything, &held).await;
     eprintln!("{tally:?}, {} refused, {:?}", refused.len(), started.elapsed());
     assert!(tally.resources >= 700 && tally.found > 5_000, "{tally:?}");
@@ -130,7 +127,11 @@ impl Tally {
 }
 
 /// Asks all questions; gives the number of resources that were found, all of which had to be.
-async fn ask(everything: &Everything, questions: BTreeMap<(ResourceType, Query), BTreeSet<String>>, package: &'static str) -> usize {
+async fn ask(
+    everything: &Everything,
+    questions: BTreeMap<(ResourceType, Query), BTreeSet<String>>,
+    package: &'static str,
+) -> usize {
     let questions: Arc<Vec<_>> = Arc::new(questions.into_iter().collect());
     let next = Arc::new(AtomicUsize::new(0));
     let mut workers = JoinSet::new();

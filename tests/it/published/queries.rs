@@ -98,15 +98,17 @@ fn string(
 /// `eq` with the finest and the coarsest date that cover the value, and the bounds that it has.
 fn date(low: i64, high: i64) -> Vec<String> {
     let first = instant::format(low);
-    let texts = [first.clone(), format!("{}Z", &first[..19]), first[..10].to_owned(), first[..7].to_owned(), first[..4].to_owned()];
+    let texts =
+        [first.clone(), format!("{}Z", &first[..19]), first[..10].to_owned(), first[..7].to_owned(), first[..4].to_owned()];
     let covers = |text: &&String| instant::search_range(text).is_some_and(|range| range.low <= low && high <= range.high);
-    let mut covering: Vec<String> = texts.iter().filter(covers).cloned().collect();
-    covering.drain(1.min(covering.len())..covering.len().saturating_sub(1).max(1.min(covering.len())));
-    covering.extend((low > MINIMUM).then(|| format!("ge{}", instant::format(low))));
-    covering.extend((high < MAXIMUM).then(|| format!("le{}", instant::format(high - 1))));
-    covering.extend((low > MINIMUM).then(|| format!("sa{}", instant::format(low - 1))));
-    covering.extend((high < MAXIMUM).then(|| format!("eb{}", instant::format(high))));
-    covering
+    let covering: Vec<&String> = texts.iter().filter(covers).collect();
+    let (finest, coarsest) = (covering.first(), covering.last().filter(|_| covering.len() > 1));
+    let mut queries: Vec<String> = finest.into_iter().chain(coarsest).map(|text| (*text).clone()).collect();
+    queries.extend((low > MINIMUM).then(|| format!("ge{}", instant::format(low))));
+    queries.extend((high < MAXIMUM).then(|| format!("le{}", instant::format(high - 1))));
+    queries.extend((low > MINIMUM).then(|| format!("sa{}", instant::format(low - 1))));
+    queries.extend((high < MAXIMUM).then(|| format!("eb{}", instant::format(high))));
+    queries
 }
 
 /// `eq` where the value is one number (a range or one with a comparator is not), and the bounds.

@@ -31,11 +31,7 @@ impl Everything {
     /// What a server holds.
     pub fn of(server: &TestServer) -> Self {
         use portcullis_store::Clock as _;
-        Self {
-            store: Arc::clone(&server.store),
-            base: server.fhir_base.as_str().into(),
-            now: server.clock.now_milliseconds(),
-        }
+        Self { store: Arc::clone(&server.store), base: server.fhir_base.as_str().into(), now: server.clock.now_milliseconds() }
     }
 
     /// The current body of a resource.

@@ -17,7 +17,8 @@ use super::rows::TEXT_OFFSET;
 use super::seal::Seal;
 use super::search_range;
 
-/// Up to so many alternatives each candidate is looked up; beyond, the alternatives are collected once.
+/// Up to so many alternatives each candidate is looked up; beyond, the alternatives are collected once. Of what the store knows of a criterion no
+/// more than this is bound; more is written into the statement, as numbers.
 const LOOKED_UP_ALTERNATIVES: usize = 8;
 
 /// What search needs of the store besides the query: names become numbers here.
@@ -133,6 +134,24 @@ pub fn condition(
     })
 }
 
+/// The most values that a test binds for what the query says, whatever is stored.
+pub fn values(test: &Test) -> usize {
+    match test {
+        Test::Missing(_) => 0,
+        Test::Token(alternatives) | Test::TokenNot(alternatives) | Test::ReferenceIdentifier(alternatives) => 2 * alternatives.len(),
+        Test::TokenText(texts) | Test::StringStarts(texts) | Test::StringExact(texts) => 2 * texts.len(),
+        Test::StringContains(texts) => texts.len(),
+        Test::Reference(alternatives) => alternatives.len(),
+        Test::Date(alternatives) | Test::LastUpdated(alternatives) => 2 * alternatives.len(),
+        Test::Number(alternatives) => 2 * alternatives.len(),
+        Test::Quantity(alternatives) => 4 * alternatives.len(),
+        Test::Uri(uris) => uris.len(),
+        Test::UriBelow(uris) => 2 * uris.len(),
+        Test::UriAbove(uris) => uris.iter().map(|uri| path_prefixes(uri).len()).sum(),
+        Test::Id(ids) => ids.len(),
+    }
+}
+
 fn presence(parameter: &SearchParameter, missing: bool) -> Result<Condition, StoreError> {
     let key = parameter.key;
     let present = match parameter.parameter_type {
@@ -185,14 +204,15 @@ fn token(
     let mut conditions = Vec::new();
     let mut sets = Vec::new();
     if !pairs.is_empty() {
-        let values: Vec<(String, String)> =
-            pairs.iter().map(|(code, system)| (parameters.bind(*code), parameters.bind(*system))).collect();
+        let few = pairs.len() <= LOOKED_UP_ALTERNATIVES;
+        let mut value = |number: i64| if few { parameters.bind(number) } else { number.to_string() };
+        let values: Vec<(String, String)> = pairs.iter().map(|(code, system)| (value(*code), value(*system))).collect();
         let listed: Vec<String> = values.iter().map(|(code, system)| format!("({code}, {system})")).collect();
         let set = format!(
             "SELECT x.pk FROM (VALUES {}) v CROSS JOIN index_token x ON x.parameter = {key} AND x.code = v.column1 AND x.system = v.column2",
             listed.join(", ")
         );
-        if values.len() <= LOOKED_UP_ALTERNATIVES {
+        if few {
             conditions.extend(values.iter().map(|(code, system)| {
                 looked_up("index_token", &format!("x.parameter = {key} AND x.code = {code} AND x.system = {system}"))
             }));
@@ -257,7 +277,9 @@ fn reference(key: u16, targets: &[i64], parameters: &mut Parameters) -> Conditio
             ordered("index_reference", |alias| format!("{alias}.parameter = {key} AND {alias}.target = {target}"))
         }
         several => {
-            let list = parameters.bind_list(several.iter().copied());
+            let few = several.len() <= LOOKED_UP_ALTERNATIVES;
+            let value = |target: &i64| if few { parameters.bind(*target) } else { target.to_string() };
+            let list = several.iter().map(value).collect::<Vec<_>>().join(", ");
             let set = format!("SELECT x.pk FROM index_reference x WHERE x.parameter = {key} AND x.target IN ({list})");
             let sql = format!(
                 "EXISTS (SELECT 1 FROM index_reference x WHERE x.pk = r.pk AND x.parameter = {key} AND x.target IN ({list}))"

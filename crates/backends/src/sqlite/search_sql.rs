@@ -13,13 +13,15 @@ use portcullis_store::StoreError;
 
 use super::cursor::Position;
 use super::database::store_error;
-use super::parameters::{MAXIMUM_PARAMETERS, Parameters, all};
+use super::parameters::{Parameters, all};
 use super::search_filter::{self, Condition, Resolver, Route};
 use super::sort::Order;
 use super::visibility;
 
 /// Candidates that are counted to compare routes; from here on a route counts as long.
 const COUNTED_CANDIDATES: i64 = 1000;
+/// The most values of a query that one statement binds. SQLite has room for 32,766; the rest is for the constraint and for what the criteria find.
+const MAXIMUM_VALUES: usize = 25_000;
 
 /// The statements of one search.
 #[derive(Debug)]
@@ -51,13 +53,12 @@ pub fn compile(
     let resource_type = query.resource_type;
     let mut parameters = Parameters::default();
     let visible = visibility::predicate(constraint, resource_type, constraint.letter(), "r", &mut parameters);
-    let mut conditions = Vec::with_capacity(query.filters.len());
-    for filter in &query.filters {
-        conditions.push(search_filter::condition(filter, resource_type, resolver, &mut parameters)?);
-        if parameters.len() > MAXIMUM_PARAMETERS {
-            return Err(StoreError::NotSupported("so many alternatives in one search".to_owned()));
-        }
+    // Counted in the query and not in the statement: how many values that binds depends on what is stored.
+    if query.filters.iter().map(|filter| search_filter::values(&filter.test)).sum::<usize>() > MAXIMUM_VALUES {
+        return Err(StoreError::NotSupported("so many alternatives in one search".to_owned()));
     }
+    let conditions = query.filters.iter().map(|filter| search_filter::condition(filter, resource_type, resolver, &mut parameters));
+    let conditions = conditions.collect::<Result<Vec<_>, _>>()?;
     // An order that is not supported is refused before the answer is known to be empty: that may depend on what is hidden.
     let order = |time| Order::new(resource_type, &query.sort, time);
     order("r.neg_time")?;

@@ -17,10 +17,12 @@ use crate::context::Borrowed;
 
 /// Any well-formed challenge: the code is spent at once and never leaves.
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+/// The session of these grants, which is nobody's: it tells them from those that a person gave.
+const SESSION: &str = "preapproved";
 
 impl Service {
     /// Grants a client a scope in a person's name, for the first patient whom the person may act for, and returns the refresh token. What
-    /// the client had from the same person before ends.
+    /// it was granted in this way before ends; what the person granted stays.
     pub async fn preapprove(&self, caller: &Caller, client_id: &str, username: &str, scope: &str) -> Result<String, Refused> {
         let described = format!("demo grant of {username} to {client_id}");
         let task = Task::new(caller, Some(OperatorOperation::InitialiseDataDirectory), described);
@@ -31,8 +33,9 @@ impl Service {
         let user = user.ok_or_else(|| Refused::new(RefusalKind::NotFound, format!("There is no user '{username}'.")))?;
         let scopes = ScopeSet::parse(scope).map_err(|unknown| invalid(&format!("The scope '{}' is not known.", unknown.0)))?;
         let now = self.server.clock.now_seconds();
+        let session = SessionId::parse(SESSION).ok_or_else(|| invalid("The session is not well-formed."))?;
         for standing in registry.grants_of(&user.id).await.map_err(failed)? {
-            if standing.grant.client == client.id {
+            if standing.grant.client == client.id && standing.grant.session == session {
                 self.change(&task, Change::RevokeGrant { grant: standing.grant.id, now }).await?;
             }
         }
@@ -43,7 +46,7 @@ impl Service {
             user: user.id.clone(),
             patient: user.patients.first().cloned(),
             scopes: scopes.clone(),
-            session: SessionId::generate(&mut random),
+            session,
             authenticated_at: now,
             created_at: now,
             revoked_at: None,

@@ -27,7 +27,8 @@ pub struct Peer {
 
 /// What a listener serves.
 pub trait Handler: Send + Sync + 'static {
-    /// Answers one request. Dropped when the peer goes: what must be finished runs in a task of its own.
+    /// Answers one request. Called at once for each request; what it returns is dropped when the peer goes, so that what must be finished runs in a task
+    /// of its own, begun in the call.
     fn handle(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> impl Future<Output = Answer> + Send;
 }
 
@@ -74,8 +75,9 @@ pub(super) async fn serve<H: Handler>(stream: TcpStream, peer: Peer, handler: Ar
         Err(_) => return tracing::debug!(peer = %peer.address, "handshake took too long"),
     };
     let service = service_fn(move |request: Request<Incoming>| {
-        let handler = Arc::clone(&handler);
-        async move { Ok::<Response<Body>, Infallible>(handler.handle(peer, request).await.into_response()) }
+        // Called now and not when this is polled first: a connection that ends may never poll it.
+        let answer = Arc::clone(&handler).handle(peer, request);
+        async move { Ok::<Response<Body>, Infallible>(answer.await.into_response()) }
     });
     let builder = http_builder(limits);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));

@@ -1,0 +1,242 @@
+//! The same over HTTPS, through the whole server: fewer cases, but with status, headers and the bytes of every answer.
+//!
+//! Nobody sees everything over HTTP, so the same person asks two servers: one holds everything, the other what the person may see. And of everything that
+//! is hidden, every route answers as it does for what does not exist.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use portcullis_testkit::server::PASSWORD;
+use portcullis_testkit::{Reply, TestServer};
+use portcullis_verifies::verifies;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use serde_json::Value;
+
+use super::data::{self, BASE, Event, Record};
+use super::people::{Context, Person, Scope};
+use super::requests::{Request, requests};
+use super::view::View;
+
+const SCOPES: &str = "launch/patient patient/*.cruds user/*.cruds";
+/// As long as the ids of the data, so that lengths can be compared.
+const ABSENT: &str = "z9";
+/// Requests of one person at one data set.
+const REQUESTS: usize = 25;
+/// Pages that are followed.
+const MOST_PAGES: usize = 4;
+
+/// The people of these tests, by the name to sign in with.
+fn people() -> [(&'static str, Person); 3] {
+    let scopes = |context| vec![Scope { context, resource_type: None, letters: "cruds" }];
+    let (patient, user) = (scopes(Context::Patient), scopes(Context::User));
+    [
+        ("ann", Person { patients: vec!["p0"], practitioner: None, launch: Some("p0"), scopes: patient }),
+        ("rep", Person { patients: vec!["p1", "p2"], practitioner: None, launch: None, scopes: user.clone() }),
+        ("doc", Person { patients: Vec::new(), practitioner: Some("d0"), launch: None, scopes: user }),
+    ]
+}
+
+/// A server that holds these records, and the tokens of the people.
+struct World {
+    server: TestServer,
+    tokens: BTreeMap<&'static str, String>,
+}
+
+impl World {
+    async fn of(records: &[Record], names: &[&str]) -> Self {
+        let server = TestServer::start().await;
+        let bodies = records.iter().flat_map(|record| &record.versions).filter_map(|version| version.body.as_ref());
+        let texts: Vec<String> = bodies.map(|body| body.to_string().replace(BASE, &server.fhir_base)).collect();
+        server.import(&texts).await;
+        let app = server.add_app("app", SCOPES, false).await;
+        let mut tokens = BTreeMap::new();
+        for (name, person) in people().into_iter().filter(|(name, _)| names.contains(name)) {
+            let fhir_user = person.practitioner.map(|id| format!("Practitioner/{id}"));
+            server.add_user(name, &person.roles(), fhir_user.as_deref(), &person.patients).await;
+            let scope = if person.launch.is_some() { "launch/patient patient/*.cruds" } else { "user/*.cruds" };
+            tokens.insert(name, app.access_token(scope, name, PASSWORD).await);
+        }
+        Self { server, tokens }
+    }
+
+    async fn get(&self, name: &str, path: &str) -> Reply {
+        self.server.client.get(path).bearer(&self.tokens[name]).send().await
+    }
+
+    /// All pages of an answer, without what differs between servers.
+    async fn pages(&self, name: &str, path: &str) -> Vec<(u16, String)> {
+        let mut path = path.to_owned();
+        let mut pages = Vec::new();
+        while pages.len() < MOST_PAGES {
+            let reply = self.get(name, &path).await;
+            pages.push((reply.status.as_u16(), self.plain(&reply)));
+            let Ok(bundle) = serde_json::from_slice::<Value>(&reply.body) else { break };
+            let links = bundle["link"].as_array().cloned().unwrap_or_default();
+            let Some(next) = links.iter().find(|link| link["relation"] == "next") else { break };
+            let next = next["url"].as_str().unwrap();
+            next.strip_prefix(&self.server.fhir_base).unwrap().clone_into(&mut path);
+            path.insert_str(0, "/fhir");
+        }
+        pages
+    }
+
+    /// The body without port, version ids and bookmarks.
+    fn plain(&self, reply: &Reply) -> String {
+        let mut body = serde_json::from_str(&reply.text().replace(&self.server.fhir_base, BASE)).unwrap();
+        forget_versions(&mut body);
+        body.to_string()
+    }
+}
+
+fn forget_versions(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(forget_versions),
+        Value::Object(members) => {
+            members.remove("versionId");
+            members.remove("etag");
+            for (name, value) in members {
+                match value {
+                    Value::String(url) if name == "url" => {
+                        if let Some((before, _)) = url.split_once("_cursor=") {
+                            *url = format!("{before}_cursor=");
+                        }
+                    }
+                    other => forget_versions(other),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The same data and requests in every run.
+fn sample(seed: u8) -> (Vec<Record>, Vec<Request>) {
+    let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]));
+    let requests = proptest::collection::vec(requests(), REQUESTS).new_tree(&mut runner).unwrap().current();
+    loop {
+        let mut events = data::events().new_tree(&mut runner).unwrap().current();
+        // Deletions and times are asked for at the store.
+        events.retain(|event| matches!(event, Event::Put(_)));
+        let records = data::records(&events);
+        let sees = |person: &Person| View::new(&records, person, 's').records().len();
+        if people().iter().all(|(_, person)| (8..records.len() - 8).contains(&sees(person))) {
+            return (records, requests);
+        }
+    }
+}
+
+fn target(request: &Request) -> (String, String) {
+    let (path, parameters) = request.path();
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&parameters).finish();
+    (format!("/fhir/{path}"), query)
+}
+
+/// LESSONS 4 as well: a form finds what a query string finds.
+async fn compare(seed: u8) {
+    let (records, requests) = sample(seed);
+    let names = people().map(|(name, _)| name);
+    let whole = World::of(&records, &names).await;
+    for (name, person) in people() {
+        let visible = View::new(&records, &person, 's').records();
+        let view = World::of(&visible, &[name]).await;
+        for request in &requests {
+            let (path, query) = target(request);
+            let address = format!("{path}?{query}");
+            let found = whole.pages(name, &address).await;
+            assert_eq!(found, view.pages(name, &address).await, "{name} {address}");
+            if let Request::Search { parameters, .. } = request {
+                let pairs: Vec<(&str, &str)> = parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+                let form = whole.server.client.post(&format!("{path}/_search")).bearer(&whole.tokens[name]).form(&pairs).send().await;
+                assert_eq!((form.status.as_u16(), whole.plain(&form)), found[0], "{name} {address} as a form");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_answers_as_one_that_holds_only_what_the_person_may_see() {
+    verifies!("SEED-USCORE-01");
+    compare(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_answers_as_one_that_holds_only_what_the_person_may_see_of_other_data() {
+    compare(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_hidden_answers_as_what_does_not_exist_by_every_route() {
+    verifies!("SEED-USCORE-01");
+    let (records, _) = sample(3);
+    let names = people().map(|(name, _)| name);
+    let whole = World::of(&records, &names).await;
+    for (name, person) in people() {
+        let visible = View::new(&records, &person, 'r').records();
+        let shown: BTreeSet<(&str, &str)> = visible.iter().map(|record| (record.resource_type.as_str(), record.id.as_str())).collect();
+        let said: String = visible.iter().flat_map(|record| &record.versions).filter_map(|version| Some(version.body.as_ref()?.to_string())).collect();
+        let mut asked = 0;
+        for record in records.iter().filter(|record| !shown.contains(&(record.resource_type.as_str(), record.id.as_str()))) {
+            // Whom a visible record names is known, and found by that name.
+            let known = said.contains(&format!("{}/{}", record.resource_type, record.id));
+            for (method, path, body) in routes(record, !known) {
+                let send = |id: &str| {
+                    let absent = |text: &str| text.replace(&format!("@{}", record.id), id).replace('@', "");
+                    let (path, body) = (absent(&path), body.as_deref().map(absent));
+                    let request = whole.server.client.request(method.clone(), &path).bearer(&whole.tokens[name]);
+                    async move {
+                        match body {
+                            Some(body) if path.ends_with("_search") => {
+                                request.header("content-type", "application/x-www-form-urlencoded").bytes(body).send().await
+                            }
+                            Some(body) => request.fhir(body).send().await,
+                            None => request.send().await,
+                        }
+                    }
+                };
+                let (of_hidden, of_absent) = (send(&record.id).await, send(ABSENT).await);
+                let expected = comparable(&of_absent);
+                assert_eq!(comparable(&of_hidden).replace(&record.id, ABSENT), expected, "{name} {method} {path}");
+                asked += 1;
+            }
+        }
+        assert!(asked > 20, "{name} was refused {asked} times");
+    }
+}
+
+/// Requests that name a record, with `@` before each place of its id: method, path, body. Where nothing visible names it, also searches by reference.
+fn routes(record: &Record, unknown: bool) -> Vec<(http::Method, String, Option<String>)> {
+    use http::Method;
+    let Record { resource_type, id, .. } = record;
+    let base = format!("/fhir/{resource_type}");
+    let mut body = record.last_stated().clone();
+    body["id"] = format!("@{id}").into();
+    let mut routes = vec![
+        (Method::GET, format!("{base}/@{id}"), None),
+        (Method::HEAD, format!("{base}/@{id}"), None),
+        (Method::GET, format!("{base}/@{id}?_summary=true"), None),
+        (Method::GET, format!("{base}/@{id}/_history"), None),
+        (Method::GET, format!("{base}/@{id}/_history/v1"), None),
+        (Method::GET, format!("{base}?_id=@{id}&_total=accurate"), None),
+        (Method::GET, format!("{base}?_id=@{id}&_revinclude=Provenance:target"), None),
+        (Method::POST, format!("{base}/_search"), Some(format!("_id=@{id}&_total=accurate"))),
+        (Method::PUT, format!("{base}/@{id}"), Some(body.to_string())),
+        (Method::DELETE, format!("{base}/@{id}"), None),
+    ];
+    if unknown {
+        routes.extend([
+            (Method::GET, format!("/fhir/Observation?subject={resource_type}/@{id}&_sort=subject"), None),
+            (Method::GET, format!("/fhir/Observation?performer=@{id}&_total=accurate"), None),
+            (Method::GET, format!("/fhir/Provenance?target={resource_type}/@{id}&_total=accurate&_include=Provenance:target"), None),
+        ]);
+    }
+    routes
+}
+
+/// Status, headers and body; what each answer has of its own is left out.
+fn comparable(reply: &Reply) -> String {
+    let own = ["date", "x-request-id"];
+    let mut headers: Vec<String> = reply.headers.iter().map(|(name, value)| format!("{name}: {value:?}")).collect();
+    headers.retain(|header| !own.iter().any(|name| header.starts_with(&format!("{name}:"))));
+    headers.sort();
+    format!("{}\n{}\n{}", reply.status, headers.join("\n"), reply.text())
+}
