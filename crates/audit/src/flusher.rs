@@ -1,4 +1,7 @@
 //! The flusher's thread and what it shares with the tasks that append: whatever has been queued becomes the next batch.
+//!
+//! A task queues its record, lets the tasks run that can run now, and only then announces it. So under load a batch holds what all of them append,
+//! and one task alone waits for nobody: there is no timer.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,18 +22,46 @@ pub(crate) struct Group {
 /// What waits for the flusher.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    pub groups: Vec<Group>,
-    pub flusher_sleeps: bool,
+    groups: Vec<Group>,
+    /// Whether one of the groups was announced: until then their tasks let others run, whose records may join.
+    announced: bool,
+    /// How many batches were taken: tells whether a group still waits.
+    batches: u64,
+    flusher_sleeps: bool,
     /// Why nothing more is accepted.
     pub stopped: Option<LedgerError>,
     closers: Vec<oneshot::Sender<()>>,
+}
+
+/// Tells the flusher, when it is dropped, that a group shall wait no longer. Dropped with its task, it does so too.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Announcement<'a> {
+    shared: &'a Shared,
+    batch: u64,
+}
+
+impl Drop for Announcement<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.shared.lock();
+        if queue.batches != self.batch {
+            return;
+        }
+        queue.announced = true;
+        // Only the first one to come wakes the flusher: each wake is a system call.
+        let wake = std::mem::take(&mut queue.flusher_sleeps);
+        drop(queue);
+        if wake {
+            self.shared.work.notify_one();
+        }
+    }
 }
 
 /// What the appending tasks and the flusher have in common.
 #[derive(Debug)]
 pub(crate) struct Shared {
     queue: Mutex<Queue>,
-    pub work: Condvar,
+    work: Condvar,
     /// One permit per KiB that may still be queued.
     pub room: Semaphore,
     pub durable: watch::Sender<Durable>,
@@ -56,6 +87,16 @@ impl Shared {
         self.lock().stopped.clone().unwrap_or(LedgerError::Stopped)
     }
 
+    /// Queues a group, for which its permits have been taken.
+    pub fn queue(&self, group: Group) -> Result<Announcement<'_>, LedgerError> {
+        let mut queue = self.lock();
+        if let Some(error) = &queue.stopped {
+            return Err(error.clone());
+        }
+        queue.groups.push(group);
+        Ok(Announcement { shared: self, batch: queue.batches })
+    }
+
     /// Accepts no more records. Returns what ends when the flusher does, unless it has.
     pub fn stop(&self) -> Option<oneshot::Receiver<()>> {
         let mut queue = self.lock();
@@ -70,11 +111,14 @@ impl Shared {
         Some(finished)
     }
 
-    /// Everything that waits; sleeps while nothing does. `None` when the ledger was closed and nothing is left.
+    /// Everything that waits; sleeps while nothing is announced. `None` when the ledger was closed and nothing is left.
     fn take_groups(&self) -> Option<Vec<Group>> {
         let mut queue = self.lock();
         loop {
-            if !queue.groups.is_empty() {
+            let ready = queue.announced || queue.stopped.is_some();
+            if ready && !queue.groups.is_empty() {
+                queue.announced = false;
+                queue.batches += 1;
                 return Some(std::mem::take(&mut queue.groups));
             }
             if queue.stopped.is_some() {

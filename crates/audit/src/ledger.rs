@@ -1,8 +1,9 @@
 //! The ledger: records become durable in segment files, in one chain, before anybody is told that they are.
 //!
-//! One thread flushes and never sleeps while work waits: whatever has been queued while it flushed becomes the next batch, with one write
-//! and one `fdatasync` (group commit). A failed write or flush ends the ledger: every later append fails until it is opened again, so that
-//! a server without an audit trail answers nothing. The ledger does not lock its directory: the owner of the data directory does.
+//! One thread flushes: whatever has been queued while it flushed becomes the next batch, with one write and one `fdatasync` (group commit). It waits
+//! only for tasks that can run at this moment, so that what they append comes along, and never for a time. A failed write or flush ends the ledger:
+//! every later append fails until it is opened again, so that a server without an audit trail answers nothing. The ledger does not lock its directory:
+//! the owner of the data directory does.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::{TryAcquireError, oneshot, watch};
 
-use crate::flusher::{Group, Shared, flush_until_stopped};
+use crate::flusher::{Announcement, Group, Shared, flush_until_stopped};
 use crate::position::{Head, Position};
 use crate::reader::Reader;
 use crate::receipt::AuditReceipt;
@@ -119,7 +120,9 @@ impl Ledger {
     pub async fn append(&self, record: &Record) -> Result<AuditReceipt, LedgerError> {
         let item = Item { payload: payload(record)?, outbox: None };
         let permits = permits(&item);
-        let done = self.queue(vec![item], permits).await?;
+        let (done, announcement) = self.queue(vec![item], permits).await?;
+        tokio::task::yield_now().await;
+        drop(announcement);
         settled(done).await?;
         Ok(AuditReceipt::for_durable(record.id.clone()))
     }
@@ -198,14 +201,14 @@ impl Ledger {
         for item in items {
             let needed = permits(&item);
             if group_permits + needed > GROUP_KIBIBYTES && !group.is_empty() {
-                waiting.push(self.queue(std::mem::take(&mut group), group_permits).await?);
+                waiting.push(self.queue(std::mem::take(&mut group), group_permits).await?.0);
                 group_permits = 0;
             }
             group_permits += needed;
             group.push(item);
         }
         if !group.is_empty() {
-            waiting.push(self.queue(group, group_permits).await?);
+            waiting.push(self.queue(group, group_permits).await?.0);
         }
         for done in waiting {
             settled(done).await?;
@@ -213,7 +216,8 @@ impl Ledger {
         Ok(())
     }
 
-    async fn queue(&self, items: Vec<Item>, permits: u32) -> Result<oneshot::Receiver<Result<(), LedgerError>>, LedgerError> {
+    /// Queues items as one group. It is flushed when the announcement is dropped, or with what others announce.
+    async fn queue(&self, items: Vec<Item>, permits: u32) -> Result<(Done, Announcement<'_>), LedgerError> {
         let room = &self.shared.room;
         let permit = match room.try_acquire_many(permits) {
             Ok(permit) => permit,
@@ -225,20 +229,10 @@ impl Ledger {
             },
         };
         let (done, receiver) = oneshot::channel();
-        let mut queue = self.shared.lock();
-        if let Some(error) = &queue.stopped {
-            return Err(error.clone());
-        }
+        let announcement = self.shared.queue(Group { items, permits, done })?;
         // The flusher gives the room back when the group is durable.
         permit.forget();
-        queue.groups.push(Group { items, permits, done });
-        // Only the first one to come wakes the flusher: each wake is a system call.
-        let wake = std::mem::take(&mut queue.flusher_sleeps);
-        drop(queue);
-        if wake {
-            self.shared.work.notify_one();
-        }
-        Ok(receiver)
+        Ok((receiver, announcement))
     }
 
     fn join(&self) {
@@ -267,6 +261,9 @@ fn permits(item: &Item) -> u32 {
     item.payload.length().div_ceil(1024)
 }
 
-async fn settled(done: oneshot::Receiver<Result<(), LedgerError>>) -> Result<(), LedgerError> {
+/// What resolves when a group is durable, or lost.
+type Done = oneshot::Receiver<Result<(), LedgerError>>;
+
+async fn settled(done: Done) -> Result<(), LedgerError> {
     done.await.unwrap_or(Err(LedgerError::Stopped))
 }

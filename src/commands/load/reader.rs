@@ -10,10 +10,10 @@ use super::framing::{Text, Texts, Unreadable};
 use super::items::{Item, Place, items};
 use super::source::Source;
 
-/// Resources in one batch at most.
-const BATCH_RESOURCES: usize = 256;
+/// Resources in one batch at most. A batch is one transaction: the more resources share it, the fewer pages of the indexes are written again and again.
+const BATCH_RESOURCES: usize = 1000;
 /// Bytes after which a batch takes no further resource.
-const BATCH_BYTES: usize = 2 * 1024 * 1024;
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// What was read next.
 #[derive(Debug)]

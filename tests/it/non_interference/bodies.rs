@@ -15,7 +15,8 @@ pub fn body(draft: &Draft) -> Value {
     members.insert("resourceType".to_owned(), draft.kind.name.into());
     members.insert("id".to_owned(), id(draft.kind, draft.slot).into());
     if draft.code == 0 {
-        members.insert("meta".to_owned(), json!({"tag": [{"system": "s", "code": "t"}], "profile": ["http://example.org/profile"]}));
+        members
+            .insert("meta".to_owned(), json!({"tag": [{"system": "s", "code": "t"}], "profile": ["http://example.org/profile"]}));
     }
     if let Some(link) = draft.others.iter().chain([&draft.subject]).find(|link| link.form == Form::Contained) {
         let issuer = format!("Organization/g{}", link.slot % 3);
@@ -42,7 +43,7 @@ fn elements(draft: &Draft) -> Map<String, Value> {
     let elements = match draft.kind.name {
         "Patient" => json!({
             "name": [{"family": name, "given": ["G"]}],
-            "gender": if draft.value % 2 == 0 { "female" } else { "male" },
+            "gender": if draft.value.is_multiple_of(2) { "female" } else { "male" },
             "birthDate": "1970-01-01",
             "identifier": [{"system": "i", "value": CODES[usize::from(draft.code) % CODES.len()]}],
             "generalPractitioner": all(&["Practitioner", "Organization"]),

@@ -158,7 +158,8 @@ pub fn records(events: &[Event]) -> Vec<Record> {
                 put(&mut records, body, last_updated);
             }
             Event::Delete(kind, slot) => {
-                let patients: Vec<String> = records.keys().filter(|(name, _)| name == "Patient").map(|(_, id)| id.clone()).collect();
+                let patients: Vec<String> =
+                    records.keys().filter(|(name, _)| name == "Patient").map(|(_, id)| id.clone()).collect();
                 let Some(record) = records.get_mut(&(kind.name.to_owned(), id(*kind, *slot))) else { continue };
                 if record.current().is_some_and(|body| bodies::can_be_deleted(body, &patients)) {
                     let version = Version { id: version_id(record.versions.len()), last_updated, body: None };
@@ -211,8 +212,10 @@ pub fn kind(name: &str) -> Kind {
 pub fn events() -> impl Strategy<Value = Vec<Event>> {
     let base = (2..=4_u8, 1..=3_u8, 1..=3_u8).prop_flat_map(|(patients, practitioners, organizations)| {
         let counted = [("Patient", patients), ("Practitioner", practitioners), ("Organization", organizations)];
-        let drafts: Vec<_> =
-            counted.into_iter().flat_map(|(name, count)| (0..count).map(move |slot| draft(Just(kind(name)), Just(slot)))).collect();
+        let drafts: Vec<_> = counted
+            .into_iter()
+            .flat_map(|(name, count)| (0..count).map(move |slot| draft(Just(kind(name)), Just(slot))))
+            .collect();
         drafts
     });
     // Without somebody in care most clinicians would see nothing.
@@ -240,16 +243,19 @@ pub fn events() -> impl Strategy<Value = Vec<Event>> {
         (2, of("Practitioner")),
         (1, of("Group")),
     ];
-    let any = prop::strategy::Union::new_weighted(weights.into_iter().map(|(weight, kind)| (weight, Just(kind))).collect::<Vec<_>>());
+    let any =
+        prop::strategy::Union::new_weighted(weights.into_iter().map(|(weight, kind)| (weight, Just(kind))).collect::<Vec<_>>());
     let put = draft(any, 0..10_u8).prop_map(Event::Put);
-    let ended = prop_oneof![3 => of_kind("Provenance"), 3 => of_kind("Observation"), 2 => of_kind("Encounter"), 5 => select(&KINDS[..])];
+    let ended =
+        prop_oneof![3 => of_kind("Provenance"), 3 => of_kind("Observation"), 2 => of_kind("Encounter"), 5 => select(&KINDS[..])];
     let delete = (ended, 0..10_u8).prop_map(|(kind, slot)| Event::Delete(kind, slot));
     let more = prop::collection::vec(prop_oneof![9 => put, 1 => delete], 0..100);
     (base, cared, more).prop_map(|(base, cared, more)| base.into_iter().chain(cared).map(Event::Put).chain(more).collect())
 }
 
 fn draft(kind: impl Strategy<Value = Kind>, slot: impl Strategy<Value = u8>) -> impl Strategy<Value = Draft> {
-    let target = prop_oneof![3 => of_kind("Practitioner"), 2 => of_kind("Organization"), 2 => of_kind("Patient"), 6 => select(&KINDS[..])];
+    let target =
+        prop_oneof![3 => of_kind("Practitioner"), 2 => of_kind("Organization"), 2 => of_kind("Patient"), 6 => select(&KINDS[..])];
     let others = prop::collection::vec(link(target), 0..7);
     (kind, slot, subject(), others, 0..6_u8, 0..8_u8, 0..6_u8)
         .prop_map(|(kind, slot, subject, others, code, date, value)| Draft { kind, slot, subject, others, code, date, value })

@@ -142,16 +142,36 @@ pub fn people() -> impl Strategy<Value = Person> {
     let one = || patient().prop_map(|patient| vec![patient]);
     let two = || subsequence(PATIENTS.to_vec(), 2);
     let practitioner = || select(&["d0", "d0", "d1", "d2"][..]).prop_map(Some);
-    let own = (one(), scopes(Context::Patient))
-        .prop_map(|(patients, scopes)| Person { launch: Some(patients[0]), practitioner: None, patients, scopes });
-    let representative = (two(), scopes(Context::User))
-        .prop_map(|(patients, scopes)| Person { launch: None, practitioner: None, patients, scopes });
-    let for_one = (two(), scopes(Context::Patient))
-        .prop_map(|(patients, scopes)| Person { launch: Some(patients[1]), practitioner: None, patients, scopes });
-    let panel = (practitioner(), scopes(Context::User))
-        .prop_map(|(practitioner, scopes)| Person { launch: None, practitioner, patients: Vec::new(), scopes });
-    let launched = (practitioner(), patient(), scopes(Context::Patient))
-        .prop_map(|(practitioner, launch, scopes)| Person { launch: Some(launch), practitioner, patients: Vec::new(), scopes });
+    let own = (one(), scopes(Context::Patient)).prop_map(|(patients, scopes)| Person {
+        launch: Some(patients[0]),
+        practitioner: None,
+        patients,
+        scopes,
+    });
+    let representative = (two(), scopes(Context::User)).prop_map(|(patients, scopes)| Person {
+        launch: None,
+        practitioner: None,
+        patients,
+        scopes,
+    });
+    let for_one = (two(), scopes(Context::Patient)).prop_map(|(patients, scopes)| Person {
+        launch: Some(patients[1]),
+        practitioner: None,
+        patients,
+        scopes,
+    });
+    let panel = (practitioner(), scopes(Context::User)).prop_map(|(practitioner, scopes)| Person {
+        launch: None,
+        practitioner,
+        patients: Vec::new(),
+        scopes,
+    });
+    let launched = (practitioner(), patient(), scopes(Context::Patient)).prop_map(|(practitioner, launch, scopes)| Person {
+        launch: Some(launch),
+        practitioner,
+        patients: Vec::new(),
+        scopes,
+    });
     let launch = prop::option::weighted(0.9, select(&PATIENTS[..]));
     let both = (scopes(Context::Patient), scopes(Context::User)).prop_map(|(patient, user)| [patient, user].concat());
     let mixed = (prop_oneof![one(), two()], prop::option::weighted(0.7, select(&["d0", "d1"][..])), launch, both)
@@ -161,8 +181,11 @@ pub fn people() -> impl Strategy<Value = Person> {
 
 fn scopes(context: Context) -> impl Strategy<Value = Vec<Scope>> {
     let letters = || prop_oneof![4 => Just("rs"), 1 => Just("r"), 1 => Just("s"), 1 => Just("cruds")];
-    let named = (select(&KINDS[..]), letters())
-        .prop_map(move |(kind, letters)| Scope { context, resource_type: Some(kind.name), letters });
+    let named = (select(&KINDS[..]), letters()).prop_map(move |(kind, letters)| Scope {
+        context,
+        resource_type: Some(kind.name),
+        letters,
+    });
     let any = letters().prop_map(move |letters| Scope { context, resource_type: None, letters });
     prop_oneof![
         4 => Just(vec![Scope { context, resource_type: None, letters: "rs" }]),

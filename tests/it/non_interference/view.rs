@@ -75,7 +75,10 @@ impl<'a> View<'a> {
     }
 
     fn opens(&self, opened: &Opened<'_>, resource_type: &str) -> bool {
-        opened.scopes.iter().any(|scope| scope.resource_type.is_none_or(|name| name == resource_type) && scope.letters.contains(self.letter))
+        opened
+            .scopes
+            .iter()
+            .any(|scope| scope.resource_type.is_none_or(|name| name == resource_type) && scope.letters.contains(self.letter))
     }
 
     fn shows(&self, opened: &Opened<'_>, record: &Record) -> bool {

@@ -155,7 +155,11 @@ async fn every_plain_value_finds_exactly_the_resources_that_have_it() {
         }
         assert!(!expected.is_empty(), "no example has {name}.{parameter}");
         for (query, keys) in expected {
-            assert_eq!(everything.search(ResourceType::parse(name).unwrap(), &[query.clone()]).await, keys, "{name}?{query:?}");
+            assert_eq!(
+                everything.search(ResourceType::parse(name).unwrap(), std::slice::from_ref(&query)).await,
+                keys,
+                "{name}?{query:?}"
+            );
             searches += 1;
         }
     }
@@ -267,7 +271,7 @@ async fn questions_are_answered_as_a_reader_of_the_files_would() {
         let found = everything.search(ResourceType::parse(name).unwrap(), &pairs).await;
         let holds = |id: &&str| found.contains(&format!("{name}/{id}"));
         let nothing = present.is_empty() && absent.is_empty();
-        if !present.iter().all(|id| holds(id)) || absent.iter().any(|id| holds(id)) || (nothing && !found.is_empty()) {
+        if !present.iter().all(&holds) || absent.iter().any(&holds) || (nothing && !found.is_empty()) {
             failures.push(format!("{name}?{query} finds {found:?}"));
         }
     }

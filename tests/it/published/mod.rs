@@ -2,6 +2,8 @@
 //!
 //! The resources are not part of the repository; where `../shared/data` is absent these tests say so and prove nothing.
 
+#![expect(clippy::panic, reason = "a test that cannot be set up has failed")]
+
 mod applies;
 mod by_hand;
 mod examples;

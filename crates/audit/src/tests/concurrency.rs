@@ -81,6 +81,29 @@ async fn one_task_alone_gets_one_flush_per_record() {
     assert_eq!(ledger.durable().flushes, 20);
 }
 
+#[tokio::test]
+async fn a_record_is_flushed_although_its_task_goes_away_while_it_lets_others_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = open(directory.path());
+    let mut durable = ledger.follow();
+    let record = record(0);
+    let mut append = Box::pin(ledger.append(&record));
+    let polled = std::future::poll_fn(|context| std::task::Poll::Ready(append.as_mut().poll(context))).await;
+    assert!(polled.is_pending());
+    assert_eq!(ledger.head().records, 0);
+    drop(append);
+    tokio::time::timeout(Duration::from_secs(10), durable.changed()).await.unwrap().unwrap();
+    assert_eq!(numbers_read(directory.path()), [0]);
+}
+
+#[tokio::test]
+async fn what_tasks_append_that_can_run_comes_into_one_flush() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Arc::new(open(directory.path()));
+    run(&ledger, 32, 1).await;
+    assert_eq!(ledger.durable().flushes, 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_of_one_task_stand_in_the_order_of_their_receipts() {
     let directory = tempfile::tempdir().unwrap();

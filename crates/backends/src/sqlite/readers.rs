@@ -1,7 +1,10 @@
 //! Connections that only read. Point reads run on the calling thread; searches on blocking threads, a bounded number at a time.
+//!
+//! Most searches take less than handing them to another thread and back. So a search that promises a small answer is first tried on the calling thread
+//! with a budget, and begins anew on a blocking thread where that is not enough.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +22,10 @@ const WAITING_SEARCHES: usize = 256;
 const LONGEST_SEARCH: Duration = Duration::from_secs(10);
 /// Steps of SQLite's virtual machine between two looks at the clock: some 100 microseconds.
 const STEPS_BETWEEN_LOOKS: i32 = 10_000;
+/// What a search may take on the calling thread: so many looks after so many steps each, and so much time where the disk is slow.
+const QUICK_LOOKS: u32 = 20;
+const QUICK_STEPS_BETWEEN_LOOKS: i32 = 1_000;
+const QUICK_TIME: Duration = Duration::from_millis(2);
 /// Idle connections that are kept.
 const IDLE_CONNECTIONS: usize = 6;
 
@@ -83,6 +90,19 @@ impl Readers {
         tokio::task::spawn_blocking(search).await.map_err(|error| StoreError::Unavailable(Box::new(error)))?
     }
 
+    /// Does work in one snapshot: on the calling thread where that is quick, else anew as [`Readers::blocking`] does it. What the work does beside SQL
+    /// must be small by itself.
+    pub async fn quick_or_blocking<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        match self.lend(|connection| quick(connection, &work))? {
+            Some(result) => Ok(result),
+            None => self.blocking(work).await,
+        }
+    }
+
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
         self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -108,6 +128,23 @@ fn limited<T>(
     let result = in_snapshot(connection, work);
     connection.progress_handler(0, None::<fn() -> bool>).map_err(store_error)?;
     result
+}
+
+/// Does the work in one snapshot within the budget of quick work; `None` where that is not enough.
+fn quick<T>(connection: &mut Connection, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    let end = Instant::now() + QUICK_TIME;
+    let given_up = Arc::new(AtomicBool::new(false));
+    let (mut looks, told) = (0, Arc::clone(&given_up));
+    let look = move || {
+        looks += 1;
+        let over = looks > QUICK_LOOKS || Instant::now() > end;
+        told.fetch_or(over, Ordering::Relaxed);
+        over
+    };
+    connection.progress_handler(QUICK_STEPS_BETWEEN_LOOKS, Some(look)).map_err(store_error)?;
+    let result = in_snapshot(connection, work);
+    connection.progress_handler(0, None::<fn() -> bool>).map_err(store_error)?;
+    if given_up.load(Ordering::Relaxed) { Ok(None) } else { result.map(Some) }
 }
 
 /// A place in the queue, left also when the caller goes away.
@@ -159,6 +196,26 @@ mod tests {
         assert!(matches!(refused, Err(StoreError::NotSupported(_))), "{refused:?}");
         let one = |connection: &Connection| connection.query_row("SELECT 1", [], |row| row.get::<_, i64>(0)).map_err(store_error);
         assert_eq!(readers.with(one).unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn quick_work_stays_on_its_thread_and_longer_work_is_done_on_another_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("portcullis.db");
+        let _writer = open_writer(&path, MAIN).unwrap();
+        let readers = Readers::new(&path);
+        let here = std::thread::current().id();
+        for (count, stays) in [(10, true), (100_000, false)] {
+            let sql = format!("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) SELECT max(i) FROM n");
+            let work = move |connection: &Connection| {
+                let found = connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).map_err(store_error)?;
+                Ok((found, std::thread::current().id()))
+            };
+            let (found, thread) = readers.quick_or_blocking(work).await.unwrap();
+            assert_eq!((found, thread == here), (count, stays));
+        }
+        let failed = readers.quick_or_blocking(|_| Err::<(), _>(StoreError::NotFound)).await;
+        assert!(matches!(failed, Err(StoreError::NotFound)));
     }
 
     #[tokio::test]

@@ -138,7 +138,9 @@ pub fn condition(
 pub fn values(test: &Test) -> usize {
     match test {
         Test::Missing(_) => 0,
-        Test::Token(alternatives) | Test::TokenNot(alternatives) | Test::ReferenceIdentifier(alternatives) => 2 * alternatives.len(),
+        Test::Token(alternatives) | Test::TokenNot(alternatives) | Test::ReferenceIdentifier(alternatives) => {
+            2 * alternatives.len()
+        }
         Test::TokenText(texts) | Test::StringStarts(texts) | Test::StringExact(texts) => 2 * texts.len(),
         Test::StringContains(texts) => texts.len(),
         Test::Reference(alternatives) => alternatives.len(),

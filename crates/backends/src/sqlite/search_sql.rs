@@ -57,7 +57,8 @@ pub fn compile(
     if query.filters.iter().map(|filter| search_filter::values(&filter.test)).sum::<usize>() > MAXIMUM_VALUES {
         return Err(StoreError::NotSupported("so many alternatives in one search".to_owned()));
     }
-    let conditions = query.filters.iter().map(|filter| search_filter::condition(filter, resource_type, resolver, &mut parameters));
+    let conditions =
+        query.filters.iter().map(|filter| search_filter::condition(filter, resource_type, resolver, &mut parameters));
     let conditions = conditions.collect::<Result<Vec<_>, _>>()?;
     // An order that is not supported is refused before the answer is known to be empty: that may depend on what is hidden.
     let order = |time| Order::new(resource_type, &query.sort, time);

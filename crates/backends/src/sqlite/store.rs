@@ -21,6 +21,9 @@ use super::writer::{Limits, Writer};
 use super::{history, outbox, read, search};
 use crate::migrations::MAIN;
 
+/// The largest page that is made on the calling thread.
+const SMALL_PAGE: u32 = 50;
+
 /// One SQLite file as a FHIR store and outbox.
 #[derive(Debug)]
 pub struct SqliteStore {
@@ -131,11 +134,12 @@ impl FhirStore for SqliteStore {
     ) -> BoxFuture<'a, Result<Unreleased<SearchPage>, StoreError>> {
         Box::pin(async move {
             let (seal, binding) = (Arc::clone(&self.seal), binding.to_vec());
+            let small = is_small(authorized.operation());
             let work = move |connection: &Connection| {
                 let found = search::search(connection, &seal, authorized.constraint(), authorized.operation(), &binding)?;
                 Ok(unreleased(&authorized, found))
             };
-            self.readers.blocking(work).await
+            if small { self.readers.quick_or_blocking(work).await } else { self.readers.blocking(work).await }
         })
     }
 
@@ -159,6 +163,11 @@ impl FhirStore for SqliteStore {
 
 fn unreleased<T, U>(authorized: &Authorized<T>, found: Found<U>) -> Unreleased<U> {
     Unreleased::new(authorized.decision(), found.in_care, found.content)
+}
+
+/// Whether the answer is small enough to be made on the calling thread, where finding it turns out to be quick.
+fn is_small(query: &SearchQuery) -> bool {
+    query.count <= SMALL_PAGE && query.includes.is_empty() && query.reverse_includes.is_empty()
 }
 
 fn size(change: &Change) -> usize {

@@ -29,7 +29,7 @@ fn run(arguments: &[&str]) -> Value {
         // A new raw database with everything in the file.
         ["raw-load", file, database, "normal", batch] => raw_load(file, database, raw::Synchronous::Normal, number(batch)),
         ["raw-load", file, database, "full", batch] => raw_load(file, database, raw::Synchronous::Full, number(batch)),
-        // The newest 20 observations of a patient, again and again.
+        // The newest 20 observations of a patient, again and again; then of every patient.
         ["raw-page", database, patient, seconds] => raw::pages(Path::new(database), patient, number(seconds)),
         // Memory of a process before and after so many connections, each with one request.
         ["connections", at @ ..] => connections::run(at),
