@@ -190,6 +190,9 @@ Example:
     /// Remove a client and everything that was granted to it
     #[command(after_help = "\
 Example:
+  portcullis clients remove growth-chart --data-dir portcullis-data")]
+    #[command(after_help = "\
+Example:
   portcullis clients remove growth-chart --config FILE")]
     Remove(ClientsRemove),
 }
@@ -287,6 +290,9 @@ pub struct UsersAdd {
 #[derive(Debug, Subcommand)]
 pub enum Config {
     /// Say whether a configuration file can be used, and what is wrong with it
+    #[command(after_help = "\
+Example:
+  portcullis config check /etc/portcullis/portcullis.toml")]
     #[command(after_help = "\
 Example:
   portcullis config check /etc/portcullis/portcullis.toml")]

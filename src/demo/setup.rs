@@ -30,7 +30,8 @@ pub const CONFIDENTIAL_CLIENT: &str = "demo-confidential";
 /// What the program behind the greeting's curl gets, in the first patient's name.
 pub const CURL_SCOPE: &str = "launch/patient openid fhirUser offline_access patient/*.rs";
 /// What the client with a secret may ask for at most.
-const CONFIDENTIAL_REGISTERED: &str = "launch/patient openid fhirUser offline_access patient/*.cruds user/*.cruds user/AuditEvent.rs";
+const CONFIDENTIAL_REGISTERED: &str =
+    "launch/patient openid fhirUser offline_access patient/*.cruds user/*.cruds user/AuditEvent.rs";
 /// The seed of the data.
 const SEED: u64 = 1;
 /// Resources in one batch.

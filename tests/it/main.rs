@@ -4,8 +4,8 @@
 
 mod demo;
 mod fhir;
-mod oauth;
-mod published;
 mod matrix;
 mod non_interference;
+mod oauth;
+mod published;
 mod tls;

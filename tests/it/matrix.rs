@@ -31,6 +31,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("GET", "/nowhere"),
     ("GET", "/fhir/.well-known/smart-configuration"),
     ("GET", "/fhir/metadata"),
+    ("HEAD", "/fhir/Patient/ann"),
     ("GET", "/fhir/Patient/ann"),
     ("GET", "/fhir/Patient/bob"),
     ("GET", "/fhir/Patient/ann/_history"),
@@ -62,6 +63,8 @@ async fn credentials(world: &World) -> Vec<(&'static str, Option<String>)> {
         ("patient-all", Some(token("launch/patient patient/*.cruds", "ann").await)),
         ("user-patient", Some(token("user/*.cruds", "ann").await)),
         ("clinician", Some(token("user/*.cruds user/AuditEvent.rs", "who").await)),
+        ("representative", Some(token("user/*.cruds user/AuditEvent.rs", "carer").await)),
+        ("officer", Some(token("user/*.cruds user/AuditEvent.rs", "officer").await)),
         ("auditor", Some(token("user/*.cruds user/AuditEvent.rs", "audit").await)),
         ("administrator", Some(token("user/*.cruds user/AuditEvent.rs", "admin").await)),
     ]
@@ -81,7 +84,11 @@ async fn the_matrix_is_as_reviewed() {
         for (name, token) in &credentials {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             let mut request = world.server.client.request(method.clone(), path);
-            request = match (method == Method::GET, path.starts_with("/fhir/Observation/_search"), path.starts_with("/fhir")) {
+            request = match (
+                method == Method::GET || method == Method::HEAD,
+                path.starts_with("/fhir/Observation/_search"),
+                path.starts_with("/fhir"),
+            ) {
                 (true, ..) => request,
                 (false, true, _) => request.form(&[]),
                 (false, false, true) => request.fhir(OBSERVATION),

@@ -149,4 +149,14 @@ impl Origin {
     pub(crate) fn given(&self, female: bool, rng: &mut Rng) -> &'static str {
         rng.choose(if female { self.female } else { self.male })
     }
+
+    /// Draws a middle name: another one than the first.
+    pub(crate) fn middle(&self, female: bool, first: &str, rng: &mut Rng) -> &'static str {
+        loop {
+            let name = self.given(female, rng);
+            if name != first {
+                return name;
+            }
+        }
+    }
 }

@@ -147,7 +147,7 @@ impl Person {
             origin: household.origin,
             female: identity.female,
             given: identity.given,
-            middle: household.origin.given(identity.female, &mut rng),
+            middle: household.origin.middle(identity.female, identity.given, &mut rng),
             family: household.family,
             birth_date: identity.birth_date,
             deceased,

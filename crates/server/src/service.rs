@@ -48,6 +48,9 @@ impl Server {
         } else {
             dispatch(&self, exchange, route, body).await
         };
+        if openness != cors::Openness::Closed {
+            answer.headers_mut().entry(header::VARY).or_insert(HeaderValue::from_static("Authorization, Origin"));
+        }
         headers::secure(answer.headers_mut(), &id, self.settings.demo.is_none());
         if let Some(origin) = &origin {
             cors::allow(answer.headers_mut(), openness, origin, allowed);

@@ -41,7 +41,8 @@ impl Story {
     /// From the app's first page to the consent screen; only the first time asks for the password.
     fn connect(&self) {
         self.browser.click("#connect");
-        self.browser.wait_until("the sign-in or the consent page", || self.browser.shows("#username") || self.browser.shows(ALLOW));
+        self.browser
+            .wait_until("the sign-in or the consent page", || self.browser.shows("#username") || self.browser.shows(ALLOW));
         if self.browser.shows("#username") {
             self.sign_in(&self.person.password);
         }
@@ -107,7 +108,9 @@ fn the_start_page_leads_on(story: &Story) {
     browser.goto(&story.demo.issuer());
     browser.click(&format!("a[href='{}']", story.app_url()));
     browser.wait_for("#connect");
-    browser.wait_until("the button can be pressed", || browser.execute("return !document.getElementById('connect').disabled") == true);
+    browser.wait_until("the button can be pressed", || {
+        browser.execute("return !document.getElementById('connect').disabled") == true
+    });
     browser.screenshot("app-launch");
 }
 
@@ -214,7 +217,9 @@ fn saying_no_shares_nothing(story: &Story) {
 
 fn the_records_tell_the_story(directory: &Path) {
     let records = records(directory);
-    let count = |event: Event, outcome: Outcome| records.iter().filter(|record| record.event == event && record.outcome == outcome).count();
+    let count = |event: Event, outcome: Outcome| {
+        records.iter().filter(|record| record.event == event && record.outcome == outcome).count()
+    };
     let line = |record: &Record| format!("{:?} {:?} {:?} {:?}", record.event, record.outcome, record.agent.user, record.detail);
     let told = || records.iter().filter(|record| record.event != Event::Rest).map(line).collect::<Vec<_>>();
     assert_eq!(count(Event::Login, Outcome::Denied), 1, "{:#?}", told());
@@ -235,7 +240,9 @@ async fn the_keyboard_is_enough_and_phones_and_dark_mode_work() {
     browser.screenshot("phone-start");
     browser.goto(story.app_url());
     browser.wait_for("#connect");
-    browser.wait_until("the button can be pressed", || browser.execute("return !document.getElementById('connect').disabled") == true);
+    browser.wait_until("the button can be pressed", || {
+        browser.execute("return !document.getElementById('connect').disabled") == true
+    });
     tab_to(browser, "document.activeElement.id === 'connect'");
     browser.press(&ENTER.to_string());
 
@@ -251,7 +258,9 @@ async fn the_keyboard_is_enough_and_phones_and_dark_mode_work() {
     tab_to(browser, "document.activeElement.value === 'patient/ExplanationOfBenefit.rs'");
     browser.press(&SPACE.to_string());
     browser.press(&ENTER.to_string());
-    if !browser.has(ALLOW) { browser.fail("the Enter key on a tick box decides nothing"); }
+    if !browser.has(ALLOW) {
+        browser.fail("the Enter key on a tick box decides nothing");
+    }
     browser.prefer_colours("dark");
     browser.screenshot("phone-consent-dark");
     tab_to(browser, "document.activeElement.value === 'allow'");

@@ -100,7 +100,9 @@ async fn clients_and_users_are_managed_beside_a_running_server() {
         .filter(|record| record.event == Event::Administration && record.outcome == Outcome::Success)
         .filter_map(|record| record.detail)
         .collect();
-    for done in ["client added: Temporary", "client removed: temporary", "user added: new.person", "clients listed", "users listed"] {
+    for done in
+        ["client added: Temporary", "client removed: temporary", "user added: new.person", "clients listed", "users listed"]
+    {
         assert!(told.iter().any(|detail| detail == done), "{done}: {told:?}");
     }
 }
@@ -189,7 +191,10 @@ async fn the_check_of_the_ledger_proves_what_it_says() {
     verifies!("SPM-05");
     let demo = Demo::start(&portcullis(), 2).await;
     let text = demo.run(&["audit", "verify"]).expect(0);
-    assert!(text.contains("Records") && text.contains("Head") && text.contains("Proved: the files agree with themselves"), "{text}");
+    assert!(
+        text.contains("Records") && text.contains("Head") && text.contains("Proved: the files agree with themselves"),
+        "{text}"
+    );
     let target = demo.target();
     let early = head(&target.each_ref().map(String::as_str));
     assert!(text.contains(early.split(':').nth(1).unwrap()) || verified_records(&demo.directory) > 10, "{text}");

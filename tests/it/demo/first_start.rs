@@ -61,7 +61,8 @@ fn the_description_is_complete(demo: &Demo) {
     for role in ROLES {
         assert_eq!(demo.people(role).len(), if role == "patient" { 2 } else { 1 }, "{role}");
     }
-    let kinds: Vec<&str> = description["clients"].as_array().unwrap().iter().map(|client| client["kind"].as_str().unwrap()).collect();
+    let kinds: Vec<&str> =
+        description["clients"].as_array().unwrap().iter().map(|client| client["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["public", "confidential-symmetric"]);
     assert!(description["clients"][0].get("client_secret").is_none() && description["clients"][1]["client_secret"].is_string());
     assert!(demo.directory.join(description["ca_pem"].as_str().unwrap()).exists(), "paths are relative to the directory");
@@ -85,7 +86,8 @@ fn the_greeting_says_how_to_go_on(demo: &Demo) {
 async fn the_printed_command_gets_a_token_once(demo: &Demo) {
     let greeting = demo.running.stdout();
     let from = greeting.lines().skip_while(|line| !line.trim_start().starts_with("curl "));
-    let lines: Vec<&str> = from.scan(true, |goes_on, line| std::mem::replace(goes_on, line.ends_with('\\')).then_some(line)).collect();
+    let lines: Vec<&str> =
+        from.scan(true, |goes_on, line| std::mem::replace(goes_on, line.ends_with('\\')).then_some(line)).collect();
     let run = || std::process::Command::new("sh").arg("-c").arg(lines.join("\n")).output().unwrap();
     let output = run();
     if output.status.code() == Some(127) {
@@ -116,7 +118,9 @@ async fn start_page_metadata_and_app_are_served(demo: &Demo) {
     assert_eq!((page.status.as_u16(), page.header("content-type")), (200, "text/html; charset=utf-8"));
     let text = page.text();
     let app_url = demo.description["app_url"].as_str().unwrap();
-    for link in ["href=\"/login\"", "href=\"/docs\"", "href=\"/fhir/metadata\"", &format!("href=\"{app_url}\""), &demo.fhir_base()] {
+    for link in
+        ["href=\"/login\"", "href=\"/docs\"", "href=\"/fhir/metadata\"", &format!("href=\"{app_url}\""), &demo.fhir_base()]
+    {
         assert!(text.contains(link), "{link}: {text}");
     }
     for user in demo.description["users"].as_array().unwrap() {
@@ -227,7 +231,10 @@ async fn a_token_gets_nothing_of_another_patient_and_every_attempt_is_recorded()
     ];
     for search in &searches {
         let reply = client.get(search).bearer(&my_token).send().await;
-        assert!(!reply.text().contains(&format!("\"{observation}\"")) && !reply.text().contains(&format!("\"id\":\"{them}\"")), "{search}");
+        assert!(
+            !reply.text().contains(&format!("\"{observation}\"")) && !reply.text().contains(&format!("\"id\":\"{them}\"")),
+            "{search}"
+        );
         let entries = reply.json()["entry"].as_array().cloned().unwrap_or_default();
         let matches = entries.iter().filter(|entry| entry["search"]["mode"] != "outcome").count();
         assert!(matches == 0, "{search}: {} {}", reply.status, reply.text());
@@ -242,7 +249,10 @@ async fn a_token_gets_nothing_of_another_patient_and_every_attempt_is_recorded()
     for attempt in &attempts {
         let record = records.iter().find(|record| record.id.0 == *attempt).unwrap_or_else(|| panic!("no record of {attempt}"));
         assert_eq!((record.agent.client.as_deref(), record.event), (Some("demo-app"), Event::Rest));
-        assert!(record.agent.user.is_some() && record.operations.iter().all(|operation| operation.patients.is_empty()), "{record:?}");
+        assert!(
+            record.agent.user.is_some() && record.operations.iter().all(|operation| operation.patients.is_empty()),
+            "{record:?}"
+        );
     }
     let denied: Vec<&Record> = records.iter().filter(|record| attempts[..1].contains(&record.id.0)).collect();
     assert_ne!(denied[0].outcome, Outcome::Success, "the record knows what the answer hides");

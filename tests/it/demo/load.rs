@@ -53,7 +53,8 @@ fn write_every_form(folder: &Path) {
             }
             entry
         };
-        let bundle = json!({"resourceType": "Bundle", "type": kind, "entry": [entry(format!("{kind}-1")), entry(format!("{kind}-2"))]});
+        let bundle =
+            json!({"resourceType": "Bundle", "type": kind, "entry": [entry(format!("{kind}-1")), entry(format!("{kind}-2"))]});
         fs::write(folder.join(format!("{}-{kind}.json", number + 2)), bundle.to_string()).unwrap();
     }
     fs::create_dir(folder.join("more")).unwrap();
@@ -75,7 +76,11 @@ async fn every_form_is_taken_beside_a_running_server_and_every_refusal_is_named(
     let folder = tempfile::tempdir().unwrap();
     write_every_form(folder.path());
     let summary = demo.run(&["load", "--json", &folder.path().display().to_string()]).expect_json(0);
-    assert_eq!((&summary["loaded"], &summary["refused"], &summary["complete"]), (&json!(10), &json!(0), &json!(true)), "{summary}");
+    assert_eq!(
+        (&summary["loaded"], &summary["refused"], &summary["complete"]),
+        (&json!(10), &json!(0), &json!(true)),
+        "{summary}"
+    );
     assert_eq!(summary["by_type"], json!({"Patient": 1, "Observation": 9}));
     let person = add_patient(&demo, "loaded");
     let ids = observations_of(&demo, &person).await;
@@ -117,7 +122,12 @@ fn refusals_have_file_line_path_and_reason(demo: &Demo, folder: &Path) {
     fs::write(&path, text.join("\n")).unwrap();
     let ended = demo.run(&["load", "--json", &path.display().to_string()]);
     let summary: Value = serde_json::from_str(&ended.stdout).unwrap();
-    assert_eq!((&summary["loaded"], &summary["refused"], &summary["complete"]), (&json!(2), &json!(5), &json!(true)), "{}", ended.stderr);
+    assert_eq!(
+        (&summary["loaded"], &summary["refused"], &summary["complete"]),
+        (&json!(2), &json!(5), &json!(true)),
+        "{}",
+        ended.stderr
+    );
     let told = ended.expect_failure(1);
     for (line, words) in [(2, "not valid JSON"), (3, "Patient.birthDate"), (4, "Dragon"), (5, "id"), (6, "")] {
         let place = format!("{}:{line}: ", path.display());

@@ -87,10 +87,14 @@ async fn a_configured_server_works_from_nothing_to_an_app_that_reads() {
     assert!(!start.text().contains("demo"), "{}", start.text());
     let resources = "{\"resourceType\":\"Patient\",\"id\":\"ann\"}\n{\"resourceType\":\"Patient\",\"id\":\"bob\"}\n";
     site.run(&["load", "-"], resources.as_bytes()).expect(0);
-    let user = ["users", "add", "ann", "--display-name", "Ann", "--role", "patient", "--patient", "ann", "--fhir-user", "Patient/ann"];
+    let user =
+        ["users", "add", "ann", "--display-name", "Ann", "--role", "patient", "--patient", "ann", "--fhir-user", "Patient/ann"];
     site.run(&user, b"correct horse battery staple").expect(0);
     let uri = "https://app.example.org/callback";
-    let added = site.run(&["clients", "add", "--name", "App", "--redirect-uri", uri, "--scope", "launch/patient patient/*.rs", "--json"], b"");
+    let added = site.run(
+        &["clients", "add", "--name", "App", "--redirect-uri", uri, "--scope", "launch/patient patient/*.rs", "--json"],
+        b"",
+    );
     let app = App {
         client: client.clone(),
         client_id: added.expect_json(0)["client_id"].as_str().unwrap().to_owned(),
@@ -108,7 +112,11 @@ async fn a_configured_server_works_from_nothing_to_an_app_that_reads() {
     assert!(ended.stderr.contains("serving") && !ended.stderr.contains("correct horse"), "{}", ended.stderr);
     ended.expect(0);
     let again = site.serve_with_new_certificate().await;
-    assert_eq!(site.client(&site.current_certificate()).get("/fhir/Patient/ann").bearer(&token).send().await.status, 200, "tokens outlive a restart");
+    assert_eq!(
+        site.client(&site.current_certificate()).get("/fhir/Patient/ann").bearer(&token).send().await.status,
+        200,
+        "tokens outlive a restart"
+    );
     drop(again);
 }
 

@@ -123,7 +123,8 @@ async fn strangers_cannot_fill_the_ledger_and_none_of_them_is_forgotten() {
         throttled += u32::from(reply.status == 429);
     }
     assert!(throttled > 0, "the limit is above the test's number of requests");
-    let gathered = |record: &portcullis_audit::Record| -> Option<u32> { record.detail.as_ref()?.split(" requests").next()?.parse().ok() };
+    let gathered =
+        |record: &portcullis_audit::Record| -> Option<u32> { record.detail.as_ref()?.split(" requests").next()?.parse().ok() };
     for _ in 0..100 {
         let records = world.server.records();
         if records.iter().filter_map(gathered).sum::<u32>() == throttled {

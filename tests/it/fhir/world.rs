@@ -40,6 +40,8 @@ impl World {
         server.add_user("bob", &[Role::Patient], Some("Patient/bob"), &["bob"]).await;
         server.add_user("who", &[Role::Clinician], Some("Practitioner/who"), &[]).await;
         server.add_user("audit", &[Role::Auditor], None, &[]).await;
+        server.add_user("officer", &[Role::SecurityOfficer], None, &[]).await;
+        server.add_user("carer", &[Role::Representative], None, &["ann"]).await;
         server.add_user("admin", &[Role::Administrator], None, &[]).await;
         let app = server.add_app("app", SCOPE, false).await;
         Self { server, app }

@@ -137,7 +137,8 @@ pub fn measure(workshop: &Workshop, wanted: &Wanted, rounds: usize, report: &mut
 
 fn raw_page(workshop: &Workshop, person: &Person, found: &mut Found) -> Result<()> {
     let raw = workshop.harness(&["raw-page", &workshop.text("raw.db"), &person.patient, "1"])?;
-    let number = |pointer: &str| raw.pointer(pointer).and_then(Value::as_f64).with_context(|| format!("the harness says no {pointer}"));
+    let number =
+        |pointer: &str| raw.pointer(pointer).and_then(Value::as_f64).with_context(|| format!("the harness says no {pointer}"));
     found.raw_cost.push(number("/all/cost")?);
     found.raw_p50.push(number("/all/p50")?);
     found.raw_p99.push(number("/all/p99")?);
@@ -229,7 +230,8 @@ fn latencies(report: &mut Report, name: &str, series: &Series) {
 
 /// G10: after the start, after all the load, and with open connections in servers that have just been started.
 fn memory(workshop: &Workshop, served: &[&Served], rounds: usize, report: &mut Report) -> Result<()> {
-    let target = Target { id: "G10a", what: "idle memory after the start", unit: "MB", bound: Bound::AtMost, floor: 60.0, goal: 25.0 };
+    let target =
+        Target { id: "G10a", what: "idle memory after the start", unit: "MB", bound: Bound::AtMost, floor: 60.0, goal: 25.0 };
     report.result(target, served.iter().map(|served| served.idle_kilobytes / 1024.0).collect());
     std::thread::sleep(SETTLING);
     let after = served.iter().map(|served| served.server.resident_kilobytes()).collect::<Result<Vec<f64>>>()?;
@@ -247,7 +249,8 @@ fn memory(workshop: &Workshop, served: &[&Served], rounds: usize, report: &mut R
         each.push((number("after")? - number("before")?) / number("connections")?);
         fresh.server.stop()?;
     }
-    let target = Target { id: "G10b", what: "memory per open TLS connection", unit: "KB", bound: Bound::AtMost, floor: 60.0, goal: 40.0 };
+    let target =
+        Target { id: "G10b", what: "memory per open TLS connection", unit: "KB", bound: Bound::AtMost, floor: 60.0, goal: 40.0 };
     report.result(target, each);
     Ok(())
 }

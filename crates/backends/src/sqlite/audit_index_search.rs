@@ -134,7 +134,12 @@ impl AuditIndex {
 
     /// Renders an event for its reader. For a reader of some patients it is rendered as the one of them may see it in whose compartment it lies:
     /// what another patient's compartment holds cannot come out, whatever the index says.
-    fn show(&self, found: &Found, view: &View, last: &mut Option<(LedgerPosition, Record)>) -> Result<Option<StoredVersion>, StoreError> {
+    fn show(
+        &self,
+        found: &Found,
+        view: &View,
+        last: &mut Option<(LedgerPosition, Record)>,
+    ) -> Result<Option<StoredVersion>, StoreError> {
         match view {
             View::Whole => self.rendered(&found.place, None, last),
             View::Patients(patients) => {

@@ -101,9 +101,9 @@ pub fn store_error(error: rusqlite::Error) -> StoreError {
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch => {
                 StoreError::Corrupt(error.to_string())
             }
-            ErrorCode::OperationInterrupted => {
-                StoreError::NotSupported("The search takes more time than one search may. Narrow it, for example to one patient.".to_owned())
-            }
+            ErrorCode::OperationInterrupted => StoreError::NotSupported(
+                "The search takes more time than one search may. Narrow it, for example to one patient.".to_owned(),
+            ),
             _ => StoreError::Unavailable(Box::new(error)),
         },
         rusqlite::Error::FromSqlConversionFailure(..)

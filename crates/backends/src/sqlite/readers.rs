@@ -131,7 +131,10 @@ fn limited<T>(
 }
 
 /// Does the work in one snapshot within the budget of quick work; `None` where that is not enough.
-fn quick<T>(connection: &mut Connection, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+fn quick<T>(
+    connection: &mut Connection,
+    work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
     let end = Instant::now() + QUICK_TIME;
     let given_up = Arc::new(AtomicBool::new(false));
     let (mut looks, told) = (0, Arc::clone(&given_up));
@@ -206,7 +209,9 @@ mod tests {
         let readers = Readers::new(&path);
         let here = std::thread::current().id();
         for (count, stays) in [(10, true), (100_000, false)] {
-            let sql = format!("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) SELECT max(i) FROM n");
+            let sql = format!(
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) SELECT max(i) FROM n"
+            );
             let work = move |connection: &Connection| {
                 let found = connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).map_err(store_error)?;
                 Ok((found, std::thread::current().id()))

@@ -9,6 +9,7 @@ use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_jose::Secret;
 use portcullis_oauth::clients::{Client, ClientKind, ClientSecretHash, GrantType};
 use portcullis_oauth::identifiers::{ClientId, UserId};
+use portcullis_oauth::metadata;
 use portcullis_oauth::principal::{Operator, OperatorOperation, Principal};
 use portcullis_oauth::redirect_uri::RedirectUri;
 use portcullis_oauth::scopes::ScopeSet;
@@ -231,6 +232,9 @@ impl Service {
         let scope = ScopeSet::parse(&new.scope).map_err(|unknown| {
             invalid(&format!("The scope '{}' is not known; for example patient/Observation.rs or launch/patient is.", unknown.0))
         })?;
+        if let Some(scope) = scope.iter().find(|scope| !metadata::offers(scope)) {
+            return Err(invalid(&format!("The scope '{scope}' cannot be granted by this version.")));
+        }
         let client = Client {
             id: id.clone(),
             name: new.name,

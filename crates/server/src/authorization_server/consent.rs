@@ -9,7 +9,7 @@ use portcullis_oauth::consent_groups::ConsentGroup as Group;
 use portcullis_oauth::grant::{AuthorizationCode, CODE_LIFETIME_SECONDS, Grant, SecretHash};
 use portcullis_oauth::identifiers::GrantId;
 use portcullis_oauth::parameters::Parameters;
-use portcullis_oauth::scopes::{Letter, Scope, ScopeKind, ScopeSet, ScopeTarget, plain_words};
+use portcullis_oauth::scopes::{Letter, Scope, ScopeContext, ScopeKind, ScopeSet, ScopeTarget, plain_words};
 use portcullis_store::registry::Change;
 
 use super::authorize::{self, Stop, Understood, field, refuse, stopped};
@@ -57,7 +57,6 @@ pub async fn page(server: &Server, understood: &Understood, signed_in: &SignedIn
     };
     let origin = request.redirect.origin();
     let host = origin.split_once("://").map_or(origin, |(_, host)| host);
-    let offline = request.scopes.has(ScopeKind::OfflineAccess);
     let html = ConsentPage {
         app_name: understood.client.name.clone(),
         app_redirect_host: host.to_owned(),
@@ -66,8 +65,10 @@ pub async fn page(server: &Server, understood: &Understood, signed_in: &SignedIn
         patient_name,
         person_name: signed_in.user.display_name.clone(),
         groups: groups(&request.scopes),
-        duration_words: if offline { "until you take it back" } else { "for one hour" }.to_owned(),
+        duration_words: "for one hour".to_owned(),
+        may_last: request.scopes.has(ScopeKind::OfflineAccess),
         may_write: request.scopes.iter().any(writes),
+        reaches_others: request.scopes.has_context(ScopeContext::User),
         csrf: server.form_tokens.token(Purpose::Consent, signed_in.session.id.as_str()),
         request_handle: handle(patient, &understood.query),
         left_out: request.left_out.clone(),
@@ -86,8 +87,8 @@ fn is_wildcard(scope: &Scope) -> bool {
 
 /// The requested scopes in groups; launch scopes are context and not a line.
 fn groups(scopes: &ScopeSet) -> Vec<ConsentGroup> {
-    let lines = |group: Group| -> Vec<ConsentLine> {
-        let inside = scopes.iter().filter(|scope| Group::of(scope) == Some(group));
+    let lines = |group: Option<Group>| -> Vec<ConsentLine> {
+        let inside = scopes.iter().filter(|scope| Group::of(scope) == group);
         inside
             .map(|scope| ConsentLine {
                 scope: scope.to_string(),
@@ -101,8 +102,9 @@ fn groups(scopes: &ScopeSet) -> Vec<ConsentGroup> {
             })
             .collect()
     };
-    let groups = Group::ALL.into_iter().map(|group| ConsentGroup { title: group.title().to_owned(), lines: lines(group) });
-    groups.filter(|group| !group.lines.is_empty()).collect()
+    let groups = Group::ALL.into_iter().map(|group| ConsentGroup { title: group.title().to_owned(), lines: lines(Some(group)) });
+    let duration = ConsentGroup { title: "Staying connected".to_owned(), lines: lines(None) };
+    groups.chain([duration]).filter(|group| !group.lines.is_empty()).collect()
 }
 
 /// `POST /consent`: a patient was chosen, or the answer was given.
@@ -225,8 +227,7 @@ fn denied(understood: &Understood) -> Stop {
 /// The scopes that stayed ticked, in the order and spelling of the request. What cannot be unticked stays.
 fn kept(form: &Parameters, requested: &ScopeSet) -> ScopeSet {
     let ticked: Vec<&str> = form.values("scope").collect();
-    let fixed = |scope: &Scope| Group::of(scope).is_none() || scope.kind() == ScopeKind::LaunchPatient;
-    requested.retaining(|scope| fixed(scope) || ticked.contains(&scope.as_str()))
+    requested.retaining(|scope| scope.kind() == ScopeKind::LaunchPatient || ticked.contains(&scope.as_str()))
 }
 
 async fn expired(server: &Server, exchange: &Exchange, detail: &str) -> Answer {

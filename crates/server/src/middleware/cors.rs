@@ -64,7 +64,7 @@ pub fn allow_preflight(headers: &mut HeaderMap) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE"));
     headers.insert(
         header::ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("Authorization, Content-Type, Accept, If-Match, If-None-Match, If-Modified-Since, Prefer"),
+        HeaderValue::from_static("Authorization, Content-Type, Accept, If-Match, If-None-Match, Prefer"),
     );
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
 }

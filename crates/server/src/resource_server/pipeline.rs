@@ -85,8 +85,8 @@ fn parse(server: &Server, exchange: &Exchange, path: &str, body: &[u8]) -> Resul
         content_type: exchange.header(&http::header::CONTENT_TYPE),
         if_match: exchange.header(&http::header::IF_MATCH),
         if_none_match: exchange.header(&http::header::IF_NONE_MATCH),
+        if_none_exist: exchange.header(&http::HeaderName::from_static("if-none-exist")),
         prefer: exchange.header(&http::HeaderName::from_static("prefer")),
-        ..Headers::default()
     };
     let line = RequestLine {
         method: Method::parse(exchange.method.as_str()),
@@ -184,12 +184,12 @@ async fn write(
     server: &Server,
     exchange: &Exchange,
     asked: &Asked,
-    account: &mut Account,
+    account: &Account,
     decided: (Permit, Authorized<WriteSet>),
 ) -> Result<Answer, Refusal> {
     let (permit, set) = decided;
     server.ledger.health()?;
-    let mut record = open_record(exchange, account, Outcome::Success, StatusCode::OK);
+    let mut record = open_record(exchange, account, Outcome::Success, respond::status_of(&set.operation().changes));
     for change in &set.operation().changes {
         let proposed = change.proposed();
         for operation in &mut record.operations {
@@ -210,21 +210,21 @@ async fn write(
 }
 
 /// A record with what the account holds.
-fn open_record(exchange: &Exchange, account: &mut Account, outcome: Outcome, status: StatusCode) -> Record {
+fn open_record(exchange: &Exchange, account: &Account, outcome: Outcome, status: StatusCode) -> Record {
     let agent = account.principal.as_ref().map_or_else(|| exchange.agent(), |principal| exchange.agent_of(principal));
     let event = if account.operation.is_some() { Event::Rest } else { Event::Refused };
     let mut record = exchange.record(event, agent, outcome, status);
-    record.decision = account.decision.take();
+    record.decision.clone_from(&account.decision);
     let applicable = account.trace.0.iter().filter(|verdict| verdict.effect != Effect::NotApplicable);
     record.rules = applicable
         .map(|verdict| format!("{}={}", verdict.rule, if verdict.effect == Effect::Permit { "permit" } else { "deny" }))
         .collect();
-    record.operations = vec![account.operation.take().unwrap_or_else(|| exchange.raw_operation())];
+    record.operations = vec![account.operation.clone().unwrap_or_else(|| exchange.raw_operation())];
     record
 }
 
 /// The record of a reading request that succeeded, or found nothing.
-fn complete(exchange: &Exchange, account: &mut Account, found: &Found, status: StatusCode) -> Record {
+fn complete(exchange: &Exchange, account: &Account, found: &Found, status: StatusCode) -> Record {
     let outcome = if status.is_client_error() { Outcome::Rejected } else { Outcome::Success };
     let mut record = open_record(exchange, account, outcome, status);
     for operation in &mut record.operations {
@@ -243,7 +243,7 @@ async fn recorded(server: &Server, record: Record, draft: Draft) -> Answer {
     }
 }
 
-async fn refuse(server: &Arc<Server>, exchange: &Exchange, mut account: Account, refusal: &Refusal) -> Answer {
+async fn refuse(server: &Arc<Server>, exchange: &Exchange, account: Account, refusal: &Refusal) -> Answer {
     let stranger = account.principal.is_none() && matches!(refusal, Refusal::Authentication(_));
     if stranger && let Admission::Gather(gathered) = refusals::admit(server, exchange.peer.address.ip()) {
         return Answer::gathered(gathered);
@@ -252,7 +252,7 @@ async fn refuse(server: &Arc<Server>, exchange: &Exchange, mut account: Account,
     if refusal.outcome() == Outcome::Failed {
         tracing::error!(request = exchange.id, error = %refusal, "a FHIR request failed");
     }
-    let mut record = open_record(exchange, &mut account, refusal.outcome(), draft.status());
+    let mut record = open_record(exchange, &account, refusal.outcome(), draft.status());
     record.detail = Some(refusal.to_string());
     recorded(server, record, draft).await
 }

@@ -13,7 +13,7 @@ use portcullis_fhir::outcome::{self, Issue, IssueType, Severity};
 use portcullis_fhir::search::{Ignored, SearchQuery, Shape};
 use portcullis_fhir::shape;
 use portcullis_fhir::types::{LogicalId, ResourceType};
-use portcullis_policy::{HistoryPage, Released, SearchPage, StoredVersion, Written};
+use portcullis_policy::{Change, HistoryPage, Released, SearchPage, StoredVersion, Written};
 
 use super::Exchange;
 use super::refusal::{Refusal, not_found};
@@ -158,7 +158,8 @@ fn history_draft(server: &Server, exchange: &Exchange, page: &HistoryPage) -> Re
         let (status, issues) = not_found();
         return Ok(Draft::new(status).body(FHIR_JSON, outcome::render(&issues)));
     }
-    let this = format!("{}{}", server.settings.public_url, exchange.target);
+    let sent = exchange.target.path_and_query().map_or("/", |sent| sent.as_str());
+    let this = format!("{}{sent}", server.settings.public_url);
     let next = page.next.as_ref().map(|cursor| next_history_link(&this, exchange.target.query(), cursor));
     let mut bundle = BundleWriter::history(&Links { this, next }, Some(page.total));
     for version in &page.versions {
@@ -186,6 +187,15 @@ fn next_history_link(this: &str, query: Option<&str>, cursor: &str) -> String {
 fn http_date(milliseconds: i64) -> String {
     let timestamp = jiff::Timestamp::from_millisecond(milliseconds).unwrap_or_default();
     timestamp.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+/// The status of a write that succeeds.
+pub fn status_of(changes: &[Change]) -> StatusCode {
+    match changes.first() {
+        Some(Change::Create(_) | Change::Import(_)) => StatusCode::CREATED,
+        Some(Change::Update { .. }) => StatusCode::OK,
+        Some(Change::Delete { .. }) | None => StatusCode::NO_CONTENT,
+    }
 }
 
 /// The answer to a write.

@@ -26,6 +26,10 @@ pub struct ConsentPage {
     pub groups: Vec<ConsentGroup>,
     /// For how long: "until you take it back", "for one hour".
     pub duration_words: String,
+    /// Whether a line lets the app see records of other people too.
+    pub reaches_others: bool,
+    /// Whether a line lets the app keep its access until it is taken back.
+    pub may_last: bool,
     /// Whether a line lets the app write; otherwise the page promises that it cannot.
     pub may_write: bool,
     /// The form token.

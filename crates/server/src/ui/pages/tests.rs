@@ -85,6 +85,8 @@ fn consent(text: &str) -> ConsentPage {
         csrf: text(),
         request_handle: text(),
         left_out: vec![text()],
+        reaches_others: false,
+        may_last: true,
     }
 }
 

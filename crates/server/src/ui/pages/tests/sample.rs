@@ -114,6 +114,8 @@ fn consent() -> ConsentPage {
         csrf: "token".into(),
         request_handle: "request".into(),
         left_out: Vec::new(),
+        reaches_others: false,
+        may_last: true,
     }
 }
 
