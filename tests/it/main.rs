@@ -1,6 +1,12 @@
 //! Behaviour over HTTPS: modules mirror URLs and user stories.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot be set up has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that cannot be set up has failed, and may say what it measured"
+)]
 
 mod demo;
 mod fhir;

@@ -75,7 +75,7 @@ impl Story {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_patient_connects_the_demo_app_and_decides_what_it_sees() {
-    verifies!("USCORE-11", "SEED-CARIN-04");
+    verifies!("USCORE-11", "SEED-CARIN-04", "SMART-19");
     let story = Story::begin().await;
     the_start_page_leads_on(&story);
     a_wrong_password_is_refused_with_a_message(&story);
@@ -84,6 +84,7 @@ async fn a_patient_connects_the_demo_app_and_decides_what_it_sees() {
     disconnecting_ends_the_permission(&story).await;
     everything_can_be_shared(&story);
     saying_no_shares_nothing(&story);
+    a_forged_answer_is_refused(&story);
     assert_eq!(story.complaints(), Vec::<String>::new());
     // A stop moves what still waits in the outbox into the ledger.
     the_records_tell_the_story(&story.demo.stop().directory);
@@ -161,10 +162,29 @@ fn another_patients_record_does_not_exist(story: &Story) {
     browser.screenshot("app-other-patient");
 }
 
+/// Somebody lures a person to the app with an answer that the app did not ask for.
+fn a_forged_answer_is_refused(story: &Story) {
+    let browser = &story.browser;
+    let app = story.app_url();
+    for answer in [
+        "code=%3Cscript%3Edocument.title=1%3C/script%3E",
+        "error=%3Cimg%20src=x%20onerror=document.title=1%3E&error_description=%3Cb%3Ebold",
+    ] {
+        browser.goto(&format!("{app}/callback?{answer}&state=guessed&iss={}&next=https://evil.example", story.demo.issuer()));
+        browser.wait_for("#problem");
+        assert!(browser.text("#problem").contains("does not belong to a sign-in"), "{}", browser.text("#problem"));
+        assert_eq!(browser.url(), format!("{app}/callback"), "nobody is sent elsewhere, and the answer leaves the address bar");
+        assert_eq!(browser.title(), "My health record – demo app");
+        assert_eq!(browser.execute("return document.cookie + sessionStorage.length"), "0");
+    }
+}
+
 async fn disconnecting_ends_the_permission(story: &Story) {
     let browser = &story.browser;
     let session = browser.execute("return sessionStorage.getItem('session')");
     let session: serde_json::Value = serde_json::from_str(session.as_str().unwrap()).unwrap();
+    let scope = session["scope"].as_str().unwrap();
+    assert!(scope.contains("patient/Coverage.rs") && !scope.contains("ExplanationOfBenefit"), "{scope}");
     let token = session["access_token"].as_str().unwrap();
     let read = || async { story.demo.client().get("/fhir/Coverage").bearer(token).send().await.status };
     assert_eq!(read().await, 200);

@@ -234,7 +234,7 @@ fn every_change_of_the_files_is_found(stopped: &Stopped, head: &str) {
         changed[place] ^= 1;
         write(&segment, &changed);
         let told = verify(&[]).expect_failure(3);
-        assert!(told.contains("damaged"), "byte {place}: {told}");
+        assert!(told.contains("damaged at") && told.contains("whole records"), "byte {place}: {told}");
     }
     write(&segment, &whole[..whole.len() / 2]);
     verify(&["--expect", head]).expect_failure(3);

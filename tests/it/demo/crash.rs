@@ -145,7 +145,8 @@ async fn a_kill_at_any_moment_loses_nothing_that_was_acknowledged() {
         demo = stopped.start().await;
         assert_eq!(demo.running.stderr(), "", "recovery has nothing to complain about");
     }
-    everything_told_is_true(&demo, &told.lock().unwrap(), &token).await;
+    let told = std::mem::take(&mut *told.lock().unwrap());
+    everything_told_is_true(&demo, &told, &token).await;
 }
 
 async fn everything_told_is_true(demo: &Demo, told: &Told, token: &str) {

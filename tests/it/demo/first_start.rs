@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use portcullis_audit::record::{Event, Outcome, Record};
-use portcullis_testkit::Demo;
 use portcullis_testkit::process::Stopped;
+use portcullis_testkit::{Demo, Reply};
 use portcullis_verifies::verifies;
 use serde_json::Value;
 
@@ -203,7 +203,11 @@ async fn a_token_gets_nothing_of_another_patient_and_every_attempt_is_recorded()
     let observation = own["entry"][0]["resource"]["id"].as_str().unwrap();
     let version = own["entry"][0]["resource"]["meta"]["versionId"].as_str().unwrap();
 
+    let claims = client.get("/fhir/ExplanationOfBenefit?_count=1").bearer(&other_token).send().await.json();
+    let claim = format!("/fhir/ExplanationOfBenefit/{}", claims["entry"][0]["resource"]["id"].as_str().unwrap());
+    without_a_token_nothing_is_answered(&demo, &claim).await;
     let hidden = [
+        (claim, "/fhir/ExplanationOfBenefit/eob-9999".to_owned()),
         (format!("/fhir/Patient/{them}"), "/fhir/Patient/pat-9999".to_owned()),
         (format!("/fhir/Observation/{observation}"), "/fhir/Observation/obs-9999".to_owned()),
         (format!("/fhir/Observation/{observation}/_history"), "/fhir/Observation/obs-9999/_history".to_owned()),
@@ -217,6 +221,7 @@ async fn a_token_gets_nothing_of_another_patient_and_every_attempt_is_recorded()
         let (theirs, absent) = (theirs.rsplit("/fhir/").next().unwrap(), absent.rsplit("/fhir/").next().unwrap());
         let neutral = |text: String, path: &str| path.split('/').fold(text, |text, part| text.replace(part, "_"));
         assert_eq!(neutral(refused.text(), theirs), neutral(unknown.text(), absent));
+        assert_eq!(lasting_headers(&refused), lasting_headers(&unknown), "{theirs}");
         attempts.push(refused.header("x-request-id").to_owned());
     }
     let searches = [
@@ -259,6 +264,25 @@ async fn a_token_gets_nothing_of_another_patient_and_every_attempt_is_recorded()
     the_auditor_finds_the_attempts(&demo, &attempts).await;
 }
 
+/// The headers that do not differ from one request to the next.
+fn lasting_headers(reply: &Reply) -> http::HeaderMap {
+    let mut headers = reply.headers.clone();
+    headers.remove("date");
+    headers.remove("x-request-id");
+    headers
+}
+
+async fn without_a_token_nothing_is_answered(demo: &Demo, claim: &str) {
+    let reply = demo.client().get(claim).send().await;
+    assert_eq!(reply.status, 401);
+    assert!(reply.header("www-authenticate").starts_with("Bearer"), "{:?}", reply.headers);
+    let mut plain = std::net::TcpStream::connect(demo.client().address()).unwrap();
+    std::io::Write::write_all(&mut plain, format!("GET {claim} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    std::io::Read::read_to_end(&mut plain, &mut answer).unwrap();
+    assert!(answer.is_empty(), "{}", String::from_utf8_lossy(&answer));
+}
+
 async fn the_auditor_finds_the_attempts(demo: &Demo, attempts: &[String]) {
     let confidential = demo.app("demo-confidential");
     let token = token_of(&confidential, "user/AuditEvent.rs", &demo.person("auditor")).await;
@@ -280,4 +304,25 @@ async fn the_auditor_finds_the_attempts(demo: &Demo, attempts: &[String]) {
     }
     let clinical = demo.client().get("/fhir/Patient").bearer(&token).send().await;
     assert_eq!(clinical.status, 403, "{}", clinical.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_cookie_opens_pages_and_no_data() {
+    verifies!("FHIR-SEC-48");
+    let demo = Demo::start(&portcullis(), 2).await;
+    let (app, person) = (demo.app("demo-app"), demo.person("patient"));
+    let at = app.sign_in(&app.authorization_query("launch/patient patient/*.rs"), &person.username, &person.password).await;
+    let get = async |path: &str| demo.client().get(path).header("cookie", &at.cookies).send().await;
+    assert!(get("/me").await.text().contains("Who can see your record"), "the cookie is good");
+    for path in [format!("/fhir/Patient/{}", person.id()), "/fhir/Observation".to_owned(), "/fhir/AuditEvent".to_owned()] {
+        assert_eq!(get(&path).await.status, 401, "{path}");
+    }
+    let token = token(&demo, &person).await;
+    for path in [format!("/fhir/Patient/{}", person.id()), "/fhir/Patient/nobody".to_owned(), "/fhir/Dragon".to_owned()] {
+        let reply = demo.client().get(&path).bearer(&token).header("cookie", &at.cookies).send().await;
+        assert_eq!(reply.header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(reply.header("referrer-policy"), "no-referrer", "{path}");
+        assert!(reply.header("content-security-policy").starts_with("default-src 'none'"), "{path}: {:?}", reply.headers);
+        assert!(!reply.headers.contains_key("set-cookie"), "{path}");
+    }
 }
