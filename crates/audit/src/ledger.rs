@@ -33,6 +33,10 @@ pub const ADMISSION_TIMEOUT: Duration = Duration::from_secs(2);
 /// The largest part of a long list of records that is queued at once, in KiB.
 const GROUP_KIBIBYTES: u32 = 4 * 1024;
 
+/// How often a task lets others run before it announces its record. The runtime gives such a task its turn again after some 60 polls of others, of which
+/// a request takes about five: so three turns gather some 30 records where as many come. They cost one idle task three microseconds.
+const TURNS: u32 = 3;
+
 /// Room for the record of one interaction without growing.
 const TYPICAL_RECORD_BYTES: usize = 512;
 
@@ -121,7 +125,9 @@ impl Ledger {
         let item = Item { payload: payload(record)?, outbox: None };
         let permits = permits(&item);
         let (done, announcement) = self.queue(vec![item], permits).await?;
-        tokio::task::yield_now().await;
+        for _ in 0..TURNS {
+            tokio::task::yield_now().await;
+        }
         drop(announcement);
         settled(done).await?;
         Ok(AuditReceipt::for_durable(record.id.clone()))

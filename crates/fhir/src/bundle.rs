@@ -51,6 +51,9 @@ pub struct HistoryEntry<'a> {
     pub last_modified: &'a str,
 }
 
+/// What an entry of a searchset takes beside its resource, with a typical address.
+const ENTRY_BYTES: usize = 160;
+
 /// Writes a Bundle of type `searchset` or `history` from finished parts.
 #[derive(Debug)]
 pub struct BundleWriter {
@@ -67,6 +70,13 @@ impl BundleWriter {
     /// A history; `total` counts the versions, where it is known.
     pub fn history(links: &Links, total: Option<u64>) -> Self {
         Self::start("history", links, total)
+    }
+
+    /// Makes room for so many entries whose resources have so many bytes together, so that nothing is copied while it grows.
+    #[must_use]
+    pub fn with_room(mut self, entries: usize, bytes: usize) -> Self {
+        self.output.reserve(bytes.saturating_add(entries.saturating_mul(ENTRY_BYTES)));
+        self
     }
 
     fn start(bundle_type: &str, links: &Links, total: Option<u64>) -> Self {

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod compartment;
+mod letting_in;
 mod search;
 mod world;
 mod write;

@@ -113,3 +113,23 @@ async fn a_clinician_chooses_a_patient_in_care_and_nobody_else() {
     assert_eq!(world.server.client.get("/fhir/Patient/ann").bearer(access).send().await.status, 404);
     assert_eq!(choose("bob").await.status, 303, "a patient who is not in care goes back to the app as access_denied");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_passwords_sent_at_once_are_counted_one_after_the_other() {
+    let world = World::start().await;
+    let login = world.server.client.get("/login").send().await;
+    let (form, csrf) = (cookie(&login), hidden(&login, "csrf"));
+    let attempts = (0..12).map(|_| {
+        let (client, form, csrf) = (world.server.client.clone(), form.clone(), csrf.clone());
+        tokio::spawn(async move {
+            let fields = [("csrf", csrf.as_str()), ("return_to", "/me"), ("username", "ann"), ("password", "wrong")];
+            client.post("/login").header("cookie", &form).form(&fields).send().await.status.as_u16()
+        })
+    });
+    let mut statuses = Vec::new();
+    for attempt in attempts.collect::<Vec<_>>() {
+        statuses.push(attempt.await.unwrap());
+    }
+    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 5, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 7);
+}

@@ -11,6 +11,12 @@ use anyhow::{Context, Result, bail, ensure};
 const TICKS_PER_SECOND: f64 = 100.0;
 /// How long a server may take to stop.
 const STOPPING: Duration = Duration::from_secs(15);
+/// How long a server may take until it rests.
+const SETTLING: Duration = Duration::from_secs(90);
+/// The audit trail's index follows when the ledger has rested for two seconds.
+const REST: Duration = Duration::from_millis(2500);
+/// CPU seconds within [`REST`] that count as none.
+const AT_REST: f64 = 0.05;
 /// How often a running command is looked at.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -91,6 +97,37 @@ impl Server {
         found.with_context(|| format!("{} has no thread {name}", self.name))
     }
 
+    /// Waits until it uses no processor for longer than it sleeps between two pieces of background work. Returns the CPU seconds until then.
+    pub fn rest(&self) -> Result<f64> {
+        let begun = self.cpu_seconds()?;
+        let patience = Instant::now() + SETTLING;
+        let mut before = begun;
+        while Instant::now() < patience {
+            std::thread::sleep(REST);
+            let now = self.cpu_seconds()?;
+            if now - before < AT_REST {
+                return Ok(now - begun);
+            }
+            before = now;
+        }
+        bail!("{} does not come to rest", self.name)
+    }
+
+    /// Stops it from running, so that it disturbs nobody, until it is resumed.
+    pub fn pause(&self) -> Result<()> {
+        self.signal("-STOP")
+    }
+
+    /// Lets it run again.
+    pub fn resume(&self) -> Result<()> {
+        self.signal("-CONT")
+    }
+
+    fn signal(&self, signal: &str) -> Result<()> {
+        ensure!(Command::new("kill").args([signal, &self.id().to_string()]).status()?.success(), "{} has ended", self.name);
+        Ok(())
+    }
+
     /// Asks it to stop and waits.
     pub fn stop(mut self) -> Result<()> {
         self.end()
@@ -100,7 +137,9 @@ impl Server {
         if self.child.try_wait()?.is_some() {
             return Ok(());
         }
-        Command::new("kill").args(["-TERM", &self.id().to_string()]).status()?;
+        self.signal("-TERM")?;
+        // A paused one would not notice.
+        self.signal("-CONT")?;
         let patience = Instant::now() + STOPPING;
         while Instant::now() < patience {
             if self.child.try_wait()?.is_some() {

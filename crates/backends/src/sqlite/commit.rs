@@ -214,6 +214,47 @@ impl Application<'_> {
         parameters.integer(self.connection, &format!("SELECT {inside}")).map(|inside| inside != 0).map_err(store_error)
     }
 
+    /// The rows without those by which a writer would let somebody in: a reference makes a shared record visible, and an Encounter or CareTeam lets
+    /// its practitioners see the patient. Only imports may add such rows freely; others keep what was there, and may link what they can read.
+    fn admissible(&self, pk: i64, resource_type: ResourceType, rows: Vec<Row>) -> Result<Vec<Row>, StoreError> {
+        if self.constraint.write_boundaries(resource_type).any(|boundary| *boundary == Boundary::Whole) {
+            return Ok(rows);
+        }
+        let mut admitted = Vec::with_capacity(rows.len());
+        for row in rows {
+            let keeps = match &row {
+                Row::Care { actor, patient } => self
+                    .is_so("SELECT 1 FROM care WHERE actor = ?1 AND patient = ?2 AND source = ?3", params![actor, patient, pk])?,
+                Row::SharedLink { target } => {
+                    self.is_so("SELECT 1 FROM shared_link WHERE target = ?1 AND source = ?2", params![target, pk])?
+                        || self.may_read(*target)?
+                }
+                _ => true,
+            };
+            if keeps {
+                admitted.push(row);
+            }
+        }
+        Ok(admitted)
+    }
+
+    fn is_so(&self, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Result<bool, StoreError> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(store_error)?;
+        statement.exists(parameters).map_err(store_error)
+    }
+
+    /// Whether the permit shows the current version of this resource to a read.
+    fn may_read(&self, pk: i64) -> Result<bool, StoreError> {
+        let code = "SELECT type FROM locator WHERE pk = ?1";
+        let code = self.connection.query_row(code, [pk], |row| row.get::<_, u8>(0)).map_err(store_error)?;
+        let Some(resource_type) = ResourceType::from_code(code) else { return Ok(false) };
+        let mut parameters = Parameters::default();
+        let placeholder = parameters.bind(pk);
+        let shown = visibility::predicate(self.constraint, resource_type, Letter::Read, "r", &mut parameters);
+        let sql = format!("SELECT count(*) FROM resource r WHERE r.pk = {placeholder} AND r.deleted = 0 AND {shown}");
+        parameters.integer(self.connection, &sql).map(|found| found != 0).map_err(store_error)
+    }
+
     /// Locators, keys, rows and the sealed body of a version.
     fn prepare(&mut self, version: &NewVersion) -> Result<Prepared, StoreError> {
         let pk = self.state.locators.obtain(self.connection, version.resource_type, version.id.as_str())?;
@@ -223,6 +264,7 @@ impl Application<'_> {
         let neg_time = rows::neg_time(version);
         let mut source = Source { connection: self.connection, locators: &mut self.state.locators, seal: self.seal };
         let rows = source.rows(version, &patients, neg_time)?;
+        let rows = self.admissible(pk, version.resource_type, rows)?;
         let key = self.home_key(patients.first().copied())?;
         let column = column(&version.patients);
         let header = Header {

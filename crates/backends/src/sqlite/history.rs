@@ -46,6 +46,7 @@ pub fn history(
     let newest = Outline { sequence: earlier.first().map_or(1, |outline| outline.sequence + 1), ..Outline::of(&current) };
     let mut page = HistoryPage::default();
     let mut last = None;
+    let mut bytes = 0_i64;
     for outline in std::iter::once(&newest).chain(&earlier) {
         if history.since.is_some_and(|since| outline.last_updated < since) || !judge.admits(&outline.patients) {
             continue;
@@ -64,9 +65,12 @@ pub fn history(
         if before.is_some_and(|before| outline.sequence >= before) {
             continue;
         }
-        if page.versions.len() < usize::try_from(history.count).unwrap_or(usize::MAX) {
+        let room = page.versions.is_empty() || bytes < super::search::PAGE_BYTES;
+        if page.next.is_none() && room && page.versions.len() < usize::try_from(history.count).unwrap_or(usize::MAX) {
             last = Some(outline.sequence);
-            page.versions.push(version()?);
+            let version = version()?;
+            bytes += version.body.as_ref().map_or(0, |body| i64::try_from(body.len()).unwrap_or(i64::MAX));
+            page.versions.push(version);
         } else if page.next.is_none() {
             page.next = last.map(|sequence| bookmarks.seal(&[Value::Integer(sequence)])).transpose()?;
         }

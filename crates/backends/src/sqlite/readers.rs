@@ -18,7 +18,7 @@ use super::database::{open_reader, store_error};
 const CONCURRENT_SEARCHES: usize = 4;
 /// Searches that may wait for their turn.
 const WAITING_SEARCHES: usize = 256;
-/// The longest time that one search may take.
+/// The longest time that one search may take, waiting included.
 const LONGEST_SEARCH: Duration = Duration::from_secs(10);
 /// Steps of SQLite's virtual machine between two looks at the clock: some 100 microseconds.
 const STEPS_BETWEEN_LOOKS: i32 = 10_000;
@@ -78,6 +78,7 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
+        let end = Instant::now() + LONGEST_SEARCH;
         let waiting = Waiting::enter(&self.0.waiting)?;
         let turn = Arc::clone(&self.0.turns).acquire_owned().await.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
         drop(waiting);
@@ -85,7 +86,7 @@ impl Readers {
         let search = move || {
             // The turn ends with the work, also when nobody waits for it any more.
             let _turn = turn;
-            readers.lend(|connection| limited(connection, LONGEST_SEARCH, work))
+            readers.lend(|connection| limited(connection, end, work))
         };
         tokio::task::spawn_blocking(search).await.map_err(|error| StoreError::Unavailable(Box::new(error)))?
     }
@@ -120,10 +121,12 @@ fn in_snapshot<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Res
 /// Does the work in one snapshot and interrupts its statements when the time is over.
 fn limited<T>(
     connection: &mut Connection,
-    time: Duration,
+    end: Instant,
     work: impl FnOnce(&Connection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    let end = Instant::now() + time;
+    if Instant::now() > end {
+        return Err(StoreError::Unavailable("the search waited too long for its turn".into()));
+    }
     connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || Instant::now() > end)).map_err(store_error)?;
     let result = in_snapshot(connection, work);
     connection.progress_handler(0, None::<fn() -> bool>).map_err(store_error)?;
@@ -195,7 +198,7 @@ mod tests {
         let readers = Readers::new(&path);
         let endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
         let count = |connection: &Connection| connection.query_row(endless, [], |row| row.get::<_, i64>(0)).map_err(store_error);
-        let refused = readers.lend(|connection| limited(connection, Duration::from_millis(20), count));
+        let refused = readers.lend(|connection| limited(connection, Instant::now() + Duration::from_millis(20), count));
         assert!(matches!(refused, Err(StoreError::NotSupported(_))), "{refused:?}");
         let one = |connection: &Connection| connection.query_row("SELECT 1", [], |row| row.get::<_, i64>(0)).map_err(store_error);
         assert_eq!(readers.with(one).unwrap(), 1);

@@ -17,6 +17,9 @@ use super::search_filter::Resolver;
 use super::search_sql::{self, SearchStatements};
 use super::visibility;
 
+/// The most bytes of bodies in one page, and as many again for what it includes: a page of large documents is shorter than was asked for.
+pub const PAGE_BYTES: i64 = 16 * 1024 * 1024;
+
 /// Columns of a page's statement before those of the position.
 const COLUMNS_BEFORE_POSITION: usize = 1;
 
@@ -38,16 +41,48 @@ pub fn search(
 
     let size = usize::try_from(query.count).unwrap_or(usize::MAX);
     let mut places = places(connection, &statements)?;
+    let size = within_budget(connection, &places, size)?;
     let next = if places.len() > size { places.get(size.saturating_sub(1)).map(|place| bookmarks.seal(&place.1)) } else { None };
     let next = next.transpose()?;
     places.truncate(size);
     let matches: Vec<i64> = places.into_iter().map(|(pk, _)| pk).collect();
     let included = include::included(connection, query, constraint, &matches)?;
+    refuse_oversized(connection, &included)?;
     let matches = open(connection, seal, constraint, &matches)?;
     let included = open(connection, seal, constraint, &included)?;
     let versions: Vec<&StoredVersion> = matches.iter().chain(&included).collect();
     let in_care = read::patients_in_care(connection, constraint, &versions)?;
     Ok(Found { content: SearchPage { matches, included, total, next }, in_care })
+}
+
+/// How many of the places fit into one page: at most `size`, and after the first no more than [`PAGE_BYTES`].
+fn within_budget(connection: &Connection, places: &[(i64, Position)], size: usize) -> Result<usize, StoreError> {
+    let mut bytes = 0;
+    for (kept, (pk, _)) in places.iter().take(size).enumerate() {
+        bytes += stored_bytes(connection, *pk)?;
+        if bytes > PAGE_BYTES && kept > 0 {
+            return Ok(kept);
+        }
+    }
+    Ok(size)
+}
+
+fn stored_bytes(connection: &Connection, pk: i64) -> Result<i64, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT length(body) FROM resource WHERE pk = ?1").map_err(store_error)?;
+    statement.query_row([pk], |row| row.get::<_, Option<i64>>(0)).map(Option::unwrap_or_default).map_err(store_error)
+}
+
+fn refuse_oversized(connection: &Connection, included: &[i64]) -> Result<(), StoreError> {
+    let mut bytes = 0;
+    for pk in included {
+        bytes += stored_bytes(connection, *pk)?;
+    }
+    if bytes > PAGE_BYTES {
+        return Err(StoreError::NotSupported(
+            "The included resources are too large for one page. Ask for fewer matches with _count.".to_owned(),
+        ));
+    }
+    Ok(())
 }
 
 /// Whether the answer has no matches by its own wish.

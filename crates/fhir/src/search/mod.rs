@@ -75,7 +75,7 @@ impl SearchQuery {
     pub const MAXIMUM_COUNT: u32 = 1000;
     /// The largest number of parameters in one query.
     pub const MAXIMUM_PARAMETERS: usize = 100;
-    /// The largest number of alternatives (comma-separated values) in one parameter.
+    /// The largest number of alternatives (comma-separated values) in one search.
     pub const MAXIMUM_ALTERNATIVES: usize = 500;
     /// The largest number of keys in `_sort`.
     pub const MAXIMUM_SORT_KEYS: usize = 8;

@@ -59,6 +59,8 @@ struct Parser<'a> {
     context: &'a SearchContext<'a>,
     /// The parameters that may be given once, and were.
     once: Vec<&'static str>,
+    /// Alternatives of all filters so far.
+    alternatives: usize,
     issues: Vec<Issue>,
 }
 
@@ -80,7 +82,7 @@ impl<'a> Parser<'a> {
             applied: Vec::new(),
             ignored: Vec::new(),
         };
-        Self { query, context, once: Vec::new(), issues: Vec::new() }
+        Self { query, context, once: Vec::new(), alternatives: 0, issues: Vec::new() }
     }
 
     fn take(&mut self, name: &str, value: &str) -> Result<Use, Rejection> {
@@ -151,6 +153,11 @@ impl<'a> Parser<'a> {
             )));
         };
         let test = filter::parse(parameter, modifier, value, self.context)?;
+        self.alternatives += value.split(',').count();
+        if self.alternatives > SearchQuery::MAXIMUM_ALTERNATIVES {
+            let message = format!("At most {} alternatives are accepted in one search.", SearchQuery::MAXIMUM_ALTERNATIVES);
+            return Err(Rejection::Invalid(IssueType::TooLong, message));
+        }
         self.query.filters.push(Filter { parameter, test });
         Ok(Use::Applied)
     }

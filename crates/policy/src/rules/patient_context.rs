@@ -2,6 +2,7 @@
 //!
 //! SMART App Launch 2.2, scopes for requesting clinical data. An absent launch patient refuses: an absent boundary is not "no boundary".
 
+use portcullis_fhir::types::ResourceType;
 use portcullis_oauth::principal::Principal;
 use portcullis_oauth::users::Role;
 
@@ -37,5 +38,6 @@ pub fn apply(principal: &Principal) -> Ruling {
     let Some(boundary) = boundary else {
         return Ruling::Refuse(DenialReason::UserNotEntitled);
     };
-    Ruling::Grant(vec![grant(letters, boundary, |_| true)])
+    // Who looked at a record is the patient's business, not that of a clinician who opened it.
+    Ruling::Grant(vec![grant(letters, boundary, |resource_type| acts_for || resource_type != ResourceType::AUDIT_EVENT)])
 }

@@ -103,6 +103,7 @@ async fn attempt(server: &Server, exchange: &Exchange, form: &Parameters) -> Res
             reply::recorded(server, exchange, account(exchange, Outcome::Denied, "form token refused".to_owned()), draft).await
         );
     }
+    let _turn = server.passwords.turn(&username).await;
     let now = server.clock.now_seconds();
     let user = server.registry.user_named(&username).await?;
     if let Some(user) = user.as_ref().filter(|user| user.lockout.is_locked(now)) {

@@ -1,10 +1,11 @@
 //! Passwords: Argon2id off the async threads, a bounded number at a time (RFC 9106; OWASP parameters 19 MiB, 2 passes, 1 lane).
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
 use portcullis_jose::Secret;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
 /// Hashes that may run at once: each takes 19 MiB and a core for some 26 ms.
 const CONCURRENT: usize = 2;
@@ -20,19 +21,36 @@ pub const MAXIMUM_LENGTH: usize = 1024;
 #[error("passwords cannot be checked at this moment")]
 pub struct Busy;
 
+/// Locks over which names are spread, so that attempts on one name come one after the other.
+const STRIPES: usize = 64;
+
 /// The password hasher.
 pub struct Passwords {
+    stripes: Vec<Mutex<()>>,
+    spread: RandomState,
     running: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
 }
 
 impl Default for Passwords {
     fn default() -> Self {
-        Self { running: Arc::new(Semaphore::new(CONCURRENT)), waiting: Arc::new(Semaphore::new(WAITING)) }
+        let stripes = std::iter::repeat_with(Mutex::default).take(STRIPES).collect();
+        Self {
+            stripes,
+            spread: RandomState::new(),
+            running: Arc::new(Semaphore::new(CONCURRENT)),
+            waiting: Arc::new(Semaphore::new(WAITING)),
+        }
     }
 }
 
 impl Passwords {
+    /// The turn of an attempt on this name. While it is held no other attempt on the name is judged, so that each sees the failures of those before.
+    pub async fn turn(&self, username: &str) -> Option<MutexGuard<'_, ()>> {
+        let stripe = self.spread.hash_one(username.to_lowercase()) % u64::try_from(STRIPES).ok()?;
+        Some(self.stripes.get(usize::try_from(stripe).ok()?)?.lock().await)
+    }
+
     /// Whether this is the user's password; without a user the same work is done and the answer is no.
     pub async fn verify(&self, password: Secret<String>, hash: Option<Secret<String>>) -> Result<bool, Busy> {
         let _waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| Busy)?;

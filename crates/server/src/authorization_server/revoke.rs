@@ -79,7 +79,11 @@ fn account(agent: Agent, outcome: Outcome, detail: String) -> Account {
 
 fn error_draft(error: TokenError) -> Draft {
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
-    Draft::new(status).body("application/json", error.to_json().to_string()).with(header::PRAGMA, "no-cache")
+    let draft = Draft::new(status).body("application/json", error.to_json().to_string()).with(header::PRAGMA, "no-cache");
+    match error.www_authenticate() {
+        Some(challenge) => draft.with(header::WWW_AUTHENTICATE, challenge),
+        None => draft,
+    }
 }
 
 async fn failed(server: &Server, exchange: &Exchange, error: &RegistryError) -> Answer {

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -41,6 +42,9 @@ const MAXIMUM_HEADER_BYTES: usize = 32 * 1024;
 /// Concurrent requests of one HTTP/2 connection.
 const MAXIMUM_STREAMS: u32 = 128;
 
+/// Header time limits between two looks at whether a connection rests: long enough for a slow peer to take in a large answer.
+const LOOKS: u32 = 4;
+
 /// What every connection of one listener shares.
 #[derive(Clone)]
 pub(super) struct Terms {
@@ -74,14 +78,23 @@ pub(super) async fn serve<H: Handler>(stream: TcpStream, peer: Peer, handler: Ar
         Ok(Err(error)) => return tracing::debug!(%error, peer = %peer.address, "handshake failed"),
         Err(_) => return tracing::debug!(peer = %peer.address, "handshake took too long"),
     };
+    let activity = Arc::new(Activity::default());
+    let seen = Arc::clone(&activity);
     let service = service_fn(move |request: Request<Incoming>| {
+        let busy = Activity::begin(&seen);
         // Called now and not when this is polled first: a connection that ends may never poll it.
         let answer = Arc::clone(&handler).handle(peer, request);
-        async move { Ok::<Response<Body>, Infallible>(answer.await.into_response()) }
+        async move {
+            let response = answer.await.into_response();
+            drop(busy);
+            Ok::<Response<Body>, Infallible>(response)
+        }
     });
     let builder = http_builder(limits);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut stopping = false;
+    let mut idle = tokio::time::interval(limits.header * LOOKS);
+    idle.tick().await;
     loop {
         tokio::select! {
             result = connection.as_mut() => {
@@ -90,11 +103,51 @@ pub(super) async fn serve<H: Handler>(stream: TcpStream, peer: Peer, handler: Ar
                 }
                 return;
             }
+            // hyper has no time limit before the first request and none for an idle HTTP/2 connection: nothing for two looks, and it ends.
+            _ = idle.tick() => {
+                if activity.rested() {
+                    return tracing::debug!(peer = %peer.address, "an idle connection was closed");
+                }
+            }
             () = shutdown.stopped(), if !stopping => {
                 stopping = true;
                 connection.as_mut().graceful_shutdown();
             }
         }
+    }
+}
+
+/// What happens on a connection.
+#[derive(Debug, Default)]
+struct Activity {
+    /// Requests that are being answered.
+    open: AtomicUsize,
+    /// Requests so far.
+    begun: AtomicUsize,
+    /// The same at the last look.
+    looked: AtomicUsize,
+}
+
+/// One request that is being answered, until it is dropped.
+struct Busy(Arc<Activity>);
+
+impl Activity {
+    fn begin(activity: &Arc<Self>) -> Busy {
+        activity.begun.fetch_add(1, Ordering::Relaxed);
+        activity.open.fetch_add(1, Ordering::Relaxed);
+        Busy(Arc::clone(activity))
+    }
+
+    /// Whether nothing is being answered and nothing was asked since the last look.
+    fn rested(&self) -> bool {
+        let begun = self.begun.load(Ordering::Relaxed);
+        self.looked.swap(begun, Ordering::Relaxed) == begun && self.open.load(Ordering::Relaxed) == 0
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

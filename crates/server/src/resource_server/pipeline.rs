@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use portcullis_audit::PendingRecord;
 use portcullis_audit::record::{Event, OperationEntry, Outcome, Record};
 use portcullis_fhir::interaction::{self, Context, Headers, Interaction, Method, Request, RequestLine};
+use portcullis_fhir::outcome::{Issue, IssueType};
 use portcullis_fhir::types::LogicalId;
 use portcullis_fhir::version::NewVersion;
 use portcullis_oauth::principal::Principal;
@@ -80,6 +81,14 @@ async fn stages(
 
 /// Stage 3: method, path, query, headers and body become an interaction.
 fn parse(server: &Server, exchange: &Exchange, path: &str, body: &[u8]) -> Result<Request, Refusal> {
+    for name in ["if-match", "if-none-match", "if-none-exist", "prefer"] {
+        let mut values = exchange.headers.get_all(name).iter();
+        let readable = values.next().is_none_or(|value| value.to_str().is_ok()) && values.next().is_none();
+        if !readable {
+            let issue = Issue::error(IssueType::Invalid, format!("The header {name} must stand once and be plain text."));
+            return Err(Refusal::Parse(interaction::Refusal::new(400, issue.at(format!("http.{name}")))));
+        }
+    }
     let headers = Headers {
         accept: exchange.header(&http::header::ACCEPT),
         content_type: exchange.header(&http::header::CONTENT_TYPE),
@@ -250,7 +259,8 @@ async fn refuse(server: &Arc<Server>, exchange: &Exchange, account: Account, ref
     }
     let draft = refusal.draft();
     if refusal.outcome() == Outcome::Failed {
-        tracing::error!(request = exchange.id, error = %refusal, "a FHIR request failed");
+        // The record holds the details; a log must not name anybody's resources.
+        tracing::error!(request = exchange.id, kind = refusal.kind(), "a FHIR request failed");
     }
     let mut record = open_record(exchange, &account, refusal.outcome(), draft.status());
     record.detail = Some(refusal.to_string());

@@ -60,6 +60,22 @@ impl Refusal {
         }
     }
 
+    /// A word for the log.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Body(_) => "body",
+            Self::Parse(_) => "parse",
+            Self::Authentication(_) => "authentication",
+            Self::Denied(_) => "denied",
+            Self::Store(StoreError::Corrupt(_)) => "store: corrupt",
+            Self::Store(StoreError::Unavailable(_)) => "store: unavailable",
+            Self::Store(_) => "store",
+            Self::Disagreement(_) => "disagreement of store and policy",
+            Self::Ledger(_) => "ledger",
+            Self::Internal(what) => what,
+        }
+    }
+
     /// The answer.
     pub fn draft(&self) -> Draft {
         let (status, issues) = self.status_and_issues();

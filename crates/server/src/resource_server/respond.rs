@@ -2,6 +2,7 @@
 //!
 //! <https://hl7.org/fhir/R4/http.html>. Bodies are copied as bytes; only `_summary` and `_elements` parse them.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use http::{StatusCode, header};
@@ -89,7 +90,7 @@ fn version_draft(server: &Server, asked: &Asked, version: &StoredVersion) -> Res
     if asked.if_none_match.contains(&version.version) {
         return Ok(with_version(Draft::new(StatusCode::NOT_MODIFIED), version));
     }
-    let draft = Draft::new(StatusCode::OK).body(FHIR_JSON, shaped(body, &asked.shape, version.resource_type)?);
+    let draft = Draft::new(StatusCode::OK).body(FHIR_JSON, shaped(body, &asked.shape, version.resource_type)?.into_owned());
     Ok(with_version(draft, version).with_text(header::CONTENT_LOCATION, &version_url(server, version)))
 }
 
@@ -109,15 +110,15 @@ fn version_url(server: &Server, version: &StoredVersion) -> String {
 }
 
 /// The bytes to send: as stored, unless a summary or single elements were asked for.
-fn shaped(body: &[u8], wanted: &Shape, resource_type: ResourceType) -> Result<Vec<u8>, Refusal> {
+fn shaped<'a>(body: &'a [u8], wanted: &Shape, resource_type: ResourceType) -> Result<Cow<'a, [u8]>, Refusal> {
     if matches!(wanted, Shape::Whole) {
-        return Ok(body.to_vec());
+        return Ok(Cow::Borrowed(body));
     }
     let mut value = json::parse(body).map_err(|_| Refusal::Internal("a stored body is not JSON"))?;
     shape::apply(wanted, resource_type, &mut value);
     let mut output = Vec::with_capacity(body.len());
     value.write(&mut output);
-    Ok(output)
+    Ok(Cow::Owned(output))
 }
 
 fn search_draft(server: &Server, asked: &Asked, page: &SearchPage) -> Result<Draft, Refusal> {
@@ -126,7 +127,11 @@ fn search_draft(server: &Server, asked: &Asked, page: &SearchPage) -> Result<Dra
     };
     let base = &server.settings.fhir_base;
     let links = Links { this: query.self_link(base), next: page.next.as_ref().map(|cursor| query.page_link(base, cursor)) };
-    let mut bundle = BundleWriter::searchset(&links, page.total);
+    let versions = page.matches.iter().chain(&page.included);
+    let (entries, bytes) = versions
+        .filter_map(|version| version.body.as_ref())
+        .fold((0, 0), |(entries, bytes), body| (entries + 1, bytes + body.len()));
+    let mut bundle = BundleWriter::searchset(&links, page.total).with_room(entries, bytes);
     if !matches!(query.shape, Shape::Count) {
         for (mode, versions) in [(SearchMode::Match, &page.matches), (SearchMode::Include, &page.included)] {
             for version in versions {
