@@ -174,8 +174,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.ndjson");
         let mut text = String::new();
-        for number in 0..600 {
-            let line = if number == 300 {
+        for number in 0..2400 {
+            let line = if number == 1200 {
                 "{broken".to_owned()
             } else {
                 format!("{{\"resourceType\":\"Patient\",\"id\":\"{number}\"}}")
@@ -184,17 +184,21 @@ mod tests {
         }
         std::fs::write(&path, text).unwrap();
         let found = events(path.clone(), 0);
-        assert_eq!(batches(&found), [(0, 256), (256, 300), (301, 557), (557, 600)]);
-        assert!(found.iter().any(|event| matches!(event, Event::Refused(0, place, _) if place.line == 301)));
+        assert_eq!(batches(&found), [(0, 1000), (1000, 1200), (1201, 2201), (2201, 2400)]);
+        assert!(found.iter().any(|event| matches!(event, Event::Refused(0, place, _) if place.line == 1201)));
         assert!(matches!(found.last(), Some(Event::Finished(0))));
-        assert_eq!(batches(&events(path, 256)), [(256, 300), (301, 557), (557, 600)], "what was stored before is not sent again");
+        assert_eq!(
+            batches(&events(path, 1000)),
+            [(1000, 1200), (1201, 2201), (2201, 2400)],
+            "what was stored before is not sent again"
+        );
     }
 
     #[test]
     fn a_large_resource_travels_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.ndjson");
-        let large = "x".repeat(3 * 1024 * 1024);
+        let large = "x".repeat(5 * 1024 * 1024);
         std::fs::write(&path, format!("{{\"id\":\"a\"}}\n{{\"id\":\"{large}\"}}\n{{\"id\":\"b\"}}\n")).unwrap();
         assert_eq!(batches(&events(path, 0)), [(0, 1), (1, 2), (2, 3)]);
     }

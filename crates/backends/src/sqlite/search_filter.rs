@@ -21,6 +21,9 @@ use super::search_range;
 /// more than this is bound; more is written into the statement, as numbers.
 const LOOKED_UP_ALTERNATIVES: usize = 8;
 
+/// From this length on, in bytes, a URI counts as several values.
+const LONG_URI: usize = 256;
+
 /// What search needs of the store besides the query: names become numbers here.
 #[derive(Clone, Copy, Debug)]
 pub struct Resolver<'a> {
@@ -149,7 +152,8 @@ pub fn values(test: &Test) -> usize {
         Test::Quantity(alternatives) => 4 * alternatives.len(),
         Test::Uri(uris) => uris.len(),
         Test::UriBelow(uris) => 2 * uris.len(),
-        Test::UriAbove(uris) => uris.iter().map(|uri| path_prefixes(uri).len()).sum(),
+        // Every prefix is bound, so that a long URI with many slashes is many long values.
+        Test::UriAbove(uris) => uris.iter().map(|uri| 1 + 2 * uri.matches('/').count() * (1 + uri.len() / LONG_URI)).sum(),
         Test::Id(ids) => ids.len(),
     }
 }
@@ -392,6 +396,13 @@ mod tests {
         ] {
             assert_eq!(after(prefix).as_deref(), expected, "{prefix:?}");
         }
+    }
+
+    #[test]
+    fn a_long_uri_of_many_slashes_counts_as_many_values() {
+        let values = |uri: String| values(&Test::UriAbove(vec![uri.into()]));
+        assert_eq!(values("http://example.org/a".to_owned()), 7);
+        assert!(values("/".repeat(2_000)) > 20_000);
     }
 
     #[test]

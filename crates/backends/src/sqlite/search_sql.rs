@@ -21,7 +21,7 @@ use super::visibility;
 /// Candidates that are counted to compare routes; from here on a route counts as long.
 const COUNTED_CANDIDATES: i64 = 1000;
 /// The most values of a query that one statement binds. SQLite has room for 32,766; the rest is for the constraint and for what the criteria find.
-const MAXIMUM_VALUES: usize = 25_000;
+const MAXIMUM_VALUES: usize = 5_000;
 
 /// The statements of one search.
 #[derive(Debug)]
