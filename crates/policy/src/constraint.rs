@@ -204,7 +204,9 @@ fn visibility_in(grant: &Grant, resource_type: ResourceType, letter: Letter) -> 
     if grant.boundary == Boundary::Whole {
         return Some(Visibility::Every);
     }
-    let clinical = || -> TypeSet { grant.types(letter).iter().filter(|open| in_patient_compartment(*open)).collect() };
+    // A Provenance grounds nothing: one about two patients is hidden from each of them alone.
+    let grounds = |open: &ResourceType| in_patient_compartment(*open) && *open != ResourceType::PROVENANCE;
+    let clinical = || -> TypeSet { grant.types(letter).iter().filter(grounds).collect() };
     if resource_type == ResourceType::PROVENANCE {
         return Some(Visibility::About { boundary: &grant.boundary, targets: clinical() });
     }
