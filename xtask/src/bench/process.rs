@@ -13,8 +13,8 @@ const TICKS_PER_SECOND: f64 = 100.0;
 const STOPPING: Duration = Duration::from_secs(15);
 /// How long a server may take until it rests.
 const SETTLING: Duration = Duration::from_secs(90);
-/// The audit trail's index follows when the ledger has rested for two seconds.
-const REST: Duration = Duration::from_millis(2500);
+/// The audit trail's index looks every two seconds whether the ledger has rested since, so it may begin after four.
+const REST: Duration = Duration::from_millis(4500);
 /// CPU seconds within [`REST`] that count as none.
 const AT_REST: f64 = 0.05;
 /// How often a running command is looked at.
