@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask COMMAND
 
-  test           everything that CI runs: packages, format, lints, dependencies, docs, tests, coverage
+  test           everything that CI runs: packages, format, lints, dependencies, docs, tests, coverage; --long: with 10^5 non-interference cases
   bench          ratios of speed and memory against anchors beside: [--rounds N] [--only G5,G6,...] [--json FILE]
   coverage       write specs/coverage.md and specs/uncovered.txt from the verifies! marks
   dependencies   check licences, banned crates and known advisories against Cargo.lock";
@@ -19,7 +19,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["test"] => test::run(),
+        ["test"] => test::run(test::Extent::Usual),
+        ["test", "--long"] => test::run(test::Extent::Long),
         ["bench", options @ ..] => bench::run(options),
         ["coverage"] => coverage::write(),
         ["dependencies"] => dependencies::check(),

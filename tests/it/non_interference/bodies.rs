@@ -56,6 +56,7 @@ fn elements(draft: &Draft) -> Map<String, Value> {
             "performer": all(&["Practitioner", "Organization", "Patient", "CareTeam"]),
             "focus": all(&["Patient", "Condition", "Encounter", "Group"]),
             "encounter": one(&["Encounter"]),
+            "device": one(&["Device"]),
             "hasMember": all(&["Observation"]),
         }),
         "Condition" => json!({
@@ -66,8 +67,9 @@ fn elements(draft: &Draft) -> Map<String, Value> {
         }),
         "Encounter" => json!({
             "status": "finished", "class": {"system": "c", "code": "AMB"}, "type": [code], "subject": subject, "period": period,
-            "participant": all(&["Practitioner"]).into_iter().map(|who| json!({"individual": who})).collect::<Vec<_>>(),
+            "participant": all(&["Practitioner", "PractitionerRole"]).into_iter().map(|who| json!({"individual": who})).collect::<Vec<_>>(),
             "serviceProvider": one(&["Organization"]),
+            "location": all(&["Location"]).into_iter().map(|place| json!({"location": place})).collect::<Vec<_>>(),
             "partOf": one(&["Encounter"]),
             "diagnosis": all(&["Condition"]).into_iter().map(|condition| json!({"condition": condition})).collect::<Vec<_>>(),
         }),
@@ -99,13 +101,31 @@ fn elements(draft: &Draft) -> Map<String, Value> {
             })
         }
         "Provenance" => {
-            let targets = all(&["Observation", "Condition", "Encounter", "Patient", "Coverage", "Organization", "Provenance"]);
+            let targets =
+                all(&["Observation", "Condition", "Encounter", "Patient", "Coverage", "Organization", "Device", "Provenance"]);
             let targets = if draft.value < 2 || targets.is_empty() { vec![subject] } else { targets };
             json!({
                 "target": targets, "recorded": "2026-02-01T00:00:00Z",
                 "agent": [{"who": either(&["Practitioner", "Organization", "Patient"], "Practitioner/d1")}],
             })
         }
+        "MedicationRequest" => json!({
+            "status": "active", "intent": "order", "subject": subject, "authoredOn": date,
+            "medicationReference": either(&["Medication"], "Medication/y0"),
+            "requester": one(&["Practitioner", "PractitionerRole", "Organization", "Patient", "Device"]),
+            "performer": one(&["Organization", "Device", "CareTeam"]),
+            "encounter": one(&["Encounter"]),
+        }),
+        "PractitionerRole" => json!({
+            "code": [code], "practitioner": one(&["Practitioner"]), "organization": one(&["Organization"]), "location": all(&["Location"]),
+        }),
+        "Location" => json!({"name": name, "managingOrganization": one(&["Organization"]), "partOf": one(&["Location"])}),
+        "Medication" => json!({"code": code, "manufacturer": one(&["Organization"])}),
+        // Somebody's, or shared.
+        "Device" => json!({
+            "type": code, "deviceName": [{"name": name, "type": "other"}], "owner": one(&["Organization"]), "location": one(&["Location"]),
+            "patient": (draft.value < 3).then_some(subject),
+        }),
         "Organization" => json!({"name": name, "type": [code], "partOf": one(&["Organization"])}),
         "Practitioner" => json!({
             "name": [{"family": name}],

@@ -3,7 +3,7 @@
 //! References lead to the same few ids, so that records share, cross and miss each other: dangling, to another patient in elements that give no
 //! membership, contained, absolute under the base, absolute elsewhere, with a version. A record that is written again may move to another patient.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::Value;
 
-use super::bodies;
+use super::{bodies, view};
 
 /// The base of the stores.
 pub const BASE: &str = "https://localhost:8443/fhir";
@@ -37,8 +37,8 @@ impl fmt::Debug for Kind {
     }
 }
 
-/// The types in the data. Group is in no boundary, Organization and Practitioner are shared.
-pub const KINDS: [Kind; 12] = [
+/// The types in the data. Group is in no boundary; what follows it is shared.
+pub const KINDS: [Kind; 17] = [
     Kind { name: "Patient", letter: 'p', slots: 4 },
     Kind { name: "Observation", letter: 'o', slots: 10 },
     Kind { name: "Condition", letter: 'c', slots: 4 },
@@ -48,9 +48,14 @@ pub const KINDS: [Kind; 12] = [
     Kind { name: "ExplanationOfBenefit", letter: 'b', slots: 3 },
     Kind { name: "Appointment", letter: 'a', slots: 3 },
     Kind { name: "Provenance", letter: 'r', slots: 4 },
+    Kind { name: "MedicationRequest", letter: 'm', slots: 3 },
+    Kind { name: "Group", letter: 'k', slots: 1 },
     Kind { name: "Organization", letter: 'g', slots: 3 },
     Kind { name: "Practitioner", letter: 'd', slots: 3 },
-    Kind { name: "Group", letter: 'k', slots: 1 },
+    Kind { name: "PractitionerRole", letter: 'q', slots: 2 },
+    Kind { name: "Location", letter: 'l', slots: 2 },
+    Kind { name: "Medication", letter: 'y', slots: 2 },
+    Kind { name: "Device", letter: 'w', slots: 3 },
 ];
 
 /// How a reference is written.
@@ -118,6 +123,18 @@ pub struct Version {
     pub body: Option<Value>,
 }
 
+/// A type and an id.
+pub type Name = (String, String);
+
+/// What a record lets others see, by whoever was entitled to say so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Links {
+    /// Shared records that are visible to who sees this one.
+    pub shared: BTreeSet<Name>,
+    /// Who cares for which patient.
+    pub care: BTreeSet<(Name, String)>,
+}
+
 /// A record with all its versions, oldest first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
@@ -127,6 +144,8 @@ pub struct Record {
     pub id: String,
     /// Oldest first, never empty, the first with a body.
     pub versions: Vec<Version>,
+    /// What the current version lets others see: all that an import says, and what a client may say; nothing once it is deleted.
+    pub links: Links,
 }
 
 impl Record {
@@ -140,6 +159,12 @@ impl Record {
         self.versions[..=version].iter().rev().find_map(|version| version.body.as_ref()).unwrap()
     }
 
+    /// The end of the record.
+    pub fn delete(&mut self, version: String, last_updated: i64) {
+        self.versions.push(Version { id: version, last_updated, body: None });
+        self.links = Links::default();
+    }
+
     /// What the record says now, or said at its deletion.
     pub fn last_stated(&self) -> &Value {
         self.stated(self.versions.len() - 1)
@@ -148,10 +173,15 @@ impl Record {
 
 /// The records that a sequence of writes leaves, by type and id.
 pub fn records(events: &[Event]) -> Vec<Record> {
-    let mut records: BTreeMap<(String, String), Record> = BTreeMap::new();
-    for (number, event) in events.iter().enumerate() {
+    records_at(events.iter().enumerate())
+}
+
+/// The same where each write has its moment.
+pub fn records_at<'a>(events: impl IntoIterator<Item = (usize, &'a Event)>) -> Vec<Record> {
+    let mut records: BTreeMap<Name, Record> = BTreeMap::new();
+    for (moment, event) in events {
         // Several writes share a time.
-        let last_updated = NOW - 86_400_000 + i64::try_from(number / 3).unwrap() * 3_600_000;
+        let last_updated = NOW - 86_400_000 + i64::try_from(moment / 3).unwrap() * 3_600_000;
         match event {
             Event::Put(draft) => {
                 let body = bodies::body(draft);
@@ -162,8 +192,7 @@ pub fn records(events: &[Event]) -> Vec<Record> {
                     records.keys().filter(|(name, _)| name == "Patient").map(|(_, id)| id.clone()).collect();
                 let Some(record) = records.get_mut(&(kind.name.to_owned(), id(*kind, *slot))) else { continue };
                 if record.current().is_some_and(|body| bodies::can_be_deleted(body, &patients)) {
-                    let version = Version { id: version_id(record.versions.len()), last_updated, body: None };
-                    record.versions.push(version);
+                    record.delete(version_id(record.versions.len()), last_updated);
                 }
             }
         }
@@ -182,16 +211,17 @@ pub fn records_of(texts: &[&str]) -> Vec<Record> {
         };
         let (name, id) = ended.split_once('/').unwrap();
         let record = records.get_mut(&(name.to_owned(), id.to_owned())).unwrap();
-        record.versions.push(Version { id: version_id(record.versions.len()), last_updated, body: None });
+        record.delete(version_id(record.versions.len()), last_updated);
     }
     records.into_values().collect()
 }
 
-fn put(records: &mut BTreeMap<(String, String), Record>, body: Value, last_updated: i64) {
+fn put(records: &mut BTreeMap<Name, Record>, body: Value, last_updated: i64) {
     let (resource_type, id) = (body["resourceType"].as_str().unwrap().to_owned(), body["id"].as_str().unwrap().to_owned());
-    let record = records.entry((resource_type.clone(), id.clone())).or_insert(Record { resource_type, id, versions: Vec::new() });
-    let version = Version { id: version_id(record.versions.len()), last_updated, body: Some(body) };
-    record.versions.push(version);
+    let new = Record { resource_type: resource_type.clone(), id: id.clone(), versions: Vec::new(), links: Links::default() };
+    let record = records.entry((resource_type, id)).or_insert(new);
+    record.links = view::links(&body);
+    record.versions.push(Version { id: version_id(record.versions.len()), last_updated, body: Some(body) });
 }
 
 fn version_id(before: usize) -> String {
@@ -239,23 +269,52 @@ pub fn events() -> impl Strategy<Value = Vec<Event>> {
         (3, of("ExplanationOfBenefit")),
         (3, of("Appointment")),
         (5, of("Provenance")),
+        (3, of("MedicationRequest")),
+        (1, of("Group")),
         (2, of("Organization")),
         (2, of("Practitioner")),
-        (1, of("Group")),
+        (2, of("PractitionerRole")),
+        (2, of("Location")),
+        (2, of("Medication")),
+        (3, of("Device")),
     ];
     let any =
         prop::strategy::Union::new_weighted(weights.into_iter().map(|(weight, kind)| (weight, Just(kind))).collect::<Vec<_>>());
-    let put = draft(any, 0..10_u8).prop_map(Event::Put);
+    let drafts = draft(any, 0..10_u8);
+    let more = prop::collection::vec(event(drafts), 0..100);
+    (base, cared, more).prop_map(|(base, cared, more)| base.into_iter().chain(cared).map(Event::Put).chain(more).collect())
+}
+
+/// A write of any kind.
+pub fn any_event() -> impl Strategy<Value = Event> {
+    event(any_draft())
+}
+
+/// A resource of any type, mostly one that is about patients.
+pub fn any_draft() -> impl Strategy<Value = Draft> {
+    let kind = prop_oneof![
+        4 => of_kind("Observation"),
+        3 => of_kind("Encounter"),
+        1 => of_kind("CareTeam"),
+        1 => of_kind("Device"),
+        2 => of_kind("Provenance"),
+        6 => select(&KINDS[..]),
+    ];
+    draft(kind, 0..10_u8)
+}
+
+/// Mostly a new version, sometimes an end.
+fn event(drafts: impl Strategy<Value = Draft>) -> impl Strategy<Value = Event> {
+    let put = drafts.prop_map(Event::Put);
     let ended =
         prop_oneof![3 => of_kind("Provenance"), 3 => of_kind("Observation"), 2 => of_kind("Encounter"), 5 => select(&KINDS[..])];
     let delete = (ended, 0..10_u8).prop_map(|(kind, slot)| Event::Delete(kind, slot));
-    let more = prop::collection::vec(prop_oneof![9 => put, 1 => delete], 0..100);
-    (base, cared, more).prop_map(|(base, cared, more)| base.into_iter().chain(cared).map(Event::Put).chain(more).collect())
+    prop_oneof![9 => put, 1 => delete]
 }
 
 fn draft(kind: impl Strategy<Value = Kind>, slot: impl Strategy<Value = u8>) -> impl Strategy<Value = Draft> {
     let target =
-        prop_oneof![3 => of_kind("Practitioner"), 2 => of_kind("Organization"), 2 => of_kind("Patient"), 6 => select(&KINDS[..])];
+        prop_oneof![3 => of_kind("Practitioner"), 2 => of_kind("Organization"), 2 => of_kind("Patient"), 9 => select(&KINDS[..])];
     let others = prop::collection::vec(link(target), 0..7);
     (kind, slot, subject(), others, 0..6_u8, 0..8_u8, 0..6_u8)
         .prop_map(|(kind, slot, subject, others, code, date, value)| Draft { kind, slot, subject, others, code, date, value })

@@ -1,11 +1,14 @@
 //! Non-interference (docs/ARCHITECTURE.md): nobody learns anything about what they may not see, not even that it exists.
 //!
-//! For random data, people and requests, the answer of a store that holds everything equals the answer that an all-seeing principal gets from a store
-//! that holds only what the person may see. That view is computed by an evaluator of its own (`view`), which calls nothing of the product. Compared
-//! are ids, versions, bodies, order, totals, pages, and errors. Chains, `_has`, `$everything` and writes are not asked yet.
+//! - For random data, people, requests and writes, the answer of a store that holds everything equals the answer that an all-seeing principal gets from a
+//!   store that holds only what the person may see. That view is computed by an evaluator of its own (`view`), which calls nothing of the product, and so is
+//!   what becomes of each write (`writes`). Compared are ids, versions, bodies, order, totals, pages, bookmarks and errors, before and after the writes.
+//! - Two worlds that differ only in what a person may not see give the same answers (`worlds`), over HTTP with headers and the audit trail (`two_servers`).
 //!
-//! `PORTCULLIS_CASES` is the number of requests of one run. A failure is shrunk, and its seed is kept in `regressions.txt` beside this file; what
-//! it taught becomes a test with a name in `regressions`.
+//! Chains, `_has` and `$everything` are not asked yet.
+//!
+//! `PORTCULLIS_CASES` is the number of requests of one run (`cargo xtask test --long`: 10^5). A failure is shrunk and printed with a line for `corpus.txt`
+//! beside this file, which every run replays first; what it taught becomes a test with a name in `regressions`.
 
 #![expect(clippy::panic, reason = "a test that finds the impossible has failed")]
 
@@ -24,20 +27,29 @@ mod people;
 mod regressions;
 mod requests;
 mod stores;
+mod two_servers;
 mod view;
+mod worlds;
+mod writes;
 
 use data::{Event, Record};
 use people::Person;
 use requests::Request;
 use stores::{Answer, Held};
 use view::View;
+use writes::{Planned, Write};
 
 /// Requests of one run where `PORTCULLIS_CASES` says nothing.
-const CASES: u32 = 4_000;
+const CASES: u32 = 2_500;
 /// People and requests of each data set: their product is the number of cases that it makes, on average.
-const PEOPLE: std::ops::RangeInclusive<usize> = 1..=7;
-const REQUESTS: std::ops::RangeInclusive<usize> = 1..=59;
+const PEOPLE: std::ops::RangeInclusive<usize> = 1..=5;
+const REQUESTS: std::ops::RangeInclusive<usize> = 0..=80;
 const CASES_PER_DATA_SET: u32 = 120;
+/// Writes to each data set, shared among its people.
+const WRITES: std::ops::RangeInclusive<usize> = 0..=40;
+
+/// Requests, and the writes between them.
+type Questions = (Vec<Request>, Vec<Write>);
 
 /// What the answers of a run were, to show that it asked something.
 #[derive(Debug, Default)]
@@ -53,6 +65,11 @@ struct Tally {
     included: u32,
     /// Answers of several pages.
     paged: u32,
+    /// Writes, and those among them that were done.
+    writes: u32,
+    written: u32,
+    /// Bookmarks of others that were refused.
+    bookmarks: u32,
 }
 
 impl Tally {
@@ -67,41 +84,99 @@ impl Tally {
                 self.included += u32::from(pages.iter().any(|page| !page.included.is_empty()));
                 self.paged += u32::from(pages.len() > 1);
             }
+            Answer::Written(..) => unreachable!("a request reads"),
         }
         self.hidden += u32::from(!matches!(answer, Answer::Denied) && answer != all);
     }
 }
 
-/// Asks everything of everybody; the first answer that tells more or less than the view is described.
-async fn check(records: &[Record], people: &[Person], requests: &[Request], tally: &Mutex<Tally>) -> Result<(), String> {
+/// Stores that hold only what one person may see.
+struct OwnView<'a> {
+    person: &'a Person,
+    /// For reads, and for searches where that differs.
+    held: Vec<Held>,
+}
+
+impl<'a> OwnView<'a> {
+    async fn of(records: &[Record], person: &'a Person) -> Self {
+        let [read, searched] = ['r', 's'].map(|letter| View::new(records, person, letter).records());
+        let mut held = vec![Held::of(&read).await];
+        if read != searched {
+            held.push(Held::of(&searched).await);
+        }
+        Self { person, held }
+    }
+
+    /// What the person must be answered.
+    async fn answer(&self, request: &Request) -> Answer {
+        let (resource_type, letter) = request.needs();
+        if !View::new(&[], self.person, letter).permits(resource_type) {
+            return Answer::Denied;
+        }
+        self.held[usize::from(letter == 's') % self.held.len()].ask(&people::operator(), request).await
+    }
+}
+
+/// Everybody asks everything, half of it before and half of it after their own writes; the first answer that tells more or less than it must is described.
+async fn check(
+    records: &[Record],
+    people: &[Person],
+    (requests, writes): (&[Request], &[Write]),
+    tally: &Mutex<Tally>,
+) -> Result<(), String> {
     let whole = Held::of(records).await;
+    let mut records = records.to_vec();
     let mut everything = Vec::new();
     for request in requests {
         everything.push(whole.ask(&people::operator(), request).await);
     }
-    for person in people {
-        let principal = person.principal();
-        let views = ['r', 's'].map(|letter| View::new(records, person, letter));
-        let visible = views.each_ref().map(View::records);
-        let mut held = vec![Held::of(&visible[0]).await];
-        if visible[0] != visible[1] {
-            held.push(Held::of(&visible[1]).await);
-        }
-        for (request, all) in requests.iter().zip(&everything) {
-            let (resource_type, letter) = request.needs();
-            let own = usize::from(letter == 's');
-            let expected = if views[own].permits(resource_type) {
-                held[own % held.len()].ask(&people::operator(), request).await
-            } else {
-                Answer::Denied
-            };
-            let found = whole.ask(&principal, request).await;
+    let asked: Vec<(&Request, &Answer)> = requests.iter().zip(&everything).collect();
+    let (before, after) = asked.split_at(asked.len() / 2);
+    for (turn, person) in people.iter().enumerate() {
+        let told = |asked: &dyn std::fmt::Debug, found: &Answer, expected: &Answer| {
+            format!("{person:?}\n{}\n{asked:?}\nanswered {found:#?}\ninstead of {expected:#?}", person.scope())
+        };
+        let mut view = OwnView::of(&records, person).await;
+        compare(&whole, &view, before, tally).await?;
+        let mut changed = false;
+        for (number, write) in writes.iter().enumerate().filter(|(number, _)| number % people.len() == turn) {
+            let planned = Planned::of(write, number, &records);
+            let expected = planned.apply(person, &mut records);
+            let found = whole.write(&person.principal(), &planned).await;
             if found != expected {
-                let scope = person.scope();
-                return Err(format!("{person:?}\n{scope}\n{request:?}\nanswered {found:#?}\ninstead of {expected:#?}"));
+                return Err(told(&planned, &found, &expected));
             }
-            tally.lock().unwrap().count(&found, all);
+            let done = matches!(found, Answer::Written(..));
+            changed |= done;
+            let mut tally = tally.lock().unwrap();
+            tally.writes += 1;
+            tally.written += u32::from(done);
         }
+        if changed {
+            view = OwnView::of(&records, person).await;
+        }
+        compare(&whole, &view, after, tally).await?;
+    }
+    Ok(())
+}
+
+/// Asks these requests, of which an all-seeing principal gets these answers.
+async fn compare(whole: &Held, view: &OwnView<'_>, asked: &[(&Request, &Answer)], tally: &Mutex<Tally>) -> Result<(), String> {
+    let person = view.person;
+    let principal = person.principal();
+    for (request, all) in asked {
+        let (found, expected) = (whole.ask(&principal, request).await, view.answer(request).await);
+        if found != expected {
+            let scope = person.scope();
+            return Err(format!("{person:?}\n{scope}\n{request:?}\nanswered {found:#?}\ninstead of {expected:#?}"));
+        }
+        let borrowed = whole.with_bookmark_of(&people::operator(), &principal, request).await;
+        if borrowed.as_ref().is_some_and(|answer| *answer != Answer::Refused("invalid cursor".to_owned())) {
+            return Err(format!("{person:?}\n{request:?}\nanswered to somebody else's bookmark {borrowed:#?}"));
+        }
+        let mut tally = tally.lock().unwrap();
+        tally.count(&found, all);
+        tally.bookmarks += u32::from(borrowed.is_some());
     }
     Ok(())
 }
@@ -110,44 +185,56 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 
-/// `regressions.txt` beside this file, whichever package runs the test.
-fn regressions() -> &'static str {
+/// `corpus.txt` beside this file, whichever package runs the test.
+fn corpus() -> &'static str {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = package.ancestors().map(|folder| folder.join("tests/it/non_interference")).find(|folder| folder.is_dir());
-    let file = folder.unwrap().join("regressions.txt");
+    let file = folder.unwrap().join("corpus.txt");
     Box::leak(file.to_str().unwrap().to_owned().into_boxed_str())
+}
+
+/// The number of questions of one run.
+fn cases(otherwise: u32) -> u32 {
+    std::env::var("PORTCULLIS_CASES").map_or(otherwise, |text| text.parse().unwrap())
+}
+
+/// A run over this many data sets, after those of the corpus.
+fn config(data_sets: u32) -> ProptestConfig {
+    let defaults = ProptestConfig::default();
+    ProptestConfig {
+        cases: data_sets,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(corpus()))),
+        max_shrink_iters: defaults.max_shrink_iters.min(1_000),
+        ..defaults
+    }
 }
 
 #[test]
 fn an_answer_tells_nothing_but_what_the_asking_person_may_see() {
-    let requests = std::env::var("PORTCULLIS_CASES").map_or(CASES, |text| text.parse().unwrap());
-    let defaults = ProptestConfig::default();
-    let config = ProptestConfig {
-        cases: requests.div_ceil(CASES_PER_DATA_SET),
-        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(regressions()))),
-        max_shrink_iters: defaults.max_shrink_iters.min(1_000),
-        ..defaults
-    };
+    let asked = cases(CASES);
     // The cheapest to shrink first: with one person and one request the rest goes quickly.
     let people = prop::collection::vec(people::people(), PEOPLE);
-    let case = (prop::collection::vec(requests::requests(), REQUESTS), people, data::events());
+    let questions = (prop::collection::vec(requests::requests(), REQUESTS), prop::collection::vec(writes::writes(), WRITES));
     let runtime = runtime();
     let tally = Mutex::new(Tally::default());
     let started = Instant::now();
-    let run = |(requests, people, events): (Vec<Request>, Vec<Person>, Vec<Event>)| {
+    let run = |((requests, writes), people, events): (Questions, Vec<Person>, Vec<Event>)| {
         let records = data::records(&events);
-        runtime.block_on(check(&records, &people, &requests, &tally)).map_err(TestCaseError::fail)
+        runtime.block_on(check(&records, &people, (&requests, &writes), &tally)).map_err(TestCaseError::fail)
     };
-    if let Err(failure) = TestRunner::new(config).run(&case, run) {
+    let case = (questions, people, data::events());
+    if let Err(failure) = TestRunner::new(config(asked.div_ceil(CASES_PER_DATA_SET))).run(&case, run) {
         panic!("{failure}");
     }
     let tally = tally.into_inner().unwrap();
     eprintln!("{tally:?} in {:?}", started.elapsed());
-    // A run that hides, finds, includes and pages nothing would prove nothing.
+    // A run that hides, finds, includes, pages and writes nothing would prove nothing.
     if tally.asked >= 1_000 {
         assert!(tally.hidden > tally.asked / 8, "{tally:?}");
-        assert!(tally.found > tally.asked / 12, "{tally:?}");
-        assert!(tally.included > tally.asked / 80, "{tally:?}");
-        assert!(tally.paged > tally.asked / 200, "{tally:?}");
+        assert!(tally.found > tally.asked / 20, "{tally:?}");
+        assert!(tally.included > tally.asked / 100, "{tally:?}");
+        assert!(tally.paged > tally.asked / 300, "{tally:?}");
+        assert!(tally.bookmarks > tally.asked / 100, "{tally:?}");
+        assert!(tally.written > tally.writes / 100, "{tally:?}");
     }
 }

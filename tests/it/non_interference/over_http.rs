@@ -17,7 +17,7 @@ use super::people::{Context, Person, Scope};
 use super::requests::{Request, requests};
 use super::view::View;
 
-const SCOPES: &str = "launch/patient patient/*.cruds user/*.cruds";
+const SCOPES: &str = "launch/patient patient/*.cruds patient/AuditEvent.rs user/*.cruds user/AuditEvent.rs";
 /// As long as the ids of the data, so that lengths can be compared.
 const ABSENT: &str = "z9";
 /// Requests of one person at one data set.
@@ -26,7 +26,7 @@ const REQUESTS: usize = 25;
 const MOST_PAGES: usize = 4;
 
 /// The people of these tests, by the name to sign in with.
-fn people() -> [(&'static str, Person); 3] {
+pub fn people() -> [(&'static str, Person); 3] {
     let scopes = |context| vec![Scope { context, resource_type: None, letters: "cruds" }];
     let (patient, user) = (scopes(Context::Patient), scopes(Context::User));
     [
@@ -37,13 +37,15 @@ fn people() -> [(&'static str, Person); 3] {
 }
 
 /// A server that holds these records, and the tokens of the people.
-struct World {
-    server: TestServer,
+pub struct World {
+    /// The server.
+    pub server: TestServer,
     tokens: BTreeMap<&'static str, String>,
 }
 
 impl World {
-    async fn of(records: &[Record], names: &[&str]) -> Self {
+    /// Starts it.
+    pub async fn of(records: &[Record], names: &[&str]) -> Self {
         let server = TestServer::start().await;
         let bodies = records.iter().flat_map(|record| &record.versions).filter_map(|version| version.body.as_ref());
         let texts: Vec<String> = bodies.map(|body| body.to_string().replace(BASE, &server.fhir_base)).collect();
@@ -51,16 +53,39 @@ impl World {
         let app = server.add_app("app", SCOPES, false).await;
         let mut tokens = BTreeMap::new();
         for (name, person) in people().into_iter().filter(|(name, _)| names.contains(name)) {
-            let fhir_user = person.practitioner.map(|id| format!("Practitioner/{id}"));
+            let own = person.launch.map(|id| format!("Patient/{id}"));
+            let fhir_user = person.practitioner.map(|id| format!("Practitioner/{id}")).or(own);
             server.add_user(name, &person.roles(), fhir_user.as_deref(), &person.patients).await;
-            let scope = if person.launch.is_some() { "launch/patient patient/*.cruds" } else { "user/*.cruds" };
+            // A wildcard does not open the audit trail.
+            let scope = if person.launch.is_some() {
+                "launch/patient patient/*.cruds patient/AuditEvent.rs"
+            } else {
+                "user/*.cruds user/AuditEvent.rs"
+            };
             tokens.insert(name, app.access_token(scope, name, PASSWORD).await);
         }
         Self { server, tokens }
     }
 
-    async fn get(&self, name: &str, path: &str) -> Reply {
-        self.server.client.get(path).bearer(&self.tokens[name]).send().await
+    /// One GET.
+    pub async fn get(&self, name: &str, path: &str) -> Reply {
+        self.send(name, (&http::Method::GET, path), None, "").await
+    }
+
+    /// One request; a body is a search's form or FHIR JSON, which is asked for in the answer, too.
+    pub async fn send(&self, name: &str, (method, path): (&http::Method, &str), if_match: Option<&str>, body: &str) -> Reply {
+        let mut request = self.server.client.request(method.clone(), path).bearer(&self.tokens[name]);
+        if let Some(tag) = if_match {
+            request = request.header("if-match", tag);
+        }
+        let bytes = body.replace(BASE, &self.server.fhir_base);
+        if body.is_empty() {
+            request.send().await
+        } else if path.ends_with("_search") {
+            request.header("content-type", "application/x-www-form-urlencoded").bytes(bytes).send().await
+        } else {
+            request.header("prefer", "return=representation").fhir(bytes).send().await
+        }
     }
 
     /// All pages of an answer, without what differs between servers.
@@ -125,7 +150,8 @@ fn sample(seed: u8) -> (Vec<Record>, Vec<Request>) {
     }
 }
 
-fn target(request: &Request) -> (String, String) {
+/// The path and the query of a request.
+pub fn target(request: &Request) -> (String, String) {
     let (path, parameters) = request.path();
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&parameters).finish();
     (format!("/fhir/{path}"), query)

@@ -78,7 +78,7 @@ impl Person {
         let client = ClientId::parse("app").unwrap();
         let claims = AccessTokenClaims {
             issuer: ISSUER.into(),
-            subject: user.clone(),
+            subject: user.clone().into(),
             audience: BASE.into(),
             client_id: client.clone(),
             expires_at: NOW / 1000 + 300,
@@ -109,6 +109,7 @@ impl Person {
             client: Some(client),
             user: Some(user),
             purpose_of_use: None,
+            registered: None,
         };
         Principal::establish(&token, TokenStatus::from_registry(facts), NOW / 1000).unwrap()
     }
@@ -180,16 +181,18 @@ pub fn people() -> impl Strategy<Value = Person> {
 }
 
 fn scopes(context: Context) -> impl Strategy<Value = Vec<Scope>> {
-    let letters = || prop_oneof![4 => Just("rs"), 1 => Just("r"), 1 => Just("s"), 1 => Just("cruds")];
+    let letters = || select(&["rs", "rs", "r", "s", "cruds", "cruds", "cruds", "ru", "cu", "d"][..]);
     let named = (select(&KINDS[..]), letters()).prop_map(move |(kind, letters)| Scope {
         context,
         resource_type: Some(kind.name),
         letters,
     });
+    let everything = move |letters| vec![Scope { context, resource_type: None, letters }];
     let any = letters().prop_map(move |letters| Scope { context, resource_type: None, letters });
     prop_oneof![
-        4 => Just(vec![Scope { context, resource_type: None, letters: "rs" }]),
+        2 => Just(everything("rs")),
+        5 => Just(everything("cruds")),
         1 => prop::collection::vec(prop_oneof![6 => named.clone(), 1 => any], 1..5),
-        2 => prop::collection::vec(named, 6..14),
+        3 => prop::collection::vec(named, 8..18),
     ]
 }

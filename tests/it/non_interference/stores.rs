@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use portcullis_audit::{PendingRecord, Record as AuditRecord};
+use portcullis_audit::{OperationEntry, Record as AuditRecord, UnfinishedRecord};
 use portcullis_backends::SqliteStore;
 use portcullis_backends::sqlite::RootKey;
 use portcullis_fhir::interaction::{InstanceHistory, Read, VersionRead};
@@ -12,12 +12,15 @@ use portcullis_fhir::search::{self, Handling, SearchContext};
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_fhir::version::NewVersion;
 use portcullis_oauth::principal::Principal;
-use portcullis_policy::{Change, Decision, DecisionId, Operation, Permit, PermittedOperation, StoredVersion, WriteSet, decide};
+use portcullis_policy::{
+    Change, Decision, DecisionId, Operation, Permit, PermittedOperation, StoredVersion, WriteSet, Written, decide,
+};
 use portcullis_store::{FhirStore, StoreError};
 
-use super::data::{BASE, NOW, Record, Version, id};
+use super::data::{BASE, NOW, Name, Record, Version, id};
 use super::people::{guardian_of_all, operator};
 use super::requests::Request;
+use super::writes::Planned;
 
 /// More pages than any answer here has: a bookmark that leads nowhere new.
 const MOST_PAGES: usize = 200;
@@ -44,8 +47,19 @@ pub struct Page {
     pub included: Vec<Seen>,
     /// The total.
     pub total: Option<u64>,
-    /// Whether there is a next page.
-    pub more: bool,
+    /// The length of the next page's bookmark, where there is one.
+    pub next: Option<usize>,
+}
+
+/// What a write did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// There is a new resource.
+    Created,
+    /// There is a further version.
+    Updated,
+    /// It ended, or had ended before.
+    Deleted,
 }
 
 /// What came of a request.
@@ -59,6 +73,20 @@ pub enum Answer {
     Version(Option<Seen>),
     /// All pages.
     Pages(Vec<Page>),
+    /// What was written, with its body where the person could read it.
+    Written(Outcome, Seen),
+}
+
+impl Answer {
+    /// Whether there is a version in it.
+    pub fn tells_something(&self) -> bool {
+        match self {
+            Self::Denied | Self::Refused(_) => false,
+            Self::Version(version) => version.is_some(),
+            Self::Pages(pages) => pages.iter().any(|page| !page.matches.is_empty()),
+            Self::Written(..) => true,
+        }
+    }
 }
 
 /// A store in a directory of its own.
@@ -84,24 +112,38 @@ impl Held {
                 deletions.extend(versions.get(written).map(|version| deletion(record, version)));
                 *versions = versions.get(written + 1..).unwrap_or_default();
             }
-            held.commit(&operator(), imports).await.unwrap();
-            held.commit(&guardian_of_all().principal(), deletions).await.unwrap();
+            held.commit(&operator(), imports).await.unwrap().unwrap();
+            held.commit(&guardian_of_all().principal(), deletions).await.unwrap().unwrap();
         }
         held
     }
 
-    /// Stores all of these changes or none.
-    pub async fn commit(&self, principal: &Principal, changes: Vec<Change>) -> Result<(), StoreError> {
+    /// Stores all of these changes or none; `None` where the decision was no.
+    async fn commit(&self, principal: &Principal, changes: Vec<Change>) -> Option<Result<Vec<Written>, StoreError>> {
         if changes.is_empty() {
-            return Ok(());
+            return Some(Ok(Vec::new()));
         }
         let text = format!(r#"{{"id":"{:032x}","recorded":1,"event":"import","agent":{{}},"outcome":"success"}}"#, next_number());
-        let pending = PendingRecord::new(&serde_json::from_str::<AuditRecord>(&text).unwrap()).unwrap();
-        let decision = decide(DecisionId(next_number()), principal, Operation::Write(WriteSet { changes }));
-        let Decision::Permit(permit, PermittedOperation::Write(set)) = decision else { panic!("denied") };
-        let committed = self.store.commit(set, &pending).await?;
-        permit.release_written(committed.written).unwrap();
-        Ok(())
+        let record: AuditRecord = serde_json::from_str(&text).unwrap();
+        let record = AuditRecord { operations: vec![OperationEntry::default(); changes.len()], ..record };
+        let (permit, permitted) = permit(principal, Operation::Write(WriteSet { changes }))?;
+        let PermittedOperation::Write(set) = permitted else { panic!("not a write") };
+        let committed = self.store.commit(set, UnfinishedRecord::new(record)).await;
+        Some(committed.map(|committed| permit.release_written(committed.written).unwrap().into_content()))
+    }
+
+    /// What comes of a write.
+    pub async fn write(&self, principal: &Principal, planned: &Planned) -> Answer {
+        match self.commit(principal, vec![change(planned)]).await {
+            None => Answer::Denied,
+            Some(Err(error)) => Answer::Refused(error.to_string()),
+            Some(Ok(written)) => match written.as_slice() {
+                [Written::Created(version)] => Answer::Written(Outcome::Created, seen(version)),
+                [Written::Updated(version)] => Answer::Written(Outcome::Updated, seen(version)),
+                [Written::Deleted(version)] => Answer::Written(Outcome::Deleted, seen(version)),
+                other => panic!("{other:?}"),
+            },
+        }
     }
 
     /// The answer to a request, all pages.
@@ -116,25 +158,22 @@ impl Held {
                 let version = logical_id(&format!("v{number}"));
                 self.once(principal, Operation::VersionRead(VersionRead { resource_type, id, version })).await
             }
-            Request::History { kind, slot, count, since } => {
-                let since = since.map(|hours| NOW - hours * 3_600_000);
-                let (resource_type, id) = (resource_type(kind.name), logical_id(&id(*kind, *slot)));
-                let page =
-                    |cursor| Operation::History(InstanceHistory { resource_type, id: id.clone(), count: *count, since, cursor });
-                self.pages(principal, page).await
-            }
-            Request::Search { resource_type: name, parameters } => {
-                let context = SearchContext { base_url: BASE, handling: Handling::Strict, now_ms: NOW };
-                let query = search::parse(resource_type(name), parameters, &context)
-                    .unwrap_or_else(|issues| panic!("{name} {parameters:?}: {issues:?}"));
-                let page = |cursor| {
-                    let mut query = query.clone();
-                    query.cursor = cursor;
-                    Operation::Search(query)
-                };
-                self.pages(principal, page).await
+            Request::History { .. } | Request::Search { .. } => {
+                self.pages(principal, |cursor| paged_operation(request, cursor).unwrap()).await
             }
         }
+    }
+
+    /// The first bookmark that a search or history gives to this person, and what it gives to another.
+    pub async fn with_bookmark_of(&self, owner: &Principal, principal: &Principal, request: &Request) -> Option<Answer> {
+        let operation = |cursor| paged_operation(request, cursor);
+        let (own, permitted) = permit(owner, operation(None)?)?;
+        let (_, next) = self.page(owner, &own, permitted).await.ok()?;
+        let (own, permitted) = permit(principal, operation(Some(next?.into()))?)?;
+        Some(match self.page(principal, &own, permitted).await {
+            Ok((page, _)) => Answer::Pages(vec![page]),
+            Err(error) => Answer::Refused(error.to_string()),
+        })
     }
 
     async fn once(&self, principal: &Principal, operation: Operation) -> Answer {
@@ -178,15 +217,36 @@ impl Held {
             PermittedOperation::History(history) => {
                 let found = permit.release(self.store.history(history, &principal.binding()).await?).unwrap().into_content();
                 let matches = found.versions.iter().map(seen).collect();
-                Ok((Page { matches, included: Vec::new(), total: Some(found.total), more: found.next.is_some() }, found.next))
+                let next = found.next.as_ref().map(String::len);
+                Ok((Page { matches, included: Vec::new(), total: Some(found.total), next }, found.next))
             }
             PermittedOperation::Search(query) => {
                 let found = permit.release(self.store.search(query, &principal.binding()).await?).unwrap().into_content();
                 let names = |versions: &[StoredVersion]| versions.iter().map(seen).collect();
                 let (matches, included) = (names(&found.matches), names(&found.included));
-                Ok((Page { matches, included, total: found.total, more: found.next.is_some() }, found.next))
+                let next = found.next.as_ref().map(String::len);
+                Ok((Page { matches, included, total: found.total, next }, found.next))
             }
             _ => panic!("neither history nor search"),
+        }
+    }
+}
+
+/// A page of a history or search; `None` for what has no pages.
+fn paged_operation(request: &Request, cursor: Option<Box<str>>) -> Option<Operation> {
+    match request {
+        Request::Read(..) | Request::VersionRead(..) => None,
+        Request::History { kind, slot, count, since } => {
+            let since = since.map(|hours| NOW - hours * 3_600_000);
+            let (resource_type, id) = (resource_type(kind.name), logical_id(&id(*kind, *slot)));
+            Some(Operation::History(InstanceHistory { resource_type, id, count: *count, since, cursor }))
+        }
+        Request::Search { resource_type: name, parameters } => {
+            let context = SearchContext { base_url: BASE, handling: Handling::Strict, now_ms: NOW };
+            let mut query = search::parse(resource_type(name), parameters, &context)
+                .unwrap_or_else(|issues| panic!("{name} {parameters:?}: {issues:?}"));
+            query.cursor = cursor;
+            Some(Operation::Search(query))
         }
     }
 }
@@ -214,20 +274,42 @@ fn seen(version: &StoredVersion) -> Seen {
 }
 
 /// The version as a store takes it.
-pub fn new_version(record: &Record, version: &Version) -> NewVersion {
+fn new_version(record: &Record, version: &Version) -> NewVersion {
+    derived((&record.resource_type, &record.id), version)
+}
+
+fn derived((name, id): (&str, &str), version: &Version) -> NewVersion {
     let text = version.body.as_ref().unwrap().to_string();
-    let resource = Resource::parse(text.as_bytes()).unwrap_or_else(|issues| panic!("{issues:?}: {text}"));
-    NewVersion::of(resource, logical_id(&record.id), logical_id(&version.id), version.last_updated, BASE)
+    let resource = Resource::parse(text.as_bytes()).unwrap_or_else(|issues| panic!("{name} {issues:?}: {text}"));
+    NewVersion::of(resource, logical_id(id), logical_id(&version.id), version.last_updated, BASE).unwrap()
+}
+
+/// The bytes that a store keeps of a version.
+pub fn stored_body((resource_type, id): &Name, version: &Version) -> Option<String> {
+    version.body.as_ref()?;
+    Some(String::from_utf8(derived((resource_type, id), version).body).unwrap())
 }
 
 /// The deletion that is this version.
-pub fn deletion(record: &Record, version: &Version) -> Change {
-    Change::Delete {
-        resource_type: resource_type(&record.resource_type),
-        id: logical_id(&record.id),
-        version: logical_id(&version.id),
-        last_updated: version.last_updated,
-        if_match: None,
+fn deletion(record: &Record, version: &Version) -> Change {
+    end((&record.resource_type, &record.id), (&version.id, version.last_updated), None)
+}
+
+fn end((name, id): (&str, &str), (version, last_updated): (&str, i64), if_match: Option<&str>) -> Change {
+    let (id, version, if_match) = (logical_id(id), logical_id(version), if_match.map(logical_id));
+    Change::Delete { resource_type: resource_type(name), id, version, last_updated, if_match }
+}
+
+fn change(planned: &Planned) -> Change {
+    let name = (planned.name.0.as_str(), planned.name.1.as_str());
+    let Planned { letter, version, last_updated, body, if_match, .. } = planned;
+    if body.is_none() {
+        return end(name, (version, *last_updated), if_match.as_deref());
+    }
+    let version = derived(name, &Version { id: version.clone(), last_updated: *last_updated, body: body.clone() });
+    match letter {
+        'c' => Change::Create(version),
+        _ => Change::Update { version, if_match: if_match.as_deref().map(logical_id) },
     }
 }
 

@@ -4,7 +4,8 @@
 //! In words: a record is visible in a context whose scopes open its type for the letter, inside the context's boundary:
 //!
 //! - a record that is about patients: one of them is inside;
-//! - an Organization or Practitioner: a record that is about patients, is not deleted, is of a type that the context opens too and lies inside refers to it;
+//! - an Organization, Practitioner, PractitionerRole, Location, Medication, or Device without a patient: a record that is about patients, is not deleted, is of a type that the context opens too
+//!   and lies inside refers to it (a Device with a patient is a record about that patient);
 //! - a Provenance: a local target lies inside, is no Provenance and of a type that the context opens, and no local target does not;
 //! - nothing else.
 //!
@@ -14,11 +15,11 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::data::{BASE, Record, Version};
+use super::data::{BASE, Links, Name, Record, Version};
 use super::people::{Context, Person, Scope};
 
 /// Elements that say whom a record is about; Patient and Provenance are treated apart.
-const ABOUT: [(&str, &[&str]); 7] = [
+const ABOUT: [(&str, &[&str]); 9] = [
     ("Observation", &["subject"]),
     ("Condition", &["subject"]),
     ("Encounter", &["subject"]),
@@ -26,8 +27,10 @@ const ABOUT: [(&str, &[&str]); 7] = [
     ("Coverage", &["beneficiary", "subscriber"]),
     ("ExplanationOfBenefit", &["patient"]),
     ("Appointment", &["participant.actor"]),
+    ("MedicationRequest", &["subject"]),
+    ("Device", &["patient"]),
 ];
-const SHARED: [&str; 2] = ["Organization", "Practitioner"];
+const SHARED: [&str; 6] = ["Organization", "Practitioner", "PractitionerRole", "Location", "Medication", "Device"];
 
 /// A context of a token: what its scopes open, and whose records.
 struct Opened<'a> {
@@ -56,9 +59,33 @@ impl<'a> View<'a> {
         self.opened.iter().any(|opened| self.opens(opened, resource_type))
     }
 
+    /// The same eyes for another letter, of those contexts only that open something for this one.
+    pub fn beside(mut self, letter: char) -> Self {
+        let own = self.letter;
+        self.opened.retain(|opened| opened.scopes.iter().any(|scope| scope.letters.contains(own)));
+        self.letter = letter;
+        self
+    }
+
+    /// Whether the current version of a record is visible.
+    pub fn sees(&self, record: &Record) -> bool {
+        self.opened.iter().any(|opened| self.shows(opened, record))
+    }
+
+    /// Whether content of this type lies wholly inside one context: there are patients, and none is outside.
+    pub fn holds(&self, body: &Value) -> bool {
+        let name = body["resourceType"].as_str().unwrap();
+        let patients = patients(body);
+        self.opened.iter().any(|opened| {
+            self.opens(opened, name)
+                && !patients.is_empty()
+                && patients.iter().all(|patient| self.is_someone_inside(opened, patient))
+        })
+    }
+
     /// The visible records with their visible versions.
     pub fn records(&self) -> Vec<Record> {
-        let visible = self.records.iter().filter(|record| self.opened.iter().any(|opened| self.shows(opened, record)));
+        let visible = self.records.iter().filter(|record| self.sees(record));
         visible.map(|record| Record { versions: self.versions(record), ..record.clone() }).collect()
     }
 
@@ -67,7 +94,9 @@ impl<'a> View<'a> {
             let stated = record.stated(*number);
             match record.resource_type.as_str() {
                 "Provenance" => stated["target"] == record.last_stated()["target"],
-                name if SHARED.contains(&name) => true,
+                name if is_shared(stated) => {
+                    self.opened.iter().any(|opened| self.opens(opened, name) && self.is_referred_to(opened, record))
+                }
                 name => self.opened.iter().any(|opened| self.opens(opened, name) && self.is_about_someone_inside(opened, stated)),
             }
         };
@@ -90,21 +119,24 @@ impl<'a> View<'a> {
             let targets = references_at(record.last_stated(), "target");
             return !targets.is_empty() && targets.iter().all(|target| self.is_inside(opened, target));
         }
-        if SHARED.contains(&name) {
-            let own = (record.resource_type.clone(), record.id.clone());
-            return self.records.iter().any(|source| {
-                let refers = || source.current().is_some_and(|body| all_references(body).contains(&own));
-                is_clinical(&source.resource_type)
-                    && self.opens(opened, &source.resource_type)
-                    && refers()
-                    && self.is_about_someone_inside(opened, source.last_stated())
-            });
+        if is_shared(record.last_stated()) {
+            return self.is_referred_to(opened, record);
         }
         self.is_about_someone_inside(opened, record.last_stated())
     }
 
+    fn is_referred_to(&self, opened: &Opened<'_>, record: &Record) -> bool {
+        let own = (record.resource_type.clone(), record.id.clone());
+        self.records.iter().any(|source| {
+            source.links.shared.contains(&own)
+                && is_clinical(&source.resource_type)
+                && self.opens(opened, &source.resource_type)
+                && self.is_about_someone_inside(opened, source.last_stated())
+        })
+    }
+
     /// Whether a record about patients exists, is of an opened type, and lies inside.
-    fn is_inside(&self, opened: &Opened<'_>, (name, id): &(String, String)) -> bool {
+    fn is_inside(&self, opened: &Opened<'_>, (name, id): &Name) -> bool {
         let found = self.records.iter().find(|record| record.resource_type == *name && record.id == *id);
         is_clinical(name)
             && self.opens(opened, name)
@@ -112,25 +144,18 @@ impl<'a> View<'a> {
     }
 
     fn is_about_someone_inside(&self, opened: &Opened<'_>, body: &Value) -> bool {
-        patients(body).iter().any(|patient| {
-            opened.named.as_ref().is_none_or(|named| named.contains(patient.as_str()))
-                && opened.carer.is_none_or(|carer| self.is_in_care(carer, patient))
-        })
+        patients(body).iter().any(|patient| self.is_someone_inside(opened, patient))
+    }
+
+    fn is_someone_inside(&self, opened: &Opened<'_>, patient: &str) -> bool {
+        opened.named.as_ref().is_none_or(|named| named.contains(patient))
+            && opened.carer.is_none_or(|carer| self.is_in_care(carer, patient))
     }
 
     /// Whether an Encounter or CareTeam that is not deleted names the practitioner beside the patient.
     fn is_in_care(&self, carer: &str, patient: &str) -> bool {
-        let carer = ("Practitioner".to_owned(), carer.to_owned());
-        self.records.iter().any(|record| {
-            let element = match record.resource_type.as_str() {
-                "Encounter" => "participant.individual",
-                "CareTeam" => "participant.member",
-                _ => return false,
-            };
-            record.current().is_some_and(|body| {
-                patients(body).iter().any(|one| one == patient) && references_at(body, element).contains(&carer)
-            })
-        })
+        let named = (("Practitioner".to_owned(), carer.to_owned()), patient.to_owned());
+        self.records.iter().any(|record| record.links.care.contains(&named))
     }
 }
 
@@ -162,6 +187,27 @@ fn is_clinical(resource_type: &str) -> bool {
     resource_type == "Patient" || ABOUT.iter().any(|(name, _)| *name == resource_type)
 }
 
+/// What a resource lets others see, where its writer is believed.
+pub fn links(body: &Value) -> Links {
+    let is_shared = |(name, _): &Name| SHARED.contains(&name.as_str());
+    let element = match body["resourceType"].as_str().unwrap() {
+        "Encounter" => "participant.individual",
+        "CareTeam" => "participant.member",
+        _ => "",
+    };
+    let patients = patients(body);
+    let carers = references_at(body, element).into_iter().filter(|(name, _)| name.starts_with("Practitioner"));
+    Links {
+        shared: all_references(body).into_iter().filter(is_shared).collect(),
+        care: carers.flat_map(|carer| patients.iter().map(move |patient| (carer.clone(), patient.clone()))).collect(),
+    }
+}
+
+/// Whether a resource is of a shared type and nobody's.
+fn is_shared(body: &Value) -> bool {
+    SHARED.iter().any(|name| body["resourceType"] == *name) && patients(body).is_empty()
+}
+
 /// The patients whom a resource is about.
 pub fn patients(body: &Value) -> Vec<String> {
     let name = body["resourceType"].as_str().unwrap();
@@ -178,7 +224,7 @@ pub fn patients(body: &Value) -> Vec<String> {
 }
 
 /// The types and ids on this server to which the references of an element lead.
-pub fn references_at(body: &Value, element: &str) -> Vec<(String, String)> {
+pub fn references_at(body: &Value, element: &str) -> Vec<Name> {
     let mut values = vec![body];
     for member in element.split('.') {
         values = values.into_iter().map(|value| &value[member]).flat_map(items).collect();
@@ -194,7 +240,7 @@ fn items(value: &Value) -> Vec<&Value> {
     }
 }
 
-fn all_references(value: &Value) -> BTreeSet<(String, String)> {
+fn all_references(value: &Value) -> BTreeSet<Name> {
     match value {
         Value::Array(items) => items.iter().flat_map(all_references).collect(),
         Value::Object(members) => {
@@ -206,7 +252,7 @@ fn all_references(value: &Value) -> BTreeSet<(String, String)> {
 }
 
 /// `Type/id`, also with a version or under our base.
-fn local(reference: &str) -> Option<(String, String)> {
+fn local(reference: &str) -> Option<Name> {
     let relative = reference.strip_prefix(BASE).and_then(|rest| rest.strip_prefix('/')).unwrap_or(reference);
     match relative.split('/').collect::<Vec<_>>().as_slice() {
         [name, id] | [name, id, "_history", _] => Some(((*name).to_owned(), (*id).to_owned())),
