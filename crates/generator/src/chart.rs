@@ -116,13 +116,15 @@ pub(crate) struct Chart<'a> {
     pub(crate) region: &'a Region,
     pub(crate) rng: Rng,
     pub(crate) as_of: Date,
+    pub(crate) seed: u64,
     pub(crate) problems: Vec<ListedProblem>,
     pub(crate) build: Build,
     /// The ids of the policies, once they are written.
     pub(crate) medical_coverage: String,
     pub(crate) dental_coverage: String,
     counts: [u16; Kind::COUNT],
-    resources: Vec<GeneratedResource>,
+    /// Each with its id without the mark.
+    resources: Vec<(String, GeneratedResource)>,
 }
 
 impl<'a> Chart<'a> {
@@ -136,6 +138,7 @@ impl<'a> Chart<'a> {
             region,
             rng,
             as_of: options.as_of,
+            seed: options.seed,
             problems: Vec::new(),
             build: Build { adult_height_cm, bmi_tenths },
             medical_coverage: String::new(),
@@ -147,7 +150,7 @@ impl<'a> Chart<'a> {
 
     /// Hands over the resources.
     pub(crate) fn close(self) -> Vec<GeneratedResource> {
-        self.resources
+        self.resources.into_iter().map(|(_, resource)| resource).collect()
     }
 
     /// The last day of the history: the day of looking, or of death.
@@ -189,13 +192,13 @@ impl<'a> Chart<'a> {
             }
             None => 0,
         };
-        Writer::resource(kind.resource_type(), self.id_of(kind, count))
+        Writer::resource(kind.resource_type(), self.id_of(kind, count), self.seed)
     }
 
-    /// Puts a finished resource into the chart and gives its id.
+    /// Puts a finished resource into the chart and gives the id by which others refer to it.
     pub(crate) fn add(&mut self, writer: Writer) -> String {
-        let (resource_type, id, json) = writer.finish();
-        self.resources.push(GeneratedResource { resource_type, id: id.clone(), json });
+        let (id, resource) = writer.finish();
+        self.resources.push((id.clone(), resource));
         id
     }
 
@@ -217,7 +220,7 @@ impl<'a> Chart<'a> {
 
     /// The types and ids of the resources since the chart had so many.
     pub(crate) fn since(&self, mark: usize) -> Vec<(&'static str, String)> {
-        self.resources.iter().skip(mark).map(|resource| (resource.resource_type, resource.id.clone())).collect()
+        self.resources.iter().skip(mark).map(|(id, resource)| (resource.resource_type, id.clone())).collect()
     }
 
     /// Writes `subject`.

@@ -3,7 +3,8 @@
 use jiff::civil::Date;
 
 use crate::calendar::Moment;
-use crate::terminology::systems::UCUM;
+use crate::directory::{Organization, Practitioner};
+use crate::terminology::systems::{NPI, PAYER_SYSTEM, UCUM};
 use crate::terminology::{Code, Unit};
 use crate::writer::{Decimal, Writer};
 
@@ -72,12 +73,52 @@ impl Writer {
 
     /// The members of a Reference to a resource of this data set.
     pub(crate) fn reference_members(&mut self, resource_type: &str, id: &str) {
-        self.joined("reference", &[resource_type, "/", id]);
+        self.marked("reference", &[resource_type, "/", id]);
     }
 
     /// A Reference.
     pub(crate) fn reference(&mut self, name: &str, resource_type: &str, id: &str) {
         self.object(name, |reference| reference.reference_members(resource_type, id));
+    }
+
+    /// A Reference to a practitioner, by name.
+    pub(crate) fn practitioner(&mut self, name: &str, practitioner: &Practitioner) {
+        self.object(name, |reference| {
+            reference.reference_members("Practitioner", &practitioner.id);
+            reference.joined("display", &[practitioner.given, " ", practitioner.family]);
+        });
+    }
+
+    /// A list of one Reference to a practitioner.
+    pub(crate) fn practitioners(&mut self, name: &str, practitioner: &Practitioner) {
+        self.single(name, |reference| {
+            reference.reference_members("Practitioner", &practitioner.id);
+            reference.joined("display", &[practitioner.given, " ", practitioner.family]);
+        });
+    }
+
+    /// A Reference to an organization, by name.
+    pub(crate) fn organization(&mut self, name: &str, organization: &Organization) {
+        self.object(name, |reference| {
+            reference.reference_members("Organization", &organization.id);
+            reference.string("display", &organization.name);
+        });
+    }
+
+    /// A list of one Reference to an organization.
+    pub(crate) fn organizations(&mut self, name: &str, organization: &Organization) {
+        self.single(name, |reference| {
+            reference.reference_members("Organization", &organization.id);
+            reference.string("display", &organization.name);
+        });
+    }
+
+    /// A Reference to the one location of an organization, by name.
+    pub(crate) fn location(&mut self, name: &str, organization: &Organization) {
+        self.object(name, |reference| {
+            reference.reference_members("Location", &organization.location_id);
+            reference.string("display", &organization.name);
+        });
     }
 
     /// A list of one Reference.
@@ -123,13 +164,13 @@ impl Writer {
         });
     }
 
-    /// The members of an Identifier.
+    /// The members of an Identifier. Numbers that one authority gives to everybody stay as they are; the others differ between data sets.
     pub(crate) fn identifier_members(&mut self, kind: Option<&Code>, system: &str, value: &[&str]) {
         if let Some(kind) = kind {
             self.concept("type", &[*kind]);
         }
         self.string("system", system);
-        self.joined("value", value);
+        if [NPI, PAYER_SYSTEM].contains(&system) { self.joined("value", value) } else { self.marked("value", value) }
     }
 
     /// A list of one ContactPoint: a work telephone.

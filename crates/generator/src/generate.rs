@@ -12,7 +12,7 @@ use crate::{claims, clinical, patient, sensitive, timepoints, wounds};
 pub struct Options {
     /// How many patients.
     pub patients: u32,
-    /// The seed: another one gives other people with other histories.
+    /// The seed: another one gives other people with other histories, under other ids. [`DEMO_SEED`](crate::DEMO_SEED) is that of the demo.
     pub seed: u64,
     /// The day on which the data is looked at. Histories end on it; only plans and coverage reach beyond. Meant for 1950 to 2200.
     pub as_of: Date,
@@ -50,9 +50,7 @@ pub fn generate(options: &Options) -> impl Iterator<Item = GeneratedResource> + 
 pub fn directory(options: &Options) -> impl Iterator<Item = GeneratedResource> + use<> {
     let options = *options;
     let regions = options.patients.max(1).div_ceil(PATIENTS_PER_REGION);
-    shared(options.as_of)
-        .into_iter()
-        .chain((0..regions).flat_map(move |index| Region::draw(options.seed, index).resources(options.as_of)))
+    shared(&options).into_iter().chain((0..regions).flat_map(move |index| Region::draw(options.seed, index).resources(&options)))
 }
 
 /// The chart of the patient of a number, which counts from 1: the same resources as in the stream, also beyond `options.patients`.

@@ -16,6 +16,7 @@ mod clinical;
 mod datatypes;
 mod directory;
 mod generate;
+mod mark;
 mod names;
 mod patient;
 mod people;
@@ -32,6 +33,7 @@ mod writer;
 pub use jiff::civil::Date;
 
 pub use crate::generate::{GeneratedResource, Options, chart, directory, generate};
+pub use crate::mark::DEMO_SEED;
 pub use crate::people::{PersonSummary, RelatedPersonSummary, people};
 
 pub use crate::directory::{PractitionerSummary, practitioner_ids, practitioners};

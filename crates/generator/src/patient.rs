@@ -3,6 +3,7 @@
 use crate::calendar::{Moment, plus_days, push_date};
 use crate::chart::Chart;
 use crate::directory;
+use crate::mark::mark;
 use crate::names::{HISPANIC, NOT_HISPANIC};
 use crate::people::{Person, Relative};
 use crate::terminology::Code;
@@ -20,7 +21,7 @@ pub(crate) fn record(chart: &mut Chart<'_>) {
     let writer = patient(chart, updated);
     chart.add(writer);
     for relative in &chart.person.relatives {
-        let writer = related_person(chart.person, relative, updated);
+        let writer = related_person(chart, relative, updated);
         chart.add(writer);
     }
 }
@@ -32,7 +33,7 @@ pub(crate) fn record_number(person: &Person) -> String {
 
 fn patient(chart: &Chart<'_>, updated: Moment) -> Writer {
     let person = chart.person;
-    let mut w = Writer::resource("Patient", person.id.clone());
+    let mut w = Writer::resource("Patient", person.id.clone(), chart.seed);
     w.meta(&[(US_CORE, "us-core-patient"), (CARIN, "C4BB-Patient|2.0.0")], Some(updated));
     w.string("language", "en-US");
     narrative(&mut w, person);
@@ -52,7 +53,7 @@ fn patient(chart: &Chart<'_>, updated: Moment) -> Writer {
         name.string("family", person.family);
         name.strings("given", &[person.given, person.middle]);
     });
-    telecom(&mut w, person);
+    telecom(&mut w, person, chart.seed);
     w.string("gender", if person.female { "female" } else { "male" });
     w.date("birthDate", person.birth_date);
     if let Some(date) = person.deceased {
@@ -69,8 +70,8 @@ fn patient(chart: &Chart<'_>, updated: Moment) -> Writer {
         communication.concept("language", &[person.origin.language]);
         communication.boolean("preferred", true);
     });
-    w.references("generalPractitioner", "Practitioner", &chart.primary().id);
-    w.reference("managingOrganization", "Organization", &chart.practice().id);
+    w.practitioners("generalPractitioner", chart.primary());
+    w.organization("managingOrganization", chart.practice());
     w
 }
 
@@ -121,7 +122,8 @@ fn extensions(w: &mut Writer, person: &Person) {
     });
 }
 
-fn telecom(w: &mut Writer, person: &Person) {
+fn telecom(w: &mut Writer, person: &Person, seed: u64) {
+    let mark = mark(seed);
     w.list("telecom", |list| {
         list.entry(|telecom| {
             telecom.string("system", "phone");
@@ -130,15 +132,16 @@ fn telecom(w: &mut Writer, person: &Person) {
         });
         list.entry(|telecom| {
             telecom.string("system", "email");
-            telecom.joined("value", &[&person.id, "@mail.example.org"]);
+            telecom.joined("value", &[&person.id, &mark, "@mail.example.org"]);
             telecom.string("use", "home");
         });
     });
 }
 
-fn related_person(person: &Person, relative: &Relative, updated: Moment) -> Writer {
+fn related_person(chart: &Chart<'_>, relative: &Relative, updated: Moment) -> Writer {
+    let person = chart.person;
     let (code, display) = relative.relationship.code();
-    let mut w = Writer::resource("RelatedPerson", relative.id.clone());
+    let mut w = Writer::resource("RelatedPerson", relative.id.clone(), chart.seed);
     w.meta(&[(US_CORE, "us-core-relatedperson"), (CARIN, "C4BB-RelatedPerson|2.0.0")], Some(updated));
     w.boolean("active", true);
     w.reference("patient", "Patient", &person.id);

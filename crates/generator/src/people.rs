@@ -9,6 +9,7 @@ use jiff::civil::Date;
 use crate::calendar::{age_in_years, plus_days};
 use crate::directory::{PATIENTS_PER_REGION, primary_practitioner_id};
 use crate::generate::Options;
+use crate::mark::marked;
 use crate::names::{self, Origin};
 use crate::places::{self, Address};
 use crate::rng::{Rng, Stream};
@@ -16,7 +17,7 @@ use crate::rng::{Rng, Stream};
 /// What can be known of a patient without generating the chart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersonSummary {
-    /// The id of the Patient, such as `pat-0001`.
+    /// The id of the Patient, such as `pat-0001`, or `pat-0001-s7` under seed 7.
     pub patient_id: String,
     /// The first given name.
     pub given: String,
@@ -47,7 +48,7 @@ pub struct RelatedPersonSummary {
 
 /// Every patient that [`generate`](crate::generate()) would make for these options, in its order.
 pub fn people(options: &Options) -> Vec<PersonSummary> {
-    (1..=options.patients).map(|number| Person::draw(options, number).summary()).collect()
+    (1..=options.patients).map(|number| Person::draw(options, number).summary(options.seed)).collect()
 }
 
 /// A group of conditions that law or custom protects more than others.
@@ -166,20 +167,20 @@ impl Person {
         (self.number - 1) / PATIENTS_PER_REGION
     }
 
-    fn summary(&self) -> PersonSummary {
+    fn summary(&self, seed: u64) -> PersonSummary {
         let relative = |relative: &Relative| RelatedPersonSummary {
-            id: relative.id.clone(),
+            id: marked(seed, relative.id.clone()),
             given: relative.given.to_owned(),
             family: relative.family.to_owned(),
             relationship: relative.relationship.code().1,
         };
         PersonSummary {
-            patient_id: self.id.clone(),
+            patient_id: marked(seed, self.id.clone()),
             given: self.given.to_owned(),
             family: self.family.to_owned(),
             birth_date: self.birth_date,
             has_sensitive: self.sensitivity.is_some(),
-            general_practitioner_id: primary_practitioner_id(self.region(), self.primary),
+            general_practitioner_id: marked(seed, primary_practitioner_id(self.region(), self.primary)),
             related_persons: self.relatives.iter().map(relative).collect(),
         }
     }
@@ -368,8 +369,9 @@ mod tests {
     fn the_first_two_patients_have_different_practitioners_and_sensitivity() {
         for seed in 0..50 {
             let all = people(&Options { seed, ..options(2) });
-            assert_eq!(all[0].general_practitioner_id, "prac-0001");
-            assert_ne!(all[1].general_practitioner_id, "prac-0001");
+            let first = marked(seed, "prac-0001".to_owned());
+            assert_eq!(all[0].general_practitioner_id, first);
+            assert_ne!(all[1].general_practitioner_id, first);
             assert!(!all[0].has_sensitive && all[1].has_sensitive);
         }
     }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Date, GeneratedResource, Options, chart, generate, people, practitioner_ids, practitioners};
-use portcullis_fhir::json::Value;
+use crate::{DEMO_SEED, Date, GeneratedResource, Options, chart, generate, people, practitioner_ids, practitioners};
+use portcullis_fhir::json::{self, Value};
 use portcullis_fhir::resource::Resource;
 
 fn options(patients: u32, seed: u64) -> Options {
@@ -12,6 +12,11 @@ fn options(patients: u32, seed: u64) -> Options {
 
 fn parsed(resource: &GeneratedResource) -> Resource {
     Resource::parse(resource.json.as_bytes()).unwrap_or_else(|issues| panic!("{}: {issues:?}", resource.id))
+}
+
+/// The tree alone, where validity is not the question: much quicker.
+fn tree(resource: &GeneratedResource) -> Value {
+    json::parse(resource.json.as_bytes()).unwrap_or_else(|error| panic!("{}: {error:?}", resource.id))
 }
 
 /// Every `reference` below a value.
@@ -76,7 +81,7 @@ fn every_reference_points_to_a_resource_that_came_before() {
 #[test]
 fn no_resource_of_a_chart_names_another_patient() {
     for number in 1..=30 {
-        let own = format!("Patient/pat-{number:04}");
+        let own = format!("Patient/pat-{number:04}-s9");
         for resource in chart(&options(30, 9), number) {
             let others =
                 references_of(&resource).into_iter().find(|reference| reference.starts_with("Patient/") && *reference != own);
@@ -94,6 +99,96 @@ fn the_same_seed_gives_the_same_bytes_and_another_seed_does_not() {
 }
 
 #[test]
+fn two_seeds_have_no_id_and_no_record_number_in_common() {
+    let ids = |seed| generate(&options(3, seed)).map(|resource| (resource.resource_type, resource.id)).collect::<BTreeSet<_>>();
+    let numbers = |seed| {
+        let patients: Vec<String> = (1..=3).map(|number| chart(&options(3, seed), number)[0].json.clone()).collect();
+        let value = |part: &str| part.split('"').next().unwrap().to_owned();
+        patients
+            .iter()
+            .flat_map(|json| json.split("\"value\":\"").skip(1).take(2).map(value).collect::<Vec<_>>())
+            .collect::<BTreeSet<_>>()
+    };
+    for (one, other) in [(DEMO_SEED, 1), (1, 2), (1, 11)] {
+        assert!(ids(one).is_disjoint(&ids(other)), "{one} {other}");
+        assert!(numbers(one).len() == 6 && numbers(one).is_disjoint(&numbers(other)), "{:?} {:?}", numbers(one), numbers(other));
+    }
+    assert!(ids(DEMO_SEED).contains(&("Patient", "pat-0001".to_owned())));
+}
+
+/// The days that a value names under these members, each with the member.
+fn days<'v>(value: &'v Value, names: &[&str], found: &mut Vec<(String, &'v str)>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| days(item, names, found)),
+        Value::Object(members) => {
+            for (name, member) in members {
+                match member.as_str() {
+                    Some(text) if names.contains(&&**name) && text.len() >= 10 => found.push((name.to_string(), &text[..10])),
+                    _ => days(member, names, found),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn nothing_happens_before_birth_or_after_death() {
+    let names = ["effectiveDateTime", "performedDateTime", "occurrenceDateTime", "authoredOn", "onsetDateTime", "issued"];
+    let mut dead = 0;
+    let options = options(150, 4);
+    for number in 1..=options.patients {
+        let chart = chart(&options, number);
+        let patient = tree(&chart[0]);
+        let born = patient.member("birthDate").and_then(Value::as_str).unwrap().to_owned();
+        let died = patient.member("deceasedDateTime").and_then(Value::as_str).map(|text| text[..10].to_owned());
+        dead += u32::from(died.is_some());
+        for resource in &chart[1..] {
+            let body = tree(resource);
+            let mut found = Vec::new();
+            days(&body, &names, &mut found);
+            if resource.resource_type == "Encounter" && body.member("status").and_then(Value::as_str) != Some("planned") {
+                days(body.member("period").unwrap(), &["start", "end"], &mut found);
+            }
+            for (name, day) in found {
+                assert!(day >= born.as_str(), "{} {name} {day} before the birth {born}", resource.id);
+                if let Some(died) = &died {
+                    assert!(day <= died.as_str(), "{} {name} {day} after the death {died}", resource.id);
+                }
+            }
+        }
+    }
+    assert!(dead > 0, "somebody has died");
+}
+
+#[test]
+fn ages_and_sexes_are_those_of_a_population() {
+    let options = options(2000, 3);
+    let all = people(&options);
+    let age = |person: &crate::PersonSummary| options.as_of.year() - person.birth_date.year();
+    let share = |low: i16, high: i16| all.iter().filter(|person| (low..high).contains(&age(person))).count() * 100 / all.len();
+    assert!((15..=25).contains(&share(0, 18)), "{}", share(0, 18));
+    assert!((45..=65).contains(&share(18, 65)), "{}", share(18, 65));
+    assert!((15..=30).contains(&share(65, 120)), "{}", share(65, 120));
+    assert!(all.iter().all(|person| (0..=95).contains(&age(person)) && person.birth_date < options.as_of));
+}
+
+#[test]
+fn who_provides_a_service_is_named_as_the_directory_names_it() {
+    let resources: BTreeMap<String, Value> = generate(&options(10, 1))
+        .map(|resource| (format!("{}/{}", resource.resource_type, resource.id), tree(&resource)))
+        .collect();
+    let mut named = 0;
+    for (id, body) in resources.iter().filter(|(id, _)| id.starts_with("Encounter/")) {
+        let provider = body.member("serviceProvider").unwrap();
+        let reference = provider.member("reference").and_then(Value::as_str).unwrap();
+        assert_eq!(provider.member("display"), resources[reference].member("name"), "{id}");
+        named += 1;
+    }
+    assert!(named > 20);
+}
+
+#[test]
 fn the_bytes_are_those_of_every_other_machine_and_version() {
     let mut stream = generate(&options(1, 1));
     let first = stream.next().unwrap().json;
@@ -107,7 +202,7 @@ fn a_chart_does_not_depend_on_how_many_patients_are_asked_for() {
     let many: Vec<GeneratedResource> = generate(&options(9, 2)).collect();
     let alone = chart(&options(1, 2), 9);
     assert!(many.ends_with(&alone));
-    assert_eq!(alone[0].id, "pat-0009");
+    assert_eq!(alone[0].id, "pat-0009-s2");
 }
 
 #[test]
@@ -155,7 +250,7 @@ fn timepoints_are_part_of_the_facility_stay_and_based_on_its_order() {
     let timepoints: Vec<Value> = chart
         .iter()
         .filter(|resource| profiles_of(resource).contains(&"reassessment-timepoints-encounter".to_owned()))
-        .map(|resource| parsed(resource).into_body())
+        .map(tree)
         .collect();
     assert!(timepoints.len() >= 3, "admission, at least one re-assessment, discharge");
     let text = |value: &Value, name: &str| {
@@ -224,8 +319,7 @@ fn the_first_practitioner_has_a_panel_of_some_patients_and_not_the_second() {
 #[test]
 fn summaries_agree_with_the_resources() {
     let options = options(12, 8);
-    let resources: BTreeMap<String, Value> =
-        generate(&options).map(|resource| (resource.id.clone(), parsed(&resource).into_body())).collect();
+    let resources: BTreeMap<String, Value> = generate(&options).map(|resource| (resource.id.clone(), tree(&resource))).collect();
     let name = |id: &str| {
         let name = &resources[id].member("name").unwrap().items()[0];
         let given = name.member("given").unwrap().items()[0].as_str().unwrap();
@@ -283,7 +377,7 @@ fn cents(entries: &[Value], category: &str) -> i64 {
 fn totals_of_a_claim_are_the_sums_of_its_lines() {
     let mut checked = 0;
     for resource in generate(&options(8, 1)).filter(|resource| resource.resource_type == "ExplanationOfBenefit") {
-        let body = parsed(&resource).into_body();
+        let body = tree(&resource);
         let total = body.member("total").unwrap().items();
         for category in ["submitted", "eligible", "memberliability", "paidtoprovider"] {
             let lines = body.member("item").unwrap().items();
@@ -305,7 +399,7 @@ fn totals_of_a_claim_are_the_sums_of_its_lines() {
 #[test]
 fn histories_end_on_the_day_of_looking() {
     for resource in generate(&options(60, 12)) {
-        let body = parsed(&resource).into_body();
+        let body = tree(&resource);
         for name in ["recorded", "created", "authoredOn", "recordedDate", "issued", "occurrenceDateTime"] {
             if let Some(moment) = body.member(name).and_then(Value::as_str) {
                 assert!(&moment[..10] <= "2026-10-01", "{} {name} {moment}", resource.id);

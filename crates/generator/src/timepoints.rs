@@ -60,7 +60,7 @@ fn episode(chart: &mut Chart<'_>, start: Moment, end: Moment) -> String {
     let mut w = chart.begin(Kind::EpisodeOfCare);
     w.string("status", if over { "finished" } else { "active" });
     w.reference("patient", "Patient", &chart.person.id);
-    w.reference("managingOrganization", "Organization", &chart.region.skilled_nursing.id);
+    w.organization("managingOrganization", &chart.region.skilled_nursing);
     w.period_of_moments("period", start, over.then_some(end));
     chart.add(w)
 }
@@ -97,8 +97,8 @@ fn order(chart: &mut Chart<'_>, visit: &Visit<'_>) -> String {
     chart.subject(&mut w);
     chart.encounter(&mut w, visit);
     w.moment("authoredOn", visit.start);
-    w.reference("requester", "Practitioner", &chart.primary().id);
-    w.references("performer", "Organization", &visit.organization.id);
+    w.practitioner("requester", chart.primary());
+    w.organizations("performer", visit.organization);
     chart.add(w)
 }
 
@@ -155,11 +155,11 @@ fn participant(w: &mut Writer, visit: &Visit<'_>, start: Moment) {
     w.single("participant", |participant| {
         participant.concepts("type", &[ATTENDER]);
         participant.object("period", |period| period.moment("start", start));
-        participant.reference("individual", "Practitioner", &visit.practitioner.id);
+        participant.practitioner("individual", visit.practitioner);
     });
 }
 
 fn place(w: &mut Writer, visit: &Visit<'_>) {
-    w.single("location", |location| location.reference("location", "Location", &visit.organization.location_id));
-    w.reference("serviceProvider", "Organization", &visit.organization.id);
+    w.single("location", |location| location.location("location", visit.organization));
+    w.organization("serviceProvider", visit.organization);
 }

@@ -208,7 +208,7 @@ fn observe(
     chart.subject(&mut w);
     chart.encounter(&mut w, visit);
     w.moment("effectiveDateTime", visit.start.plus_minutes(10));
-    w.references("performer", "Practitioner", &visit.practitioner.id);
+    w.practitioners("performer", visit.practitioner);
     write_value(&mut w, value);
     more(&mut w);
     chart.add(w)
@@ -229,7 +229,7 @@ fn problem(chart: &mut Chart<'_>, visit: &Visit<'_>, wound: &'static Wound) {
     chart.encounter(&mut w, visit);
     w.date("onsetDateTime", plus_days(visit.start.date, -5));
     w.date("recordedDate", visit.start.date);
-    w.reference("recorder", "Practitioner", &visit.practitioner.id);
+    w.practitioner("recorder", visit.practitioner);
     chart.add(w);
 }
 
@@ -267,7 +267,7 @@ fn assert_wound(chart: &mut Chart<'_>, visit: &Visit<'_>, wound: &'static Wound,
     chart.encounter(&mut w, visit);
     w.date("onsetDateTime", plus_days(visit.start.date, -26));
     w.date("recordedDate", visit.start.date);
-    w.reference("recorder", "Practitioner", &visit.practitioner.id);
+    w.practitioner("recorder", visit.practitioner);
     chart.add(w);
 }
 

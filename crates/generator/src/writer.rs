@@ -6,6 +6,8 @@
 use jiff::civil::Date;
 
 use crate::calendar::{Moment, push_date};
+use crate::generate::GeneratedResource;
+use crate::mark::mark;
 
 /// A decimal number: `units / 10^scale`, written with exactly `scale` places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,24 +46,26 @@ impl Decimal {
 pub(crate) struct Writer {
     resource_type: &'static str,
     id: String,
+    mark: String,
     text: String,
 }
 
 impl Writer {
-    /// Opens a resource with its type and id.
-    pub(crate) fn resource(resource_type: &'static str, id: String) -> Self {
-        let mut writer = Self { resource_type, id: String::new(), text: String::with_capacity(1536) };
+    /// Opens a resource with its type and id, in the data set of a seed.
+    pub(crate) fn resource(resource_type: &'static str, id: String, seed: u64) -> Self {
+        let mut writer = Self { resource_type, id: String::new(), mark: mark(seed), text: String::with_capacity(1536) };
         writer.text.push('{');
         writer.string("resourceType", resource_type);
-        writer.string("id", &id);
+        writer.marked("id", &[&id]);
         writer.id = id;
         writer
     }
 
-    /// Closes the resource: its type, its id and its text.
-    pub(crate) fn finish(mut self) -> (&'static str, String, String) {
+    /// Closes the resource. The id beside it is without the mark, as this crate's code refers to it.
+    pub(crate) fn finish(mut self) -> (String, GeneratedResource) {
         self.text.push('}');
-        (self.resource_type, self.id, self.text)
+        let id = format!("{}{}", self.id, self.mark);
+        (self.id, GeneratedResource { resource_type: self.resource_type, id, json: self.text })
     }
 
     /// A string, code, uri or id.
@@ -74,6 +78,16 @@ impl Writer {
     pub(crate) fn joined(&mut self, name: &str, parts: &[&str]) {
         self.name(name);
         self.quoted(parts);
+    }
+
+    /// The same with the mark of the data set behind the parts: ids, and what must differ as they do.
+    pub(crate) fn marked(&mut self, name: &str, parts: &[&str]) {
+        self.name(name);
+        self.quoted(parts);
+        // The mark has nothing to escape; it goes before the closing quotation mark.
+        self.text.pop();
+        self.text.push_str(&self.mark);
+        self.text.push('"');
     }
 
     /// A list of strings.
@@ -217,11 +231,12 @@ fn push_escaped(text: &mut String, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mark::DEMO_SEED;
 
     fn written(body: impl FnOnce(&mut Writer)) -> String {
-        let mut writer = Writer::resource("Basic", "b".to_owned());
+        let mut writer = Writer::resource("Basic", "b".to_owned(), DEMO_SEED);
         body(&mut writer);
-        writer.finish().2.replace("{\"resourceType\":\"Basic\",\"id\":\"b\"", "{")
+        writer.finish().1.json.replace("{\"resourceType\":\"Basic\",\"id\":\"b\"", "{")
     }
 
     #[test]

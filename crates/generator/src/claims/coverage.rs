@@ -27,7 +27,7 @@ fn policy(chart: &mut Chart<'_>, payer: &Payer, kind: Code) -> String {
     w.string("status", "active");
     w.concept("type", &[kind]);
     subscriber(chart, &mut w);
-    w.joined("subscriberId", &["M", &number]);
+    w.marked("subscriberId", &["M", &number]);
     w.reference("beneficiary", "Patient", &person.id);
     w.object("period", |period| {
         period.date("start", start);

@@ -55,7 +55,7 @@ pub(super) fn begin(chart: &mut Chart<'_>, claim: &Claim<'_>) -> Writer {
     });
     w.object("payee", |payee| {
         payee.concept("type", &[Code::new(PAYEE_TYPE, "provider", "Provider")]);
-        payee.reference("party", "Organization", &claim.provider.id);
+        payee.organization("party", claim.provider);
     });
     w.string("outcome", "complete");
     w.single("insurance", |insurance| {
@@ -88,7 +88,7 @@ pub(super) fn care_team(w: &mut Writer, members: &[(&Practitioner, Code)]) {
             let taxonomy = practitioner.specialty.taxonomy;
             list.entry(|member| {
                 member.integer("sequence", sequence);
-                member.reference("provider", "Practitioner", &practitioner.id);
+                member.practitioner("provider", practitioner);
                 member.concept("role", &[*role]);
                 member.concept("qualification", &[Code::new(NUCC, taxonomy.code, taxonomy.display)]);
             });

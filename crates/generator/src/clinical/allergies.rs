@@ -38,7 +38,7 @@ fn allergy(chart: &mut Chart<'_>, visit: &Visit<'_>, allergen: &Allergen) {
     chart.encounter(&mut w, visit);
     w.date("onsetDateTime", onset);
     w.date("recordedDate", visit.start.date);
-    w.reference("recorder", "Practitioner", &visit.practitioner.id);
+    w.practitioner("recorder", visit.practitioner);
     w.single("reaction", |reaction| {
         reaction.concepts("manifestation", &[*manifestation]);
         reaction.string("severity", severity);
@@ -54,6 +54,6 @@ fn none_known(chart: &mut Chart<'_>, visit: &Visit<'_>) {
     w.concept("code", &[snomed("716186003", "No known allergy")]);
     w.reference("patient", "Patient", &chart.person.id);
     w.date("recordedDate", visit.start.date);
-    w.reference("recorder", "Practitioner", &visit.practitioner.id);
+    w.practitioner("recorder", visit.practitioner);
     chart.add(w);
 }

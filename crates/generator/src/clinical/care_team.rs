@@ -30,7 +30,7 @@ pub(crate) fn team(chart: &mut Chart<'_>, name: &'static str, practitioners: &[&
         for practitioner in practitioners {
             list.entry(|participant| {
                 participant.concepts("role", &[practitioner.specialty.role]);
-                participant.reference("member", "Practitioner", &practitioner.id);
+                participant.practitioner("member", practitioner);
                 participant.reference("onBehalfOf", "Organization", &practitioner.organization_id);
             });
         }

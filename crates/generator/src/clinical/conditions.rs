@@ -65,7 +65,7 @@ fn members(chart: &Chart<'_>, w: &mut Writer, visit: &Visit<'_>, diagnosis: &Dia
 
 fn finish(chart: &mut Chart<'_>, mut w: Writer, visit: &Visit<'_>) -> String {
     w.date("recordedDate", visit.start.date);
-    w.reference("recorder", "Practitioner", &visit.practitioner.id);
-    w.reference("asserter", "Practitioner", &visit.practitioner.id);
+    w.practitioner("recorder", visit.practitioner);
+    w.practitioner("asserter", visit.practitioner);
     chart.add(w)
 }

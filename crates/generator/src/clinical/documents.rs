@@ -29,8 +29,8 @@ pub(crate) fn note(chart: &mut Chart<'_>, visit: &Visit<'_>) {
     w.concepts("category", &[CLINICAL_NOTE]);
     chart.subject(&mut w);
     w.moment("date", written);
-    w.references("author", "Practitioner", &visit.practitioner.id);
-    w.reference("custodian", "Organization", &visit.organization.id);
+    w.practitioners("author", visit.practitioner);
+    w.organization("custodian", visit.organization);
     w.single("content", |content| {
         content.object("attachment", |attachment| {
             attachment.string("contentType", "text/plain; charset=utf-8");
@@ -59,7 +59,7 @@ pub(crate) fn imaging_report(chart: &mut Chart<'_>, visit: &Visit<'_>, procedure
     chart.encounter(&mut w, visit);
     w.moment("effectiveDateTime", visit.start.plus_minutes(80));
     w.moment("issued", visit.start.plus_minutes(190));
-    w.references("performer", "Practitioner", &visit.practitioner.id);
+    w.practitioners("performer", visit.practitioner);
     w.single("presentedForm", |form| {
         form.string("contentType", "text/plain");
         form.string("data", &data);

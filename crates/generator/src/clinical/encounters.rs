@@ -32,8 +32,8 @@ pub(crate) fn record<'a>(chart: &mut Chart<'a>, visit: Visit<'a>) -> Visit<'a> {
             hospitalization.concept("dischargeDisposition", &[if stay.rehabilitation { nursing } else { home }]);
         });
     }
-    w.single("location", |location| location.reference("location", "Location", &visit.organization.location_id));
-    w.reference("serviceProvider", "Organization", &visit.organization.id);
+    w.single("location", |location| location.location("location", visit.organization));
+    w.organization("serviceProvider", visit.organization);
     chart.add_visit(w, visit)
 }
 
@@ -56,10 +56,7 @@ fn participant(w: &mut Writer, visit: &Visit<'_>) {
     w.single("participant", |participant| {
         participant.concepts("type", &[role]);
         participant.period_of_moments("period", visit.start, Some(visit.end));
-        participant.object("individual", |individual| {
-            individual.reference_members("Practitioner", &visit.practitioner.id);
-            individual.joined("display", &[visit.practitioner.given, " ", visit.practitioner.family]);
-        });
+        participant.practitioner("individual", visit.practitioner);
     });
 }
 

@@ -49,12 +49,12 @@ fn immunization(chart: &mut Chart<'_>, visit: &Visit<'_>, vaccine: &Code, status
     chart.encounter(&mut w, visit);
     w.date("occurrenceDateTime", visit.start.date);
     w.boolean("primarySource", true);
-    w.reference("location", "Location", &visit.organization.location_id);
+    w.location("location", visit.organization);
     if status == "completed" {
         w.string("lotNumber", &lot);
         w.concept("site", &[snomed("368208006", "Left upper arm structure")]);
         w.quantity("doseQuantity", Decimal::new(5, 1), Unit::same("mL"));
     }
-    w.single("performer", |performer| performer.reference("actor", "Practitioner", &visit.practitioner.id));
+    w.single("performer", |performer| performer.practitioner("actor", visit.practitioner));
     chart.add(w);
 }

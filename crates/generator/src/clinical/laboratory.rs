@@ -45,8 +45,8 @@ fn order(chart: &mut Chart<'_>, visit: &Visit<'_>, panel: &Panel) -> String {
     chart.encounter(&mut w, visit);
     w.moment("occurrenceDateTime", visit.start.plus_minutes(20));
     w.moment("authoredOn", visit.start.plus_minutes(10));
-    w.reference("requester", "Practitioner", &visit.practitioner.id);
-    w.references("performer", "Organization", &chart.region.laboratory.id);
+    w.practitioner("requester", visit.practitioner);
+    w.organizations("performer", &chart.region.laboratory);
     chart.add(w)
 }
 
@@ -70,7 +70,7 @@ fn result(chart: &mut Chart<'_>, visit: &Visit<'_>, analyte: &Analyte, order: &s
     chart.encounter(&mut w, visit);
     w.moment("effectiveDateTime", visit.start.plus_minutes(20));
     w.moment("issued", visit.start.plus_minutes(26 * 60));
-    w.references("performer", "Organization", &chart.region.laboratory.id);
+    w.organizations("performer", &chart.region.laboratory);
     w.quantity("valueQuantity", decimal(value), analyte.unit);
     w.concepts("interpretation", &[Code::new(INTERPRETATION, interpretation.0, interpretation.1)]);
     w.single("referenceRange", |range| {
@@ -91,7 +91,7 @@ fn report(chart: &mut Chart<'_>, visit: &Visit<'_>, panel: &Panel, (order, resul
     chart.encounter(&mut w, visit);
     w.moment("effectiveDateTime", visit.start.plus_minutes(20));
     w.moment("issued", visit.start.plus_minutes(26 * 60));
-    w.references("performer", "Organization", &chart.region.laboratory.id);
+    w.organizations("performer", &chart.region.laboratory);
     w.list("result", |list| {
         for id in results {
             list.entry(|result| result.reference_members("Observation", id));

@@ -57,7 +57,7 @@ pub(crate) fn prescribe(chart: &mut Chart<'_>, visit: &Visit<'_>, what: (&'stati
     chart.subject(&mut w);
     chart.encounter(&mut w, visit);
     w.moment("authoredOn", visit.end);
-    w.reference("requester", "Practitioner", &visit.practitioner.id);
+    w.practitioner("requester", visit.practitioner);
     w.references("reasonReference", "Condition", condition);
     dosage(&mut w, medication);
     w.object("dispenseRequest", |request| {

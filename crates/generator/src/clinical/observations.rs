@@ -47,7 +47,7 @@ pub(crate) fn record(
     chart.subject(&mut w);
     chart.encounter(&mut w, visit);
     w.moment("effectiveDateTime", topic.moment);
-    w.references("performer", "Practitioner", &visit.practitioner.id);
+    w.practitioners("performer", visit.practitioner);
     write_value(&mut w, value);
     chart.add(w)
 }

@@ -22,7 +22,7 @@ pub(crate) fn record(chart: &mut Chart<'_>) {
     w.string("title", "Care plan of the primary care team");
     chart.subject(&mut w);
     w.period("period", start, None);
-    w.reference("author", "Practitioner", &chart.primary().id);
+    w.practitioner("author", chart.primary());
     let conditions: Vec<&String> = problems.iter().filter_map(|(_, condition)| condition.as_ref()).collect();
     if !conditions.is_empty() {
         w.list("addresses", |list| {
@@ -47,7 +47,7 @@ pub(crate) fn discharge(chart: &mut Chart<'_>, visit: &Visit<'_>, condition: &st
     chart.subject(&mut w);
     chart.encounter(&mut w, visit);
     w.period("period", visit.end.date, Some(plus_days(visit.end.date, 14)));
-    w.reference("author", "Practitioner", &visit.practitioner.id);
+    w.practitioner("author", visit.practitioner);
     w.references("addresses", "Condition", condition);
     activity(&mut w, &snomed("91251008", "Physical therapy procedure"), "completed");
     chart.add(w);

@@ -21,10 +21,10 @@ pub(crate) fn record(chart: &mut Chart<'_>, visit: &Visit<'_>, code: &Code, cpt_
     chart.encounter(&mut w, visit);
     w.period_of_moments("performedPeriod", start, Some(start.plus_minutes(minutes)));
     w.single("performer", |performer| {
-        performer.reference("actor", "Practitioner", &visit.practitioner.id);
-        performer.reference("onBehalfOf", "Organization", &visit.organization.id);
+        performer.practitioner("actor", visit.practitioner);
+        performer.organization("onBehalfOf", visit.organization);
     });
-    w.reference("location", "Location", &visit.organization.location_id);
+    w.location("location", visit.organization);
     w.concepts("reasonCode", &[diagnosis.snomed]);
     chart.add(w)
 }

@@ -20,12 +20,12 @@ pub(crate) fn record(chart: &mut Chart<'_>, visit: &Visit<'_>, mark: usize) {
     w.list("agent", |list| {
         list.entry(|agent| {
             agent.concept("type", &[Code::new(PROVENANCE_AGENT, "author", "Author")]);
-            agent.reference("who", "Practitioner", &visit.practitioner.id);
-            agent.reference("onBehalfOf", "Organization", &visit.organization.id);
+            agent.practitioner("who", visit.practitioner);
+            agent.organization("onBehalfOf", visit.organization);
         });
         list.entry(|agent| {
             agent.concept("type", &[Code::new(US_CORE_PROVENANCE_AGENT, "transmitter", "Transmitter")]);
-            agent.reference("who", "Organization", &visit.organization.id);
+            agent.organization("who", visit.organization);
         });
     });
     chart.add(w);

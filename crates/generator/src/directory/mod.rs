@@ -126,14 +126,14 @@ impl Region {
     pub(crate) fn draw(seed: u64, index: u32) -> Self {
         let mut rng = Rng::new(seed, Stream::Region, index);
         let rng = &mut rng;
-        let hospitals = std::array::from_fn(|count| organization(rng, index, OrganizationKind::Hospital, count));
-        let practices = std::array::from_fn(|count| organization(rng, index, OrganizationKind::Practice, count));
-        let mut first = |kind| organization(rng, index, kind, 0);
+        let hospitals = std::array::from_fn(|count| organization(rng, (seed, index), OrganizationKind::Hospital, count));
+        let practices = std::array::from_fn(|count| organization(rng, (seed, index), OrganizationKind::Practice, count));
+        let mut first = |kind| organization(rng, (seed, index), kind, 0);
         let skilled_nursing = first(OrganizationKind::SkilledNursing);
         let dental = first(OrganizationKind::Dental);
         let pharmacy = first(OrganizationKind::Pharmacy);
         let laboratory = first(OrganizationKind::Laboratory);
-        let mut staff = staff::Staff::new(rng, index);
+        let mut staff = staff::Staff::new(rng, (seed, index));
         let primary = std::array::from_fn(|practice: usize| {
             let specialty = staff::primary_specialty(practice);
             let employer = practices.get(practice);
@@ -198,7 +198,7 @@ impl Region {
     }
 }
 
-fn organization(rng: &mut Rng, region: u32, kind: OrganizationKind, count: usize) -> Organization {
+fn organization(rng: &mut Rng, (seed, region): (u64, u32), kind: OrganizationKind, count: usize) -> Organization {
     let address = Address::draw(rng);
     let base = rng.pick(kind.names());
     let name = match kind {
@@ -212,10 +212,15 @@ fn organization(rng: &mut Rng, region: u32, kind: OrganizationKind, count: usize
         kind,
         name,
         // Serial numbers from 40 on are free of practitioners; kinds have at most four organizations.
-        npi: npi(region * 64 + 40 + kind as u32 * 4 + count as u32),
+        npi: npi(serial(seed, region) + 40 + kind as u32 * 4 + count as u32),
         phone: places::phone(rng),
         address,
     }
+}
+
+/// The first serial number of a region: 64 for each, and other ones for a thousand neighbouring seeds.
+fn serial(seed: u64, region: u32) -> u32 {
+    (seed % 1000) as u32 * 100_000 + region * 64
 }
 
 /// A National Provider Identifier: ten digits whose last is the Luhn check digit over `80840` and the first nine (45 CFR 162.406).

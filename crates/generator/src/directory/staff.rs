@@ -1,7 +1,8 @@
 //! Practitioners and their specialties.
 
-use super::{Organization, PATIENTS_PER_REGION, npi};
+use super::{Organization, PATIENTS_PER_REGION, npi, serial};
 use crate::generate::Options;
+use crate::mark::marked;
 use crate::names::{self, Origin};
 use crate::places;
 use crate::rng::Rng;
@@ -27,13 +28,13 @@ pub struct PractitionerSummary {
 /// The ids of every Practitioner that these options need. The first is the primary care practitioner of patient 1, has a panel of
 /// some patients, and has nothing to do with patient 2.
 pub fn practitioner_ids(options: &Options) -> Vec<String> {
-    (1..=regions(options) * STAFF_PER_REGION).map(practitioner_id).collect()
+    (1..=regions(options) * STAFF_PER_REGION).map(|number| marked(options.seed, practitioner_id(number))).collect()
 }
 
 /// Every practitioner that these options need, in the order of [`practitioner_ids`].
 pub fn practitioners(options: &Options) -> Vec<PractitionerSummary> {
     let summary = |practitioner: &Practitioner| PractitionerSummary {
-        id: practitioner.id.clone(),
+        id: marked(options.seed, practitioner.id.clone()),
         given: practitioner.given.to_owned(),
         family: practitioner.family.to_owned(),
         specialty: practitioner.specialty.taxonomy.display,
@@ -112,13 +113,14 @@ pub(crate) struct Practitioner {
 /// Hires a region's practitioners one after the other.
 pub(super) struct Staff {
     rng: Rng,
+    seed: u64,
     region: u32,
     hired: u32,
 }
 
 impl Staff {
-    pub(super) fn new(rng: &Rng, region: u32) -> Self {
-        Self { rng: rng.clone(), region, hired: 0 }
+    pub(super) fn new(rng: &Rng, (seed, region): (u64, u32)) -> Self {
+        Self { rng: rng.clone(), seed, region, hired: 0 }
     }
 
     pub(super) fn hire(&mut self, specialty: &'static Specialty, employer: Option<&Organization>) -> Practitioner {
@@ -134,7 +136,7 @@ impl Staff {
             female,
             given: origin.given(female, rng),
             family: rng.choose(origin.family),
-            npi: npi(self.region * 64 + self.hired),
+            npi: npi(serial(self.seed, self.region) + self.hired),
             phone: places::phone(rng),
             organization_id: employer.map(|employer| employer.id.clone()).unwrap_or_default(),
             location_id: employer.map(|employer| employer.location_id.clone()).unwrap_or_default(),

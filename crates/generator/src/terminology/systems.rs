@@ -11,6 +11,7 @@ pub(crate) const CVX: &str = "http://hl7.org/fhir/sid/cvx";
 pub(crate) const CPT: &str = "http://www.ama-assn.org/go/cpt";
 pub(crate) const CDT: &str = "http://www.ada.org/cdt";
 pub(crate) const NPI: &str = "http://hl7.org/fhir/sid/us-npi";
+pub(crate) const PAYER_SYSTEM: &str = "https://payers.example.org/payer-id";
 pub(crate) const NUCC: &str = "http://nucc.org/provider-taxonomy";
 pub(crate) const OMB_RACE_ETHNICITY: &str = "urn:oid:2.16.840.1.113883.6.238";
 pub(crate) const LANGUAGE: &str = "urn:ietf:bcp:47";
