@@ -8,6 +8,9 @@
 
 pub mod base64url;
 pub mod canonical;
+pub mod client_jwt;
+pub mod client_key_pair;
+pub mod client_keys;
 pub mod constant_time;
 pub mod digest;
 pub mod json;
@@ -18,6 +21,9 @@ pub mod secret;
 pub mod sign;
 pub mod verify;
 
+pub use client_jwt::{SignedClaims, UnverifiedJwt};
+pub use client_key_pair::ClientKeyPair;
+pub use client_keys::{ClientAlgorithm, ClientKeySet, KeySetError};
 pub use jwk::{Jwks, PublicJwk};
 pub use keys::{Algorithm, KeyError, SigningKey, VerificationKey, VerificationKeys};
 pub use random::Random;

@@ -69,6 +69,9 @@ pub enum JwtError {
     /// `kid` is absent or names no trusted key.
     #[error("the key is unknown")]
     UnknownKey,
+    /// More than one trusted key has this `kid` and fits the algorithm.
+    #[error("more than one key fits")]
+    AmbiguousKey,
     /// `alg` is not the algorithm of the key.
     #[error("the algorithm does not fit the key")]
     AlgorithmMismatch,
@@ -187,7 +190,7 @@ fn check_header<'a>(header: &str, policy: &VerifyPolicy<'a>) -> Result<&'a Verif
 }
 
 /// Media types are compared without regard to case, and `application/` may be left out (RFC 7515 section 4.1.9).
-fn same_media_type(found: &str, wanted: &str) -> bool {
+pub(crate) fn same_media_type(found: &str, wanted: &str) -> bool {
     const PREFIX: &str = "application/";
     let short = match found.get(..PREFIX.len()) {
         Some(prefix) if prefix.eq_ignore_ascii_case(PREFIX) => found.get(PREFIX.len()..).unwrap_or_default(),
@@ -243,7 +246,7 @@ fn check_audience(found: &Value, wanted: &str) -> Result<(), JwtError> {
 }
 
 /// A NumericDate (RFC 7519 section 2): a JSON number, possibly with a fraction, which is cut off. Text is no number.
-fn numeric_date(members: &Map<String, Value>, name: &str) -> Result<Option<i64>, JwtError> {
+pub(crate) fn numeric_date(members: &Map<String, Value>, name: &str) -> Result<Option<i64>, JwtError> {
     /// The year 9999, beyond which no date is meant.
     const LATEST: f64 = 253_402_300_799.0;
     let Some(value) = members.get(name) else { return Ok(None) };

@@ -1,0 +1,250 @@
+//! One GET: resolve, check, connect to the checked address, TLS, request, bounded answer.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt, Empty};
+use hyper_util::rt::TokioIo;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsConnector;
+
+use crate::freshness;
+use crate::target::{ExemptHost, ForbiddenUrl, Target};
+
+/// The most calls at once.
+const CONCURRENT_CALLS: usize = 16;
+/// The most addresses of one name that are tried.
+const ADDRESSES_TRIED: usize = 4;
+
+/// Why a call is made. The bounds follow from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// The public keys of a client (`jwks_uri`).
+    ClientKeys,
+}
+
+impl Purpose {
+    /// The largest answer, in bytes.
+    fn maximum_bytes(self) -> usize {
+        match self {
+            Self::ClientKeys => 64 * 1024,
+        }
+    }
+
+    /// The longest time for all of it, from the first question for an address to the last byte.
+    fn time(self) -> Duration {
+        match self {
+            Self::ClientKeys => Duration::from_secs(5),
+        }
+    }
+
+    /// What is asked for.
+    fn accept(self) -> &'static str {
+        match self {
+            Self::ClientKeys => "application/jwk-set+json, application/json",
+        }
+    }
+}
+
+/// Why nothing was fetched. None of these carries what the other side said.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboundError {
+    /// The URL may not be fetched.
+    #[error(transparent)]
+    Forbidden(#[from] ForbiddenUrl),
+    /// The name has no address.
+    #[error("the name cannot be resolved")]
+    Unresolved,
+    /// One of the name's addresses is not public.
+    #[error("the name leads to an address that is not public")]
+    ForbiddenAddress,
+    /// No connection, or it broke.
+    #[error("the connection failed")]
+    Connection(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The certificate or the handshake.
+    #[error("TLS failed")]
+    Tls(#[source] std::io::Error),
+    /// Another status than 200; redirects are not followed.
+    #[error("the answer has the status {0}")]
+    Status(u16),
+    /// More bytes than the purpose allows.
+    #[error("the answer is too large")]
+    TooLarge,
+    /// It took too long.
+    #[error("the answer took too long")]
+    TooSlow,
+}
+
+/// What was fetched.
+#[derive(Debug)]
+pub struct Document {
+    /// The body.
+    pub bytes: Bytes,
+    /// For how many seconds it may be kept.
+    pub fresh_for_seconds: i64,
+}
+
+/// Why certificates cannot be trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// The file cannot be read, is not PEM, or holds no certificate.
+    #[error("{0} holds no certificates in PEM form")]
+    File(std::path::PathBuf),
+    /// The library refuses a certificate or the configuration.
+    #[error("the certificates cannot be used")]
+    Library(#[from] rustls::Error),
+}
+
+/// Which certification authorities are trusted.
+#[derive(Clone, Debug)]
+pub struct Trust(RootCertStore);
+
+impl Trust {
+    /// Those that browsers trust (the roots of Mozilla).
+    pub fn of_the_web() -> Self {
+        Self(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
+    }
+
+    /// Those, and one more.
+    pub fn with(mut self, certificate: CertificateDer<'static>) -> Result<Self, TrustError> {
+        self.0.add(certificate)?;
+        Ok(self)
+    }
+
+    /// Those, and the ones of a PEM file of the operator's.
+    pub fn with_file(mut self, path: &Path) -> Result<Self, TrustError> {
+        let unusable = || TrustError::File(path.to_owned());
+        let mut found = false;
+        for certificate in CertificateDer::pem_file_iter(path).map_err(|_| unusable())? {
+            self.0.add(certificate.map_err(|_| unusable())?)?;
+            found = true;
+        }
+        if found { Ok(self) } else { Err(unusable()) }
+    }
+}
+
+/// The HTTP client.
+pub struct Outbound {
+    exempt: Vec<ExemptHost>,
+    connector: TlsConnector,
+    turns: Semaphore,
+}
+
+impl fmt::Debug for Outbound {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Outbound").field("exempt", &self.exempt).finish_non_exhaustive()
+    }
+}
+
+impl Outbound {
+    /// A client that trusts these authorities and exempts these hosts.
+    pub fn new(trust: Trust, exempt: Vec<ExemptHost>) -> Result<Self, TrustError> {
+        let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+        // The suites of NIST SP 800-52r2, as for the server.
+        provider.cipher_suites.retain(|suite| format!("{:?}", suite.suite()).contains("AES"));
+        let config = ClientConfig::builder_with_provider(Arc::new(provider)).with_safe_default_protocol_versions()?;
+        let mut config = config.with_root_certificates(trust.0).with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // Each call stands alone; nothing is remembered about a host.
+        config.resumption = rustls::client::Resumption::disabled();
+        Ok(Self { exempt, connector: TlsConnector::from(Arc::new(config)), turns: Semaphore::new(CONCURRENT_CALLS) })
+    }
+
+    /// Whether a URL may be fetched as far as can be told without asking for the addresses of its name.
+    pub fn check(&self, url: &str) -> Result<(), ForbiddenUrl> {
+        Target::parse(url, &self.exempt).map(|_| ())
+    }
+
+    /// Fetches a document.
+    pub async fn get(&self, purpose: Purpose, url: &str) -> Result<Document, OutboundError> {
+        let target = Target::parse(url, &self.exempt)?;
+        let call = async {
+            let _turn = self.turns.acquire().await;
+            let stream = self.connect(&target).await?;
+            request(stream, purpose, &target).await
+        };
+        tokio::time::timeout(purpose.time(), call).await.unwrap_or(Err(OutboundError::TooSlow))
+    }
+
+    async fn connect(&self, target: &Target) -> Result<tokio_rustls::client::TlsStream<TcpStream>, OutboundError> {
+        let addresses: Vec<SocketAddr> =
+            lookup_host((target.host(), target.port())).await.map_err(|_| OutboundError::Unresolved)?.collect();
+        // One closed address among open ones is refused, too: the name's owner would choose which one is taken.
+        if addresses.iter().any(|address| !target.permits(address.ip())) {
+            return Err(OutboundError::ForbiddenAddress);
+        }
+        let mut failed = OutboundError::Unresolved;
+        for address in addresses.into_iter().take(ADDRESSES_TRIED) {
+            match TcpStream::connect(address).await {
+                Ok(stream) => {
+                    let name = ServerName::try_from(target.host().to_owned()).map_err(|_| ForbiddenUrl::NotHttps)?;
+                    return self.connector.connect(name, stream).await.map_err(OutboundError::Tls);
+                }
+                Err(error) => failed = OutboundError::Connection(Box::new(error)),
+            }
+        }
+        Err(failed)
+    }
+}
+
+async fn request(
+    stream: tokio_rustls::client::TlsStream<TcpStream>,
+    purpose: Purpose,
+    target: &Target,
+) -> Result<Document, OutboundError> {
+    let broken = |error: hyper::Error| OutboundError::Connection(Box::new(error));
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let request = Request::get(target.path_and_query())
+        .header(header::HOST, target.authority())
+        .header(header::ACCEPT, purpose.accept())
+        .header(header::USER_AGENT, concat!("portcullis/", env!("CARGO_PKG_VERSION")))
+        .header(header::CONNECTION, "close")
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| OutboundError::Connection(Box::new(error)))?;
+    let answer = async {
+        let response = sender.send_request(request).await.map_err(broken)?;
+        if response.status() != StatusCode::OK {
+            return Err(OutboundError::Status(response.status().as_u16()));
+        }
+        let fresh_for_seconds = freshness::lifetime(response.headers());
+        let bytes = collect(response.into_body(), purpose.maximum_bytes()).await?;
+        Ok(Document { bytes, fresh_for_seconds })
+    };
+    // The connection moves only while the answer is awaited, and ends with it.
+    let mut connection = std::pin::pin!(connection);
+    let mut answer = std::pin::pin!(answer);
+    tokio::select! {
+        biased;
+        answered = &mut answer => answered,
+        ended = &mut connection => {
+            ended.map_err(broken)?;
+            answer.await
+        }
+    }
+}
+
+async fn collect(mut body: hyper::body::Incoming, limit: usize) -> Result<Bytes, OutboundError> {
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| OutboundError::Connection(Box::new(error)))?;
+        if let Some(data) = frame.data_ref() {
+            if bytes.len() + data.len() > limit {
+                return Err(OutboundError::TooLarge);
+            }
+            bytes.extend_from_slice(data);
+        }
+    }
+    Ok(bytes.freeze())
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
