@@ -12,15 +12,17 @@ use std::sync::Arc;
 use portcullis_audit::{FileSegments, Ledger};
 use portcullis_backends::sqlite::{AuditIndex, AuditedStore, RootKey, SqliteRegistry};
 use portcullis_backends::{DataDirectory, SqliteStore};
+use portcullis_outbound::{ExemptHost, Outbound, Trust};
 use portcullis_server::admin::{Caller, Service};
 use portcullis_server::answer::Counters;
+use portcullis_server::authorization_server::client_keys::ClientKeys;
 use portcullis_server::authorization_server::password::Passwords;
 use portcullis_server::context::{DemoNotice, Server, Settings, SystemEntropy, token_cache};
 use portcullis_server::resource_server::capabilities;
 use portcullis_store::{Clock, Registry, SystemClock};
 
 use self::outbox::OutboxFlusher;
-pub use self::run::{Listen, serve};
+pub use self::run::{Listen, check_addresses, check_certificate, serve};
 use crate::failure::{Exit, Failure, OrFail, Outcome, causes};
 
 /// What an instance is made of.
@@ -34,6 +36,29 @@ pub struct Setup {
     pub public_url: String,
     /// What the start page of a demo says.
     pub demo: Option<DemoNotice>,
+    /// Whom this server may call.
+    pub outbound: OutboundSettings,
+}
+
+/// Whom this server may call, beside public hosts with certificates of the web.
+#[derive(Clone, Debug, Default)]
+pub struct OutboundSettings {
+    /// More certification authorities, PEM.
+    pub ca_file: Option<std::path::PathBuf>,
+    /// Hosts with their ports whose addresses need not be public.
+    pub exempt: Vec<ExemptHost>,
+}
+
+impl OutboundSettings {
+    fn client(self) -> Outcome<Outbound> {
+        let web = Trust::of_the_web();
+        let trust = match &self.ca_file {
+            Some(path) => web.with_file(path),
+            None => Ok(web),
+        };
+        let client = trust.and_then(|trust| Outbound::new(trust, self.exempt));
+        client.map_err(|error| Failure::usage(format!("Outgoing calls cannot be set up: {}", causes(&error))))
+    }
 }
 
 /// An instance that is open and answers the administration service, but listens nowhere.
@@ -49,14 +74,16 @@ pub struct Instance {
 impl Instance {
     /// Opens everything. Needs a Tokio runtime.
     pub async fn open(setup: Setup) -> Outcome<Self> {
-        let Setup { directory, root_key, public_url, demo } = setup;
+        let Setup { directory, root_key, public_url, demo, outbound } = setup;
+        let client_keys = ClientKeys::new(Arc::new(outbound.client()?));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let settings = settings(public_url, demo, &*clock);
         let store = SqliteStore::open(&directory.database(), &root_key).map_err(|error| {
             Failure::failed(format!("The database {} cannot be used: {}", directory.database().display(), causes(&error)))
         })?;
         let ledger = Arc::new(open_ledger(&directory)?);
-        let flusher = OutboxFlusher::start(Arc::clone(&store), Arc::clone(&ledger)).await?;
+        let outbox = Arc::clone(&store) as Arc<dyn portcullis_store::Outbox>;
+        let flusher = OutboxFlusher::start(outbox, Arc::clone(&ledger)).await?;
         let registry: Arc<dyn Registry> = Arc::new(SqliteRegistry::new(&store));
         let observer = settings.public_url.as_str();
         let index = AuditIndex::open(&directory.audit_index(), Arc::clone(&ledger), observer, Arc::clone(store.seal()))
@@ -70,11 +97,14 @@ impl Instance {
             store,
             registry,
             ledger: Arc::clone(&ledger) as Arc<dyn portcullis_audit::RecordSink>,
+            client_keys,
             clock,
             entropy: Arc::new(SystemEntropy),
             tokens: token_cache(),
             passwords: Passwords::default(),
             refusals: Default::default(),
+            large: Default::default(),
+            disk: portcullis_server::health::Disk::of(directory.root().to_owned()),
             counters: Counters::default(),
             capability_statement,
             settings,

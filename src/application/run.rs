@@ -7,6 +7,7 @@ use portcullis_audit::record::{Agent, Event, Outcome as Ended, Record, RecordId}
 use portcullis_server::admin::socket::AdminSocket;
 use portcullis_server::demo_app::DemoApp;
 use portcullis_server::listener::{CertificateFiles, Limits, Listener, ReloadingCertificate, Shutdown, server_config};
+use portcullis_server::middleware::refusals;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
@@ -49,14 +50,16 @@ pub async fn serve(instance: Instance, listen: Listen, announce: impl FnOnce() -
         () = async { while tasks.join_next().await.is_some() {} } => {}
         () = signals.next() => return Err(Failure::failed("Ended at once; requests that were open were cut off")),
     }
+    if let Err(error) = refusals::flush(instance.server()).await {
+        tracing::error!(error = %causes(&error), "gathered refusals could not be recorded");
+    }
     record(&instance, Event::Stop).await?;
     instance.close().await
 }
 
 /// Binds every socket before the first one is served.
 async fn start(instance: &Instance, listen: Listen, shutdown: &Shutdown) -> Outcome<JoinSet<()>> {
-    let certificate = ReloadingCertificate::load(listen.certificate)
-        .map_err(|error| Failure::usage(format!("The TLS certificate cannot be used: {}", causes(&error))))?;
+    let certificate = check_certificate(listen.certificate)?;
     let bind = async |address: SocketAddr, redirect: &str| {
         let config = server_config(Arc::clone(&certificate)).or_fail("TLS cannot be configured")?;
         let bound = Listener::bind(address, config, Arc::clone(&certificate), listen.limits, redirect).await;
@@ -101,6 +104,29 @@ fn admin_socket(instance: &Instance) -> Outcome<AdminSocket> {
     AdminSocket::bind(&path).or_fail(&format!("The administration socket {} cannot be made", path.display()))
 }
 
+/// Whether nothing else listens on these addresses, found out by listening for a moment. Asked before anything is written; the sockets that count are
+/// bound later.
+pub fn check_addresses(addresses: &[SocketAddr]) -> Outcome {
+    for address in addresses {
+        match std::net::TcpListener::bind(address) {
+            Err(error) if addresses.len() == 1 || !is_absent(&error) => return Err(cannot_listen(*address, &error)),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Reads the certificate and its key.
+pub fn check_certificate(files: CertificateFiles) -> Outcome<Arc<ReloadingCertificate>> {
+    let advice = format!(
+        "Correct tls.certificate ({}) and tls.key ({}) in the configuration file, then check it: portcullis config check FILE",
+        files.chain.display(),
+        files.key.display()
+    );
+    ReloadingCertificate::load(files)
+        .map_err(|error| Failure::usage(format!("The TLS certificate cannot be used: {}", causes(&error))).advise(advice))
+}
+
 /// Whether the machine has no such address, as with IPv6 switched off.
 fn is_absent(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::AddrNotAvailable | std::io::ErrorKind::Unsupported)
@@ -110,7 +136,9 @@ fn is_absent(error: &std::io::Error) -> bool {
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
     let failure = Failure::failed(format!("Cannot listen on {address}: {error}"));
     match error.kind() {
-        std::io::ErrorKind::AddrInUse => failure.advise("Another program has the port: stop it, or choose another port."),
+        std::io::ErrorKind::AddrInUse => failure.advise(
+            "Another program has the port: stop it, or choose another one (--port of a demo, listen in a configuration file).",
+        ),
         std::io::ErrorKind::PermissionDenied => {
             failure.advise("Ports below 1024 need a privilege: choose a higher one, or let systemd open it.")
         }

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use portcullis_audit::PendingRecord;
 use portcullis_audit::record::{Event, Outcome as Ended, Record};
+use portcullis_audit::{Sought, UnfinishedRecord};
 use portcullis_fhir::interaction::{InstanceHistory, Read, VersionRead};
 use portcullis_fhir::search::SearchQuery;
 use portcullis_policy::{Authorized, Change, HistoryPage, SearchPage, StoredVersion, Unreleased, WriteSet};
@@ -13,7 +13,7 @@ use portcullis_server::admin::protocol::{
 };
 use portcullis_server::admin::socket::AdminSocket;
 use portcullis_server::listener::Shutdown;
-use portcullis_store::{BoxFuture, Committed, FhirStore, StoreError};
+use portcullis_store::{BoxFuture, Committed, FhirStore, StoreError, Subject};
 use serde_json::value::RawValue;
 
 use super::*;
@@ -28,7 +28,15 @@ async fn instance(root: &Path) -> Instance {
         RootKey::generate().unwrap().write_file(&path).unwrap();
     }
     let root_key = RootKey::read_file(&path).unwrap();
-    Instance::open(Setup { directory, root_key, public_url: "https://localhost:1".into(), demo: None }).await.unwrap()
+    Instance::open(Setup {
+        directory,
+        root_key,
+        public_url: "https://localhost:1".into(),
+        demo: None,
+        outbound: Default::default(),
+    })
+    .await
+    .unwrap()
 }
 
 fn place() -> (tempfile::TempDir, std::path::PathBuf) {
@@ -79,6 +87,7 @@ fn client(id: &str) -> NewClient {
         id: Some(id.into()),
         name: "App".into(),
         confidential: true,
+        keys: None,
         redirect_uris: vec!["https://app.example/cb".into()],
         scope: "patient/*.rs".into(),
     }
@@ -269,11 +278,11 @@ impl FhirStore for Picky {
         self.inner.search(search, binding)
     }
 
-    fn commit<'a>(
-        &'a self,
-        set: Authorized<WriteSet>,
-        record: &'a PendingRecord,
-    ) -> BoxFuture<'a, Result<Committed, StoreError>> {
+    fn seek<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<Sought, StoreError>> {
+        self.inner.seek(subject)
+    }
+
+    fn commit(&self, set: Authorized<WriteSet>, record: UnfinishedRecord) -> BoxFuture<'_, Result<Committed, StoreError>> {
         if self.busy.swap(false, std::sync::atomic::Ordering::Relaxed) {
             return Box::pin(async { Err(StoreError::Unavailable("busy".into())) });
         }
@@ -300,9 +309,12 @@ async fn one_resource_that_the_store_refuses_is_found_by_halving_and_the_others_
         entropy: Arc::clone(&original.entropy),
         keys: keys::token_keys(&*original.registry).unwrap(),
         form_tokens: keys::form_tokens(&*original.registry).unwrap(),
+        client_keys: ClientKeys::new(Arc::new(OutboundSettings::default().client().unwrap())),
         tokens: token_cache(),
         passwords: Passwords::default(),
         refusals: Default::default(),
+        large: Default::default(),
+        disk: Default::default(),
         counters: Counters::default(),
         capability_statement: original.capability_statement.clone(),
     };
@@ -324,4 +336,17 @@ async fn one_resource_that_the_store_refuses_is_found_by_halving_and_the_others_
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), 99, "what was undone is not recorded as stored");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_reaches_the_ledger_soon_after_its_change() {
+    let (_folder, root) = place();
+    let mut channel = Channel::own(instance(&root).await);
+    import(&mut channel, &[r#"{"resourceType":"Patient","id":"p1"}"#]).await;
+    let begun = std::time::Instant::now();
+    while records(&root).is_empty() {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(3), "nothing told the task that a record came");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    channel.close().await.unwrap();
 }

@@ -5,7 +5,8 @@
 //! successes, so a failure has the same shape without the claim. Rendering is deterministic; it reads nothing but its arguments.
 //!
 //! For a reader who may see only one patient, nothing is rendered that could name another: no other patient's events, no query values,
-//! no free text.
+//! no free text. An attempt on something hidden has an event for each patient in whose record it lies, and, where a patient made it, one more that is
+//! the same as if there were nothing: the only one that the own record shows.
 
 mod codes;
 mod draw;
@@ -115,6 +116,9 @@ fn parts(record: &Record) -> Vec<Part<'_>> {
         let mut seen = HashSet::new();
         let patients = operation.patients.iter().map(|patient| patient.strip_prefix("Patient/").unwrap_or(patient));
         let patients = patients.filter(|patient| seen.insert(*patient)).collect::<Vec<_>>();
+        if operation.presence.is_some() && !patients.is_empty() && acting_patient(record).is_some() {
+            parts.push(Part { operation: Some(operation), patient: None });
+        }
         // IUA.71 has no place for a patient; one who gets a token for the own record is named as the user.
         let named_as_user = record.event == Event::Token && patients.first().copied() == acting_patient(record);
         if patients.is_empty() || (named_as_user && patients.len() == 1) {

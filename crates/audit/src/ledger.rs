@@ -148,13 +148,18 @@ impl Ledger {
         }
         let items = records.into_iter().map(|(id, bytes)| {
             // What is appended here must be readable for ever: nothing else may get in.
-            if !serde_json::from_slice::<Record>(&bytes).is_ok_and(|record| record.id == id) {
+            if !is_record(&id, &bytes) {
                 return Err(LedgerError::NotARecord(id));
             }
             let payload = Payload::new(bytes).map_err(|bytes| LedgerError::RecordLength { bytes })?;
             Ok(Item { payload, outbox: Some(id) })
         });
         self.queue_all(items.collect::<Result<Vec<_>, LedgerError>>()?).await
+    }
+
+    /// Whether [`Ledger::import_outbox`] would take these bytes.
+    pub fn takes(id: &RecordId, bytes: &[u8]) -> bool {
+        (1..=MAXIMUM_RECORD_BYTES).contains(&bytes.len()) && is_record(id, bytes)
     }
 
     /// The durable records and their chain value.
@@ -261,6 +266,10 @@ fn payload(record: &Record) -> Result<Payload, LedgerError> {
     let mut bytes = Vec::with_capacity(TYPICAL_RECORD_BYTES);
     serde_json::to_writer(&mut bytes, record).map_err(|error| LedgerError::Serialize(Arc::new(error)))?;
     Payload::new(bytes).map_err(|bytes| LedgerError::RecordLength { bytes })
+}
+
+fn is_record(id: &RecordId, bytes: &[u8]) -> bool {
+    serde_json::from_slice::<Record>(bytes).is_ok_and(|record| record.id == *id)
 }
 
 fn permits(item: &Item) -> u32 {

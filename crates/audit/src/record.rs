@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::sought::Presence;
+
 /// Names one record; 128 random bits, 32 hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -122,7 +124,8 @@ pub struct OperationEntry {
     /// The version that was read or made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// The patients in whose compartments the released or written records lie.
+    /// The patients in whose compartments the released or written records lie: for a change those of the version before and of the one after, for an
+    /// attempt that was refused those of the resource that is there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub patients: Vec<String>,
     /// The query as sent, bounded to [`OperationEntry::MAXIMUM_QUERY`] bytes.
@@ -131,6 +134,9 @@ pub struct OperationEntry {
     /// How many records were released.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub returned: Option<u32>,
+    /// Where a request by id found nothing: whether there is something that it may not see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presence: Option<Presence>,
 }
 
 impl OperationEntry {

@@ -1,11 +1,13 @@
-//! The FHIR store: five methods, each of which takes what a permit covers and returns what nobody may use before release.
+//! The FHIR store: five methods, each of which takes what a permit covers and returns what nobody may use before release, and a sixth whose answer
+//! goes into audit records only.
 
 use std::future::Future;
 use std::pin::Pin;
 
-use portcullis_audit::{Acknowledgement, PendingRecord, RecordId};
+use portcullis_audit::{Acknowledgement, AuditReceipt, OtherBytes, PendingRecord, RecordId, Sought, UnfinishedRecord};
 use portcullis_fhir::interaction::{InstanceHistory, Read, VersionRead};
 use portcullis_fhir::search::SearchQuery;
+use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_policy::{Authorized, HistoryPage, SearchPage, StoredVersion, Unreleased, WriteSet, Written};
 
 /// A future behind `dyn`.
@@ -48,8 +50,32 @@ pub enum StoreError {
 pub struct Committed {
     /// What became of each change, in order.
     pub written: Unreleased<Vec<Written>>,
+    /// The record as it was completed inside the transaction.
+    pub record: PendingRecord,
     /// The backend's word about the record stored in the same transaction.
     pub acknowledgement: Acknowledgement,
+}
+
+impl Committed {
+    /// What was written, and the receipt: if the record of this id was stored, in exactly the bytes into which it was completed.
+    pub fn settle(self, id: &RecordId) -> Result<(Unreleased<Vec<Written>>, AuditReceipt), OtherBytes> {
+        if self.record.id() != id {
+            return Err(OtherBytes);
+        }
+        let receipt = self.record.receipt(&self.acknowledgement)?;
+        Ok((self.written, receipt))
+    }
+}
+
+/// What a request by id was after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// The type.
+    pub resource_type: ResourceType,
+    /// The id.
+    pub id: LogicalId,
+    /// The version, where one was asked for.
+    pub version: Option<LogicalId>,
 }
 
 /// Storage of FHIR resources.
@@ -75,15 +101,22 @@ pub trait FhirStore: Send + Sync {
         binding: &'a [u8],
     ) -> BoxFuture<'a, Result<Unreleased<SearchPage>, StoreError>>;
 
-    /// Stores all changes and the record, or nothing. Resolves after the transaction is durable.
-    fn commit<'a>(&'a self, set: Authorized<WriteSet>, record: &'a PendingRecord)
-    -> BoxFuture<'a, Result<Committed, StoreError>>;
+    /// Stores all changes and the record, or nothing. The record has one operation per change, which the store completes with the id, the version and
+    /// the patients before and after. Resolves after the transaction is durable.
+    fn commit(&self, set: Authorized<WriteSet>, record: UnfinishedRecord) -> BoxFuture<'_, Result<Committed, StoreError>>;
+
+    /// What is there, for the record of an attempt that released nothing; never for an answer. The work is the same whether something is there or not.
+    /// Between the attempt and this, others may have written: the record says what is so now.
+    fn seek<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<Sought, StoreError>>;
 }
 
 /// Records that were stored with their change and wait to be moved into the ledger.
 pub trait Outbox: Send + Sync {
     /// Up to `limit` records in order of storage.
     fn waiting(&self, limit: usize) -> Result<Vec<(RecordId, Vec<u8>)>, StoreError>;
+
+    /// Resolves when records were stored since the last time that it did: at once where that is so already.
+    fn filled(&self) -> BoxFuture<'_, ()>;
 
     /// Removes records that are durable in the ledger.
     fn remove(&self, moved: &[RecordId]) -> Result<(), StoreError>;

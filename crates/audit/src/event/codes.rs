@@ -54,6 +54,8 @@ pub(super) const SECURITY_SERVER: Coding = Coding::new(SOURCE_TYPE, "6", "Securi
 pub(super) const PERSON: Coding = Coding::new(ENTITY_TYPE, "1", "Person");
 pub(super) const SYSTEM_OBJECT: Coding = Coding::new(ENTITY_TYPE, "2", "System Object");
 pub(super) const OTHER: Coding = Coding::new(ENTITY_TYPE, "4", "Other");
+pub(super) const REQUEST_ID: Coding =
+    Coding::new("https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType", "XrequestId", "The X-Request-Id used");
 pub(super) const OPERATION_OUTCOME: Coding = Coding::new(RESOURCE_TYPES, "OperationOutcome", "OperationOutcome");
 
 pub(super) const PATIENT_ROLE: Coding = Coding::new(OBJECT_ROLE, "1", "Patient");

@@ -7,13 +7,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::codes::{
-    DOMAIN_RESOURCE_ROLE, OPERATION_OUTCOME, OTHER, PATIENT_ROLE, PERSON, PROFILE_BASE, QUERY_ROLE, SECURITY_RESOURCE_ROLE,
-    SYSTEM_OBJECT,
+    DOMAIN_RESOURCE_ROLE, OPERATION_OUTCOME, OTHER, PATIENT_ROLE, PERSON, PROFILE_BASE, QUERY_ROLE, REQUEST_ID,
+    SECURITY_RESOURCE_ROLE, SYSTEM_OBJECT,
 };
 use super::resource::{Agent, AuditEvent, Detail, Entity, Identifier, Issue, Meta, Network, OperationOutcome, Reference, Source};
 use super::shape::{Shape, Subject, shape};
 use super::{Part, RenderedEvent, View};
 use crate::record::{Event, OperationEntry, Outcome, Record};
+use crate::sought::Presence;
 
 /// The types that `AuditEvent.agent.who` may refer to.
 const AGENT_TYPES: [&str; 6] = ["Device", "Organization", "Patient", "Practitioner", "PractitionerRole", "RelatedPerson"];
@@ -42,6 +43,11 @@ pub(super) fn draw(view: &View<'_>, part: &Part<'_>, id: &str) -> RenderedEvent 
     // IUA.71 is closed: it has no place for how the request was decided.
     if record.event != Event::Token {
         entities.add_decision(view, part);
+    }
+    if matches!(record.event, Event::Rest | Event::Refused) {
+        // BALP's `transaction`: the record has the id that the answer carried.
+        let what = clean(&record.id.0).map(|id| identified(None, id));
+        entities.drawn.push(Entity { what, r#type: Some(REQUEST_ID), ..Entity::default() });
     }
     let detail = record.detail.as_deref().filter(|_| view.only_patient.is_none()).and_then(clean);
     let event = AuditEvent {
@@ -221,7 +227,12 @@ impl Entities {
         let record = view.record;
         let status = (record.status != 0).then(|| record.status.to_string());
         let returned = part.operation.and_then(|operation| operation.returned).map(|count| count.to_string());
-        let single = [("decision", record.decision.as_deref().and_then(clean)), ("status", status), ("returned", returned)];
+        let presence = part.operation.and_then(|operation| operation.presence).map(|presence| match presence {
+            Presence::Hidden => "hidden".to_owned(),
+            Presence::Absent => "absent".to_owned(),
+        });
+        let decision = record.decision.as_deref().and_then(clean);
+        let single = [("decision", decision), ("status", status), ("returned", returned), ("presence", presence)];
         let rules = record.rules.iter().map(|rule| ("rule", clean(rule)));
         let detail =
             single.into_iter().chain(rules).filter_map(|(name, value)| Some(Detail { r#type: name, value_string: value? }));

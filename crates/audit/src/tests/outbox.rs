@@ -62,6 +62,7 @@ async fn bytes_that_are_not_the_record_of_their_id_are_refused_and_nothing_is_wr
     let ledger = open(directory.path());
     let (id, bytes) = stored(1);
     for wrong in [b"".to_vec(), b"{}".to_vec(), stored(2).1, bytes[..bytes.len() - 1].to_vec()] {
+        assert!(!Ledger::takes(&id, &wrong) && Ledger::takes(&stored(5).0, &stored(5).1));
         let error = ledger.import_outbox(vec![stored(5), (id.clone(), wrong)]).await.unwrap_err();
         assert!(matches!(error, LedgerError::NotARecord(refused) if refused == id));
     }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::record;
 use crate::event::{RenderedEvent, event_id, render, render_one};
-use crate::{Agent, Event, OperationEntry, Outcome, Record};
+use crate::{Agent, Event, OperationEntry, Outcome, Record, Sought};
 
 const OBSERVER: &str = "https://ehr.example.org/fhir";
 
@@ -44,6 +44,7 @@ fn full(interaction: &str) -> Record {
             patients: vec!["p1".to_owned()],
             returned: query.is_some().then_some(3),
             query,
+            presence: None,
         }],
         ..record(1)
     }
@@ -105,6 +106,21 @@ fn data_entity_names_the_version_where_one_is_known() {
     assert_eq!(event.agents, ["growth-chart", "ada", "Practitioner/ada"]);
     assert_eq!(event.patients, ["p1"]);
     assert_eq!(code(&only(&full("read")).1, "/entity/1/what/reference"), "Observation/o1");
+}
+
+#[test]
+fn the_id_of_the_request_is_the_transaction() {
+    let transaction = |body: &Value| {
+        let entities = body["entity"].as_array().cloned().unwrap_or_default();
+        let found: Vec<Value> = entities.into_iter().filter(|entity| entity["type"]["code"] == "XrequestId").collect();
+        found.iter().map(|entity| entity["what"]["identifier"]["value"].clone()).collect::<Vec<_>>()
+    };
+    for interaction in ["read", "search-type", "delete", "history-instance"] {
+        assert_eq!(transaction(&only(&full(interaction)).1), [Value::from(full(interaction).id.0)]);
+    }
+    let own = render(&full("read"), OBSERVER, Some("p1"));
+    assert_eq!(transaction(&serde_json::from_slice(&own[0].body).unwrap()), [Value::from(full("read").id.0)]);
+    assert!(transaction(&only(&Record { event: Event::Token, ..full("token") }).1).is_empty(), "the profile is closed");
 }
 
 #[test]
@@ -324,6 +340,49 @@ fn an_event_of_another_patient_hides_who_acted() {
     assert!(body["agent"][2].get("policy").is_none() && body["agent"][0].get("network").is_none());
     assert!(body.get("meta").is_none(), "without the network the profile is not satisfied");
     assert_eq!(own[0].agents, ["growth-chart"]);
+}
+
+/// An attempt on `o1` that answers 404.
+fn attempt(user: &str, sought: Sought) -> Record {
+    let mut record = Record { outcome: Outcome::Rejected, status: 404, ..full("read") };
+    record.agent.fhir_user = Some(user.to_owned());
+    record.operations[0].returned = Some(0);
+    record.operations[0].sought_in_vain(sought);
+    record
+}
+
+#[test]
+fn who_tries_sees_the_same_events_whether_something_is_hidden_or_absent() {
+    let absent = attempt("Patient/p2", Sought::found(false, Vec::new()));
+    for patients in [vec!["p1"], vec!["p1", "p3"], vec![]] {
+        let hidden = attempt("Patient/p2", Sought::found(true, patients.iter().map(|one| (*one).to_owned()).collect()));
+        assert_eq!(render(&hidden, OBSERVER, Some("p2")), render(&absent, OBSERVER, Some("p2")), "{patients:?}");
+        for ordinal in 1..5 {
+            let one = |record: &Record| render_one(record, OBSERVER, Some("p2"), &event_id(&record.id, ordinal));
+            assert_eq!(one(&hidden), one(&absent));
+        }
+        for patient in patients {
+            let own = render(&hidden, OBSERVER, Some(patient));
+            assert_eq!(own.len(), 1, "the patient learns that somebody tried");
+            assert!(own[0].entities.contains(&format!("Patient/{patient}")) && !format!("{own:?}").contains("p2"));
+        }
+    }
+}
+
+#[test]
+fn the_whole_trail_says_whether_something_was_hidden_or_absent_and_whose_it_was() {
+    let presence = |body: &Value| {
+        let details =
+            body["entity"].as_array().unwrap().iter().flat_map(|entity| entity["detail"].as_array().into_iter().flatten());
+        let found = details.filter(|detail| detail["type"] == "presence").map(|detail| detail["valueString"].clone());
+        found.collect::<Vec<_>>()
+    };
+    let (event, body) = only(&attempt("Practitioner/ada", Sought::found(true, vec!["p1".to_owned()])));
+    assert_eq!((presence(&body), event.entities.contains(&"Patient/p1".to_owned())), (vec!["hidden".into()], true));
+    let (event, body) = only(&attempt("Practitioner/ada", Sought::found(false, Vec::new())));
+    assert_eq!((presence(&body), event.entities), (vec!["absent".into()], vec!["Observation/o1".to_owned()]));
+    let (_, body) = only(&attempt("Practitioner/ada", Sought::unknown()));
+    assert!(presence(&body).is_empty());
 }
 
 #[test]

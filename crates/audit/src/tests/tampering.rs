@@ -16,6 +16,7 @@ async fn written(directory: &Path) -> Head {
 
 #[tokio::test]
 async fn a_flipped_bit_in_any_byte_of_any_file_is_found() {
+    portcullis_verifies::verifies!("HIPAA-14");
     let directory = tempfile::tempdir().unwrap();
     written(directory.path()).await;
     for path in segment_files(directory.path()) {

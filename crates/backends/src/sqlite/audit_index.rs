@@ -20,6 +20,7 @@ use portcullis_store::StoreError;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 
 use super::audit_index_search::Kind;
+use super::audit_turns::Deadline;
 use super::database::store_error;
 use super::seal::Seal;
 
@@ -57,10 +58,12 @@ impl AuditIndex {
         Ok(Arc::new(Self { connection: Mutex::new(connection), ledger, observer: observer.to_owned(), seal }))
     }
 
-    /// Brings the index to the ledger's head of this moment. Blocks.
-    pub fn catch_up(&self) -> Result<(), StoreError> {
+    /// Brings the index to the ledger's head of this moment. Blocks, until the time is over: what was indexed by then stays indexed.
+    pub(super) fn catch_up(&self, deadline: Deadline) -> Result<(), StoreError> {
         let until = self.ledger.position();
-        while self.follow_once(until)? {}
+        while self.follow_once(until)? {
+            deadline.check()?;
+        }
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::audit_index::{AuditIndex, Place};
+use super::audit_turns::Deadline;
 use super::cursor::{Bookmarks, Position};
 use super::database::store_error;
 use super::parameters::{MAXIMUM_PARAMETERS, Parameters, all, any};
@@ -86,26 +87,33 @@ impl View {
 
 impl AuditIndex {
     /// The event of this id, where it is in the view. Blocks.
-    pub fn read(&self, id: &LogicalId, view: &View) -> Result<Option<StoredVersion>, StoreError> {
-        self.catch_up()?;
+    pub(super) fn read(&self, id: &LogicalId, (view, deadline): (&View, Deadline)) -> Result<Option<StoredVersion>, StoreError> {
+        self.catch_up(deadline)?;
         let mut search = Search::new(view, true);
         let id = search.parameters.bind(id.as_str().to_owned());
         search.terms.push(format!("e.id = {id}"));
-        let found = search.page(&self.lock(), None, 1)?;
+        let mut connection = self.lock();
+        let found = deadline.limit(&mut connection, |connection| search.page(connection, None, 1))?;
+        drop(connection);
         found.first().map(|found| self.show(found, view, &mut None)).transpose().map(Option::flatten)
     }
 
     /// One page of a search. Blocks.
-    pub fn search(&self, query: &SearchQuery, view: &View, binding: &[u8]) -> Result<SearchPage, StoreError> {
+    pub(super) fn search(
+        &self,
+        query: &SearchQuery,
+        (view, deadline): (&View, Deadline),
+        binding: &[u8],
+    ) -> Result<SearchPage, StoreError> {
         if !(query.includes.is_empty() && query.reverse_includes.is_empty()) {
             return Err(StoreError::NotSupported("'_include' and '_revinclude' with AuditEvent".to_owned()));
         }
         let descending = is_newest_first(query)?;
         let bookmarks = Bookmarks::new(self.seal(), "search of audit events", binding, &query.canonical());
         let after = query.cursor.as_deref().map(|bookmark| bookmarks.open(bookmark)).transpose()?;
-        self.catch_up()?;
+        self.catch_up(deadline)?;
 
-        let connection = self.lock();
+        let mut connection = self.lock();
         let mut search = Search::new(view, descending);
         for filter in &query.filters {
             search.add(filter, &connection)?;
@@ -114,12 +122,16 @@ impl AuditIndex {
             }
         }
         let counts_only = query.count == 0 || query.shape == Shape::Count;
-        let total = if counts_only || query.total != Total::None { Some(search.count(&connection)?) } else { None };
+        let total = if counts_only || query.total != Total::None {
+            Some(deadline.limit(&mut connection, |connection| search.count(connection))?)
+        } else {
+            None
+        };
         if counts_only {
             return Ok(SearchPage { total, ..SearchPage::default() });
         }
         let size = usize::try_from(query.count).unwrap_or(usize::MAX);
-        let mut rows = search.page(&connection, after.as_ref(), query.count)?;
+        let mut rows = deadline.limit(&mut connection, |connection| search.page(connection, after.as_ref(), query.count))?;
         drop(connection);
         let more = rows.len() > size;
         rows.truncate(size);
@@ -127,7 +139,10 @@ impl AuditIndex {
         let next = last.map(|position| bookmarks.seal(&position)).transpose()?;
         let lost = || StoreError::Corrupt("the audit index names an event that the ledger does not have".to_owned());
         let mut last = None;
-        let shown = rows.iter().map(|row| self.show(row, view, &mut last)?.ok_or_else(lost));
+        let shown = rows.iter().map(|row| {
+            deadline.check()?;
+            self.show(row, view, &mut last)?.ok_or_else(lost)
+        });
         let matches = shown.collect::<Result<_, StoreError>>()?;
         Ok(SearchPage { matches, included: Vec::new(), total, next })
     }
@@ -211,6 +226,7 @@ impl Search {
             ("_id", Test::Id(ids)) => {
                 format!("e.id IN ({})", self.parameters.bind_list(ids.iter().map(|id| id.as_str().to_owned())))
             }
+            ("_id" | "_lastUpdated", Test::Missing(missing)) => if *missing { "0" } else { "1" }.to_owned(),
             ("_lastUpdated", Test::LastUpdated(dates)) | ("date", Test::Date(dates)) => {
                 search_range::instant("e.recorded", dates, &mut self.parameters)
             }

@@ -3,6 +3,7 @@
 //! What is hidden answers as what is absent. The current and the proposed content must each lie wholly inside one boundary: who sees a record that
 //! several patients share, or that their records refer to, may not change it for the others. Every error undoes the whole set.
 
+use portcullis_audit::{Completion, PendingError, PendingRecord, UnfinishedRecord};
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_fhir::version::NewVersion;
 use portcullis_oauth::scopes::Letter;
@@ -17,7 +18,7 @@ use super::locator::{self, Locators};
 use super::outbox;
 use super::parameters::Parameters;
 use super::read;
-use super::rows::{self, Row, Source};
+use super::rows::{self, Row, Source, Waiting};
 use super::seal::{DataKey, Header, Seal};
 use super::visibility;
 
@@ -30,13 +31,15 @@ pub struct WriteState {
     locators: Locators,
     /// The data key of each home patient.
     homes: Generations<Option<i64>, DataKey>,
+    /// Rows of the write set in progress; none between two of them.
+    waiting: Waiting,
     rollbacks: u64,
 }
 
 impl WriteState {
     /// Nothing remembered.
     pub fn new() -> Self {
-        Self { locators: Locators::new(), homes: Generations::new(MAXIMUM_KEYS), rollbacks: 0 }
+        Self { locators: Locators::new(), homes: Generations::new(MAXIMUM_KEYS), waiting: Waiting::default(), rollbacks: 0 }
     }
 
     /// Forgets everything where the writer has rolled something back since: rows that were remembered may be gone.
@@ -56,8 +59,16 @@ pub struct Applied {
     pub written: Vec<Written>,
     /// Patients of what was written with whom the constraint's actors have a care relationship.
     pub in_care: Vec<LogicalId>,
-    /// The audit record as the database holds it.
-    pub record: Vec<u8>,
+    /// The audit record as it was completed.
+    pub record: PendingRecord,
+    /// Its bytes as the database holds them.
+    pub stored: Vec<u8>,
+}
+
+/// What became of one change, and who were the patients of the version that was current before.
+struct Done {
+    written: Written,
+    before: Vec<LogicalId>,
 }
 
 /// One write set in progress.
@@ -74,16 +85,25 @@ pub struct Application<'a> {
 
 impl Application<'_> {
     /// Applies all changes and stores the record, or fails.
-    pub fn apply(mut self, changes: &[Change], (record_id, record): (&str, &[u8])) -> Result<Applied, StoreError> {
-        let mut written = changes.iter().map(|change| self.change(change)).collect::<Result<Vec<_>, _>>()?;
+    pub fn apply(mut self, changes: &[Change], record: UnfinishedRecord) -> Result<Applied, StoreError> {
+        // What an earlier set left behind was undone with it.
+        self.state.waiting.forget();
+        let done = changes.iter().map(|change| self.change(change)).collect::<Result<Vec<_>, _>>()?;
+        self.state.waiting.put(self.connection)?;
+        let record = UnfinishedRecord::complete(record, done.iter().map(completion).collect()).map_err(not_recordable)?;
+        let mut written = done.into_iter().map(|done| done.written).collect::<Vec<_>>();
         self.grounds(&mut written)?;
         let versions: Vec<&StoredVersion> = written.iter().map(Written::version).collect();
         let in_care = read::patients_in_care(self.connection, self.constraint, &versions)?;
-        let record = outbox::store(self.connection, record_id, record)?;
-        Ok(Applied { written, in_care, record })
+        let stored = outbox::store(self.connection, &record)?;
+        Ok(Applied { written, in_care, record, stored })
     }
 
-    fn change(&mut self, change: &Change) -> Result<Written, StoreError> {
+    fn change(&mut self, change: &Change) -> Result<Done, StoreError> {
+        // Whatever looks at the index tables must find there what the changes before have put: only an import without boundary looks at none.
+        if !matches!(change, Change::Import(version) if self.is_unbounded(version.resource_type)) {
+            self.state.waiting.put(self.connection)?;
+        }
         match change {
             Change::Create(version) => self.create(version),
             Change::Update { version, if_match } => self.update(version, if_match.as_ref()),
@@ -95,18 +115,19 @@ impl Application<'_> {
         }
     }
 
-    fn create(&mut self, version: &NewVersion) -> Result<Written, StoreError> {
+    fn create(&mut self, version: &NewVersion) -> Result<Done, StoreError> {
         self.require_inside(version.resource_type, &version.patients)?;
-        let prepared = self.prepare(version)?;
-        if !self.put_first(version, &prepared)? {
+        let mut prepared = self.prepare(version)?;
+        if !self.put_first(version, &mut prepared)? {
             return Err(StoreError::IdTaken);
         }
-        Ok(Written::Created(stored(version)))
+        Ok(Done { written: Written::Created(stored(version)), before: Vec::new() })
     }
 
-    fn update(&mut self, version: &NewVersion, if_match: Option<&LogicalId>) -> Result<Written, StoreError> {
+    fn update(&mut self, version: &NewVersion, if_match: Option<&LogicalId>) -> Result<Done, StoreError> {
         let current = self.visible(version.resource_type, &version.id)?.ok_or(StoreError::NotFound)?;
-        self.require_inside(version.resource_type, &read::patients(&current.patients)?)?;
+        let before = read::patients(&current.patients)?;
+        self.require_inside(version.resource_type, &before)?;
         if current.deleted {
             return Err(StoreError::Gone);
         }
@@ -114,21 +135,24 @@ impl Application<'_> {
         self.require_inside(version.resource_type, &version.patients)?;
         let prepared = self.prepare(version)?;
         self.replace(version, &prepared)?;
-        Ok(Written::Updated(stored(version)))
+        Ok(Done { written: Written::Updated(stored(version)), before })
     }
 
-    fn import(&mut self, version: &NewVersion) -> Result<Written, StoreError> {
+    fn import(&mut self, version: &NewVersion) -> Result<Done, StoreError> {
         self.require_inside(version.resource_type, &version.patients)?;
-        let prepared = self.prepare(version)?;
-        if self.put_first(version, &prepared)? {
-            return Ok(Written::Created(stored(version)));
+        let mut prepared = self.prepare(version)?;
+        if self.put_first(version, &mut prepared)? {
+            return Ok(Done { written: Written::Created(stored(version)), before: Vec::new() });
         }
+        self.state.waiting.put(self.connection)?;
         let current = self.visible(version.resource_type, &version.id)?.ok_or(StoreError::IdTaken)?;
+        let before = read::patients(&current.patients)?;
         self.replace(version, &prepared)?;
-        Ok(if current.deleted { Written::Created(stored(version)) } else { Written::Updated(stored(version)) })
+        let written = if current.deleted { Written::Created(stored(version)) } else { Written::Updated(stored(version)) };
+        Ok(Done { written, before })
     }
 
-    fn delete(&mut self, deletion: &Deletion<'_>, if_match: Option<&LogicalId>) -> Result<Written, StoreError> {
+    fn delete(&mut self, deletion: &Deletion<'_>, if_match: Option<&LogicalId>) -> Result<Done, StoreError> {
         let current = self.visible(deletion.resource_type, deletion.id)?.ok_or(StoreError::NotFound)?;
         let patients = read::patients(&current.patients)?;
         self.require_inside(deletion.resource_type, &patients)?;
@@ -142,7 +166,8 @@ impl Application<'_> {
             body: None,
         };
         if current.deleted {
-            return Ok(Written::Deleted(identity(&current.version, current.last_updated)));
+            // Nothing changes, and yet somebody asked for it: the record names the same patients.
+            return Ok(Done { written: Written::Deleted(identity(&current.version, current.last_updated)), before: Vec::new() });
         }
         current.require(if_match)?;
         let home = match patients.first() {
@@ -165,7 +190,7 @@ impl Application<'_> {
             params![current.pk, header.version, header.last_updated, key.number, sealed],
         )?;
         rows::retire(self.connection, current.pk)?;
-        Ok(Written::Deleted(identity(deletion.version, deletion.last_updated)))
+        Ok(Done { written: Written::Deleted(identity(deletion.version, deletion.last_updated)), before: Vec::new() })
     }
 
     /// The current version as far as the change has to know it; `None` where it is hidden or absent.
@@ -211,13 +236,13 @@ impl Application<'_> {
         let mut parameters = Parameters::default();
         let placeholder = parameters.bind(locator);
         let inside = visibility::within(boundary, &placeholder, &mut parameters);
-        parameters.integer(self.connection, &format!("SELECT {inside}")).map(|inside| inside != 0).map_err(store_error)
+        parameters.integer(self.connection, &format!("SELECT ({inside}) IS TRUE")).map(|inside| inside != 0).map_err(store_error)
     }
 
     /// The rows without those by which a writer would let somebody in: a reference makes a shared record visible, and an Encounter or CareTeam lets
     /// its practitioners see the patient. Only imports may add such rows freely; others keep what was there, and may link what they can read.
     fn admissible(&self, pk: i64, resource_type: ResourceType, rows: Vec<Row>) -> Result<Vec<Row>, StoreError> {
-        if self.constraint.write_boundaries(resource_type).any(|boundary| *boundary == Boundary::Whole) {
+        if self.is_unbounded(resource_type) {
             return Ok(rows);
         }
         let mut admitted = Vec::with_capacity(rows.len());
@@ -236,6 +261,10 @@ impl Application<'_> {
             }
         }
         Ok(admitted)
+    }
+
+    fn is_unbounded(&self, resource_type: ResourceType) -> bool {
+        self.constraint.write_boundaries(resource_type).any(|boundary| *boundary == Boundary::Whole)
     }
 
     fn is_so(&self, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Result<bool, StoreError> {
@@ -289,7 +318,7 @@ impl Application<'_> {
     }
 
     /// Stores the first version of a resource; `false` where there is one already.
-    fn put_first(&self, version: &NewVersion, prepared: &Prepared) -> Result<bool, StoreError> {
+    fn put_first(&mut self, version: &NewVersion, prepared: &mut Prepared) -> Result<bool, StoreError> {
         let stored = self.execute(
             "INSERT INTO resource (pk, type, version, last_updated, neg_time, deleted, patients, data_key, body) \
              VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8) ON CONFLICT (pk) DO NOTHING",
@@ -307,7 +336,7 @@ impl Application<'_> {
         if stored == 0 {
             return Ok(false);
         }
-        rows::insert(self.connection, prepared.pk, &prepared.rows)?;
+        self.state.waiting.add(self.connection, prepared.pk, std::mem::take(&mut prepared.rows))?;
         Ok(true)
     }
 
@@ -396,6 +425,29 @@ struct Prepared {
     key: i64,
     sealed: Vec<u8>,
     rows: Vec<Row>,
+}
+
+/// What the record says of a change; a deletion has the patients of what it deleted.
+fn completion(done: &Done) -> Completion {
+    let version = done.written.version();
+    let interaction = match done.written {
+        Written::Created(_) => "create",
+        Written::Updated(_) => "update",
+        Written::Deleted(_) => "delete",
+    };
+    Completion {
+        interaction,
+        id: version.id.as_str().to_owned(),
+        version: version.version.as_str().to_owned(),
+        patients: done.before.iter().chain(&version.patients).map(|patient| patient.as_str().to_owned()).collect(),
+    }
+}
+
+fn not_recordable(error: PendingError) -> StoreError {
+    match error {
+        PendingError::TooLong(_) => StoreError::NotSupported(error.to_string()),
+        PendingError::Serialize(_) | PendingError::OtherChanges { .. } => StoreError::Corrupt(error.to_string()),
+    }
 }
 
 /// Patients as the column `patients` holds them.

@@ -220,6 +220,16 @@ async fn an_import_creates_replaces_and_brings_back() {
 }
 
 #[tokio::test]
+async fn of_two_imports_of_a_resource_in_one_set_only_the_later_one_is_found() {
+    let world = world().await;
+    let set = ["4", "5"].map(|code| import(&observation("o9", "pat", code)));
+    let written = world.commit(Who::Operator, set.into()).await.unwrap();
+    assert!(matches!(written.as_slice(), [Written::Created(_), Written::Updated(_)]));
+    assert_eq!(world.search(PAT, "Observation", "code=5").await.unwrap(), ["o9"]);
+    assert!(world.search(PAT, "Observation", "code=4").await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn one_refused_change_undoes_the_set_and_its_record_and_what_was_remembered() {
     let world = world().await;
     let waiting = world.store.waiting(100).unwrap().len();
@@ -245,7 +255,8 @@ async fn the_record_is_in_the_outbox_until_it_is_moved() {
     world.commit(Who::Operator, vec![import(&patient("other"))]).await.unwrap();
     let waiting = world.store.waiting(10).unwrap();
     assert_eq!(waiting.len(), 2);
-    assert_eq!(waiting[0].1, record(&waiting[0].0.0).bytes());
+    let first: portcullis_audit::Record = serde_json::from_slice(&waiting[0].1).unwrap();
+    assert_eq!((&first.id, first.operations[0].id.as_deref()), (&waiting[0].0, Some("pat")));
     assert_eq!(world.store.waiting(1).unwrap(), waiting[..1]);
     let (world, waiting) = tokio::task::spawn_blocking(move || {
         world.store.remove(&[waiting[0].0.clone()]).unwrap();
@@ -254,6 +265,84 @@ async fn the_record_is_in_the_outbox_until_it_is_moved() {
     .await
     .unwrap();
     assert_eq!(world.reopened().store.waiting(10).unwrap(), waiting[1..]);
+}
+
+/// What the newest record in the outbox says: interaction, id, version, patients.
+fn last_operations(world: &World) -> Vec<(String, String, String, Vec<String>)> {
+    let (_, bytes) = world.store.waiting(1000).unwrap().pop().unwrap();
+    let record: portcullis_audit::Record = serde_json::from_slice(&bytes).unwrap();
+    let operations = record.operations.into_iter();
+    operations.map(|entry| (entry.interaction, entry.id.unwrap(), entry.version.unwrap(), entry.patients)).collect()
+}
+
+fn operation(interaction: &str, own: &str, version: &str, patients: &[&str]) -> (String, String, String, Vec<String>) {
+    (interaction.into(), own.into(), version.into(), patients.iter().map(|patient| (*patient).to_owned()).collect())
+}
+
+#[tokio::test]
+async fn the_record_of_a_change_names_the_patients_before_and_after() {
+    let world = world().await;
+    world
+        .commit(Who::Operator, vec![import(&observation("o1", "other", "1")), import(&observation("o9", "pat", "1"))])
+        .await
+        .unwrap();
+    let moved = operation("update", "o1", "v1", &["pat", "other"]);
+    assert_eq!(last_operations(&world), [moved, operation("create", "o9", "v1", &["pat"])]);
+    let text = r#"{"resourceType":"Appointment","id":"ap","status":"booked","participant":[
+        {"actor":{"reference":"Patient/pat"},"status":"accepted"},{"actor":{"reference":"Patient/other"},"status":"accepted"}]}"#;
+    let alone = text.replace("Patient/other", "Practitioner/doc");
+    world.commit(Who::Operator, vec![import(text)]).await.unwrap();
+    world.commit(Who::Operator, vec![import(&alone)]).await.unwrap();
+    assert_eq!(last_operations(&world), [operation("update", "ap", "v1", &["other", "pat"])]);
+    world.commit(PAT, vec![update(&alone, "v2", None)]).await.unwrap();
+    assert_eq!(last_operations(&world), [operation("update", "ap", "v2", &["pat"])]);
+    for named in ["v3", "v4"] {
+        world.commit(PAT, vec![delete("Appointment", "ap", named, None)]).await.unwrap();
+        assert_eq!(last_operations(&world), [operation("delete", "ap", "v3", &["pat"])], "a second deletion makes no version");
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_does_not_fit_its_changes_undoes_them() {
+    let world = world().await;
+    let changes = vec![import(&observation("n1", "pat", "1"))];
+    let operation = portcullis_policy::Operation::Write(portcullis_policy::WriteSet { changes });
+    let (_, portcullis_policy::PermittedOperation::Write(set)) = Who::Operator.permit(operation) else { panic!() };
+    let waiting = world.store.waiting(100).unwrap().len();
+    let refused = portcullis_store::FhirStore::commit(&*world.store, set, record("other-number", 2)).await;
+    assert!(matches!(refused, Err(StoreError::Corrupt(_))), "{refused:?}");
+    assert!(world.read(PAT, "Observation", "n1").await.unwrap().is_none());
+    assert_eq!(world.store.waiting(100).unwrap().len(), waiting);
+}
+
+#[tokio::test]
+async fn only_the_record_learns_what_is_there() {
+    let world = world().await;
+    world.commit(Who::Operator, vec![import(&observation("o1", "other", "1").replace("\"1\"", "\"2\""))]).await.unwrap();
+    let hidden = |patients: &[&str]| {
+        (Some(portcullis_audit::Presence::Hidden), patients.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let absent = |patients: &[&str]| {
+        (Some(portcullis_audit::Presence::Absent), patients.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    for (own, named, expected) in [
+        ("o2", None, hidden(&["other"])),
+        ("none", None, absent(&[])),
+        ("o2", Some("v1"), hidden(&["other"])),
+        ("o2", Some("v9"), absent(&["other"])),
+        ("none", Some("v1"), absent(&[])),
+    ] {
+        let subject =
+            portcullis_store::Subject { resource_type: resource_type("Observation"), id: id(own), version: named.map(id) };
+        let mut entry = portcullis_audit::OperationEntry::default();
+        entry.sought_in_vain(portcullis_store::FhirStore::seek(&*world.store, &subject).await.unwrap());
+        assert_eq!((entry.presence, entry.patients), expected, "{own} {named:?}");
+    }
+    let empty = World::new();
+    let subject = portcullis_store::Subject { resource_type: resource_type("Observation"), id: id("o2"), version: None };
+    let mut entry = portcullis_audit::OperationEntry::default();
+    entry.sought_in_vain(portcullis_store::FhirStore::seek(&*empty.store, &subject).await.unwrap());
+    assert_eq!(entry.presence, Some(portcullis_audit::Presence::Absent));
 }
 
 #[tokio::test]

@@ -1,13 +1,18 @@
 //! The outbox: audit records that were stored in the same transaction as their change, until the ledger has them.
 
-use portcullis_audit::RecordId;
+use portcullis_audit::{PendingRecord, RecordId};
 use portcullis_store::StoreError;
 use rusqlite::{Connection, params};
 
 use super::database::store_error;
 
 /// Stores a record and returns the bytes as the database holds them.
-pub fn store(connection: &Connection, id: &str, record: &[u8]) -> Result<Vec<u8>, StoreError> {
+pub fn store(connection: &Connection, record: &PendingRecord) -> Result<Vec<u8>, StoreError> {
+    store_bytes(connection, &record.id().0, record.bytes())
+}
+
+/// The same for a record that was fixed before.
+pub fn store_bytes(connection: &Connection, id: &str, record: &[u8]) -> Result<Vec<u8>, StoreError> {
     let sql = "INSERT INTO outbox (id, record) VALUES (?1, ?2) RETURNING record";
     let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
     statement.query_row(params![id, record], |row| row.get(0)).map_err(store_error)
