@@ -20,6 +20,9 @@ OUTPUT = pathlib.Path(__file__).resolve().parent.parent / "crates" / "fhir" / "d
 # Parameters of all types that are not values of elements, or that ask for full text or a query language.
 EXCLUDED = {"_text", "_content", "_filter", "_query", "_list", "_has", "_type"}
 
+# Memberships that R4 does not publish and that we add (docs/adr/0012-device-in-the-patient-compartment.md).
+ADDED_MEMBERSHIPS = [("Patient", "Device", "patient")]
+
 
 def load(path):
     opener = gzip.open if path.suffix == ".gz" else open
@@ -158,9 +161,37 @@ def parameter_rows(resource):
         yield base, resource["code"], resource["type"], ",".join(targets), text
 
 
+def relative(expression, base):
+    """The branches of an expression relative to the resource, as composites write theirs; a SampledData has no one value and is left out."""
+    own = {re.sub(rf"^\(?{base}\.(\w+) as (\w+)\)$", r"\1.as(\2)", part) for part in branches(expression)}
+    return {re.sub(rf"^{base}\.", "", part).lower() for part in own if "SampledData" not in part}
+
+
+def components(resource, row, known):
+    """The components of a composite, as ` $ code $ code`: only where all are values of the resource itself, of which it has one, and are what
+    parameters of their own extract. Such a composite holds where both parameters do. Pairs within repeating elements would need an index of pairs."""
+    base, _, _, _, expression = row
+    codes = []
+    for component in resource["component"]:
+        other = known.get((base, component["definition"].rsplit("/", 1)[-1]))
+        if expression != base or other is None or relative(component["expression"], base) != relative(other[4], base):
+            return ""
+        codes.append(other[1])
+    return "".join(f" $ {code}" for code in codes)
+
+
 def published_parameters(source):
-    for entry in load(source / "r4-definitions" / "search-parameters.json.gz")["entry"]:
-        yield from parameter_rows(entry["resource"])
+    resources = [entry["resource"] for entry in load(source / "r4-definitions" / "search-parameters.json.gz")["entry"]]
+    # What a composite's component refers to, by base and the id of the definition.
+    known = {}
+    for resource in resources:
+        for row in parameter_rows(resource):
+            known[(row[0], resource["id"])] = row
+    for resource in resources:
+        for row in parameter_rows(resource):
+            if resource["type"] == "composite":
+                row = row[:4] + (row[4] + components(resource, row, known),)
+            yield row
 
 
 def guide_parameters(source):
@@ -209,6 +240,11 @@ def compartments(source):
             codes = [code for code in resource.get("param", []) if code != "{def}"]
             if codes:
                 lines.append("\t".join((definition["code"], resource["code"], " ".join(codes))))
+    published = {tuple(line.split("\t")[:2]) for line in lines}
+    for membership in ADDED_MEMBERSHIPS:
+        if membership[:2] in published:
+            raise SystemExit(f"{membership}: published by now")
+        lines.append("\t".join(membership))
     return lines
 
 

@@ -213,7 +213,8 @@ pub fn entries(bundle: Value) -> Result<Vec<Result<Entry, Issue>>, Issue> {
     }
 }
 
-fn entry(index: usize, item: Value) -> Result<Entry, Issue> {
+/// Reads one entry, which stands at this place of its Bundle.
+pub fn entry(index: usize, item: Value) -> Result<Entry, Issue> {
     let place = format!("Bundle.entry[{index}]");
     let Value::Object(members) = item else {
         return Err(Issue::error(IssueType::Structure, "An entry is a JSON object.").at(place));

@@ -96,10 +96,21 @@ fn security(oauth: &OauthAddresses<'_>) -> Value {
     ])
 }
 
+/// What AuditEvents, which are rendered from the ledger, are searched by; they take no includes.
+const AUDIT_EVENT_PARAMETERS: [&str; 8] = ["_id", "_lastUpdated", "action", "agent", "date", "entity", "outcome", "patient"];
+
 fn resource(resource_type: ResourceType) -> Value {
+    let is_audit_event = resource_type == ResourceType::AUDIT_EVENT;
     let parameters = definitions::search_parameters(resource_type);
-    let supported =
-        |parameter: &&&SearchParameter| !matches!(parameter.parameter_type, ParameterType::Composite | ParameterType::Special);
+    let supported = |parameter: &&&SearchParameter| {
+        let answered = !is_audit_event || AUDIT_EVENT_PARAMETERS.contains(&parameter.code);
+        answered
+            && match parameter.parameter_type {
+                ParameterType::Composite => parameter.components.is_some(),
+                ParameterType::Special => false,
+                _ => true,
+            }
+    };
     let interactions: &[&str] = if client_may_write(resource_type) {
         &["read", "vread", "update", "delete", "history-instance", "create", "search-type"]
     } else {
@@ -116,16 +127,25 @@ fn resource(resource_type: ResourceType) -> Value {
         ("conditionalUpdate", Value::Bool(false)),
         ("conditionalDelete", "not-supported".into()),
     ];
-    let includes = parameters.iter().filter(|parameter| parameter.parameter_type == ParameterType::Reference);
-    let includes: Vec<Value> = includes.map(|parameter| include(resource_type, parameter)).collect();
     let lists = [
-        ("searchInclude", includes),
-        ("searchRevInclude", reverse_includes(resource_type)),
+        ("searchInclude", if is_audit_event { Vec::new() } else { includes(resource_type) }),
+        ("searchRevInclude", if is_audit_event { Vec::new() } else { reverse_includes(resource_type) }),
         ("searchParam", parameters.iter().filter(supported).map(|parameter| search_parameter(parameter)).collect()),
     ];
     // FHIR forbids empty arrays.
     members.extend(lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(name, list)| (name, Value::Array(list))));
     Value::Object(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
+}
+
+/// What the type leads to, with the wildcard for all of it.
+fn includes(source: ResourceType) -> Vec<Value> {
+    let parameters = definitions::search_parameters(source).iter();
+    let references = parameters.filter(|parameter| parameter.parameter_type == ParameterType::Reference);
+    let mut includes: Vec<Value> = references.map(|parameter| include(source, parameter)).collect();
+    if !includes.is_empty() {
+        includes.push(format!("{source}:*").as_str().into());
+    }
+    includes
 }
 
 fn include(source: ResourceType, parameter: &SearchParameter) -> Value {
@@ -139,7 +159,8 @@ fn reverse_includes(target: ResourceType) -> Vec<Value> {
         parameter.parameter_type == ParameterType::Reference
             && (parameter.targets.contains(&target) || (parameter.targets.is_empty() && source == ResourceType::PROVENANCE))
     };
-    let sources = ResourceType::all().filter(|source| is_stored(*source));
+    // Includes do not lead out of the audit trail.
+    let sources = ResourceType::all().filter(|source| is_stored(*source) && *source != ResourceType::AUDIT_EVENT);
     let includes = sources.flat_map(|source| {
         let parameters = definitions::search_parameters(source).iter().filter(move |parameter| leads(source, parameter));
         parameters.map(move |parameter| include(source, parameter))
@@ -207,8 +228,9 @@ mod tests {
                 accepts("_revinclude", include);
             }
             for name in texts(resource.member("searchParam"), Some("name")) {
-                if !matches!(name, "_id" | "_lastUpdated") {
-                    accepts(&format!("{name}:missing"), "true");
+                match definitions::search_parameter(resource_type, name).and_then(|parameter| parameter.components) {
+                    Some(_) => accepts(name, "a$2024"),
+                    None => accepts(&format!("{name}:missing"), "true"),
                 }
             }
         }
@@ -226,7 +248,10 @@ mod tests {
         let resources = resources(&statement);
         let find = |name: &str| resources.iter().find(|resource| resource.member("type").unwrap().as_str() == Some(name));
         assert!(find("OperationOutcome").is_none() && find("Parameters").is_none());
-        let audit = texts(find("AuditEvent").unwrap().member("interaction"), Some("code"));
+        let event = find("AuditEvent").unwrap();
+        assert_eq!(texts(event.member("searchParam"), Some("name")), AUDIT_EVENT_PARAMETERS);
+        assert!(event.member("searchInclude").is_none() && event.member("searchRevInclude").is_none());
+        let audit = texts(event.member("interaction"), Some("code"));
         assert_eq!(audit, ["read", "vread", "history-instance", "search-type"]);
         assert!(texts(find("Patient").unwrap().member("interaction"), Some("code")).contains(&"create"));
     }
@@ -238,6 +263,7 @@ mod tests {
         let observation =
             resources.iter().find(|resource| resource.member("type").unwrap().as_str() == Some("Observation")).unwrap();
         assert!(texts(observation.member("searchRevInclude"), None).contains(&"Provenance:target"));
+        assert!(texts(observation.member("searchInclude"), None).contains(&"Observation:*"));
         let security = statement.member("rest").unwrap().as_array().unwrap()[0].member("security").unwrap();
         let oauth = &security.member("extension").unwrap().as_array().unwrap()[0];
         assert_eq!(texts(oauth.member("extension"), Some("url")), ["authorize", "token", "revoke"]);

@@ -10,6 +10,8 @@
 //! - Patient: itself, not the records that it links to;
 //! - AuditEvent: the patients who are its entities, not those who acted;
 //! - Provenance: only where its target is the Patient resource itself.
+//!
+//! And widened once: a Device belongs to its `patient` (docs/adr/0012-device-in-the-patient-compartment.md).
 
 use crate::definitions::{CompartmentType, compartment_parameters};
 use crate::index::{IndexEntry, IndexValue};
@@ -91,7 +93,8 @@ mod tests {
 
     #[test]
     fn a_resource_belongs_to_the_patient_it_is_about_and_not_to_who_took_part() {
-        let table: [(&str, &[&str]); 12] = [
+        portcullis_verifies::verifies!("SMART-44", "SAFE-04");
+        let table: [(&str, &[&str]); 14] = [
             (r#"{"resourceType":"Patient","id":"p","link":[{"other":{"reference":"Patient/q"},"type":"seealso"}]}"#, &["p"]),
             (r#"{"resourceType":"Patient","active":true}"#, &[]),
             (
@@ -131,6 +134,8 @@ mod tests {
                     {"actor":{"reference":"Patient/p"},"status":"accepted"},{"actor":{"reference":"Patient/q"},"status":"accepted"}]}"#,
                 &["p", "q"],
             ),
+            (r#"{"resourceType":"Device","patient":{"reference":"Patient/p"},"owner":{"reference":"Organization/o"}}"#, &["p"]),
+            (r#"{"resourceType":"Device","owner":{"reference":"Organization/o"}}"#, &[]),
             (
                 r#"{"resourceType":"Organization","name":"x","extension":[{"url":"u","valueReference":{"reference":"Patient/p"}}]}"#,
                 &[],

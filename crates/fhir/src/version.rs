@@ -2,6 +2,7 @@
 
 use crate::compartment;
 use crate::index::{self, IndexEntry};
+use crate::outcome::{Issue, IssueType};
 use crate::reference::LocalReference;
 use crate::resource::Resource;
 use crate::types::{LogicalId, ResourceType};
@@ -30,20 +31,65 @@ pub struct NewVersion {
 }
 
 impl NewVersion {
-    /// Gives a resource its identity and derives the rest. `base_url` tells local references from foreign ones.
-    pub fn of(resource: Resource, id: LogicalId, version: LogicalId, last_updated: i64, base_url: &str) -> Self {
+    /// Gives a resource its identity and derives the rest. `base_url` tells local references from foreign ones. A resource from which more would be
+    /// derived than [`index::MAXIMUM_ENTRIES`] is refused: its search values and references become rows of a store.
+    pub fn of(resource: Resource, id: LogicalId, version: LogicalId, last_updated: i64, base_url: &str) -> Result<Self, Issue> {
         let resource = resource.with_identity(id.clone(), &version, last_updated);
         let entries = index::extract(&resource, base_url);
-        Self {
+        let references = index::references(&resource, base_url);
+        if entries.len() > index::MAXIMUM_ENTRIES || references.len() > index::MAXIMUM_ENTRIES {
+            let message = format!(
+                "The resource has more than {} values or references that are indexed; divide it into several.",
+                index::MAXIMUM_ENTRIES
+            );
+            return Err(Issue::error(IssueType::TooLong, message).at(resource.resource_type().name()));
+        }
+        Ok(Self {
             resource_type: resource.resource_type(),
             patients: compartment::patients(&resource, &entries),
             care_actors: compartment::care_actors(&resource, &entries),
-            references: index::references(&resource, base_url),
+            references,
             body: resource.to_bytes(),
             id,
             version,
             last_updated,
             entries,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version_of(resource: &str) -> Result<NewVersion, Issue> {
+        let id = |text| LogicalId::parse(text).unwrap();
+        NewVersion::of(Resource::parse(resource.as_bytes()).unwrap(), id("a"), id("v"), 0, "https://fhir.example")
+    }
+
+    #[test]
+    fn a_resource_that_would_become_too_many_rows_is_refused_and_repeated_values_count_once() {
+        let patient = |names: &mut dyn Iterator<Item = usize>| {
+            let names: Vec<String> = names.map(|number| format!("\"n{number}\"")).collect();
+            format!(r#"{{"resourceType":"Patient","name":[{{"given":[{}]}}]}}"#, names.join(","))
+        };
+        for numbers in [index::MAXIMUM_ENTRIES + 1, 3 * index::MAXIMUM_ENTRIES] {
+            let issue = version_of(&patient(&mut (0..numbers))).unwrap_err();
+            assert!(issue.diagnostics.contains("50000 values"), "{issue:?}");
         }
+        let repeated = version_of(&patient(&mut std::iter::repeat_n(7, 20_000))).unwrap();
+        assert!(repeated.entries.len() < 10, "{}", repeated.entries.len());
+        assert!(version_of(&patient(&mut (0..5_000))).is_ok());
+    }
+
+    #[test]
+    fn a_resource_with_too_many_references_is_refused() {
+        let item = |number: usize| format!(r#"{{"item":{{"reference":"Patient/p{number}"}}}}"#);
+        let list = |count: usize| {
+            let entries: Vec<String> = (0..count).map(item).collect();
+            format!(r#"{{"resourceType":"List","status":"current","mode":"working","entry":[{}]}}"#, entries.join(","))
+        };
+        assert!(version_of(&list(index::MAXIMUM_ENTRIES + 1)).is_err());
+        assert!(version_of(&list(100)).is_ok());
     }
 }

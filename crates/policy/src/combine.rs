@@ -12,7 +12,7 @@ use crate::authorized::PermittedOperation;
 use crate::constraint::{Constraint, Grant};
 use crate::decision::{Decision, DecisionId, Denial, DenialReason, Effect, Permit, Trace, Verdict};
 use crate::operation::{Change, Operation};
-use crate::rules::{Ruling, operator, patient_context, user_context};
+use crate::rules::{Ruling, operator, patient_context, system_context, user_context};
 
 /// The name under which the scope check stands in traces.
 const SCOPE: &str = "scope";
@@ -23,6 +23,7 @@ type Rule = (&'static str, fn(&Principal) -> Ruling);
 const RULES: &[Rule] = &[
     (patient_context::NAME, patient_context::apply),
     (user_context::NAME, user_context::apply),
+    (system_context::NAME, system_context::apply),
     (operator::NAME, operator::apply),
 ];
 

@@ -129,7 +129,8 @@ struct NonEmptyGrants(Vec<Grant>);
 pub enum Visibility<'a> {
     /// Records in the boundary's compartments.
     Compartment(&'a Boundary),
-    /// Shared records (Organization, Practitioner, ...) that a record of one of these types in the boundary's compartments refers to.
+    /// Shared records (Organization, Practitioner, ...) in nobody's compartment that a record of one of these types in the boundary's compartments
+    /// refers to. A Device with a patient is that patient's, and whoever else refers to it does not see it.
     ReferencedFrom {
         /// Whose records refer.
         boundary: &'a Boundary,
@@ -169,7 +170,7 @@ impl Constraint {
         let grants = self.grants.0.iter();
         grants
             .filter(|grant| grant.types(letter).contains(resource_type))
-            .filter_map(|grant| visibility_in(grant, resource_type, letter))
+            .flat_map(|grant| visibility_in(grant, resource_type, letter))
             .collect()
     }
 
@@ -185,7 +186,7 @@ impl Constraint {
 }
 
 /// Directory types outside every patient compartment that a patient's records refer to (spec-notes section 4). They are visible
-/// only where a visible record refers to them, never as a directory.
+/// only where a visible record refers to them, never as a directory. A Device is both: inside where it names a patient, shared where it names none.
 pub const SHARED_TYPES: &[ResourceType] = &[
     ResourceType::DEVICE,
     ResourceType::LOCATION,
@@ -195,23 +196,28 @@ pub const SHARED_TYPES: &[ResourceType] = &[
     ResourceType::PRACTITIONER_ROLE,
 ];
 
-/// Whether R4 puts records of this type into patient compartments (<https://hl7.org/fhir/R4/compartmentdefinition-patient.html>).
+/// Whether records of this type can lie in patient compartments (<https://hl7.org/fhir/R4/compartmentdefinition-patient.html>, and Device).
 fn in_patient_compartment(resource_type: ResourceType) -> bool {
     resource_type == ResourceType::PATIENT || !compartment_parameters(CompartmentType::Patient, resource_type).is_empty()
 }
 
-fn visibility_in(grant: &Grant, resource_type: ResourceType, letter: Letter) -> Option<Visibility<'_>> {
-    if grant.boundary == Boundary::Whole {
-        return Some(Visibility::Every);
+fn visibility_in(grant: &Grant, resource_type: ResourceType, letter: Letter) -> Vec<Visibility<'_>> {
+    let boundary = &grant.boundary;
+    if *boundary == Boundary::Whole {
+        return vec![Visibility::Every];
     }
     // A Provenance grounds nothing: one about two patients is hidden from each of them alone.
     let grounds = |open: &ResourceType| in_patient_compartment(*open) && *open != ResourceType::PROVENANCE;
     let clinical = || -> TypeSet { grant.types(letter).iter().filter(grounds).collect() };
     if resource_type == ResourceType::PROVENANCE {
-        return Some(Visibility::About { boundary: &grant.boundary, targets: clinical() });
+        return vec![Visibility::About { boundary, targets: clinical() }];
+    }
+    let mut ways = Vec::new();
+    if in_patient_compartment(resource_type) {
+        ways.push(Visibility::Compartment(boundary));
     }
     if SHARED_TYPES.contains(&resource_type) {
-        return Some(Visibility::ReferencedFrom { boundary: &grant.boundary, sources: clinical() });
+        ways.push(Visibility::ReferencedFrom { boundary, sources: clinical() });
     }
-    in_patient_compartment(resource_type).then_some(Visibility::Compartment(&grant.boundary))
+    ways
 }

@@ -22,4 +22,4 @@ pub use constraint::{Boundary, Constraint, Visibility};
 pub use decision::{Decision, DecisionId, Denial, Permit};
 pub use operation::{Change, Operation, WriteSet};
 pub use release::{Disagreement, Released, Unreleased};
-pub use stored::{HistoryPage, SearchPage, StoredVersion, Written};
+pub use stored::{HistoryPage, Predecessor, SearchPage, StoredVersion, Written};

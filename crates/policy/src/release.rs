@@ -3,10 +3,10 @@
 //! [`Unreleased`] can be opened only here, only by the permit of the same decision. Each version is judged again from its
 //! authenticated columns. A version that should not be there is a [`Disagreement`]: an internal error, never a silent drop.
 
-use portcullis_fhir::types::LogicalId;
+use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::scopes::Letter;
 
-use crate::constraint::{Boundary, TypeSet, Visibility};
+use crate::constraint::{Boundary, Constraint, TypeSet, Visibility};
 use crate::decision::{DecisionId, Permit};
 use crate::stored::{HistoryPage, SearchPage, StoredVersion, Written};
 
@@ -89,8 +89,9 @@ impl Permit {
     /// Judges a store's answer to a read, search or history.
     pub fn release<T: Releasable>(&self, unreleased: Unreleased<T>) -> Result<Released<T>, Disagreement> {
         self.same_decision(unreleased.decision)?;
+        let mut judge = Judge::new(&self.constraint, self.constraint.letter(), &unreleased.in_care);
         for version in unreleased.content.versions() {
-            if !self.covers(version, self.constraint.letter(), &unreleased.in_care) {
+            if !judge.covers(version) {
                 return Err(Disagreement::NotCovered(format!("{}/{}", version.resource_type, version.id)));
             }
         }
@@ -103,9 +104,10 @@ impl Permit {
         self.same_decision(unreleased.decision)?;
         let in_care = unreleased.in_care;
         let mut content = unreleased.content;
+        let mut judge = Judge::new(&self.constraint, Letter::Read, &in_care);
         for written in &mut content {
             let (Written::Created(version) | Written::Updated(version) | Written::Deleted(version)) = written;
-            if !self.covers(version, Letter::Read, &in_care) {
+            if !judge.covers(version) {
                 version.body = None;
             }
         }
@@ -115,14 +117,36 @@ impl Permit {
     fn same_decision(&self, found: DecisionId) -> Result<(), Disagreement> {
         if found == self.id { Ok(()) } else { Err(Disagreement::OtherDecision { expected: self.id, found }) }
     }
+}
 
-    fn covers(&self, version: &StoredVersion, letter: Letter, in_care: &[LogicalId]) -> bool {
-        self.constraint.visibility_for(version.resource_type, letter).iter().any(|visibility| match visibility {
-            Visibility::Every => true,
-            Visibility::Compartment(boundary) => inside(boundary, &version.patients, in_care),
-            Visibility::ReferencedFrom { boundary, sources: types } | Visibility::About { boundary, targets: types } => {
-                grounded(boundary, types, version, in_care)
+/// Judges one version after the other. What a type's visibility is, is worked out once for versions of the same type that follow each other.
+struct Judge<'a> {
+    constraint: &'a Constraint,
+    letter: Letter,
+    in_care: &'a [LogicalId],
+    of_type: Option<(ResourceType, Vec<Visibility<'a>>)>,
+}
+
+impl<'a> Judge<'a> {
+    fn new(constraint: &'a Constraint, letter: Letter, in_care: &'a [LogicalId]) -> Self {
+        Self { constraint, letter, in_care, of_type: None }
+    }
+
+    fn covers(&mut self, version: &StoredVersion) -> bool {
+        let ways = match &mut self.of_type {
+            Some((known, ways)) if *known == version.resource_type => ways,
+            other => {
+                let ways = self.constraint.visibility_for(version.resource_type, self.letter);
+                &mut other.insert((version.resource_type, ways)).1
             }
+        };
+        ways.iter().any(|way| match way {
+            Visibility::Every => true,
+            Visibility::Compartment(boundary) => inside(boundary, &version.patients, self.in_care),
+            Visibility::ReferencedFrom { boundary, sources } => {
+                version.patients.is_empty() && grounded(boundary, sources, version, self.in_care)
+            }
+            Visibility::About { boundary, targets } => grounded(boundary, targets, version, self.in_care),
         })
     }
 }

@@ -53,6 +53,20 @@ pub struct HistoryPage {
     pub total: u64,
     /// The encrypted bookmark of the next page, where there is one.
     pub next: Option<String>,
+    /// What the last version of this page followed; where the page is empty, the newest version that is older than what was asked for.
+    pub predecessor: Predecessor,
+}
+
+/// What a version followed, as far as the reader may see it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Predecessor {
+    /// Nothing: it is the first that the reader may see.
+    #[default]
+    Nothing,
+    /// Another version.
+    Content,
+    /// A deletion.
+    Deletion,
 }
 
 /// What became of one change.

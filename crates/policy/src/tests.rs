@@ -8,9 +8,10 @@ use portcullis_fhir::resource::Resource;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_fhir::version::NewVersion;
 use portcullis_jose::{Algorithm, SigningKey, VerificationKeys};
-use portcullis_oauth::access_token::{AccessTokenClaims, AccessTokenTrust, VerifiedToken};
+use portcullis_oauth::access_token::{AccessTokenClaims, AccessTokenTrust, Subject, VerifiedToken};
 use portcullis_oauth::identifiers::{ClientId, GrantId, TokenId, UserId};
 use portcullis_oauth::principal::{Operator, OperatorOperation, Principal, PrincipalUser, TokenFacts, TokenStatus};
+use portcullis_oauth::scopes::ScopeSet;
 use portcullis_oauth::users::Role;
 use portcullis_verifies::verifies;
 
@@ -45,7 +46,7 @@ fn principal(scope: &str, launch_patient: Option<&str>, person: &Person<'_>) -> 
     let user = UserId::parse("u").unwrap();
     let claims = AccessTokenClaims {
         issuer: ISSUER.into(),
-        subject: user.clone(),
+        subject: user.clone().into(),
         audience: BASE.into(),
         client_id: client.clone(),
         expires_at: NOW + 300,
@@ -71,6 +72,37 @@ fn principal(scope: &str, launch_patient: Option<&str>, person: &Person<'_>) -> 
         client: Some(client),
         user: Some(user),
         purpose_of_use: None,
+        registered: None,
+    };
+    Principal::establish(&token, TokenStatus::from_registry(facts), NOW).unwrap()
+}
+
+/// A client on its own behalf, registered for some scopes, with a token for others.
+fn system(registered: &str, scope: &str) -> Principal {
+    let client = ClientId::parse("backend").unwrap();
+    let claims = AccessTokenClaims {
+        issuer: ISSUER.into(),
+        subject: Subject::Client(client.clone()),
+        audience: BASE.into(),
+        client_id: client.clone(),
+        expires_at: NOW + 300,
+        issued_at: NOW,
+        token_id: TokenId::parse("t").unwrap(),
+        scope: scope.into(),
+        grant: GrantId::parse("registration").unwrap(),
+        patient: None,
+    };
+    let keys = VerificationKeys::of([&*KEY]);
+    let trust = AccessTokenTrust { keys: &keys, issuer: ISSUER, fhir_base: BASE };
+    let token = VerifiedToken::verify(&claims.sign(&KEY).unwrap(), &trust, NOW).unwrap();
+    let facts = TokenFacts {
+        token_id: token.token_id().clone(),
+        active: true,
+        epoch: 0,
+        client: Some(client),
+        user: None,
+        purpose_of_use: None,
+        registered: Some(ScopeSet::parse(registered).unwrap().compiled()),
     };
     Principal::establish(&token, TokenStatus::from_registry(facts), NOW).unwrap()
 }
@@ -100,7 +132,7 @@ fn version(resource_type: &str, resource_id: &str, patients: &[&str]) -> StoredV
 
 fn import() -> Operation {
     let resource = Resource::parse(br#"{"resourceType":"Patient","id":"a"}"#).unwrap();
-    let version = NewVersion::of(resource, id("a"), id("v"), 0, BASE);
+    let version = NewVersion::of(resource, id("a"), id("v"), 0, BASE).unwrap();
     Operation::Write(WriteSet { changes: vec![Change::Import(version)] })
 }
 
@@ -133,6 +165,35 @@ fn one_scope_does_not_open_another_type_or_letter() {
 fn a_system_scope_gives_a_user_nothing() {
     let principal = principal("system/*.cruds", Some("a"), &ANN);
     assert_eq!(decided(&principal, read("Observation", "o")).unwrap_err(), DenialReason::UserNotEntitled);
+}
+
+#[test]
+fn a_client_on_its_own_behalf_may_do_what_token_and_registration_both_allow() {
+    for (registered, scope, allowed) in [
+        ("system/*.rs", "system/Observation.rs", true),
+        ("system/*.rs", "system/*.cruds", true),
+        ("system/Observation.r", "system/*.rs", true),
+        ("system/Observation.s", "system/*.rs", false),
+        ("system/Patient.rs", "system/*.rs", false),
+        ("system/*.rs", "system/Patient.rs", false),
+        ("system/*.cud", "system/*.rs", false),
+        ("openid", "system/*.rs", false),
+        ("user/*.rs patient/*.rs", "system/*.rs", false),
+        ("system/*.rs", "user/*.rs", false),
+        ("system/*.rs", "patient/*.rs", false),
+    ] {
+        let decision = decided(&system(registered, scope), read("Observation", "o"));
+        assert_eq!(decision.is_ok(), allowed, "{registered} / {scope}");
+    }
+}
+
+#[test]
+fn the_audit_trail_and_imports_are_closed_to_clients_on_their_own_behalf() {
+    for scope in ["system/*.cruds", "system/AuditEvent.rs", "system/*.cruds system/AuditEvent.cruds"] {
+        let principal = system("system/*.cruds system/AuditEvent.cruds", scope);
+        assert!(decided(&principal, read("AuditEvent", "e")).is_err(), "{scope}");
+        assert!(decided(&principal, import()).is_err(), "{scope}");
+    }
 }
 
 #[test]
@@ -211,7 +272,7 @@ fn a_clinician_sees_only_patients_in_care() {
 fn the_answer_to_a_write_shows_the_resource_only_to_who_may_read_it() {
     let resource = || {
         let body = br#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/a"}}"#;
-        NewVersion::of(Resource::parse(body).unwrap(), id("o"), id("v"), 0, BASE)
+        NewVersion::of(Resource::parse(body).unwrap(), id("o"), id("v"), 0, BASE).unwrap()
     };
     for (scope, shown) in [("patient/Observation.c", false), ("patient/Observation.cr", true)] {
         let ann = principal(scope, Some("a"), &ANN);

@@ -1,6 +1,7 @@
 //! The table of compartments: which search parameters put a resource into a compartment.
 //!
-//! <https://hl7.org/fhir/R4/compartmentdefinition.html>. This is the published table; `crate::compartment` narrows the Patient compartment.
+//! <https://hl7.org/fhir/R4/compartmentdefinition.html>. This is the published table and one line of our own: a Device belongs to its `patient`
+//! (docs/adr/0012-device-in-the-patient-compartment.md). `crate::compartment` narrows the Patient compartment.
 
 use std::sync::LazyLock;
 
@@ -78,15 +79,18 @@ mod tests {
     }
 
     #[test]
-    fn the_patient_compartment_is_the_published_one() {
+    fn the_patient_compartment_is_the_published_one_and_devices() {
         let codes = |name: &str| compartment_parameters(CompartmentType::Patient, ResourceType::parse(name).unwrap());
         assert_eq!(codes("Observation"), ["subject", "performer"]);
         assert_eq!(codes("Coverage"), ["policy-holder", "subscriber", "beneficiary", "payor"]);
         assert_eq!(codes("Patient"), ["link"]);
-        for outside in ["Organization", "Practitioner", "Device", "Task", "Binary", "Bundle", "Medication", "Location"] {
+        assert_eq!(codes("Device"), ["patient"]);
+        for outside in
+            ["Organization", "Practitioner", "Task", "GuidanceResponse", "Contract", "Binary", "Bundle", "Medication", "Location"]
+        {
             assert!(codes(outside).is_empty(), "{outside}");
         }
         let types = MEMBERSHIPS.iter().filter(|((compartment, _), _)| *compartment == CompartmentType::Patient).count();
-        assert_eq!(types, 66);
+        assert_eq!(types, 66 + 1);
     }
 }

@@ -62,6 +62,9 @@ pub struct SearchParameter {
     pub expression: &'static str,
     /// For references: the types it may point to; empty for any type.
     pub targets: Vec<ResourceType>,
+    /// For composites whose components are values of the resource itself: the two parameters that must hold. Other composites, whose components
+    /// belong together within a repeating element, are not supported and have none.
+    pub components: Option<[&'static str; 2]>,
 }
 
 impl PartialEq for SearchParameter {
@@ -109,8 +112,10 @@ fn parse_line(line: &'static str) -> Option<SearchParameter> {
     let code = fields.next()?;
     let parameter_type = ParameterType::parse(fields.next()?)?;
     let targets = fields.next()?.split(',').filter_map(ResourceType::parse).collect();
-    let expression = fields.next()?;
-    Some(SearchParameter { key, base, code, parameter_type, expression, targets })
+    let mut expression = fields.next()?.split(" $ ");
+    let (expression, first, second) = (expression.next()?, expression.next(), expression.next());
+    let components = first.zip(second).map(|(first, second)| [first, second]);
+    Some(SearchParameter { key, base, code, parameter_type, expression, targets, components })
 }
 
 /// The parameter of this type with this name, also those of all types (`_id`, `_lastUpdated`, `_tag`, `_profile`, `_security`, `_source`).
@@ -203,6 +208,19 @@ mod tests {
         assert_eq!(search_parameter(named("Observation"), "patient").unwrap().targets, [ResourceType::PATIENT]);
         assert!(search_parameter(named("Observation"), "subject").unwrap().targets.contains(&ResourceType::PATIENT));
         assert!(search_parameter(named("Provenance"), "target").unwrap().targets.is_empty());
+    }
+
+    #[test]
+    fn a_composite_is_supported_where_its_components_are_parameters_of_the_resource_itself() {
+        let with = |parameter: &&SearchParameter| parameter.components.is_some();
+        let supported: Vec<&str> = PARAMETERS.iter().filter(with).map(|parameter| parameter.code).collect();
+        assert_eq!(supported, ["code-value-concept", "code-value-date", "code-value-quantity"]);
+        for parameter in PARAMETERS.iter().filter(with) {
+            assert_eq!(parameter.parameter_type, ParameterType::Composite);
+            for component in parameter.components.unwrap() {
+                assert!(search_parameter(parameter.base.unwrap(), component).is_some(), "{component}");
+            }
+        }
     }
 
     #[test]

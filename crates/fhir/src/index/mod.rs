@@ -20,7 +20,7 @@ use crate::resource::Resource;
 use crate::types::ResourceType;
 
 pub use decimal::{ImpliedRange, implied_range};
-pub use normalise::normalise;
+pub use normalise::{fold_code, normalise};
 
 /// One value that one search parameter extracted from one resource.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,14 +110,26 @@ fn compiled(resource_type: ResourceType) -> &'static [Compiled] {
     COMPILED.get(usize::from(resource_type.code())).map_or(&[], |cell| cell.get_or_init(compile))
 }
 
+/// The most values that may be extracted from one resource. A List of ten thousand items has some ten thousand.
+pub const MAXIMUM_ENTRIES: usize = 50_000;
+
 /// The values that every search parameter of the type extracts, each once; `base_url` is the server's own base, without a slash at the end.
+///
+/// A resource with more than [`MAXIMUM_ENTRIES`] (or twice as many before repeated ones are removed) gives more than that, and not all: it cannot be
+/// stored.
 pub fn extract(resource: &Resource, base_url: &str) -> Vec<IndexEntry> {
     let mut entries = Vec::with_capacity(32);
     for Compiled { parameter, path } in compiled(resource.resource_type()) {
         let start = entries.len();
         path.evaluate(resource.body(), resource.resource_type(), &mut |node| {
+            if entries.len() > 2 * MAXIMUM_ENTRIES {
+                return;
+            }
             values::extract(parameter.parameter_type, node, base_url, &mut |value| entries.push(IndexEntry { parameter, value }));
         });
+        if entries.len() > 2 * MAXIMUM_ENTRIES {
+            return entries;
+        }
         remove_repeated(&mut entries, start);
     }
     entries

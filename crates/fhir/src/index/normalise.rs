@@ -1,8 +1,9 @@
-//! The form in which strings are compared.
+//! The forms in which strings and codes are compared.
 //!
 //! <https://hl7.org/fhir/R4/search.html#string>: case and accents do not count. Accents are folded for Latin letters; other scripts keep their marks
 //! apart from the combining ones of U+0300 to U+036F.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 /// The base letters of U+00C0 to U+024F, one for each code point; `-` where there is none.
@@ -80,6 +81,14 @@ fn is_separator(character: char) -> bool {
         || character.is_whitespace()
         || character.is_control()
         || matches!(character, '\u{a0}'..='\u{bf}' | '×' | '÷' | '\u{2010}'..='\u{205e}' | '\u{3000}'..='\u{303f}')
+}
+
+/// A code in the form in which tokens are compared.
+///
+/// "When in doubt, servers SHOULD treat tokens in a case-insensitive manner" (<https://hl7.org/fhir/R4/search.html#token>). Systems are URIs and compared as
+/// they are; so are the codes of units, whose case has a meaning.
+pub fn fold_code(code: &str) -> Cow<'_, str> {
+    if code.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) { code.into() } else { code.to_lowercase().into() }
 }
 
 #[cfg(test)]

@@ -92,7 +92,7 @@ fn a_patient_is_found_by_names_identifiers_contacts_and_dates() {
         ("general-practitioner", &["Practitioner/9", "<https://other.example/Practitioner/9>", "npi|42"]),
         ("deceased", &["|false|"]),
         ("_tag", &["t|c|"]),
-        ("_profile", &["http://p.example/x|2"]),
+        ("_profile", &["http://p.example/x", "http://p.example/x|2"]),
         ("_security", &["s|R|restricted"]),
     ];
     for (code, expected) in table {
@@ -159,6 +159,16 @@ fn numbers_ranges_and_money_become_ranges() {
     assert_eq!(condition(r#""onsetAge":{"value":52,"unit":"years","code":"a"}"#), ["52 51.5000..52.5000 |a|years"]);
     assert_eq!(condition(r#""onsetRange":{"low":{"value":5},"high":{"value":7,"code":"a"}}"#), ["5 4.5000..7.5000 ||"]);
     assert_eq!(condition(r#""onsetRange":{"high":{"value":7,"code":"a"}}"#), ["7 open..7.5000 |a|"]);
+}
+
+#[test]
+fn codes_that_differ_in_case_alone_compare_equal() {
+    for (left, right) in [("AMB", "amb"), ("A1c", "a1C"), ("\u{c4}", "\u{e4}"), ("", ""), ("12-3", "12-3")] {
+        assert_eq!(fold_code(left), fold_code(right), "{left}");
+    }
+    for (left, right) in [("a", "b"), ("a", "\u{e4}"), ("a b", "a-b"), ("a", "")] {
+        assert_ne!(fold_code(left), fold_code(right), "{left}");
+    }
 }
 
 #[test]

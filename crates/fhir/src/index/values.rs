@@ -25,7 +25,7 @@ pub(super) fn extract(parameter_type: ParameterType, node: Node<'_>, base_url: &
         }
         ParameterType::Number => number(kind, value, push),
         ParameterType::Quantity => quantity(kind, value, push),
-        ParameterType::Uri => value.as_str().into_iter().for_each(|text| push(IndexValue::Uri(text.into()))),
+        ParameterType::Uri => uri(kind, value, push),
         ParameterType::Composite | ParameterType::Special => {}
     }
 }
@@ -135,6 +135,17 @@ fn reference(kind: Kind, value: &Value, base_url: &str, push: Push<'_>) {
         }
         _ => {}
     }
+}
+
+/// A canonical (`_profile`) is found with its version and without.
+fn uri(kind: Kind, value: &Value, push: Push<'_>) {
+    let Some(text) = value.as_str() else { return };
+    if kind == Kind::Primitive(Primitive::Canonical)
+        && let Some((unversioned, _)) = text.split_once('|')
+    {
+        push(IndexValue::Uri(unversioned.into()));
+    }
+    push(IndexValue::Uri(text.into()));
 }
 
 fn date(kind: Kind, value: &Value) -> Option<instant::Range> {

@@ -95,6 +95,7 @@ impl Target {
             return Err(Refusal::new(400, Issue::error(IssueType::Invalid, message)));
         };
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        check_spelling(path, &segments)?;
         match segments.as_slice() {
             ["metadata"] => Ok(Self::Metadata),
             ["_history"] | [_, "_history"] => {
@@ -161,6 +162,21 @@ impl Target {
         let issue = Issue::error(IssueType::NotSupported, message);
         Err(Refusal { status: 405, allow: Some(self.allow()), issues: vec![issue] })
     }
+}
+
+/// A path has one spelling: no empty segments, no dot segments, no escapes but that of `$`. Of two spellings of one address, a filter in front of this
+/// server may know only one.
+fn check_spelling(path: &str, segments: &[&str]) -> Result<(), Refusal> {
+    if segments.contains(&"") {
+        return Err(nowhere("The path has an empty segment; it has no slash at its end and no two in a row."));
+    }
+    if segments.iter().any(|segment| matches!(*segment, "." | "..")) {
+        return Err(nowhere("The path has a dot segment."));
+    }
+    if path.split('/').zip(segments).any(|(sent, meant)| sent != *meant && sent.replace("%24", "$") != *meant) {
+        return Err(nowhere("The path has percent-escapes; types, ids and the names of interactions need none."));
+    }
+    Ok(())
 }
 
 fn resource_type(name: &str) -> Result<ResourceType, Refusal> {

@@ -64,6 +64,20 @@ fn unknown_paths_and_types_are_not_found() {
         "GET /metadata/x",
         "GET /Patient%2F1",
         "GET /Patient/1%2F..%2F2",
+        "GET /Patient/%31",
+        "GET /%50atient/1",
+        "GET /%6detadata",
+        "GET /metadata/",
+        "GET /Patient/.",
+        "GET /Patient/..",
+        "PUT /Patient/..",
+        "GET /Patient/%2e%2e",
+        "GET /Patient/../Patient/1",
+        "GET /Patient//1",
+        "GET //Patient/1",
+        "GET //",
+        "GET /Patient/1//_history/1",
+        "GET /Patient/1/%5Fhistory",
     ] {
         assert_eq!(refusal(line, JSON, PATIENT).status, 404, "{line}");
     }

@@ -413,6 +413,7 @@ mod tests {
 
     #[test]
     fn what_a_browser_would_run_or_fetch_is_refused() {
+        portcullis_verifies::verifies!("FHIR-SEC-46", "FHIR-SEC-47");
         for content in [
             "x<script>alert(1)</script>",
             "x<SCRIPT>1</SCRIPT>",

@@ -12,6 +12,13 @@ use crate::types::LogicalId;
 /// "Note that strings SHALL NOT exceed 1MB in size."
 const LONGEST_STRING_BYTES: usize = 1024 * 1024;
 
+/// The longest decimal, in characters. FHIR asks for 18 digits.
+const LONGEST_DECIMAL: usize = 64;
+
+/// The largest power of ten in a decimal, up or down: a 64-bit floating-point number holds it with its digits. A short text that means an endless
+/// number would make whoever computes with it pay.
+const LARGEST_EXPONENT: u32 = 300;
+
 /// What is wrong with a primitive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum PrimitiveError {
@@ -21,6 +28,8 @@ pub(super) enum PrimitiveError {
     Format(&'static str),
     #[error("a string cannot be longer than 1 MB")]
     TooLong,
+    #[error("a decimal has at most {LONGEST_DECIMAL} characters and an exponent from -{LARGEST_EXPONENT} to {LARGEST_EXPONENT}")]
+    Unbounded,
 }
 
 impl PrimitiveError {
@@ -28,7 +37,7 @@ impl PrimitiveError {
         match self {
             Self::JsonType { .. } => IssueType::Structure,
             Self::Format(_) => IssueType::Value,
-            Self::TooLong => IssueType::TooLong,
+            Self::TooLong | Self::Unbounded => IssueType::TooLong,
         }
     }
 }
@@ -37,7 +46,7 @@ pub(super) fn check(kind: Primitive, value: &Value) -> Result<(), PrimitiveError
     match (kind, value) {
         (Primitive::Boolean, Value::Bool(_)) => Ok(()),
         (Primitive::Boolean, other) => Err(PrimitiveError::JsonType { expected: "true or false", found: other.kind() }),
-        (Primitive::Decimal, Value::Number(_)) => Ok(()),
+        (Primitive::Decimal, Value::Number(text)) => decimal(text),
         (Primitive::Integer, Value::Number(text)) => integer(text, i32::MIN, "a whole number of 32 bits"),
         (Primitive::UnsignedInt, Value::Number(text)) => integer(text, 0, "a whole number from 0 to 2147483647"),
         (Primitive::PositiveInt, Value::Number(text)) => integer(text, 1, "a whole number from 1 to 2147483647"),
@@ -47,6 +56,12 @@ pub(super) fn check(kind: Primitive, value: &Value) -> Result<(), PrimitiveError
         (_, Value::String(text)) => string(kind, text),
         (_, other) => Err(PrimitiveError::JsonType { expected: "a string", found: other.kind() }),
     }
+}
+
+fn decimal(text: &str) -> Result<(), PrimitiveError> {
+    let exponent = text.split_once(['e', 'E']).map(|(_, exponent)| exponent.trim_start_matches(['+', '-']));
+    let bounded = exponent.is_none_or(|digits| digits.parse::<u32>().is_ok_and(|exponent| exponent <= LARGEST_EXPONENT));
+    if bounded && text.len() <= LONGEST_DECIMAL { Ok(()) } else { Err(PrimitiveError::Unbounded) }
 }
 
 fn integer(text: &str, minimum: i32, expected: &'static str) -> Result<(), PrimitiveError> {
@@ -130,6 +145,17 @@ mod tests {
 
     fn accepts(kind: Primitive, text: &str) -> bool {
         check(kind, &crate::json::parse(text.as_bytes()).unwrap()).is_ok()
+    }
+
+    #[test]
+    fn decimals_without_end_are_refused_and_long_ones_of_the_specification_are_not() {
+        let digits = |count: usize| "1".repeat(count);
+        for text in ["1e400000", "1E301", "-1e-301", "1e99999999999999999999", &digits(65), &format!("0.{}", digits(63))] {
+            assert!(!accepts(Primitive::Decimal, text), "{text}");
+        }
+        for text in ["1e300", "-1.5E-300", "1e0000000300", "1E+2", &digits(64), "123456789012345678.123456789012345678"] {
+            assert!(accepts(Primitive::Decimal, text), "{text}");
+        }
     }
 
     #[test]

@@ -110,6 +110,7 @@ impl Form {
             Test::UriAbove(items) => self.list(14, items, |form, text| form.text(text)),
             Test::Id(items) => self.list(15, items, |form, id| form.text(id.as_str())),
             Test::LastUpdated(items) => self.list(16, items, Self::date),
+            Test::Pairs(items) => self.list(17, items, |form, pair| pair.iter().for_each(|filter| form.filter(filter))),
         }
     }
 

@@ -4,7 +4,7 @@
 
 use super::filter::{Rejection, points_to};
 use super::{Include, SearchQuery, Shape, SortKey, Total};
-use crate::definitions::{self, ParameterType};
+use crate::definitions::{self, ParameterType, SearchParameter};
 use crate::query::echo;
 use crate::types::ResourceType;
 
@@ -119,22 +119,20 @@ pub(super) enum Direction {
     Reverse,
 }
 
-/// `_include` and `_revinclude`: `Source:parameter` or `Source:parameter:Target`.
-pub(super) fn include(direction: Direction, searched: ResourceType, value: &str) -> Result<Include, Rejection> {
+/// `_include` and `_revinclude`: `Source:parameter`, `Source:parameter:Target`, or `Source:*` for every reference parameter that leads there.
+pub(super) fn include(direction: Direction, searched: ResourceType, value: &str) -> Result<Vec<Include>, Rejection> {
     let parts: Vec<&str> = value.split(':').collect();
-    if parts.contains(&"*") {
-        return Err(Rejection::NotUnderstood("Wildcards are not supported; name one parameter as Source:parameter.".to_owned()));
-    }
     let (source, code, target) = match parts.as_slice() {
+        ["*"] => {
+            let message = "'*' alone is not supported; name a type as Source:* or one parameter as Source:parameter.";
+            return Err(Rejection::NotUnderstood(message.to_owned()));
+        }
         [source, code] => (*source, *code, None),
         [source, code, target] => (*source, *code, Some(*target)),
-        _ => return Err(Rejection::value("Accepted are Source:parameter and Source:parameter:Target.")),
+        _ => return Err(Rejection::value("Accepted are Source:parameter, Source:parameter:Target and Source:*.")),
     };
     let source = known_type(source)?;
     let target = target.map(known_type).transpose()?;
-    let parameter = definitions::search_parameter(source, code)
-        .filter(|parameter| parameter.parameter_type == ParameterType::Reference)
-        .ok_or_else(|| Rejection::value(format!("{source} has no reference parameter '{}'.", echo(code))))?;
     let leads_to = match direction {
         Direction::Forward if source != searched => {
             return Err(Rejection::value(format!("The search is for {searched}; an include starts there.")));
@@ -145,11 +143,27 @@ pub(super) fn include(direction: Direction, searched: ResourceType, value: &str)
         }
         Direction::Reverse => Some(searched),
     };
+    let leads = |parameter: &SearchParameter| leads_to.is_none_or(|leads_to| points_to(parameter, leads_to));
+    let is_reference = |parameter: &&SearchParameter| parameter.parameter_type == ParameterType::Reference;
+    if code == "*" {
+        let parameters = definitions::search_parameters(source).iter().copied().filter(is_reference);
+        let leading = parameters.filter(|parameter| leads(parameter));
+        let includes: Vec<Include> = leading.map(|parameter| Include { source, parameter, target }).collect();
+        let nowhere = || leads_to.map_or_else(|| "any resource".to_owned(), |leads_to| leads_to.to_string());
+        return if includes.is_empty() {
+            Err(Rejection::value(format!("No reference parameter of {source} leads to {}.", nowhere())))
+        } else {
+            Ok(includes)
+        };
+    }
+    let parameter = definitions::search_parameter(source, code)
+        .filter(is_reference)
+        .ok_or_else(|| Rejection::value(format!("{source} has no reference parameter '{}'.", echo(code))))?;
     match leads_to {
         Some(leads_to) if !points_to(parameter, leads_to) => {
             Err(Rejection::value(format!("{source}:{} does not lead to {leads_to}.", parameter.code)))
         }
-        _ => Ok(Include { source, parameter, target }),
+        _ => Ok(vec![Include { source, parameter, target }]),
     }
 }
 

@@ -3,9 +3,9 @@
 //! <https://hl7.org/fhir/R4/search.html#modifiers>: "Servers SHALL reject any search request that contains a search parameter modifier that
 //! the server does not support for that parameter."
 
-use super::value::{alternatives, date, normalised, number, quantity, reference, token, unescape};
-use super::{SearchContext, Test};
-use crate::definitions::{ParameterType, SearchParameter};
+use super::value::{alternatives, date, normalised, number, quantity, reference, split, token, unescape};
+use super::{Filter, SearchContext, SearchQuery, Test};
+use crate::definitions::{self, ParameterType, SearchParameter};
 use crate::outcome::IssueType;
 use crate::query::echo;
 use crate::types::{LogicalId, ResourceType};
@@ -36,14 +36,16 @@ pub(super) fn parse(
     let code = parameter.code;
     if parameter.base.is_none() && matches!(code, "_id" | "_lastUpdated") {
         return match modifier {
-            Some(modifier) => Err(unknown_modifier(code, modifier, "no modifier")),
+            Some("missing") => missing(value),
+            Some(modifier) => Err(unknown_modifier(code, modifier, ":missing")),
             None if code == "_id" => alternatives(value, id).map(Test::Id).map_err(Rejection::value),
             None => alternatives(value, |text| date(text, context.now_ms)).map(Test::LastUpdated).map_err(Rejection::value),
         };
     }
     match (parameter.parameter_type, modifier) {
-        (ParameterType::Composite | ParameterType::Special, _) => {
-            Err(Rejection::NotUnderstood(format!("'{code}' is a composite or special parameter; these are not supported.")))
+        (ParameterType::Composite, modifier) => composite(parameter, modifier, value, context),
+        (ParameterType::Special, _) => {
+            Err(Rejection::NotUnderstood(format!("'{code}' is a special parameter and not supported.")))
         }
         (_, Some("missing")) => missing(value),
         (ParameterType::Token, _) => token_test(code, modifier, value),
@@ -59,6 +61,44 @@ pub(super) fn parse(
         (ParameterType::Number, None) => alternatives(value, number).map(Test::Number).map_err(Rejection::value),
         (ParameterType::Quantity, None) => alternatives(value, quantity).map(Test::Quantity).map_err(Rejection::value),
     }
+}
+
+/// `first$second`, each part as the parameter of the component takes it (<https://hl7.org/fhir/R4/search.html#combining>).
+fn composite(
+    parameter: &SearchParameter,
+    modifier: Option<&str>,
+    value: &str,
+    context: &SearchContext<'_>,
+) -> Result<Test, Rejection> {
+    let code = parameter.code;
+    let component =
+        |name| parameter.base.and_then(|base| definitions::search_parameter(base, name)).filter(|found| *found != parameter);
+    let Some([first, second]) = parameter.components.map(|names| names.map(component)) else {
+        return Err(Rejection::NotUnderstood(format!(
+            "'{code}' is a composite of parts of the resource, which is not supported."
+        )));
+    };
+    let (Some(first), Some(second)) = (first, second) else {
+        return Err(Rejection::NotUnderstood(format!("'{code}' is not supported.")));
+    };
+    if let Some(modifier) = modifier {
+        return Err(unknown_modifier(code, modifier, "no modifier"));
+    }
+    let pair = |text: &str| {
+        let [left, right] = <[&str; 2]>::try_from(split(text, '$')).map_err(|_| {
+            Rejection::value(format!("Accepted are a value of '{}' and one of '{}' with a $ between.", first.code, second.code))
+        })?;
+        let one = |parameter: &'static SearchParameter, text| {
+            parse(parameter, None, text, context).map(|test| Filter { parameter, test })
+        };
+        Ok([one(first, left)?, one(second, right)?])
+    };
+    let pairs = split(value, ',');
+    if pairs.len() > SearchQuery::MAXIMUM_ALTERNATIVES {
+        let message = format!("At most {} alternatives are accepted in one parameter.", SearchQuery::MAXIMUM_ALTERNATIVES);
+        return Err(Rejection::value(message));
+    }
+    pairs.into_iter().map(pair).collect::<Result<_, _>>().map(Test::Pairs)
 }
 
 fn id(text: &str) -> Result<LogicalId, String> {

@@ -1,7 +1,7 @@
 //! The search grammar: a query string becomes a [`SearchQuery`] whose every part is understood, or is named as ignored.
 //!
-//! <https://hl7.org/fhir/R4/search.html>. Chained parameters, `_has`, `:iterate`, wildcards, composite and special parameters are recognised,
-//! and are not accepted yet: an error under strict handling, otherwise ignored and named.
+//! <https://hl7.org/fhir/R4/search.html>. Chained parameters, `_has`, `:iterate`, the bare wildcard of includes, special parameters, and composites of
+//! values within a repeating element are recognised, and are not accepted yet: an error under strict handling, otherwise ignored and named.
 
 use crate::definitions::SearchParameter;
 use crate::reference::Reference;
@@ -12,6 +12,8 @@ pub(crate) mod control;
 mod filter;
 mod key;
 mod parse;
+#[cfg(test)]
+mod robustness;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -77,6 +79,8 @@ impl SearchQuery {
     pub const MAXIMUM_PARAMETERS: usize = 100;
     /// The largest number of alternatives (comma-separated values) in one search.
     pub const MAXIMUM_ALTERNATIVES: usize = 500;
+    /// The largest number of reference parameters that the includes of one query follow; a wildcard counts as many as it stands for.
+    pub const MAXIMUM_INCLUDES: usize = 100;
     /// The largest number of keys in `_sort`.
     pub const MAXIMUM_SORT_KEYS: usize = 8;
     /// The longest `_cursor`, in bytes.
@@ -129,6 +133,8 @@ pub enum Test {
     Id(Vec<LogicalId>),
     /// `_lastUpdated`
     LastUpdated(Vec<DateMatch>),
+    /// A composite: both criteria of one of these pairs hold.
+    Pairs(Vec<[Filter; 2]>),
 }
 
 /// `[system]|[code]` in its four forms.
@@ -232,7 +238,7 @@ pub struct QuantityMatch {
     pub code: Option<Box<str>>,
 }
 
-/// `_include=Source:parameter[:target]` or `_revinclude` of the same form.
+/// `_include=Source:parameter[:target]` or `_revinclude` of the same form; `Source:*` becomes several of these.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Include {
     /// The type that holds the reference.

@@ -3,7 +3,7 @@
 use super::control::{self, Direction};
 use super::filter::{self, Rejection, unknown_modifier};
 use super::key::Key;
-use super::{Filter, Handling, Ignored, SearchContext, SearchQuery, Shape, Total};
+use super::{Filter, Handling, Ignored, Include, SearchContext, SearchQuery, Shape, Test, Total};
 use crate::definitions;
 use crate::outcome::{Issue, IssueType};
 use crate::query::{echo, too_many};
@@ -96,18 +96,12 @@ impl<'a> Parser<'a> {
         }
         match (code, modifier) {
             ("_include", None) => {
-                let include = control::include(Direction::Forward, self.query.resource_type, value)?;
-                if !self.query.includes.contains(&include) {
-                    self.query.includes.push(include);
-                }
-                Ok(Use::Applied)
+                let includes = control::include(Direction::Forward, self.query.resource_type, value)?;
+                self.add_includes(|query| &mut query.includes, includes)
             }
             ("_revinclude", None) => {
-                let include = control::include(Direction::Reverse, self.query.resource_type, value)?;
-                if !self.query.reverse_includes.contains(&include) {
-                    self.query.reverse_includes.push(include);
-                }
-                Ok(Use::Applied)
+                let includes = control::include(Direction::Reverse, self.query.resource_type, value)?;
+                self.add_includes(|query| &mut query.reverse_includes, includes)
             }
             ("_include" | "_revinclude", Some("iterate" | "recurse")) => {
                 Err(Rejection::NotUnderstood("Includes that go on from included resources are not supported.".to_owned()))
@@ -115,6 +109,26 @@ impl<'a> Parser<'a> {
             ("_include" | "_revinclude", Some(modifier)) => Err(unknown_modifier(code, modifier, "no modifier")),
             _ => self.take_filter(code, modifier, value),
         }
+    }
+
+    /// Adds what one `_include` or `_revinclude` names, each once: a wildcard may name what another parameter has named.
+    fn add_includes(
+        &mut self,
+        list: fn(&mut SearchQuery) -> &mut Vec<Include>,
+        includes: Vec<Include>,
+    ) -> Result<Use, Rejection> {
+        let known = list(&mut self.query);
+        for include in includes {
+            if !known.contains(&include) {
+                known.push(include);
+            }
+        }
+        if self.query.includes.len() + self.query.reverse_includes.len() > SearchQuery::MAXIMUM_INCLUDES {
+            let message =
+                format!("At most {} parameters are followed by the includes of one search.", SearchQuery::MAXIMUM_INCLUDES);
+            return Err(Rejection::Invalid(IssueType::TooLong, message));
+        }
+        Ok(Use::Applied)
     }
 
     fn take_once(&mut self, code: &'static str, modifier: Option<&str>, value: &str) -> Result<Use, Rejection> {
@@ -158,7 +172,11 @@ impl<'a> Parser<'a> {
             let message = format!("At most {} alternatives are accepted in one search.", SearchQuery::MAXIMUM_ALTERNATIVES);
             return Err(Rejection::Invalid(IssueType::TooLong, message));
         }
-        self.query.filters.push(Filter { parameter, test });
+        match test {
+            // One pair is two criteria: each has its own way through an index.
+            Test::Pairs(pairs) if pairs.len() == 1 => self.query.filters.extend(pairs.into_iter().flatten()),
+            test => self.query.filters.push(Filter { parameter, test }),
+        }
         Ok(Use::Applied)
     }
 

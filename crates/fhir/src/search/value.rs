@@ -30,7 +30,7 @@ pub(super) fn alternatives<T>(value: &str, parse: impl Fn(&str) -> Result<T, Acc
 }
 
 /// Splits at separators that no backslash escapes; the parts keep their escapes.
-fn split(text: &str, separator: char) -> Vec<&str> {
+pub(super) fn split(text: &str, separator: char) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut start = 0;
     let mut escaped = false;

@@ -2,6 +2,7 @@
 
 pub mod operator;
 pub mod patient_context;
+pub mod system_context;
 pub mod user_context;
 
 use portcullis_oauth::scopes::{Letter, TypeLetters};
