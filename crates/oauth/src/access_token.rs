@@ -27,9 +27,9 @@ pub struct AccessTokenClaims {
     /// The issuer of this server.
     #[serde(rename = "iss")]
     pub issuer: String,
-    /// The user.
+    /// Who acts.
     #[serde(rename = "sub")]
-    pub subject: UserId,
+    pub subject: Subject,
     /// The FHIR base that the token is for.
     #[serde(rename = "aud")]
     pub audience: String,
@@ -52,6 +52,23 @@ pub struct AccessTokenClaims {
     /// The patient in context.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_patient")]
     pub patient: Option<LogicalId>,
+}
+
+/// Who acts with a token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Subject {
+    /// A user, by way of a client.
+    User(UserId),
+    /// A client on its own behalf: `sub` and `client_id` are the same (RFC 9068 section 2.2). Whether that is really so, and not a user of
+    /// the same name, is what the registry knows about the grant.
+    Client(ClientId),
+}
+
+impl From<UserId> for Subject {
+    fn from(user: UserId) -> Self {
+        Self::User(user)
+    }
 }
 
 fn serialize_patient<S: serde::Serializer>(patient: &Option<LogicalId>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -95,7 +112,7 @@ pub enum AccessTokenError {
 pub struct VerifiedToken {
     token_id: TokenId,
     client: ClientId,
-    user: UserId,
+    subject: Subject,
     grant: GrantId,
     scopes: Arc<CompiledScopes>,
     patient: Option<LogicalId>,
@@ -135,10 +152,11 @@ impl VerifiedToken {
             None => None,
             Some(text) => Some(LogicalId::parse(&text).ok_or(AccessTokenError::Claims)?),
         };
+        let itself = claims.sub.as_str() == claims.client_id.as_str();
         Ok(Self {
             token_id: claims.jti,
+            subject: if itself { Subject::Client(claims.client_id.clone()) } else { Subject::User(claims.sub) },
             client: claims.client_id,
-            user: claims.sub,
             grant: claims.gid,
             scopes: Arc::new(scopes.compiled()),
             patient,
@@ -157,12 +175,20 @@ impl VerifiedToken {
         &self.client
     }
 
-    /// The user who granted it.
-    pub fn user(&self) -> &UserId {
-        &self.user
+    /// Who acts with it.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
     }
 
-    /// The grant that it descends from.
+    /// The user who granted it; none where a client acts on its own behalf.
+    pub fn user(&self) -> Option<&UserId> {
+        match &self.subject {
+            Subject::User(user) => Some(user),
+            Subject::Client(_) => None,
+        }
+    }
+
+    /// The grant that it descends from; for a client on its own behalf, its registration.
     pub fn grant(&self) -> &GrantId {
         &self.grant
     }
@@ -204,7 +230,7 @@ pub(crate) mod tests {
     pub(crate) fn good_claims() -> AccessTokenClaims {
         AccessTokenClaims {
             issuer: ISSUER.into(),
-            subject: UserId::parse("u-ann").unwrap(),
+            subject: UserId::parse("u-ann").unwrap().into(),
             audience: BASE.into(),
             client_id: ClientId::parse("demo-app").unwrap(),
             expires_at: NOW + 300,
@@ -226,6 +252,20 @@ pub(crate) mod tests {
     /// A token as the other tests of this crate need it.
     pub(crate) fn verified() -> VerifiedToken {
         verify_signed(&good_claims(), HEADER_TYPE, NOW).unwrap()
+    }
+
+    /// A token that the client got for itself.
+    pub(crate) fn verified_client() -> VerifiedToken {
+        let client = ClientId::parse("demo-app").unwrap();
+        let claims = AccessTokenClaims { subject: Subject::Client(client), patient: None, ..good_claims() };
+        verify_signed(&claims, HEADER_TYPE, NOW).unwrap()
+    }
+
+    #[test]
+    fn a_token_whose_subject_is_its_client_has_no_user() {
+        assert_eq!(verified_client().user(), None);
+        assert_eq!(verified_client().subject(), &Subject::Client(ClientId::parse("demo-app").unwrap()));
+        assert_eq!(verified().user().map(UserId::as_str), Some("u-ann"));
     }
 
     fn with(name: &str, value: Value) -> Value {
@@ -283,7 +323,7 @@ pub(crate) mod tests {
         let token = verified();
         assert_eq!(token.token_id().as_str(), "t1");
         assert_eq!(token.client().as_str(), "demo-app");
-        assert_eq!(token.user().as_str(), "u-ann");
+        assert_eq!(token.user().map(UserId::as_str), Some("u-ann"));
         assert_eq!(token.grant().as_str(), "g1");
         assert_eq!(token.patient().map(LogicalId::as_str), Some("p1"));
         assert_eq!((token.issued_at(), token.expires_at()), (NOW, NOW + 300));

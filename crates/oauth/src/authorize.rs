@@ -246,9 +246,14 @@ impl AuthorizationRequest {
         AuthorizationErrorResponse { redirect: self.redirect.clone(), error, description, state: Some(self.state.clone()) }
     }
 
+    /// Whether no earlier login counts at all: whoever is to choose another account signs in for that.
+    pub fn demands_sign_in(&self) -> bool {
+        self.prompt.login || self.prompt.select_account
+    }
+
     /// Whether a login at a time (seconds since the epoch) is still recent enough for this request.
     pub fn accepts_login_at(&self, signed_in_at: i64, now: i64) -> bool {
-        !self.prompt.login && self.max_age_seconds.is_none_or(|maximum| now.saturating_sub(signed_in_at) <= maximum)
+        !self.demands_sign_in() && self.max_age_seconds.is_none_or(|maximum| now.saturating_sub(signed_in_at) <= maximum)
     }
 }
 

@@ -1,14 +1,14 @@
 //! Registered clients (RFC 6749 section 2) and how they authenticate at the token endpoint.
 //!
 //! Public clients name themselves; confidential ones prove a secret that this server made (SMART App Launch 2.2.0, "Client
-//! Authentication: Symmetric"). Asymmetric authentication is not built yet.
+//! Authentication: Symmetric") or sign with a private key whose public half is registered ("Client Authentication: Asymmetric").
 
 use portcullis_jose::digest::sha256;
-use portcullis_jose::{Random, Secret, base64url, constant_time, random};
+use portcullis_jose::{ClientKeySet, KeySetError, Random, Secret, base64url, constant_time, random};
 
-use crate::identifiers::ClientId;
+use crate::identifiers::{ClientId, GrantId};
 use crate::redirect_uri::{RedirectTarget, RedirectUri};
-use crate::scopes::ScopeSet;
+use crate::scopes::{ScopeContext, ScopeSet};
 
 /// The SHA-256 of a client secret.
 ///
@@ -67,6 +67,58 @@ pub enum ClientKind {
         /// The hash of the secret.
         secret_hash: ClientSecretHash,
     },
+    /// It signs with a private key.
+    ConfidentialAsymmetric {
+        /// The authorization that the operator gave by registering the client. Tokens of the client's own descend from it as a user's
+        /// tokens descend from a grant, and a new registration under the same id is another one.
+        registration: GrantId,
+        /// Where its public keys are.
+        keys: KeySource,
+    },
+}
+
+/// The longest `jwks_uri`, in bytes.
+const MAXIMUM_KEY_URL_BYTES: usize = 2048;
+
+/// Where the public keys of a client are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// A JWK Set, as text that [`ClientKeySet::parse`] accepted.
+    Value(Box<str>),
+    /// The https address of a JWK Set.
+    Url(Box<str>),
+}
+
+/// Why keys cannot be registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeySourceError {
+    /// The set is not usable.
+    #[error(transparent)]
+    Set(#[from] KeySetError),
+    /// The address is not an https URL with a host and without user information or fragment, of at most 2048 bytes.
+    #[error("the jwks_uri must be an https URL without user information and fragment")]
+    Url,
+}
+
+impl KeySource {
+    /// A JWK Set.
+    pub fn value(text: &str) -> Result<Self, KeySourceError> {
+        ClientKeySet::parse(text.as_bytes())?;
+        Ok(Self::Value(text.into()))
+    }
+
+    /// The address of a JWK Set. Whether the host may be connected to is asked when it is.
+    pub fn url(text: &str) -> Result<Self, KeySourceError> {
+        let parsed = url::Url::parse(text).map_err(|_| KeySourceError::Url)?;
+        let plain = parsed.username().is_empty() && parsed.password().is_none() && parsed.fragment().is_none();
+        let sound = parsed.scheme() == "https" && parsed.has_host() && plain && text.len() <= MAXIMUM_KEY_URL_BYTES;
+        // What is compared with a `jku` byte for byte must have one spelling.
+        if sound && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            Ok(Self::Url(text.into()))
+        } else {
+            Err(KeySourceError::Url)
+        }
+    }
 }
 
 impl ClientKind {
@@ -75,6 +127,7 @@ impl ClientKind {
         match self {
             Self::Public => "public",
             Self::ConfidentialSymmetric { .. } => "confidential-symmetric",
+            Self::ConfidentialAsymmetric { .. } => "confidential-asymmetric",
         }
     }
 }
@@ -86,17 +139,23 @@ pub enum GrantType {
     AuthorizationCode,
     /// `refresh_token`
     RefreshToken,
+    /// `client_credentials`: access without a user (SMART Backend Services).
+    ClientCredentials,
 }
 
 impl GrantType {
     /// All grant types.
-    pub const ALL: [Self; 2] = [Self::AuthorizationCode, Self::RefreshToken];
+    pub const ALL: [Self; 3] = [Self::AuthorizationCode, Self::RefreshToken, Self::ClientCredentials];
+
+    /// Those by which a person lets a client in.
+    pub const WITH_PERSON: [Self; 2] = [Self::AuthorizationCode, Self::RefreshToken];
 
     /// The name on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AuthorizationCode => "authorization_code",
             Self::RefreshToken => "refresh_token",
+            Self::ClientCredentials => "client_credentials",
         }
     }
 
@@ -138,8 +197,14 @@ pub enum RegistrationError {
     #[error("a client needs 1 to 20 redirect URIs")]
     RedirectUris,
     /// There is no grant type, or refresh_token without authorization_code.
-    #[error("a client needs the grant type authorization_code")]
+    #[error("a client needs the grant type authorization_code or client_credentials")]
     GrantTypes,
+    /// `client_credentials` for a client that does not sign with a key of its own (SMART App Launch 2.2.0, "Backend Services").
+    #[error("client_credentials is for clients with public keys; register a JWK Set or its address")]
+    SystemNeedsKeys,
+    /// `system/` scopes without `client_credentials`, or the other way round.
+    #[error("system/ scopes and the grant type client_credentials need each other")]
+    SystemScopes,
     /// It may ask for nothing.
     #[error("a client needs at least one scope")]
     Scope,
@@ -154,11 +219,20 @@ impl Client {
         if self.name.trim().is_empty() || self.name.chars().count() > 100 || self.name.chars().any(char::is_control) {
             return Err(RegistrationError::Name);
         }
-        if !(1..=20).contains(&self.redirect_uris.len()) {
+        let (by_code, by_itself) = (self.may_use(GrantType::AuthorizationCode), self.may_use(GrantType::ClientCredentials));
+        // A client that no browser is sent back to needs no address for it.
+        let fewest = usize::from(by_code || !by_itself);
+        if !(fewest..=20).contains(&self.redirect_uris.len()) {
             return Err(RegistrationError::RedirectUris);
         }
-        if !self.may_use(GrantType::AuthorizationCode) {
+        if !(by_code || by_itself && !self.may_use(GrantType::RefreshToken)) {
             return Err(RegistrationError::GrantTypes);
+        }
+        if by_itself && !matches!(self.kind, ClientKind::ConfidentialAsymmetric { .. }) {
+            return Err(RegistrationError::SystemNeedsKeys);
+        }
+        if by_itself != self.scope.has_context(ScopeContext::System) {
+            return Err(RegistrationError::SystemScopes);
         }
         if self.scope.is_empty() {
             return Err(RegistrationError::Scope);
@@ -205,7 +279,7 @@ pub(crate) mod tests {
             kind: ClientKind::Public,
             redirect_uris: vec![RedirectUri::parse("https://127.0.0.1:8444/callback").unwrap()],
             scope: ScopeSet::parse("openid fhirUser launch/patient offline_access patient/*.rs").unwrap(),
-            grant_types: GrantType::ALL.to_vec(),
+            grant_types: GrantType::WITH_PERSON.to_vec(),
             created_at: 0,
         }
     }
@@ -225,6 +299,68 @@ pub(crate) mod tests {
         assert_eq!(refused(|client| client.grant_types = vec![GrantType::RefreshToken]), RegistrationError::GrantTypes);
         assert_eq!(refused(|client| client.scope = ScopeSet::default()), RegistrationError::Scope);
         assert_eq!(public_client().check(), Ok(()));
+    }
+
+    /// A JWK Set with one P-256 key, `k1` (RFC 7515 appendix A.3).
+    pub(crate) const KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"k1",
+        "x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
+
+    pub(crate) fn backend_client() -> Client {
+        Client {
+            id: ClientId::parse("backend").unwrap(),
+            kind: ClientKind::ConfidentialAsymmetric {
+                registration: GrantId::parse("registration-1").unwrap(),
+                keys: KeySource::value(KEYS).unwrap(),
+            },
+            redirect_uris: Vec::new(),
+            scope: ScopeSet::parse("system/*.rs").unwrap(),
+            grant_types: vec![GrantType::ClientCredentials],
+            ..public_client()
+        }
+    }
+
+    #[test]
+    fn access_without_a_user_is_for_clients_with_keys_and_system_scopes() {
+        let refused = |change: fn(&mut Client)| {
+            let mut client = backend_client();
+            change(&mut client);
+            client.check().unwrap_err()
+        };
+        assert_eq!(refused(|client| client.kind = ClientKind::Public), RegistrationError::SystemNeedsKeys);
+        let secret_hash = ClientSecretHash::from_bytes([0; 32]);
+        let mut symmetric = backend_client();
+        symmetric.kind = ClientKind::ConfidentialSymmetric { secret_hash };
+        assert_eq!(symmetric.check(), Err(RegistrationError::SystemNeedsKeys));
+        let without = |client: &mut Client| client.scope = ScopeSet::parse("user/*.rs").unwrap();
+        assert_eq!(refused(without), RegistrationError::SystemScopes);
+        assert_eq!(refused(|client| client.grant_types = vec![GrantType::AuthorizationCode]), RegistrationError::RedirectUris);
+        assert_eq!(refused(|client| client.grant_types.push(GrantType::RefreshToken)), RegistrationError::GrantTypes);
+        assert_eq!(refused(|client| client.grant_types.clear()), RegistrationError::RedirectUris);
+        let mut public = public_client();
+        public.scope = ScopeSet::parse("system/*.rs").unwrap();
+        assert_eq!(public.check(), Err(RegistrationError::SystemScopes));
+        assert_eq!(backend_client().check(), Ok(()));
+    }
+
+    #[test]
+    fn keys_are_taken_as_a_usable_set_or_as_an_https_address() {
+        assert_eq!(KeySource::value("{\"keys\":[]}"), Err(KeySourceError::Set(KeySetError::NoUsableKey)));
+        for url in [
+            "http://keys.example/jwks",
+            "https://user@keys.example/jwks",
+            "https://user:pw@keys.example/jwks",
+            "https://keys.example/jwks#k",
+            "https://keys.example/a b",
+            "https://",
+            "ftp://keys.example/jwks",
+            "file:///etc/passwd",
+            "keys.example/jwks",
+            "",
+        ] {
+            assert_eq!(KeySource::url(url), Err(KeySourceError::Url), "{url}");
+        }
+        assert_eq!(KeySource::url(&format!("https://keys.example/{}", "x".repeat(2048))), Err(KeySourceError::Url));
+        assert!(KeySource::url("https://keys.example:8443/jwks?v=1").is_ok());
     }
 
     #[test]

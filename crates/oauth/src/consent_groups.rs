@@ -81,7 +81,7 @@ impl ConsentGroup {
 }
 
 /// What a resource type is called after "your"; `None` for types that no patient's record usually has.
-pub(crate) fn noun(resource_type: ResourceType) -> Option<&'static str> {
+pub fn noun(resource_type: ResourceType) -> Option<&'static str> {
     entry(resource_type).map(|(_, _, noun)| *noun)
 }
 

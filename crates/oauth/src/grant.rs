@@ -129,6 +129,7 @@ mod tests {
 
     #[test]
     fn scope_may_only_shrink() {
+        portcullis_verifies::verifies!("SMART-31");
         let granted = ScopeSet::parse("openid offline_access patient/*.rs").unwrap();
         for wider in ["patient/*.cruds", "openid user/*.rs", "patient/Observation.rs?category=x", "fhirUser", "bogus", " "] {
             assert!(matches!(narrowed_scopes(&granted, Some(wider)), Err(TokenError::InvalidScope(_))), "{wider}");

@@ -9,11 +9,13 @@
 
 pub mod access_token;
 pub mod authorize;
+pub mod client_assertion;
 pub mod clients;
 pub mod consent_groups;
 pub mod grant;
 pub mod id_token;
 pub mod identifiers;
+pub mod lockout;
 pub mod metadata;
 pub mod parameters;
 pub mod pkce;

@@ -5,19 +5,23 @@
 
 use serde_json::{Value, json};
 
+use portcullis_jose::ClientAlgorithm;
+
 use crate::clients::GrantType;
 use crate::pkce;
 use crate::scopes::{Scope, ScopeContext, ScopeKind};
 
 /// The SMART capabilities that are built.
-pub const CAPABILITIES: [&str; 11] = [
+pub const CAPABILITIES: [&str; 13] = [
     "launch-standalone",
     "authorize-post",
     "client-public",
     "client-confidential-symmetric",
+    "client-confidential-asymmetric",
     "sso-openid-connect",
     "context-standalone-patient",
     "permission-offline",
+    "permission-online",
     "permission-patient",
     "permission-user",
     "permission-v1",
@@ -25,12 +29,13 @@ pub const CAPABILITIES: [&str; 11] = [
 ];
 
 /// Examples of the scopes that can be granted; the list need not be complete (SMART), but names those that CARIN Blue Button asks for.
-pub const SCOPES: [&str; 23] = [
+pub const SCOPES: [&str; 28] = [
     "openid",
     "fhirUser",
     "profile",
     "launch/patient",
     "offline_access",
+    "online_access",
     "patient/*.rs",
     "patient/*.cruds",
     "patient/*.read",
@@ -49,25 +54,38 @@ pub const SCOPES: [&str; 23] = [
     "user/Patient.read",
     "user/Organization.read",
     "user/Practitioner.read",
+    "system/*.rs",
+    "system/*.cruds",
+    "system/*.read",
+    "system/*.write",
 ];
 
 /// How clients authenticate at the token endpoint.
-pub const CLIENT_AUTHENTICATION_METHODS: [&str; 2] = ["client_secret_basic", "none"];
+pub const CLIENT_AUTHENTICATION_METHODS: [&str; 3] = ["client_secret_basic", "private_key_jwt", "none"];
 
 /// Whether the authorization endpoint can grant a scope at all.
 ///
-/// Launch from an EHR, the choice of an encounter, refresh bound to a session, and access without a user are understood but not built.
+/// Launch from an EHR and the choice of an encounter are understood but not built. Access without a user comes
+/// another way: [`offers_to_clients`].
 pub fn offers(scope: &Scope) -> bool {
     match scope.kind() {
-        ScopeKind::OpenId | ScopeKind::FhirUser | ScopeKind::Profile | ScopeKind::LaunchPatient | ScopeKind::OfflineAccess => {
-            true
-        }
-        ScopeKind::Launch | ScopeKind::LaunchEncounter | ScopeKind::OnlineAccess => false,
+        ScopeKind::OpenId
+        | ScopeKind::FhirUser
+        | ScopeKind::Profile
+        | ScopeKind::LaunchPatient
+        | ScopeKind::OfflineAccess
+        | ScopeKind::OnlineAccess => true,
+        ScopeKind::Launch | ScopeKind::LaunchEncounter => false,
         ScopeKind::Resource(resource) => match resource.context {
             ScopeContext::Patient | ScopeContext::User => true,
             ScopeContext::System => false,
         },
     }
+}
+
+/// Whether a client can be granted a scope on its own behalf.
+pub fn offers_to_clients(scope: &Scope) -> bool {
+    scope.resource().is_some_and(|resource| resource.context == ScopeContext::System)
 }
 
 /// Absolute URLs of this server. The optional ones appear in the documents where they are built.
@@ -94,7 +112,11 @@ impl Endpoints {
     /// so refresh_token is not named.
     pub fn smart_configuration(&self) -> Value {
         let mut document = self.common();
-        set(&mut document, "grant_types_supported", json!(["authorization_code"]));
+        set(
+            &mut document,
+            "grant_types_supported",
+            json!([GrantType::AuthorizationCode, GrantType::ClientCredentials].map(GrantType::as_str)),
+        );
         set(&mut document, "capabilities", json!(CAPABILITIES));
         if let Some(management) = &self.management {
             set(&mut document, "management_endpoint", json!(management));
@@ -137,6 +159,7 @@ impl Endpoints {
             "response_types_supported": ["code"],
             "code_challenge_methods_supported": [pkce::METHOD],
             "token_endpoint_auth_methods_supported": CLIENT_AUTHENTICATION_METHODS,
+            "token_endpoint_auth_signing_alg_values_supported": ClientAlgorithm::ALL.map(ClientAlgorithm::name),
         });
         for (name, endpoint) in [("revocation_endpoint", &self.revocation), ("introspection_endpoint", &self.introspection)] {
             if let Some(endpoint) = endpoint {
@@ -172,17 +195,18 @@ mod tests {
     #[test]
     fn every_published_scope_is_understood_and_offered() {
         for text in SCOPES {
-            assert!(offers(&Scope::parse(text).unwrap()), "{text}");
+            let scope = Scope::parse(text).unwrap();
+            assert!(offers(&scope) != offers_to_clients(&scope), "{text}");
         }
     }
 
     #[test]
     fn what_is_not_built_is_not_offered() {
-        for text in ["launch", "launch/encounter", "online_access", "system/*.rs", "system/Patient.read"] {
+        for text in ["launch", "launch/encounter", "system/*.rs", "system/Patient.read"] {
             assert!(!offers(&Scope::parse(text).unwrap()), "{text}");
         }
         let document = endpoints().smart_configuration().to_string();
-        for absent in ["plain", "launch-ehr", "asymmetric", "client_credentials", "refresh_token", "null", "private_key_jwt"] {
+        for absent in ["plain", "launch-ehr", "refresh_token", "null"] {
             assert!(!document.contains(absent), "{absent}");
         }
     }

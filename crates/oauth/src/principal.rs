@@ -8,7 +8,7 @@ use std::sync::Arc;
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::LogicalId;
 
-use crate::access_token::VerifiedToken;
+use crate::access_token::{Subject, VerifiedToken};
 use crate::identifiers::{ClientId, GrantId, TokenId, UserId};
 use crate::scopes::CompiledScopes;
 use crate::users::Roles;
@@ -80,6 +80,9 @@ pub struct TokenFacts {
     pub user: Option<PrincipalUser>,
     /// The purpose that the grant was given for.
     pub purpose_of_use: Option<PurposeOfUse>,
+    /// What the client may do on its own behalf, as registered at this moment, where the token descends from its registration; `None` for
+    /// a token that a user granted.
+    pub registered: Option<CompiledScopes>,
 }
 
 /// The registry's word about a token, good for one request.
@@ -133,6 +136,7 @@ pub struct Principal {
     epoch: u64,
     expires_at: i64,
     operator: Option<Operator>,
+    registered: Option<CompiledScopes>,
 }
 
 impl Principal {
@@ -150,10 +154,16 @@ impl Principal {
             return Err(EstablishError::Expired);
         }
         let client = facts.client.filter(|client| client == token.client()).ok_or(EstablishError::UnknownClient)?;
-        let user = facts.user.filter(|user| user.id == *token.user()).ok_or(EstablishError::UnknownUser)?;
+        // A client that acts for itself has no user, and a user's token no registration: whatever is mixed is nobody.
+        let (user, registered) = match (token.subject(), facts.user, facts.registered) {
+            (Subject::User(id), Some(user), None) if user.id == *id => (Some(user), None),
+            (Subject::Client(id), None, Some(registered)) if *id == client => (None, Some(registered)),
+            _ => return Err(EstablishError::UnknownUser),
+        };
         Ok(Self {
             client,
-            user: Some(user),
+            user,
+            registered,
             launch: LaunchContext { patient: token.patient().cloned() },
             scopes: Arc::clone(token.scopes()),
             purpose_of_use: facts.purpose_of_use,
@@ -167,8 +177,16 @@ impl Principal {
 
     /// A signed-in person who chooses a patient for an app: may read and search Patient resources within the own rights, nothing else.
     pub fn choosing_patient(user: PrincipalUser, expires_at: i64) -> Self {
-        let scopes =
-            crate::scopes::ScopeSet::parse("user/Patient.rs").map_or_else(|_| CompiledScopes::none(), |set| set.compiled());
+        Self::of_page(user, "user/Patient.rs", expires_at)
+    }
+
+    /// A signed-in person on the own page: may search the audit trail within the own rights, nothing else.
+    pub fn viewing_own_page(user: PrincipalUser, expires_at: i64) -> Self {
+        Self::of_page(user, "user/AuditEvent.rs", expires_at)
+    }
+
+    fn of_page(user: PrincipalUser, scope: &str, expires_at: i64) -> Self {
+        let scopes = crate::scopes::ScopeSet::parse(scope).map_or_else(|_| CompiledScopes::none(), |set| set.compiled());
         Self {
             client: ClientId::reserved_browser(),
             user: Some(user),
@@ -180,6 +198,7 @@ impl Principal {
             epoch: 0,
             expires_at,
             operator: None,
+            registered: None,
         }
     }
 
@@ -199,6 +218,7 @@ impl Principal {
             epoch: 0,
             expires_at: i64::MAX,
             operator: Some(operator),
+            registered: None,
         }
     }
 
@@ -264,6 +284,11 @@ impl Principal {
         parts.join("\n").into_bytes()
     }
 
+    /// What the client may do on its own behalf, as registered at this moment; none where it acts for a user or an operator acts.
+    pub fn registered(&self) -> Option<&CompiledScopes> {
+        self.registered.as_ref()
+    }
+
     /// The operator, if this is one.
     pub fn operator(&self) -> Option<&Operator> {
         self.operator.as_ref()
@@ -275,7 +300,7 @@ mod tests {
     use portcullis_fhir::types::ResourceType;
 
     use super::*;
-    use crate::access_token::tests::{NOW, verified};
+    use crate::access_token::tests::{NOW, verified, verified_client};
     use crate::scopes::{Letter, ScopeContext};
     use crate::users::Role;
 
@@ -292,6 +317,7 @@ mod tests {
                 patients: vec![LogicalId::parse("p1").unwrap()],
             }),
             purpose_of_use: Some(PurposeOfUse::PatientRequest),
+            registered: None,
         }
     }
 
@@ -324,6 +350,26 @@ mod tests {
         let mut other = facts();
         other.user.as_mut().unwrap().id = UserId::parse("u-bob").unwrap();
         assert_eq!(refusal(other, NOW), EstablishError::UnknownUser);
+    }
+
+    #[test]
+    fn a_users_token_with_a_registrations_rights_makes_no_principal() {
+        let registered = Some(CompiledScopes::none());
+        assert_eq!(refusal(TokenFacts { registered: registered.clone(), ..facts() }, NOW), EstablishError::UnknownUser);
+        assert_eq!(refusal(TokenFacts { registered, user: None, ..facts() }, NOW), EstablishError::UnknownUser);
+    }
+
+    #[test]
+    fn a_client_acts_for_itself_only_by_its_registration() {
+        let client = |facts: TokenFacts| Principal::establish(&verified_client(), TokenStatus::from_registry(facts), NOW);
+        let registered = crate::scopes::ScopeSet::parse("system/Patient.rs").unwrap().compiled();
+        let own = TokenFacts { user: None, registered: Some(registered.clone()), ..facts() };
+        assert_eq!(client(TokenFacts { registered: None, ..own }).unwrap_err(), EstablishError::UnknownUser);
+        assert_eq!(client(facts()).unwrap_err(), EstablishError::UnknownUser, "a user of the same name as the client");
+        let own = TokenFacts { user: None, registered: Some(registered.clone()), ..facts() };
+        let principal = client(own).unwrap();
+        assert!(principal.user().is_none() && principal.roles().is_empty() && principal.operator().is_none());
+        assert_eq!(principal.registered(), Some(&registered));
     }
 
     #[test]

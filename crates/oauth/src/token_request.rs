@@ -1,11 +1,12 @@
 //! The token request and the authentication of the client that makes it (RFC 6749 sections 2.3, 4.1.3 and 6, RFC 7636 section 4.5).
 //!
 //! Confidential clients authenticate by HTTP Basic, the one method of SMART's symmetric profile. A secret in the body is refused, since
-//! RFC 6749 section 2.3.1 advises against it and nothing advertises it. Client assertions are not built yet.
+//! RFC 6749 section 2.3.1 advises against it and nothing advertises it. Clients with keys send an assertion (RFC 7523).
 
 use base64::Engine as _;
 use portcullis_jose::Secret;
 
+use crate::client_assertion::{ASSERTION_TYPE, PresentedAssertion, VerifiedAssertion};
 use crate::clients::{Client, ClientKind, GrantType};
 use crate::identifiers::ClientId;
 use crate::parameters::{Parameters, ParametersError, decode};
@@ -50,6 +51,8 @@ pub enum ClientCredentials {
         /// Its secret.
         secret: Secret<String>,
     },
+    /// By an assertion that it signed.
+    Assertion(Box<PresentedAssertion>),
 }
 
 /// What a client redeems.
@@ -71,6 +74,11 @@ pub enum TokenGrant {
         /// The scopes to shrink to, if any.
         scope: Option<String>,
     },
+    /// `grant_type=client_credentials`
+    ClientCredentials {
+        /// The scopes that it asks for.
+        scope: String,
+    },
 }
 
 impl TokenGrant {
@@ -79,18 +87,29 @@ impl TokenGrant {
         match self {
             Self::AuthorizationCode { .. } => GrantType::AuthorizationCode,
             Self::RefreshToken { .. } => GrantType::RefreshToken,
+            Self::ClientCredentials { .. } => GrantType::ClientCredentials,
         }
     }
 }
 
-/// A client that authenticated at the token endpoint and may use the grant type; only [`TokenRequest::authenticate`] makes one.
+/// A client whose credentials hold and that may use the grant type; only [`TokenRequest::authenticate`] makes one.
+///
+/// Where it came with an assertion, that one is still inside, and whatever is stored or answered for the client must spend it.
 #[derive(Debug)]
-pub struct AuthenticatedClient(ClientId);
+pub struct AuthenticatedClient {
+    id: ClientId,
+    assertion: Option<VerifiedAssertion>,
+}
 
 impl AuthenticatedClient {
     /// The client.
     pub fn id(&self) -> &ClientId {
-        &self.0
+        &self.id
+    }
+
+    /// The assertion that has to be spent with what follows; none the second time, and none for other credentials.
+    pub fn take_assertion(&mut self) -> Option<VerifiedAssertion> {
+        self.assertion.take()
     }
 }
 
@@ -101,16 +120,27 @@ impl TokenRequest {
         Ok(Self { credentials: credentials(parts.authorization, &parameters)?, grant: grant(&parameters)? })
     }
 
-    /// Authenticates the client, given what is registered under the name that it presents.
+    /// Authenticates the client, given what is registered under the name that it presents, and the assertion where it came with one
+    /// that was verified with the keys of that client.
     ///
     /// That a name is unknown is not hidden in time: client ids are public. Secrets are compared in constant time.
-    pub fn authenticate(&self, registered: Option<&Client>) -> Result<AuthenticatedClient, TokenError> {
-        let client = self.credentials.authenticate(registered)?;
+    pub fn authenticate(
+        &self,
+        registered: Option<&Client>,
+        assertion: Option<VerifiedAssertion>,
+    ) -> Result<AuthenticatedClient, TokenError> {
+        let client = self.credentials.authenticate(registered, assertion.as_ref())?;
         if !client.may_use(self.grant.grant_type()) {
             return Err(TokenError::UnauthorizedClient("this client may not use this grant type"));
         }
-        Ok(AuthenticatedClient(client.id.clone()))
+        Ok(AuthenticatedClient { id: client.id.clone(), assertion })
     }
+}
+
+/// The client that a request names, rightly or wrongly: for the record of a request that cannot be served.
+pub fn claimed_client(parts: &TokenRequestParts<'_>) -> Option<ClientId> {
+    let named = || ClientId::parse(Parameters::parse(parts.body).ok()?.value("client_id").ok()??);
+    parts.authorization.and_then(basic).map(|(client, _)| client).or_else(named)
 }
 
 /// What a client presents to the revocation endpoint (RFC 7009 section 2.1): who it is, and the token.
@@ -121,11 +151,25 @@ pub fn parse_revocation(parts: TokenRequestParts<'_>) -> Result<(ClientCredentia
 }
 
 impl ClientCredentials {
-    /// Authenticates the client, given what is registered under the name that it presents.
-    pub fn authenticate<'a>(&self, registered: Option<&'a Client>) -> Result<&'a Client, TokenError> {
+    /// Authenticates the client, given what is registered under the name that it presents, and its assertion where it was verified. The
+    /// caller has to spend the assertion.
+    pub fn authenticate<'a>(
+        &self,
+        registered: Option<&'a Client>,
+        assertion: Option<&VerifiedAssertion>,
+    ) -> Result<&'a Client, TokenError> {
         const FAILED: TokenError = TokenError::InvalidClient("client authentication failed");
         let client = registered.filter(|client| client.id == *self.client_id()).ok_or(FAILED)?;
         match (self, &client.kind) {
+            (ClientCredentials::Assertion(_), ClientKind::ConfidentialAsymmetric { .. })
+                if assertion.is_some_and(|assertion| *assertion.client() == client.id) => {}
+            (ClientCredentials::Assertion(_), ClientKind::ConfidentialAsymmetric { .. }) => return Err(FAILED),
+            (ClientCredentials::Assertion(_), _) => {
+                return Err(TokenError::InvalidClient("this client has no registered keys and cannot send an assertion"));
+            }
+            (_, ClientKind::ConfidentialAsymmetric { .. }) => {
+                return Err(TokenError::InvalidClient("this client must authenticate by client_assertion"));
+            }
             (ClientCredentials::Public { .. }, ClientKind::Public) => {}
             (ClientCredentials::Basic { secret, .. }, ClientKind::ConfidentialSymmetric { secret_hash })
                 if secret_hash.accepts(secret.expose()) => {}
@@ -144,6 +188,7 @@ impl ClientCredentials {
     pub fn client_id(&self) -> &ClientId {
         match self {
             Self::Public { client_id } | Self::Basic { client_id, .. } => client_id,
+            Self::Assertion(assertion) => assertion.client_id(),
         }
     }
 }
@@ -182,7 +227,9 @@ fn required<'a>(parameters: &'a Parameters, name: &str, problem: &'static str) -
 fn credentials(authorization: Option<&str>, parameters: &Parameters) -> Result<ClientCredentials, TokenError> {
     let named = optional(parameters, "client_id")?;
     let in_body = optional(parameters, "client_secret")?.is_some();
-    let assertion = optional(parameters, "client_assertion")?.or(optional(parameters, "client_assertion_type")?).is_some();
+    let (assertion_text, assertion_type) =
+        (optional(parameters, "client_assertion")?, optional(parameters, "client_assertion_type")?);
+    let assertion = assertion_text.is_some() || assertion_type.is_some();
     if usize::from(authorization.is_some()) + usize::from(in_body) + usize::from(assertion) > 1 {
         return Err(TokenError::InvalidRequest("only one way of client authentication may be used"));
     }
@@ -190,7 +237,7 @@ fn credentials(authorization: Option<&str>, parameters: &Parameters) -> Result<C
         return Err(TokenError::InvalidClient("send the client secret by HTTP Basic, not in the body"));
     }
     if assertion {
-        return Err(TokenError::InvalidClient("client assertions are not supported"));
+        return Ok(ClientCredentials::Assertion(Box::new(presented(assertion_text, assertion_type, named)?)));
     }
     let Some(header) = authorization else {
         let name = named.ok_or(TokenError::InvalidClient("client_id or HTTP Basic is required"))?;
@@ -203,6 +250,20 @@ fn credentials(authorization: Option<&str>, parameters: &Parameters) -> Result<C
         return Err(TokenError::InvalidRequest("client_id differs from the one in the Authorization header"));
     }
     Ok(ClientCredentials::Basic { client_id, secret })
+}
+
+/// A client assertion. Where `client_id` is sent, too, it must name the same client (RFC 7521 section 4.2).
+fn presented(text: Option<&str>, kind: Option<&str>, named: Option<&str>) -> Result<PresentedAssertion, TokenError> {
+    if kind != Some(ASSERTION_TYPE) {
+        return Err(TokenError::InvalidRequest(
+            "client_assertion_type must be urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        ));
+    }
+    let assertion = PresentedAssertion::parse(text.ok_or(TokenError::InvalidRequest("client_assertion is required"))?)?;
+    if named.is_some_and(|named| named != assertion.client_id().as_str()) {
+        return Err(TokenError::InvalidClient("client_id differs from the sub of client_assertion"));
+    }
+    Ok(assertion)
 }
 
 /// HTTP Basic (RFC 7617), whose two halves are form-encoded first (RFC 6749 section 2.3.1).
@@ -238,7 +299,11 @@ fn grant(parameters: &Parameters) -> Result<TokenGrant, TokenError> {
             let scope = optional(parameters, "scope")?.map(str::to_owned);
             Ok(TokenGrant::RefreshToken { refresh_token, scope })
         }
-        _ => Err(TokenError::UnsupportedGrantType("grant_type must be authorization_code or refresh_token")),
+        "client_credentials" => {
+            let scope = required(parameters, "scope", "scope is required")?.to_owned();
+            Ok(TokenGrant::ClientCredentials { scope })
+        }
+        _ => Err(TokenError::UnsupportedGrantType("grant_type must be authorization_code, refresh_token or client_credentials")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Users who sign in here: roles, the patients they may act for, and lockout after wrong passwords.
+//! Users who sign in here: roles and the patients they may act for. What wrong passwords lead to is in [`crate::lockout`].
 //!
 //! The password hash is opaque text (Argon2id in PHC form); checking it costs tens of milliseconds and is the server's business.
 
@@ -134,73 +134,11 @@ pub struct User {
     pub patients: Vec<LogicalId>,
     /// When the user was made, in seconds since the epoch.
     pub created_at: i64,
-    /// Wrong passwords since the last right one.
-    pub lockout: Lockout,
-}
-
-/// Wrong passwords and the lock that follows from them (NIST SP 800-63B section 5.2.2).
-///
-/// From the fifth failure on, each one locks for twice as long as the one before: 1, 2, 4, 8 and then always 15 minutes. The lock
-/// ends by itself, so that a stranger who types wrong passwords cannot shut a person out for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Lockout {
-    /// Failures in a row.
-    pub failures: u32,
-    /// Until when no password is accepted, in seconds since the epoch.
-    pub locked_until: Option<i64>,
-}
-
-impl Lockout {
-    /// The failures that are free.
-    pub const FREE_FAILURES: u32 = 4;
-    /// The first lock, in seconds.
-    pub const FIRST_LOCK_SECONDS: i64 = 60;
-    /// The longest lock, in seconds.
-    pub const LONGEST_LOCK_SECONDS: i64 = 15 * 60;
-
-    /// Whether a password may not even be tried now.
-    pub fn is_locked(self, now: i64) -> bool {
-        self.locked_until.is_some_and(|until| now < until)
-    }
-
-    /// The state after a wrong password.
-    #[must_use]
-    pub fn after_failure(self, now: i64) -> Self {
-        let failures = self.failures.saturating_add(1);
-        let locked_until = failures.checked_sub(Self::FREE_FAILURES + 1).map(|beyond| {
-            let seconds = Self::FIRST_LOCK_SECONDS << beyond.min(8);
-            now.saturating_add(seconds.min(Self::LONGEST_LOCK_SECONDS))
-        });
-        Self { failures, locked_until }
-    }
-
-    /// The state after the right password.
-    #[must_use]
-    pub fn after_success(self) -> Self {
-        Self::default()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_fifth_wrong_password_locks_and_the_lock_grows_and_ends() {
-        let mut lockout = Lockout::default();
-        for _ in 0..4 {
-            lockout = lockout.after_failure(1000);
-            assert!(!lockout.is_locked(1000));
-        }
-        for seconds in [60, 120, 240, 480, 900, 900, 900] {
-            lockout = lockout.after_failure(1000);
-            assert!(lockout.is_locked(1000 + seconds - 1), "{seconds}");
-            assert!(!lockout.is_locked(1000 + seconds), "{seconds}");
-        }
-        assert_eq!(lockout.after_success(), Lockout::default());
-        let endless = Lockout { failures: u32::MAX, locked_until: None }.after_failure(i64::MAX);
-        assert_eq!(endless, Lockout { failures: u32::MAX, locked_until: Some(i64::MAX) });
-    }
 
     #[test]
     fn only_three_roles_read_clinical_data() {
@@ -234,7 +172,6 @@ mod tests {
             fhir_user: None,
             patients: Vec::new(),
             created_at: 0,
-            lockout: Lockout::default(),
         };
         assert!(!format!("{user:?}").contains("argon2id"));
     }

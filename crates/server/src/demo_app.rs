@@ -14,12 +14,19 @@ pub use handler::{AppSettings, DemoApp};
 /// Its files: path, media type, bytes. `/` and `/callback` are the same page, so either may be the redirect URI.
 pub fn files() -> &'static [(&'static str, &'static str, &'static [u8])] {
     const HTML: &str = "text/html; charset=utf-8";
+    const SCRIPT: &str = "text/javascript; charset=utf-8";
     const INDEX: &[u8] = include_bytes!("../demo-app/index.html");
     &[
         ("/", HTML, INDEX),
         ("/index.html", HTML, INDEX),
         ("/callback", HTML, INDEX),
-        ("/app.js", "text/javascript; charset=utf-8", include_bytes!("../demo-app/app.js")),
+        ("/app.js", SCRIPT, include_bytes!("../demo-app/app.js")),
+        ("/fhir.js", SCRIPT, include_bytes!("../demo-app/fhir.js")),
+        ("/oauth.js", SCRIPT, include_bytes!("../demo-app/oauth.js")),
+        ("/other.js", SCRIPT, include_bytes!("../demo-app/other.js")),
+        ("/tools.js", SCRIPT, include_bytes!("../demo-app/tools.js")),
+        ("/view.js", SCRIPT, include_bytes!("../demo-app/view.js")),
+        ("/words.js", SCRIPT, include_bytes!("../demo-app/words.js")),
         ("/style.css", "text/css; charset=utf-8", include_bytes!("../demo-app/style.css")),
         ("/favicon.svg", "image/svg+xml", include_bytes!("../static/favicon.svg")),
     ]
@@ -68,12 +75,28 @@ mod tests {
 
     #[test]
     fn the_script_makes_no_html_from_text_and_keeps_nothing_for_longer_than_the_tab() {
-        let script = text("/app.js");
-        for forbidden in
-            ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "localStorage", "cookie", ".style"]
-        {
-            assert!(!script.contains(forbidden), "{forbidden}");
+        let mut scripts = 0;
+        for (path, _, _) in files().iter().filter(|(path, _, _)| path.ends_with(".js")) {
+            for forbidden in
+                ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "localStorage", "cookie", ".style"]
+            {
+                assert!(!text(path).contains(forbidden), "{path}: {forbidden}");
+            }
+            scripts += 1;
         }
+        assert_eq!(scripts, 7);
+    }
+
+    #[test]
+    fn every_script_that_a_script_imports_is_served() {
+        let mut imports = 0;
+        for (path, _, _) in files().iter().filter(|(path, _, _)| path.ends_with(".js")) {
+            for imported in text(path).split(" from './").skip(1).map(|rest| rest.split('\'').next().unwrap()) {
+                assert!(files().iter().any(|(name, _, _)| name.strip_prefix('/') == Some(imported)), "{path} imports {imported}");
+                imports += 1;
+            }
+        }
+        assert!(imports > 10, "{imports}");
     }
 
     #[test]

@@ -7,5 +7,5 @@ pub mod fhir_store;
 pub mod registry;
 
 pub use clock::{Clock, SystemClock};
-pub use fhir_store::{BoxFuture, Committed, FhirStore, Outbox, StoreError};
+pub use fhir_store::{BoxFuture, Committed, FhirStore, Outbox, StoreError, Subject};
 pub use registry::{Registry, RegistryError};

@@ -6,9 +6,11 @@
 use portcullis_audit::{Acknowledgement, PendingRecord};
 use portcullis_jose::Secret;
 use portcullis_oauth::access_token::VerifiedToken;
+use portcullis_oauth::client_assertion::VerifiedAssertion;
 use portcullis_oauth::clients::Client;
 use portcullis_oauth::grant::{AuthorizationCode, CodeState, Grant, RefreshToken, SecretHash};
-use portcullis_oauth::identifiers::{ClientId, GrantId, SessionId, UserId};
+use portcullis_oauth::identifiers::{ClientId, GrantId, SessionId, TokenId, UserId};
+use portcullis_oauth::lockout::{AttemptCounter, AttemptKey, Lockout};
 use portcullis_oauth::principal::TokenStatus;
 use portcullis_oauth::users::User;
 
@@ -28,6 +30,9 @@ pub enum RegistryError {
     Corrupt(String),
 }
 
+/// The conflict of a client assertion that comes a second time.
+pub const ASSERTION_USED: &str = "the client assertion was used before";
+
 /// A signed-in browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
@@ -46,8 +51,10 @@ pub struct Session {
 pub struct StandingGrant {
     /// The grant.
     pub grant: Grant,
-    /// When a token was last issued for it, in seconds since the epoch.
-    pub last_used_at: i64,
+    /// When it was last used: a request with a token of it (to the minute), or a refresh. In seconds since the epoch.
+    pub last_used_at: Option<i64>,
+    /// When the last of its codes and tokens ends, as things stand, in seconds since the epoch.
+    pub ends_at: i64,
 }
 
 /// A change of the registry, whole or not at all.
@@ -67,13 +74,16 @@ pub enum Change {
         session: Session,
         /// SHA-256 of its cookie.
         hash: SecretHash,
+        /// The counters that begin anew.
+        forget: Vec<AttemptKey>,
     },
     /// A user signed out.
     CloseSession(SessionId),
-    /// A wrong password: one more failure, and the lock that follows from it, counted in the transaction so that none is lost.
+    /// A wrong password, or an unknown name: one more failure of each counter, and the wait that follows from it, counted in the
+    /// transaction so that none is lost.
     CountFailure {
-        /// The user.
-        user: UserId,
+        /// The counters.
+        counters: Vec<(AttemptCounter, AttemptKey)>,
         /// Now, in seconds since the epoch.
         now: i64,
     },
@@ -103,6 +113,23 @@ pub enum Change {
         grant: GrantId,
         /// Now, in seconds since the epoch.
         now: i64,
+    },
+    /// A client presented an assertion. It is spent, and with it, or not at all, what the client asked for happens; a `jti` that was used
+    /// before is the conflict [`ASSERTION_USED`].
+    SpendAssertion {
+        /// The assertion.
+        assertion: VerifiedAssertion,
+        /// Now, in seconds since the epoch.
+        now: i64,
+        /// What the client asked for.
+        then: Box<Change>,
+    },
+    /// One access token ends before its time.
+    RevokeToken {
+        /// The token.
+        token: TokenId,
+        /// When it ends anyway, in seconds since the epoch.
+        expires_at: i64,
     },
     /// Nothing changes, but the event must be as durable as a change: a refusal, a listing.
     Nothing,
@@ -149,7 +176,14 @@ pub trait Registry: Send + Sync {
     /// A grant, also one that was revoked.
     fn grant<'a>(&'a self, id: &'a GrantId) -> BoxFuture<'a, Result<Option<Grant>, RegistryError>>;
 
-    /// The grants that a user gave and that stand, newest first.
+    /// The counters of wrong passwords under these keys, in their order.
+    fn lockouts<'a>(&'a self, keys: &'a [AttemptKey]) -> BoxFuture<'a, Result<Vec<Lockout>, RegistryError>>;
+
+    /// Notes that a token of this grant was used. It is stored at most once a minute and grant, and soon instead of at once: each request has
+    /// its own record, and this only saves whoever looks at the grants from searching for the last one.
+    fn note_use(&self, grant: &GrantId, now: i64);
+
+    /// The grants that a user gave and that were not revoked, newest first; also those whose tokens have ended.
     fn grants_of<'a>(&'a self, user: &'a UserId) -> BoxFuture<'a, Result<Vec<StandingGrant>, RegistryError>>;
 
     /// A secret of the server (signing keys), sealed at rest; made by `generate` where there is none yet.

@@ -8,7 +8,7 @@ use crate::fhir::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_app_gets_tokens_with_context_and_the_scopes_as_it_asked_for_them() {
-    verifies!("SMART-24", "SMART-26", "SMART-27", "SMART-46");
+    verifies!("SMART-24", "SMART-26", "SMART-27", "SMART-46", "SMART-29", "SMART-36", "SEED-CARIN-14");
     let world = World::start().await;
     let scope = "openid fhirUser launch/patient offline_access patient/*.read";
     let response = world.app.authorize(scope, "ann", PASSWORD).await;
@@ -21,6 +21,7 @@ async fn an_app_gets_tokens_with_context_and_the_scopes_as_it_asked_for_them() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unticked_scope_is_not_granted() {
+    portcullis_verifies::verifies!("SEED-SKIN-13");
     let world = World::start().await;
     let query = world.app.authorization_query("launch/patient patient/Observation.rs patient/Patient.r");
     let at = world.app.sign_in(&query, "ann", PASSWORD).await;
@@ -46,7 +47,7 @@ async fn a_refused_consent_goes_back_to_the_app_with_state_and_issuer() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_code_cannot_be_redeemed_twice_and_the_replay_ends_its_tokens() {
-    verifies!("OAUTH-05");
+    verifies!("OAUTH-05", "SMART-25");
     let world = World::start().await;
     let query = world.app.authorization_query("launch/patient patient/Patient.r");
     let at = world.app.sign_in(&query, "ann", PASSWORD).await;
@@ -61,6 +62,7 @@ async fn a_code_cannot_be_redeemed_twice_and_the_replay_ends_its_tokens() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_code_expires_after_a_minute() {
+    portcullis_verifies::verifies!("SMART-25");
     let world = World::start().await;
     let query = world.app.authorization_query("launch/patient patient/Patient.r");
     let at = world.app.sign_in(&query, "ann", PASSWORD).await;
@@ -71,7 +73,7 @@ async fn a_code_expires_after_a_minute() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refresh_rotates_and_a_reused_token_ends_the_family() {
-    verifies!("OAUTH-24", "SMART-32");
+    verifies!("OAUTH-24", "SMART-32", "BP-06", "SEED-CARIN-18");
     let world = World::start().await;
     let first = world.app.authorize("launch/patient offline_access patient/Patient.r", "ann", PASSWORD).await;
     let old = first["refresh_token"].as_str().unwrap();

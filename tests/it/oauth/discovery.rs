@@ -26,7 +26,7 @@ async fn smart_configuration_is_public_json_and_says_only_what_is_there() {
         }
     }
     assert_eq!(document["issuer"], **issuer);
-    assert_eq!(strings(&document["grant_types_supported"]), ["authorization_code"]);
+    assert_eq!(strings(&document["grant_types_supported"]), ["authorization_code", "client_credentials"]);
     assert_eq!(strings(&document["code_challenge_methods_supported"]), ["S256"]);
     let capabilities = strings(&document["capabilities"]);
     for capability in
@@ -34,7 +34,7 @@ async fn smart_configuration_is_public_json_and_says_only_what_is_there() {
     {
         assert!(capabilities.contains(&capability), "{capability}");
     }
-    for absent in ["launch-ehr", "client-confidential-asymmetric", "permission-online", "smart-app-state"] {
+    for absent in ["launch-ehr", "smart-app-state"] {
         assert!(!capabilities.contains(&absent), "{absent} is not built");
     }
     assert!(document["authorization_endpoint"].is_string() && document["token_endpoint"].is_string());
@@ -70,7 +70,7 @@ async fn the_capability_statement_names_the_oauth_endpoints_for_older_clients() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn discovery_is_open_to_any_origin_and_data_only_to_registered_ones() {
-    verifies!("SMART-15", "SMART-16");
+    verifies!("SMART-15", "SMART-16", "FHIR-SEC-10");
     let world = World::start().await;
     let client = &world.server.client;
     let (registered, stranger) = ("https://127.0.0.1:9", "https://evil.example");
@@ -96,7 +96,7 @@ async fn discovery_is_open_to_any_origin_and_data_only_to_registered_ones() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_id_token_says_who_signed_in_and_is_no_access_token() {
-    verifies!("OIDC-01", "OIDC-03", "OIDC-04", "OAUTH-20", "SMART-49");
+    verifies!("OIDC-01", "OIDC-03", "OIDC-04", "OAUTH-20", "SMART-49", "SEED-CARIN-16", "SEED-CARIN-23");
     let world = World::start().await;
     let response = world.app.authorize("openid fhirUser launch/patient patient/Patient.r", "ann", PASSWORD).await;
     let id_token = response["id_token"].as_str().unwrap();
@@ -136,7 +136,7 @@ async fn prompt_none_without_a_session_is_login_required() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn revocation_by_the_client_holds_for_the_next_request_and_not_for_another_client() {
-    verifies!("OAUTH-11");
+    verifies!("OAUTH-11", "OAUTH-12");
     let world = World::start().await;
     let other = world.server.add_app("other", crate::fhir::SCOPE, false).await;
     let response = world.app.authorize("launch/patient offline_access patient/Patient.r", "ann", PASSWORD).await;

@@ -1,4 +1,4 @@
-//! Sign-in, lockout, form tokens, headers.
+//! Sign-in, form tokens, headers, methods.
 
 use portcullis_testkit::app::{cookie, hidden};
 use portcullis_testkit::server::PASSWORD;
@@ -21,29 +21,6 @@ async fn a_wrong_password_and_an_unknown_name_look_the_same() {
         bodies.push(reply.text().replace(&csrf, "").replace(username, ""));
     }
     assert_eq!(bodies[0], bodies[1]);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn five_wrong_passwords_lock_for_a_minute() {
-    let world = World::start().await;
-    let client = &world.server.client;
-    let login = client.get("/login").send().await;
-    let (form, csrf) = (cookie(&login), hidden(&login, "csrf"));
-    let attempt = |password: &'static str| {
-        let fields =
-            [("csrf", csrf.clone()), ("return_to", "/me".into()), ("username", "ann".into()), ("password", password.to_owned())];
-        let form = form.clone();
-        async move {
-            let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            client.post("/login").header("cookie", &form).form(&fields).send().await.status.as_u16()
-        }
-    };
-    for _ in 0..5 {
-        assert_eq!(attempt("wrong").await, 401);
-    }
-    assert_eq!(attempt(PASSWORD).await, 429);
-    world.server.clock.advance_seconds(61);
-    assert_eq!(attempt(PASSWORD).await, 303);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -115,21 +92,26 @@ async fn a_clinician_chooses_a_patient_in_care_and_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn wrong_passwords_sent_at_once_are_counted_one_after_the_other() {
+async fn another_method_is_refused_with_a_page_that_names_the_right_ones() {
     let world = World::start().await;
-    let login = world.server.client.get("/login").send().await;
-    let (form, csrf) = (cookie(&login), hidden(&login, "csrf"));
-    let attempts = (0..12).map(|_| {
-        let (client, form, csrf) = (world.server.client.clone(), form.clone(), csrf.clone());
-        tokio::spawn(async move {
-            let fields = [("csrf", csrf.as_str()), ("return_to", "/me"), ("username", "ann"), ("password", "wrong")];
-            client.post("/login").header("cookie", &form).form(&fields).send().await.status.as_u16()
-        })
-    });
-    let mut statuses = Vec::new();
-    for attempt in attempts.collect::<Vec<_>>() {
-        statuses.push(attempt.await.unwrap());
+    let client = &world.server.client;
+    for (path, allow) in [
+        ("/consent", "POST"),
+        ("/logout", "POST"),
+        ("/me/revoke", "POST"),
+        ("/me", "GET, HEAD"),
+        ("/login", "GET, HEAD, POST"),
+        ("/oauth/authorize", "GET, HEAD, POST"),
+        ("/", "GET, HEAD"),
+        ("/docs", "GET, HEAD"),
+    ] {
+        let reply = client.request("DELETE".parse().unwrap(), path).send().await;
+        assert_eq!((reply.status.as_u16(), reply.header("allow")), (405, allow), "{path}");
+        assert!(reply.header("content-type").starts_with("text/html") && reply.text().contains("<h1>"), "{path}");
     }
-    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 5, "{statuses:?}");
-    assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 7);
+    let reply = client.get("/oauth/token").send().await;
+    assert_eq!(
+        (reply.status.as_u16(), reply.header("allow"), reply.json()["error"].as_str()),
+        (405, "POST", Some("invalid_request"))
+    );
 }

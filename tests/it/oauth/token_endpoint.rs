@@ -39,7 +39,7 @@ async fn each_faulty_token_request_gets_its_error() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_confidential_client_needs_its_secret() {
-    verifies!("OAUTH-06", "SMART-26");
+    verifies!("OAUTH-06", "SMART-26", "SEED-CARIN-15");
     let world = World::start().await;
     let mut app = world.server.add_app("backoffice", super::super::fhir::SCOPE, true).await;
     let response = app.authorize("launch/patient patient/Patient.r", "ann", portcullis_testkit::server::PASSWORD).await;

@@ -10,4 +10,6 @@ pub const MAIN: &[Migration] = &[
     Migration { number: 2, name: "registry", sql: include_str!("0002_registry.sql") },
     Migration { number: 3, name: "search", sql: include_str!("0003_search.sql") },
     Migration { number: 4, name: "index rows", sql: include_str!("0004_index_rows.sql") },
+    Migration { number: 5, name: "sign in", sql: include_str!("0005_sign_in.sql") },
+    Migration { number: 6, name: "client keys", sql: include_str!("0006_client_keys.sql") },
 ];

@@ -49,6 +49,16 @@ pub enum CodeState {
     },
 }
 
+impl CodeState {
+    /// The grant that it belongs to.
+    pub fn grant(&self) -> &GrantId {
+        match self {
+            Self::Issued(code) => &code.grant,
+            Self::Spent { grant } => grant,
+        }
+    }
+}
+
 /// What a client presents with a code.
 #[derive(Clone, Copy, Debug)]
 pub struct CodeExchange<'a> {

@@ -124,6 +124,7 @@ mod tests {
 
     #[test]
     fn another_client_gets_nothing_and_ends_nothing() {
+        portcullis_verifies::verifies!("SMART-31");
         let used = RefreshToken { state: RefreshState::Superseded, ..token(RefreshBinding::Offline) };
         assert_eq!(present(&used, "other", SessionState::Active, NOW), Rotation::WrongClient);
         assert_eq!(present(&token(RefreshBinding::Offline), "other", SessionState::Active, NOW), Rotation::WrongClient);
@@ -137,6 +138,7 @@ mod tests {
 
     #[test]
     fn an_online_token_ends_with_its_session_and_an_offline_one_does_not() {
+        portcullis_verifies::verifies!("SMART-33");
         let online = token(RefreshBinding::Online(SessionId::parse("s1").unwrap()));
         assert_eq!(present(&online, "demo-app", SessionState::Ended, NOW), Rotation::Expired);
         assert!(matches!(present(&online, "demo-app", SessionState::Active, NOW), Rotation::Rotate(_)));

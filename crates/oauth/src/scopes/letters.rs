@@ -111,6 +111,7 @@ mod tests {
 
     #[test]
     fn disordered_repeated_unknown_or_absent_letters_are_refused() {
+        portcullis_verifies::verifies!("SMART-38");
         for text in ["", "sr", "dus", "rr", "x", "rx", "RS", "r s", "read", "crudss", "*", "é"] {
             assert_eq!(LetterSet::parse(text), None, "{text}");
         }

@@ -186,6 +186,7 @@ mod tests {
 
     #[test]
     fn what_is_not_fully_understood_is_unsupported() {
+        portcullis_verifies::verifies!("SMART-38", "SMART-42");
         for text in [
             "",
             "OpenID",
@@ -222,6 +223,7 @@ mod tests {
 
     #[test]
     fn the_words_of_v1_mean_the_letters_of_v2() {
+        portcullis_verifies::verifies!("SMART-36");
         for (v1, v2) in [("read", "rs"), ("write", "cud"), ("*", "cruds")] {
             let old = Scope::parse(&format!("user/Coverage.{v1}")).unwrap();
             let new = Scope::parse(&format!("user/Coverage.{v2}")).unwrap();

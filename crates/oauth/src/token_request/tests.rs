@@ -89,7 +89,7 @@ fn error_text(name: &str) -> &'static str {
 #[test]
 fn other_grant_types_are_unsupported() {
     for grant_type in
-        ["password", "client_credentials", "implicit", "AUTHORIZATION_CODE", "urn:ietf:params:oauth:grant-type:jwt-bearer"]
+        ["password", "Client_Credentials", "implicit", "AUTHORIZATION_CODE", "urn:ietf:params:oauth:grant-type:jwt-bearer"]
     {
         assert_eq!(code_of(parse(None, &form(&[("grant_type", grant_type)]))), "unsupported_grant_type", "{grant_type}");
     }
@@ -113,10 +113,61 @@ fn two_ways_of_client_authentication_are_refused() {
 }
 
 #[test]
-fn a_secret_in_the_body_or_an_assertion_or_nothing_at_all_is_an_invalid_client() {
-    for change in [("client_secret", "secret"), ("client_assertion", "x"), ("client_id", ""), ("client_id", "a b")] {
+fn a_secret_in_the_body_or_nothing_at_all_is_an_invalid_client() {
+    for change in [("client_secret", "secret"), ("client_id", ""), ("client_id", "a b")] {
         assert_eq!(code_of(parse(None, &form(&[change]))), "invalid_client", "{change:?}");
     }
+}
+
+#[test]
+fn an_assertion_comes_with_its_type_and_names_the_client() {
+    let good = crate::client_assertion::tests::good();
+    let kind = ("client_assertion_type", ASSERTION_TYPE);
+    for (changes, code) in [
+        (vec![("client_assertion", good.as_str())], "invalid_request"),
+        (vec![kind], "invalid_request"),
+        (vec![("client_assertion", good.as_str()), ("client_assertion_type", "not_an_assertion_type")], "invalid_request"),
+        (vec![("client_assertion", "x"), kind], "invalid_client"),
+        (vec![("client_assertion", good.as_str()), kind], "invalid_client"),
+    ] {
+        // The form names the client demo-app, the assertion another one.
+        assert_eq!(code_of(parse(None, &form(&changes))), code, "{changes:?}");
+    }
+    let request = parse(None, &form(&[("client_assertion", good.as_str()), kind, ("client_id", "")])).unwrap();
+    assert_eq!(request.credentials.client_id().as_str(), "backend");
+    assert!(!format!("{request:?}").contains(&good[good.len() - 20..]), "an assertion that was not used is as good as a secret");
+}
+
+#[test]
+fn system_access_needs_a_scope_and_a_verified_assertion_of_the_same_client() {
+    use crate::client_assertion::tests::{good, verified};
+    use crate::clients::tests::backend_client;
+    let base = [("grant_type", "client_credentials"), ("client_assertion_type", ASSERTION_TYPE), ("client_id", "")];
+    let good = good();
+    let with = |more: &[(&'static str, &'static str)]| {
+        let mut changes: Vec<(&str, &str)> = base.to_vec();
+        changes.push(("client_assertion", &good));
+        changes.extend(more);
+        parse(None, &form(&changes))
+    };
+    assert_eq!(code_of(with(&[])), "invalid_request");
+    let request = with(&[("scope", "system/*.rs")]).unwrap();
+    assert_eq!(request.grant.grant_type(), GrantType::ClientCredentials);
+    let (backend, other) = (backend_client(), Client { id: ClientId::parse("other").unwrap(), ..backend_client() });
+    let code = |client: Option<&Client>, assertion| request.authenticate(client, assertion).unwrap_err().code();
+    assert_eq!(code(None, Some(verified())), "invalid_client");
+    assert_eq!(code(Some(&backend), None), "invalid_client");
+    assert_eq!(code(Some(&other), Some(verified())), "invalid_client");
+    let public = Client { id: backend.id.clone(), ..public_client() };
+    assert_eq!(code(Some(&public), Some(verified())), "invalid_client");
+    let by_code = Client { grant_types: vec![GrantType::AuthorizationCode], ..backend_client() };
+    assert_eq!(code(Some(&by_code), Some(verified())), "unauthorized_client");
+    let mut client = request.authenticate(Some(&backend), Some(verified())).unwrap();
+    assert_eq!(client.id().as_str(), "backend");
+    assert!(client.take_assertion().is_some() && client.take_assertion().is_none());
+    // Who has keys uses them.
+    let named = parse(None, &form(&[("client_id", "backend")])).unwrap();
+    assert_eq!(named.authenticate(Some(&backend), None).unwrap_err().code(), "invalid_client");
 }
 
 #[test]
@@ -175,17 +226,17 @@ fn a_client_authenticates_in_its_own_way_only() {
         (&named, None),
         (&stranger, Some(public_client())),
     ] {
-        let error = request.authenticate(client.as_ref()).unwrap_err();
+        let error = request.authenticate(client.as_ref(), None).unwrap_err();
         assert_eq!((error.code(), error.status()), ("invalid_client", 401));
     }
-    assert_eq!(right.authenticate(Some(&confidential)).unwrap().id().as_str(), "demo-app");
-    assert_eq!(named.authenticate(Some(&public_client())).unwrap().id().as_str(), "demo-app");
+    assert_eq!(right.authenticate(Some(&confidential), None).unwrap().id().as_str(), "demo-app");
+    assert_eq!(named.authenticate(Some(&public_client()), None).unwrap().id().as_str(), "demo-app");
 }
 
 #[test]
 fn a_client_may_use_only_its_grant_types() {
     let client = Client { grant_types: vec![GrantType::RefreshToken], ..public_client() };
-    let error = parse(None, &form(&[])).unwrap().authenticate(Some(&client)).unwrap_err();
+    let error = parse(None, &form(&[])).unwrap().authenticate(Some(&client), None).unwrap_err();
     assert_eq!(error.code(), "unauthorized_client");
 }
 

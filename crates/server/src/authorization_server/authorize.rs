@@ -4,23 +4,32 @@
 //! else goes back to the app with `error`, `state` and `iss` (RFC 9207).
 
 use http::StatusCode;
-use hyper::body::Incoming;
-use portcullis_audit::record::{Event, Outcome};
+use portcullis_audit::record::{Agent, Event, Outcome};
 use portcullis_fhir::types::LogicalId;
 use portcullis_oauth::authorize::{
     AuthorizationError, AuthorizationErrorResponse, AuthorizationRequest, PageError, RedirectableRequest, claimed_client,
 };
 use portcullis_oauth::clients::Client;
+use portcullis_oauth::identifiers::SessionId;
 use portcullis_oauth::parameters::Parameters;
 use portcullis_store::RegistryError;
 
+use super::csrf::Purpose;
 use super::reply::{self, Account};
 use super::session::{self, SignedIn};
-use super::{consent, form, login, people};
+use super::{consent, form, login, people, picker};
 use crate::answer::{Answer, Draft};
 use crate::context::Server;
+use crate::listener::Incoming;
 use crate::middleware::body::MAXIMUM_FORM;
 use crate::resource_server::Exchange;
+
+/// The endpoint with the mark of its query.
+const PATH: &str = "/oauth/authorize?";
+/// The parameter of ours that proves a sign-in for this request. Apps do not know it and cannot make it.
+const PROOF: &str = "signed_in";
+/// How long after the sign-in the page may be opened that follows it, in seconds.
+const PROOF_LIFETIME_SECONDS: i64 = 300;
 
 /// Why an authorization request ends here.
 #[derive(Debug)]
@@ -60,16 +69,95 @@ pub async fn understand(server: &Server, query: &str) -> Result<Understood, Stop
     Ok(Understood { request, client, query: query.to_owned() })
 }
 
+impl Understood {
+    /// The path that asks for the same again.
+    pub fn path(&self) -> String {
+        format!("{PATH}{}", without_proof(&self.query).0)
+    }
+
+    /// Whether a sign-in counts for this request (OpenID Connect Core section 3.1.2.1, `prompt` and `max_age`): it was made for this very request,
+    /// or the request takes an earlier one of that age.
+    fn takes(&self, server: &Server, signed_in: &SignedIn, age_seconds: i64) -> bool {
+        let session = &signed_in.session;
+        let proven = self.is_proven(server, signed_in) && age_seconds <= PROOF_LIFETIME_SECONDS;
+        proven || self.request.accepts_login_at(session.authenticated_at, session.authenticated_at.saturating_add(age_seconds))
+    }
+
+    /// Whether the answer to a form of this request counts: if a sign-in was demanded for it, it was made for it. How long the page was open since
+    /// does not matter.
+    pub fn takes_answer(&self, server: &Server, signed_in: &SignedIn) -> bool {
+        !self.request.demands_sign_in() || self.is_proven(server, signed_in)
+    }
+
+    fn is_proven(&self, server: &Server, signed_in: &SignedIn) -> bool {
+        let (query, proof) = without_proof(&self.query);
+        let binding = proof_binding(&signed_in.session.id, &query);
+        proof.is_some_and(|proof| server.form_tokens.accepts(Purpose::SignedIn, &binding, proof))
+    }
+}
+
+/// What a request query is carried on with after a sign-in that was made for it.
+fn proof_binding(session: &SessionId, query: &str) -> String {
+    format!("{}\0{query}", session.as_str())
+}
+
+/// A query without the proof of a sign-in, and the proof.
+fn without_proof(query: &str) -> (String, Option<&str>) {
+    let mut proof = None;
+    let mut rest = Vec::new();
+    for pair in query.split('&') {
+        match pair.strip_prefix(PROOF).and_then(|value| value.strip_prefix('=')) {
+            Some(value) => proof = Some(value),
+            None => rest.push(pair),
+        }
+    }
+    (rest.join("&"), proof)
+}
+
+/// Where a person goes who signed in: where the sign-in page was told, with the proof that it was for that request where the request asks for one.
+pub async fn after_sign_in(server: &Server, return_to: &str, session: &SessionId) -> String {
+    let Some(waiting) = waiting_request(server, return_to).await else { return return_to.to_owned() };
+    let path = waiting.path();
+    if !waiting.request.demands_sign_in() && waiting.request.max_age_seconds.is_none() {
+        return path;
+    }
+    let (query, _) = without_proof(&waiting.query);
+    let proof = server.form_tokens.token(Purpose::SignedIn, &proof_binding(session, &query));
+    format!("{path}&{PROOF}={proof}")
+}
+
+/// The authorization request behind a return path.
+pub async fn waiting_request(server: &Server, return_to: &str) -> Option<Understood> {
+    understand(server, return_to.strip_prefix(PATH)?).await.ok()
+}
+
 /// `GET /oauth/authorize`
 pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
     let query = exchange.target.query().unwrap_or_default();
-    let result = match understand(server, query).await {
-        Ok(understood) => next_page(server, exchange, &understood).await,
-        Err(stop) => Err(stop),
+    let understood = match understand(server, query).await {
+        Ok(understood) => understood,
+        Err(stop) => return stopped(server, exchange, stop, exchange.agent()).await,
     };
-    match result {
-        Ok(draft) => server.record_page(exchange, Outcome::Success, draft).await,
-        Err(stop) => stopped(server, exchange, stop).await,
+    let mut agent = Agent { client: Some(understood.client.id.as_str().to_owned()), ..exchange.agent() };
+    match next_page(server, exchange, &understood, &mut agent).await {
+        Ok(shown) => shown.recorded(server, exchange, agent).await,
+        Err(stop) => stopped(server, exchange, stop, agent).await,
+    }
+}
+
+/// A page and whose names are on it.
+pub struct Shown {
+    /// The page.
+    pub draft: Draft,
+    /// The patients.
+    pub patients: Vec<String>,
+}
+
+impl Shown {
+    /// Answers with the page and records who saw whose names.
+    pub async fn recorded(self, server: &Server, exchange: &Exchange, agent: Agent) -> Answer {
+        let account = Account::new(Event::Page, agent, Outcome::Success, "").about(self.patients);
+        reply::recorded(server, exchange, account, self.draft).await
     }
 }
 
@@ -80,41 +168,37 @@ pub async fn redirect_to_get(server: &Server, exchange: &Exchange, body: Incomin
         .and_then(|bytes| String::from_utf8(bytes.to_vec()).ok())
         .filter(|query| query.bytes().all(|byte| byte.is_ascii_graphic()));
     let draft = match query {
-        Some(query) => reply::see_other(&format!("/oauth/authorize?{query}")),
+        Some(query) => reply::see_other(&format!("{PATH}{query}")),
         None => page_error(PageError::Parameters(portcullis_oauth::parameters::ParametersError::Malformed)),
     };
     server.record_page(exchange, Outcome::Success, draft).await
 }
 
-/// Sign-in, patient choice or consent: whatever is missing.
-async fn next_page(server: &Server, exchange: &Exchange, understood: &Understood) -> Result<Draft, Stop> {
+/// Sign-in, patient choice or consent: whatever is missing. Whoever is signed in becomes the agent.
+async fn next_page(server: &Server, exchange: &Exchange, understood: &Understood, agent: &mut Agent) -> Result<Shown, Stop> {
     let request = &understood.request;
     let now = server.clock.now_seconds();
     let signed_in = session::current(server, exchange).await?;
-    // `prompt=login` is answered by a sign-in that is newer than this request, which a session of less than a minute is taken for.
-    let fresh = |session: &SignedIn| {
-        request.accepts_login_at(session.session.authenticated_at, now)
-            || (request.prompt.login && now - session.session.authenticated_at < 60)
-    };
-    let Some(signed_in) = signed_in.filter(fresh) else {
+    let age = |signed_in: &SignedIn| now.saturating_sub(signed_in.session.authenticated_at);
+    let Some(signed_in) = signed_in.filter(|signed_in| understood.takes(server, signed_in, age(signed_in))) else {
         if request.prompt.none {
             return Err(refuse(request, AuthorizationError::LoginRequired, "nobody is signed in"));
         }
-        let return_to = format!("/oauth/authorize?{}", understood.query);
-        let blank = login::Attempt { return_to: &return_to, username: "", error: None };
-        return Ok(login::page(server, exchange, &blank).await);
+        let blank = login::Attempt { return_to: &understood.path(), username: "", error: None };
+        return Ok(Shown { draft: login::page(server, exchange, &blank).await, patients: Vec::new() });
     };
+    *agent = Agent { client: agent.client.take(), ..reply::agent(exchange, &signed_in) };
     if request.prompt.none {
         return Err(refuse(request, AuthorizationError::ConsentRequired, "consent is asked for each time"));
     }
     if !request.scopes.needs_patient() {
         return Ok(consent::page(server, understood, &signed_in, None).await);
     }
-    let choices = people::choices(server, &signed_in.user).await;
-    match choices.as_slice() {
-        [] => Err(refuse(request, AuthorizationError::AccessDenied, "this person may not open any patient record")),
-        [only] => Ok(consent::page(server, understood, &signed_in, LogicalId::parse(&only.id).as_ref()).await),
-        _ => Ok(consent::picker(server, understood, &signed_in, choices)),
+    let choices = people::choices(server, &signed_in.user, &people::Wanted::default()).await;
+    match (choices.people.as_slice(), choices.next.is_some()) {
+        ([], _) => Err(refuse(request, AuthorizationError::AccessDenied, "this person may not open any patient record")),
+        ([only], false) => Ok(consent::page(server, understood, &signed_in, LogicalId::parse(&only.id).as_ref()).await),
+        _ => Ok(picker::page(server, understood, &signed_in, &people::Wanted::default(), choices)),
     }
 }
 
@@ -124,7 +208,7 @@ pub fn refuse(request: &AuthorizationRequest, error: AuthorizationError, descrip
 }
 
 /// Answers a request that ends here.
-pub async fn stopped(server: &Server, exchange: &Exchange, stop: Stop) -> Answer {
+pub async fn stopped(server: &Server, exchange: &Exchange, stop: Stop, agent: Agent) -> Answer {
     let (draft, outcome, detail) = match &stop {
         Stop::Page(error) => (page_error(*error), Outcome::Rejected, error.to_string()),
         Stop::Redirect(response) => {
@@ -133,7 +217,7 @@ pub async fn stopped(server: &Server, exchange: &Exchange, stop: Stop) -> Answer
         }
         Stop::Registry(error) => (reply::unavailable(error), Outcome::Failed, "registry failed".to_owned()),
     };
-    let account = Account { event: Event::Consent, agent: exchange.agent(), outcome, detail };
+    let account = Account::new(Event::Consent, agent, outcome, detail);
     reply::recorded(server, exchange, account, draft).await
 }
 
@@ -147,18 +231,6 @@ fn page_error(error: PageError) -> Draft {
     )
 }
 
-/// The name of the app behind a return path, for the sign-in page.
-pub async fn app_name(server: &Server, return_to: &str) -> Option<String> {
-    let query = return_to.strip_prefix("/oauth/authorize?")?;
-    Some(understand(server, query).await.ok()?.client.name)
-}
-
-/// The origin to which the forms on the way may lead.
-pub async fn redirect_origin(server: &Server, return_to: &str) -> Option<String> {
-    let query = return_to.strip_prefix("/oauth/authorize?")?;
-    Some(understand(server, query).await.ok()?.request.redirect.origin().to_owned())
-}
-
 /// Whether the body of a form names a value exactly once.
 pub fn field<'a>(form: &'a Parameters, name: &str) -> Option<&'a str> {
     form.value(name).ok().flatten()
@@ -167,4 +239,16 @@ pub fn field<'a>(form: &'a Parameters, name: &str) -> Option<&'a str> {
 /// Reads a form that a page of ours sent; `None` where it is no form.
 pub async fn own_form(exchange: &Exchange, body: Incoming) -> Option<Parameters> {
     form::read(exchange, body).await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_is_told_from_the_query_wherever_it_stands() {
+        assert_eq!(without_proof("a=b&signed_in=x&c=d"), ("a=b&c=d".to_owned(), Some("x")));
+        assert_eq!(without_proof("signed_in=&a=b"), ("a=b".to_owned(), Some("")));
+        assert_eq!(without_proof("a=signed_in&signed_inx=1"), ("a=signed_in&signed_inx=1".to_owned(), None));
+    }
 }

@@ -1,8 +1,7 @@
 //! The consent screen: who asks, for whose record, for what, for how long; and what becomes of the answer.
 
 use http::StatusCode;
-use hyper::body::Incoming;
-use portcullis_audit::record::{Event, Outcome};
+use portcullis_audit::record::{Agent, Event, Outcome};
 use portcullis_fhir::types::LogicalId;
 use portcullis_oauth::authorize::AuthorizationError;
 use portcullis_oauth::consent_groups::ConsentGroup as Group;
@@ -12,18 +11,23 @@ use portcullis_oauth::parameters::Parameters;
 use portcullis_oauth::scopes::{Letter, Scope, ScopeContext, ScopeKind, ScopeSet, ScopeTarget, plain_words};
 use portcullis_store::registry::Change;
 
-use super::authorize::{self, Stop, Understood, field, refuse, stopped};
+use super::authorize::{self, Shown, Stop, Understood, field, refuse, stopped};
 use super::csrf::Purpose;
-use super::people;
+use super::people::{self, Wanted};
+use super::picker;
 use super::reply::{self, Account};
 use super::session::{self, SignedIn};
-use crate::answer::{Answer, Draft};
+use crate::answer::Answer;
 use crate::context::{Borrowed, Server};
+use crate::listener::Incoming;
 use crate::resource_server::Exchange;
-use crate::ui::pages::{ConsentGroup, ConsentLine, ConsentPage, PatientChoice, PatientPickerPage};
+use crate::ui::pages::{ConsentGroup, ConsentLine, ConsentPage};
+
+/// The longest name that is looked for, in characters.
+const MAXIMUM_NAME: usize = 100;
 
 /// The value that a form carries from page to page: the chosen patient (or nothing), a line, the query.
-fn handle(patient: Option<&LogicalId>, query: &str) -> String {
+pub fn handle(patient: Option<&LogicalId>, query: &str) -> String {
     format!("{}\n{query}", patient.map(LogicalId::as_str).unwrap_or_default())
 }
 
@@ -37,43 +41,47 @@ fn read_handle(handle: &str) -> Option<(Option<LogicalId>, &str)> {
     Some((Some(LogicalId::parse(patient)?), query))
 }
 
-/// The patient picker.
-pub fn picker(server: &Server, understood: &Understood, signed_in: &SignedIn, people: Vec<PatientChoice>) -> Draft {
-    let html = PatientPickerPage {
-        app_name: understood.client.name.clone(),
-        people,
-        csrf: server.form_tokens.token(Purpose::Consent, signed_in.session.id.as_str()),
-        request_handle: handle(None, &understood.query),
-    };
-    reply::page(StatusCode::OK, html.render(), Some(understood.request.redirect.origin()))
-}
-
 /// The consent screen.
-pub async fn page(server: &Server, understood: &Understood, signed_in: &SignedIn, patient: Option<&LogicalId>) -> Draft {
+pub async fn page(server: &Server, understood: &Understood, signed_in: &SignedIn, patient: Option<&LogicalId>) -> Shown {
     let request = &understood.request;
     let patient_name = match patient {
         Some(id) => people::choice(server, &signed_in.user, id).await.map(|choice| choice.name),
         None => None,
     };
+    let patients = patient.filter(|_| patient_name.is_some()).map(ToString::to_string).into_iter().collect();
     let origin = request.redirect.origin();
     let host = origin.split_once("://").map_or(origin, |(_, host)| host);
+    let session = signed_in.session.id.as_str();
     let html = ConsentPage {
         app_name: understood.client.name.clone(),
         app_redirect_host: host.to_owned(),
-        registered_by: "the operator of this server".to_owned(),
-        verified: false,
         patient_name,
         person_name: signed_in.user.display_name.clone(),
-        groups: groups(&request.scopes),
-        duration_words: "for one hour".to_owned(),
+        groups: groups(&request.scopes, had_before(server, understood, signed_in, patient).await.as_ref()),
         may_last: request.scopes.has(ScopeKind::OfflineAccess),
+        may_last_online: request.scopes.has(ScopeKind::OnlineAccess),
         may_write: request.scopes.iter().any(writes),
         reaches_others: request.scopes.has_context(ScopeContext::User),
-        csrf: server.form_tokens.token(Purpose::Consent, signed_in.session.id.as_str()),
+        csrf: server.form_tokens.token(Purpose::Consent, session),
         request_handle: handle(patient, &understood.query),
         left_out: request.left_out.clone(),
+        return_to: understood.path(),
     };
-    reply::page(StatusCode::OK, html.render(), Some(origin))
+    Shown { draft: reply::page(StatusCode::OK, html.render(), Some(origin)), patients }
+}
+
+/// What the person gave this app before, for the same patient; `None` where nothing, or where it cannot be read: then no line claims to be new.
+async fn had_before(
+    server: &Server,
+    understood: &Understood,
+    signed_in: &SignedIn,
+    patient: Option<&LogicalId>,
+) -> Option<Vec<ScopeSet>> {
+    let standing = server.registry.grants_of(&signed_in.user.id).await.ok()?;
+    let same = |grant: &Grant| grant.client == understood.client.id && grant.patient.as_ref() == patient;
+    let before: Vec<ScopeSet> =
+        standing.into_iter().map(|standing| standing.grant).filter(same).map(|grant| grant.scopes).collect();
+    (!before.is_empty()).then_some(before)
 }
 
 fn writes(scope: &Scope) -> bool {
@@ -86,7 +94,8 @@ fn is_wildcard(scope: &Scope) -> bool {
 }
 
 /// The requested scopes in groups; launch scopes are context and not a line.
-fn groups(scopes: &ScopeSet) -> Vec<ConsentGroup> {
+fn groups(scopes: &ScopeSet, before: Option<&Vec<ScopeSet>>) -> Vec<ConsentGroup> {
+    let is_new = |scope: &Scope| before.is_some_and(|before| !before.iter().any(|granted| granted.covers(scope)));
     let lines = |group: Option<Group>| -> Vec<ConsentLine> {
         let inside = scopes.iter().filter(|scope| Group::of(scope) == group);
         inside
@@ -98,7 +107,7 @@ fn groups(scopes: &ScopeSet) -> Vec<ConsentGroup> {
                 sensitive: writes(scope),
                 // The other permissions are about this patient and mean nothing without.
                 required: scope.kind() == ScopeKind::LaunchPatient,
-                is_new: false,
+                is_new: is_new(scope),
             })
             .collect()
     };
@@ -115,7 +124,7 @@ pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Ans
     let signed_in = match session::current(server, exchange).await {
         Ok(Some(signed_in)) => signed_in,
         Ok(None) => return expired(server, exchange, "no session").await,
-        Err(error) => return stopped(server, exchange, Stop::Registry(error)).await,
+        Err(error) => return stopped(server, exchange, Stop::Registry(error), exchange.agent()).await,
     };
     let token = field(&form, "csrf").unwrap_or_default();
     if !server.form_tokens.accepts(Purpose::Consent, signed_in.session.id.as_str(), token) {
@@ -125,10 +134,7 @@ pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Ans
         return expired(server, exchange, "no request").await;
     };
     let submission = Submission { server, exchange, form: &form, signed_in: &signed_in };
-    match submission.answer(patient, query).await {
-        Ok(answer) => answer,
-        Err(stop) => stopped(server, exchange, stop).await,
-    }
+    submission.answered(patient, query).await
 }
 
 /// A form that a signed-in person sent from the picker or the consent screen.
@@ -140,43 +146,75 @@ struct Submission<'a> {
 }
 
 impl Submission<'_> {
-    async fn answer(&self, patient: Option<LogicalId>, query: &str) -> Result<Answer, Stop> {
-        let Self { server, exchange, form, signed_in } = *self;
-        let understood = authorize::understand(server, query).await?;
-        let chosen = match field(form, "patient").filter(|chosen| !chosen.is_empty()) {
-            Some(chosen) => Some(LogicalId::parse(chosen).ok_or_else(|| denied(&understood))?),
-            None => None,
-        };
-        let deciding = field(form, "decision");
-        if let (Some(chosen), Some("continue")) = (&chosen, deciding) {
-            // The picker's answer. Whether the person may open this record is decided by reading its name as that person.
-            people::choice(server, &signed_in.user, chosen).await.ok_or_else(|| denied(&understood))?;
-            let draft = page(server, &understood, signed_in, Some(chosen)).await;
-            return Ok(server.record_page(exchange, Outcome::Success, draft).await);
-        }
-        if deciding != Some("allow") {
-            return Ok(self.decline(&understood).await);
-        }
-        if understood.request.scopes.needs_patient() {
-            let patient = patient.as_ref().ok_or_else(|| denied(&understood))?;
-            people::choice(server, &signed_in.user, patient).await.ok_or_else(|| denied(&understood))?;
-        }
-        self.grant(patient, &understood).await
-    }
-
-    /// Takes the person's no to the app, and into the record with who said it to whom.
-    async fn decline(&self, understood: &Understood) -> Answer {
+    async fn answered(&self, patient: Option<LogicalId>, query: &str) -> Answer {
         let Self { server, exchange, signed_in, .. } = *self;
-        let said = "the person did not allow it";
-        let response = understood.request.refuse(AuthorizationError::AccessDenied, said);
-        let draft = reply::see_other(&response.location(&server.settings.public_url));
         let mut agent = reply::agent(exchange, signed_in);
+        let understood = match authorize::understand(server, query).await {
+            Ok(understood) => understood,
+            Err(stop) => return stopped(server, exchange, stop, agent).await,
+        };
         agent.client = Some(understood.client.id.as_str().to_owned());
-        let account = Account { event: Event::Consent, agent, outcome: Outcome::Denied, detail: said.to_owned() };
-        reply::recorded(server, exchange, account, draft).await
+        if !understood.takes_answer(server, signed_in) {
+            return expired(server, exchange, "not signed in for this request").await;
+        }
+        match self.answer(patient, &understood, &agent).await {
+            Ok(answer) => answer,
+            Err(stop) => stopped(server, exchange, stop, agent).await,
+        }
     }
 
-    async fn grant(&self, patient: Option<LogicalId>, understood: &Understood) -> Result<Answer, Stop> {
+    async fn answer(&self, patient: Option<LogicalId>, understood: &Understood, agent: &Agent) -> Result<Answer, Stop> {
+        let Self { server, exchange, form, signed_in } = *self;
+        let needs_patient = understood.request.scopes.needs_patient();
+        let account = |outcome, detail| Account::new(Event::Consent, agent.clone(), outcome, detail);
+        match field(form, "decision") {
+            Some("search" | "more") if needs_patient => {
+                let is_later_page = field(form, "decision") == Some("more");
+                let cursor = field(form, "page").filter(|_| is_later_page).map(str::to_owned);
+                let typed = field(form, if is_later_page { "page_name" } else { "name" }).unwrap_or_default();
+                let wanted = Wanted { name: typed.trim().chars().take(MAXIMUM_NAME).collect(), cursor };
+                let choices = people::choices(server, &signed_in.user, &wanted).await;
+                let shown = picker::page(server, understood, signed_in, &wanted, choices);
+                Ok(shown.recorded(server, exchange, agent.clone()).await)
+            }
+            Some("continue") if needs_patient => {
+                // The picker's answer. Whether the person may open this record is decided by reading its name as that person.
+                let Some(chosen) = field(form, "patient") else {
+                    let wanted = Wanted::default();
+                    let choices = people::choices(server, &signed_in.user, &wanted).await;
+                    let shown = picker::page(server, understood, signed_in, &wanted, choices);
+                    return Ok(shown.recorded(server, exchange, agent.clone()).await);
+                };
+                let chosen = LogicalId::parse(chosen).ok_or_else(|| denied(understood))?;
+                people::choice(server, &signed_in.user, &chosen).await.ok_or_else(|| denied(understood))?;
+                let shown = page(server, understood, signed_in, Some(&chosen)).await;
+                Ok(shown.recorded(server, exchange, agent.clone()).await)
+            }
+            Some("allow") => {
+                // Without a scope that is about a patient there is no patient in context, whatever the form says.
+                let patient = patient.filter(|_| needs_patient);
+                if needs_patient {
+                    let patient = patient.as_ref().ok_or_else(|| denied(understood))?;
+                    people::choice(server, &signed_in.user, patient).await.ok_or_else(|| denied(understood))?;
+                }
+                self.grant(patient, understood, account).await
+            }
+            _ => {
+                let said = "the person did not allow it";
+                let response = understood.request.refuse(AuthorizationError::AccessDenied, said);
+                let draft = reply::see_other(&response.location(&server.settings.public_url));
+                let account = account(Outcome::Denied, said.to_owned()).about(patient);
+                Ok(reply::recorded(server, exchange, account, draft).await)
+            }
+        }
+    }
+
+    async fn grant(
+        &self,
+        patient: Option<LogicalId>,
+        understood: &Understood,
+        account: impl Fn(Outcome, String) -> Account,
+    ) -> Result<Answer, Stop> {
         let Self { server, exchange, form, signed_in } = *self;
         let request = &understood.request;
         let scopes = kept(form, &request.scopes);
@@ -211,10 +249,7 @@ impl Submission<'_> {
             expires_at: now + CODE_LIFETIME_SECONDS,
         };
         let draft = reply::see_other(&request.success_location(code.expose(), &server.settings.public_url));
-        let mut agent = reply::agent(exchange, signed_in);
-        agent.client = Some(understood.client.id.as_str().to_owned());
-        let detail = format!("allowed: {scopes}");
-        let account = Account { event: Event::Consent, agent, outcome: Outcome::Success, detail };
+        let account = account(Outcome::Success, format!("allowed: {scopes}")).about(grant.patient.clone());
         let change = Change::AddGrant(Box::new(grant), Box::new(waiting));
         Ok(reply::changed(server, exchange, change, account, draft).await?)
     }
@@ -238,7 +273,7 @@ async fn expired(server: &Server, exchange: &Exchange, detail: &str) -> Answer {
         "Nothing was shared.",
         "Go back to the app and start again.",
     );
-    let account = Account { event: Event::Consent, agent: exchange.agent(), outcome: Outcome::Denied, detail: detail.to_owned() };
+    let account = Account::new(Event::Consent, exchange.agent(), Outcome::Denied, detail);
     reply::recorded(server, exchange, account, draft).await
 }
 

@@ -14,6 +14,10 @@ pub enum Purpose {
     Consent,
     /// What a person does on the own page: taking an app's access back, signing out.
     OwnPage,
+    /// No form: the mark of a browser in which a person has signed in before.
+    Device,
+    /// No form: the proof that a sign-in was made for this very authorization request.
+    SignedIn,
 }
 
 impl Purpose {
@@ -22,6 +26,8 @@ impl Purpose {
             Self::Login => "login",
             Self::Consent => "consent",
             Self::OwnPage => "own-page",
+            Self::Device => "device",
+            Self::SignedIn => "signed-in",
         }
     }
 }
@@ -38,6 +44,16 @@ impl FormTokens {
     /// The token of a form for the browser that holds `binding`.
     pub fn token(&self, purpose: Purpose, binding: &str) -> String {
         base64url::encode(hmac::sign(&self.0, &message(purpose, binding)))
+    }
+
+    /// A keyed hash of a text, by which it is counted without being stored.
+    pub fn fingerprint(&self, kind: &str, text: &str) -> [u8; 32] {
+        let tag = hmac::sign(&self.0, format!("fingerprint\0{kind}\0{text}").as_bytes());
+        let mut bytes = [0; 32];
+        for (byte, tagged) in bytes.iter_mut().zip(tag.as_ref()) {
+            *byte = *tagged;
+        }
+        bytes
     }
 
     /// Whether the token is that of this form and browser; in constant time.

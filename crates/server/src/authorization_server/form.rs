@@ -1,9 +1,9 @@
 //! Reading a posted form.
 
 use http::header;
-use hyper::body::Incoming;
 use portcullis_oauth::parameters::{Parameters, ParametersError};
 
+use crate::listener::Incoming;
 use crate::middleware::body::{self, BodyError};
 use crate::resource_server::Exchange;
 

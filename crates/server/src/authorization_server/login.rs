@@ -1,7 +1,6 @@
 //! Signing in with name and password, and signing out.
 
 use http::{StatusCode, header};
-use hyper::body::Incoming;
 use portcullis_audit::record::{Event, Outcome};
 use portcullis_jose::Secret;
 use portcullis_oauth::grant::SecretHash;
@@ -11,11 +10,13 @@ use portcullis_oauth::users::User;
 use portcullis_store::RegistryError;
 use portcullis_store::registry::{Change, Session};
 
+use super::attempts::Attempts;
 use super::csrf::Purpose;
 use super::reply::{self, Account};
-use super::{form, password, session};
+use super::{authorize, form, password, session};
 use crate::answer::{Answer, Draft};
 use crate::context::{Borrowed, Server};
+use crate::listener::Incoming;
 use crate::resource_server::Exchange;
 use crate::ui::pages::{LoginError, LoginPage, SignedOutPage};
 
@@ -37,7 +38,7 @@ pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
 pub struct Attempt<'a> {
     /// Where to go afterwards.
     pub return_to: &'a str,
-    /// The name that was typed.
+    /// The name that was typed; empty: what the app suggests (`login_hint`).
     pub username: &'a str,
     /// Why the attempt failed; it decides the status.
     pub error: Option<LoginError>,
@@ -49,21 +50,28 @@ pub async fn page(server: &Server, exchange: &Exchange, attempt: &Attempt<'_>) -
     let status = match error {
         None => StatusCode::OK,
         Some(LoginError::WrongCredentials) => StatusCode::UNAUTHORIZED,
-        Some(LoginError::Locked { .. }) => StatusCode::TOO_MANY_REQUESTS,
+        Some(LoginError::Wait { .. }) => StatusCode::TOO_MANY_REQUESTS,
         Some(LoginError::ExpiredForm) => StatusCode::FORBIDDEN,
     };
     let known = session::form_binding(exchange).map(str::to_owned);
     let binding = known.clone().unwrap_or_else(|| format!("{:032x}", server.random_u128()));
+    let waiting = authorize::waiting_request(server, return_to).await;
+    let hint = waiting.as_ref().and_then(|waiting| waiting.request.login_hint.as_deref());
+    let origin = waiting.as_ref().map(|waiting| waiting.request.redirect.origin());
     let html = LoginPage {
-        app_name: super::authorize::app_name(server, return_to).await,
+        app_name: waiting.as_ref().map(|waiting| waiting.client.name.clone()),
         csrf: server.form_tokens.token(Purpose::Login, &binding),
         return_to: return_to.to_owned(),
-        username: username.to_owned(),
+        username: if username.is_empty() { typed_name(hint.unwrap_or_default()) } else { username.to_owned() },
         error,
     };
-    let origin = super::authorize::redirect_origin(server, return_to).await;
-    let draft = reply::page(status, html.render(), origin.as_deref());
+    let draft = reply::page(status, html.render(), origin);
     if known.is_some() { draft } else { draft.with_text(header::SET_COOKIE, &session::set_form_binding(&binding)) }
+}
+
+/// A name as it is looked up: trimmed, of bounded length, without control characters.
+fn typed_name(text: &str) -> String {
+    text.trim().chars().filter(|character| !character.is_control()).take(100).collect()
 }
 
 /// `POST /login`
@@ -85,7 +93,7 @@ pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Ans
         Ok(answer) => answer,
         Err(error) => {
             let draft = reply::unavailable(&error);
-            reply::recorded(server, exchange, account(exchange, Outcome::Failed, "registry failed".to_owned()), draft).await
+            reply::recorded(server, exchange, account(exchange, Outcome::Failed, "registry failed"), draft).await
         }
     }
 }
@@ -93,63 +101,61 @@ pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Ans
 async fn attempt(server: &Server, exchange: &Exchange, form: &Parameters) -> Result<Answer, RegistryError> {
     let field = |name: &str| form.value(name).ok().flatten().unwrap_or_default();
     let return_to = return_path(Some(field("return_to")));
-    let username: String = field("username").trim().chars().take(100).collect();
+    let username = typed_name(field("username"));
     let blank = Attempt { return_to: &return_to, username: &username, error: None };
     let bound =
         session::form_binding(exchange).is_some_and(|binding| server.form_tokens.accepts(Purpose::Login, binding, field("csrf")));
     if !bound {
         let draft = page(server, exchange, &Attempt { error: Some(LoginError::ExpiredForm), ..blank }).await;
-        return Ok(
-            reply::recorded(server, exchange, account(exchange, Outcome::Denied, "form token refused".to_owned()), draft).await
-        );
+        return Ok(reply::recorded(server, exchange, account(exchange, Outcome::Denied, "form token refused"), draft).await);
     }
     let _turn = server.passwords.turn(&username).await;
-    let now = server.clock.now_seconds();
     let user = server.registry.user_named(&username).await?;
-    if let Some(user) = user.as_ref().filter(|user| user.lockout.is_locked(now)) {
-        let seconds = user.lockout.locked_until.unwrap_or(now).saturating_sub(now);
-        let minutes = u32::try_from(seconds.saturating_add(59) / 60).unwrap_or(1);
-        let error = Some(LoginError::Locked { minutes });
-        let draft = page(server, exchange, &Attempt { error, ..blank }).await;
-        let detail = format!("locked: {}", user.id);
-        return Ok(reply::recorded(server, exchange, account(exchange, Outcome::Denied, detail), draft).await);
+    let attempts = Attempts::of(server, exchange, &username, user.as_ref());
+    if let Some(seconds) = attempts.wait_seconds(server).await? {
+        return Ok(wait(server, exchange, user.as_ref(), &blank, seconds).await);
     }
     let typed = Secret::new(field("password").to_owned());
     let hash = user.as_ref().map(|user| Secret::new(user.password_hash.expose().clone()));
     let right = field("password").len() <= password::MAXIMUM_LENGTH
         && server.passwords.verify(typed, hash).await.map_err(|error| RegistryError::Unavailable(Box::new(error)))?;
     match user {
-        Some(user) if right => open_session(server, exchange, &user, &return_to).await,
-        user => refuse(server, exchange, user.as_ref(), &username, &return_to).await,
+        Some(user) if right => open_session(server, exchange, &user, &return_to, attempts).await,
+        user => refuse(server, exchange, user.as_ref(), &blank, attempts).await,
     }
 }
 
-/// A wrong password looks like an unknown name: same text, same status, same time.
+/// Too many wrong passwords: nothing is tried, and whoever asks learns how long to wait, whether there is such a name or not.
+async fn wait(server: &Server, exchange: &Exchange, user: Option<&User>, blank: &Attempt<'_>, seconds: i64) -> Answer {
+    let minutes = u32::try_from(seconds.saturating_add(59) / 60).unwrap_or(1);
+    let draft = page(server, exchange, &Attempt { error: Some(LoginError::Wait { minutes }), ..*blank }).await;
+    let draft = draft.with_text(header::RETRY_AFTER, &seconds.to_string());
+    let detail = user.map_or_else(|| "must wait: unknown name".to_owned(), |user| format!("must wait: {}", user.id));
+    reply::recorded(server, exchange, account(exchange, Outcome::Denied, detail), draft).await
+}
+
+/// A wrong password looks like an unknown name: same text, same status, same time, same waiting times.
 async fn refuse(
     server: &Server,
     exchange: &Exchange,
     user: Option<&User>,
-    username: &str,
-    return_to: &str,
+    blank: &Attempt<'_>,
+    attempts: Attempts,
 ) -> Result<Answer, RegistryError> {
-    let error = Some(LoginError::WrongCredentials);
-    let draft = page(server, exchange, &Attempt { return_to, username, error }).await;
-    let Some(user) = user else {
-        let account = account(exchange, Outcome::Denied, "unknown name".to_owned());
-        return reply::changed(server, exchange, Change::Nothing, account, draft).await;
-    };
-    let account = account(exchange, Outcome::Denied, format!("wrong password: {}", user.id));
-    reply::changed(
-        server,
-        exchange,
-        Change::CountFailure { user: user.id.clone(), now: server.clock.now_seconds() },
-        account,
-        draft,
-    )
-    .await
+    let draft = page(server, exchange, &Attempt { error: Some(LoginError::WrongCredentials), ..*blank }).await;
+    let detail = user.map_or_else(|| "unknown name".to_owned(), |user| format!("wrong password: {}", user.id));
+    let account = account(exchange, Outcome::Denied, detail);
+    let change = Change::CountFailure { counters: attempts.counters(), now: server.clock.now_seconds() };
+    reply::changed(server, exchange, change, account, draft).await
 }
 
-async fn open_session(server: &Server, exchange: &Exchange, user: &User, return_to: &str) -> Result<Answer, RegistryError> {
+async fn open_session(
+    server: &Server,
+    exchange: &Exchange,
+    user: &User,
+    return_to: &str,
+    attempts: Attempts,
+) -> Result<Answer, RegistryError> {
     let mut random = Borrowed(&*server.entropy);
     let now = server.clock.now_seconds();
     let (cookie, hash) = SecretHash::generate(&mut random);
@@ -159,11 +165,15 @@ async fn open_session(server: &Server, exchange: &Exchange, user: &User, return_
         authenticated_at: now,
         expires_at: now + session::LIFETIME_SECONDS,
     };
-    let draft = reply::see_other(return_to).with_text(header::SET_COOKIE, &session::set(cookie.expose()));
-    let mut account = account(exchange, Outcome::Success, "signed in".to_owned());
+    let location = authorize::after_sign_in(server, return_to, &session.id).await;
+    let draft = reply::see_other(&location)
+        .with_text(header::SET_COOKIE, &session::set(cookie.expose()))
+        .with_text(header::SET_COOKIE, &session::set_device(server, &user.id, now));
+    let mut account = account(exchange, Outcome::Success, "signed in");
     account.agent.user = Some(user.id.as_str().to_owned());
     account.agent.fhir_user = user.fhir_user.as_ref().map(ToString::to_string);
-    reply::changed(server, exchange, Change::OpenSession { session, hash }, account, draft).await
+    let change = Change::OpenSession { session, hash, forget: attempts.forgotten() };
+    reply::changed(server, exchange, change, account, draft).await
 }
 
 /// `POST /logout`
@@ -172,33 +182,43 @@ pub async fn sign_out(server: &Server, exchange: &Exchange, body: Incoming) -> A
     let signed_in = match session::current(server, exchange).await {
         Ok(signed_in) => signed_in,
         Err(error) => {
-            let account = account(exchange, Outcome::Failed, "registry failed".to_owned());
+            let account = account(exchange, Outcome::Failed, "registry failed");
             return reply::recorded(server, exchange, account, reply::unavailable(&error)).await;
         }
     };
-    let page = || reply::page(StatusCode::OK, SignedOutPage.render(), None).with_text(header::SET_COOKIE, &session::clear());
+    // Whoever signs out to let somebody else decide about an app goes on with that app's request.
+    let next = form.value("return_to").ok().flatten().map(|path| return_path(Some(path)));
+    let page = || {
+        let draft = match &next {
+            Some(path) => reply::see_other(path),
+            None => reply::page(StatusCode::OK, SignedOutPage.render(), None),
+        };
+        draft.with_text(header::SET_COOKIE, &session::clear())
+    };
     let Some(signed_in) = signed_in else {
         return server.record_page(exchange, Outcome::Success, page()).await;
     };
     let csrf = form.value("csrf").ok().flatten().unwrap_or_default();
-    if !server.form_tokens.accepts(Purpose::OwnPage, signed_in.session.id.as_str(), csrf) {
+    let accepts = |purpose| server.form_tokens.accepts(purpose, signed_in.session.id.as_str(), csrf);
+    // The pages on the way to an app have one token for both of their forms.
+    if !(accepts(Purpose::OwnPage) || accepts(Purpose::Consent)) {
         let draft = reply::see_other(DEFAULT_RETURN);
         return server.record_page(exchange, Outcome::Denied, draft).await;
     }
     let agent = reply::agent(exchange, &signed_in);
-    let account = Account { event: Event::Logout, agent, outcome: Outcome::Success, detail: "signed out".to_owned() };
+    let account = Account::new(Event::Logout, agent, Outcome::Success, "signed out");
     let change = Change::CloseSession(signed_in.session.id);
     match reply::changed(server, exchange, change, account, page()).await {
         Ok(answer) => answer,
         Err(error) => {
-            let account = self::account(exchange, Outcome::Failed, "registry failed".to_owned());
+            let account = self::account(exchange, Outcome::Failed, "registry failed");
             reply::recorded(server, exchange, account, reply::unavailable(&error)).await
         }
     }
 }
 
-fn account(exchange: &Exchange, outcome: Outcome, detail: String) -> Account {
-    Account { event: Event::Login, agent: exchange.agent(), outcome, detail }
+fn account(exchange: &Exchange, outcome: Outcome, detail: impl Into<String>) -> Account {
+    Account::new(Event::Login, exchange.agent(), outcome, detail)
 }
 
 /// A path of this server and nothing else: what could lead elsewhere becomes the default.

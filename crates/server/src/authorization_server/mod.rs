@@ -3,15 +3,20 @@
 //! SMART App Launch 2.2.0, OAuth 2.0 (RFC 6749, RFC 9700), OpenID Connect Core 1.0. Protocol rules live in the oauth crate; here they meet HTTP,
 //! people and the registry. Every exchange ends with a record; changes are stored together with theirs.
 
+pub mod attempts;
 pub mod authorize;
+pub mod client_authentication;
+pub mod client_keys;
 pub mod consent;
 pub mod csrf;
 pub mod discovery;
 pub mod form;
 pub mod login;
+pub mod looks;
 pub mod password;
 pub mod people;
 pub mod person;
+pub mod picker;
 pub mod reply;
 pub mod revoke;
 pub mod session;
@@ -20,13 +25,15 @@ pub mod token;
 use std::sync::Arc;
 
 use http::{Method, StatusCode, header};
-use hyper::body::Incoming;
 use portcullis_audit::record::Outcome;
+use portcullis_oauth::token_error::TokenError;
 
-use crate::answer::{Answer, Draft};
+use crate::answer::Answer;
 use crate::context::Server;
+use crate::listener::Incoming;
 use crate::resource_server::Exchange;
 use crate::route::Route;
+use crate::ui;
 
 /// Serves one request to a page or endpoint of the authorization server.
 pub async fn serve(server: Arc<Server>, exchange: Exchange, route: Route, body: Incoming) -> Answer {
@@ -51,7 +58,12 @@ pub async fn serve(server: Arc<Server>, exchange: Exchange, route: Route, body: 
                 Route::Person => "GET, HEAD",
                 _ => "POST",
             };
-            let draft = Draft::new(StatusCode::METHOD_NOT_ALLOWED).with(header::ALLOW, allow);
+            let draft = match other {
+                Route::Token | Route::Revoke => reply::oauth_error(TokenError::InvalidRequest("the method must be POST"))
+                    .with_status(StatusCode::METHOD_NOT_ALLOWED)
+                    .with(header::ALLOW, allow),
+                _ => ui::method_not_allowed(allow),
+            };
             server.record_page(&exchange, Outcome::Rejected, draft).await
         }
     }

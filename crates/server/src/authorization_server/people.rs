@@ -4,42 +4,72 @@
 
 use portcullis_fhir::interaction::Read;
 use portcullis_fhir::json::{self, Value};
-use portcullis_fhir::search::{SearchQuery, Shape, Total};
+use portcullis_fhir::search::{self, Handling, SearchContext, SearchQuery};
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::principal::{Principal, PrincipalUser};
 use portcullis_oauth::users::{Role, User};
-use portcullis_policy::{Decision, Operation, PermittedOperation, decide};
+use portcullis_policy::{Decision, Operation, PermittedOperation, SearchPage, decide};
 
 use crate::context::Server;
 use crate::ui::pages::PatientChoice;
 
 /// Patients on one picker page.
-const MAXIMUM_CHOICES: u32 = 50;
+const PAGE: u32 = 25;
+/// Words of a name that are looked for; more are left out.
+const MAXIMUM_WORDS: usize = 8;
 
-/// The person as a principal who may see names of patients and nothing else.
-fn principal(server: &Server, user: &User) -> Principal {
-    let user = PrincipalUser {
-        id: user.id.clone(),
-        roles: user.roles,
-        fhir_user: user.fhir_user.clone(),
-        patients: user.patients.clone(),
-    };
-    Principal::choosing_patient(user, server.clock.now_seconds() + 60)
+/// Whom a person looks for.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Words of the name; empty: everybody.
+    pub name: String,
+    /// The bookmark of a later page.
+    pub cursor: Option<String>,
 }
 
-/// Whom the person may choose: the patients represented, or for a clinician the patients in care.
-pub async fn choices(server: &Server, user: &User) -> Vec<PatientChoice> {
-    if !user.patients.is_empty() {
-        let mut choices = Vec::new();
+/// Whom the person may choose.
+#[derive(Debug, Default)]
+pub struct Choices {
+    /// One page of them.
+    pub people: Vec<PatientChoice>,
+    /// The bookmark of the next page.
+    pub next: Option<String>,
+}
+
+fn principal_user(user: &User) -> PrincipalUser {
+    PrincipalUser { id: user.id.clone(), roles: user.roles, fhir_user: user.fhir_user.clone(), patients: user.patients.clone() }
+}
+
+/// The person as a principal who may see names of patients and, on the own page, who looked; nothing else.
+fn principal(server: &Server, user: &User) -> Principal {
+    Principal::choosing_patient(principal_user(user), server.clock.now_seconds() + 60)
+}
+
+/// Whom the person may choose: the patients represented, and for a clinician the patients in care, page by page.
+pub async fn choices(server: &Server, user: &User, wanted: &Wanted) -> Choices {
+    let mut people = Vec::new();
+    if wanted.cursor.is_none() {
         for id in &user.patients {
-            choices.push(choice(server, user, id).await.unwrap_or_else(|| unnamed(id)));
+            let choice = choice(server, user, id).await.unwrap_or_else(|| unnamed(id));
+            if fits(&choice.name, &wanted.name) {
+                people.push(choice);
+            }
         }
-        return choices;
     }
-    if !user.roles.contains(Role::Clinician) {
-        return Vec::new();
+    let mut next = None;
+    if user.roles.contains(Role::Clinician) {
+        let panel = panel(server, user, wanted).await.unwrap_or_default();
+        next = panel.next;
+        let in_care = panel.matches.iter().filter(|version| !user.patients.contains(&version.id));
+        people.extend(in_care.filter_map(|version| described(&version.id, version.body.as_deref()?)));
     }
-    panel(server, user).await.unwrap_or_default()
+    Choices { people, next }
+}
+
+/// Whether each word that is looked for is in a name.
+fn fits(name: &str, wanted: &str) -> bool {
+    let name = name.to_lowercase();
+    wanted.to_lowercase().split_whitespace().all(|word| name.contains(word))
 }
 
 /// One patient, where the person may see it.
@@ -53,26 +83,39 @@ pub async fn choice(server: &Server, user: &User, id: &LogicalId) -> Option<Pati
     described(id, released.content().as_ref()?.body.as_deref()?)
 }
 
-async fn panel(server: &Server, user: &User) -> Option<Vec<PatientChoice>> {
-    let principal = principal(server, user);
-    let query = SearchQuery {
-        resource_type: ResourceType::PATIENT,
-        filters: Vec::new(),
-        includes: Vec::new(),
-        reverse_includes: Vec::new(),
-        sort: Vec::new(),
-        count: MAXIMUM_CHOICES,
-        total: Total::None,
-        shape: Shape::Whole,
-        cursor: None,
-        applied: Vec::new(),
-        ignored: Vec::new(),
-    };
-    let decision = decide(server.decision_id(), &principal, Operation::Search(query));
+/// The patients in care, by name.
+async fn panel(server: &Server, user: &User, wanted: &Wanted) -> Option<SearchPage> {
+    let words = wanted.name.split_whitespace().take(MAXIMUM_WORDS);
+    let mut pairs: Vec<(String, String)> = words.map(|word| ("name:contains".to_owned(), escaped(word))).collect();
+    pairs.extend([("_count".to_owned(), PAGE.to_string()), ("_sort".to_owned(), "family,given".to_owned())]);
+    pairs.extend(wanted.cursor.clone().map(|cursor| ("_cursor".to_owned(), cursor)));
+    let query = parsed(server, ResourceType::PATIENT, &pairs)?;
+    search(server, &principal(server, user), query, &format!("patient-picker\n{}", user.id.as_str())).await
+}
+
+/// A search of our own making.
+pub fn parsed(server: &Server, resource_type: ResourceType, pairs: &[(String, String)]) -> Option<SearchQuery> {
+    let base_url = &server.settings.fhir_base;
+    let context = SearchContext { base_url, handling: Handling::Strict, now_ms: server.clock.now_milliseconds() };
+    search::parse(resource_type, pairs, &context).ok()
+}
+
+async fn search(server: &Server, principal: &Principal, query: SearchQuery, binding: &str) -> Option<SearchPage> {
+    let decision = decide(server.decision_id(), principal, Operation::Search(query));
     let Decision::Permit(permit, PermittedOperation::Search(search)) = decision else { return None };
-    let released = permit.release(server.store.search(search, b"patient-picker").await.ok()?).ok()?;
-    let found = released.content().matches.iter();
-    Some(found.filter_map(|version| described(&version.id, version.body.as_deref()?)).collect())
+    let found = server.store.search(search, binding.as_bytes()).await.ok()?;
+    Some(permit.release(found).ok()?.content().clone())
+}
+
+/// Audit events as the person may see them, for the own page.
+pub async fn audit_events(server: &Server, user: &User, query: SearchQuery) -> Option<SearchPage> {
+    let principal = Principal::viewing_own_page(principal_user(user), server.clock.now_seconds() + 60);
+    search(server, &principal, query, &format!("own-page\n{}", user.id.as_str())).await
+}
+
+/// A word as a value of a search parameter (<https://hl7.org/fhir/R4/search.html#escaping>).
+fn escaped(word: &str) -> String {
+    word.chars().flat_map(|character| if r"\,$|".contains(character) { vec!['\\', character] } else { vec![character] }).collect()
 }
 
 fn unnamed(id: &LogicalId) -> PatientChoice {
@@ -84,8 +127,13 @@ fn described(id: &LogicalId, body: &[u8]) -> Option<PatientChoice> {
     let names = patient.member("name").and_then(Value::as_array).unwrap_or_default();
     let usual = names.iter().find(|name| name.member("use").and_then(Value::as_str) == Some("official")).or(names.first());
     let name = usual.and_then(spoken).unwrap_or_else(|| format!("Patient {id}"));
-    let birth_date = patient.member("birthDate").and_then(Value::as_str).unwrap_or_default().to_owned();
-    Some(PatientChoice { id: id.to_string(), name, birth_date })
+    let birth_date = patient.member("birthDate").and_then(Value::as_str).unwrap_or_default();
+    Some(PatientChoice { id: id.to_string(), name, birth_date: spoken_date(birth_date) })
+}
+
+/// `4 May 1951`; a date that is not whole stays as it is.
+fn spoken_date(date: &str) -> String {
+    date.parse::<jiff::civil::Date>().map_or_else(|_| date.to_owned(), |date| date.strftime("%-d %B %Y").to_string())
 }
 
 fn spoken(name: &Value) -> Option<String> {
@@ -96,4 +144,21 @@ fn spoken(name: &Value) -> Option<String> {
     let family = name.member("family").and_then(Value::as_str);
     let parts: Vec<&str> = given.chain(family).collect();
     (!parts.is_empty()).then(|| parts.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_must_be_in_the_name_and_none_is_an_operator() {
+        assert!(fits("Ana Sofía Lopez", "lopez ana") && fits("Ana", "") && !fits("Ana Lopez", "ana smith"));
+        assert_eq!(escaped(r"a,b|c\d$"), r"a\,b\|c\\d\$");
+    }
+
+    #[test]
+    fn dates_are_told_as_people_write_them() {
+        assert_eq!(spoken_date("1951-05-04"), "4 May 1951");
+        assert_eq!(spoken_date("1951-05"), "1951-05");
+    }
 }

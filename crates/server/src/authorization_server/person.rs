@@ -1,74 +1,118 @@
-//! `/me`: the signed-in person's page. Which apps are connected, and how to take it back.
+//! `/me`: the signed-in person's page. Which apps are connected, how to take it back, and who looked.
+
+use std::collections::BTreeMap;
 
 use http::StatusCode;
-use hyper::body::Incoming;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use portcullis_audit::record::{Event, Outcome};
+use portcullis_fhir::types::LogicalId;
 use portcullis_oauth::consent_groups::ConsentGroup;
-use portcullis_oauth::identifiers::GrantId;
-use portcullis_oauth::scopes::plain_words;
+use portcullis_oauth::identifiers::{ClientId, GrantId};
+use portcullis_oauth::parameters::Parameters;
+use portcullis_oauth::scopes::{ScopeKind, plain_words};
 use portcullis_store::RegistryError;
 use portcullis_store::registry::{Change, StandingGrant};
 
-use super::authorize::{field, own_form};
+use super::authorize::{Shown, field, own_form};
 use super::csrf::Purpose;
 use super::reply::{self, Account};
 use super::session::{self, SignedIn};
-use crate::answer::{Answer, Draft};
+use super::{looks, people};
+use crate::answer::Answer;
 use crate::context::Server;
+use crate::listener::Incoming;
 use crate::resource_server::Exchange;
 use crate::ui::pages::{ConnectedApp, PersonPage};
+
+/// The parameter of the own page that names a grant that was just ended.
+const STOPPED: &str = "stopped";
 
 /// `GET /me`
 pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
     match session::current(server, exchange).await {
         Ok(None) => server.record_page(exchange, Outcome::Success, reply::see_other("/login?return_to=/me")).await,
-        Ok(Some(signed_in)) => match page(server, &signed_in).await {
-            Ok(draft) => {
-                let account = account(exchange, &signed_in, Event::Page, "own page".to_owned());
-                reply::recorded(server, exchange, account, draft).await
-            }
+        Ok(Some(signed_in)) => match page(server, exchange, &signed_in).await {
+            Ok(shown) => shown.recorded(server, exchange, reply::agent(exchange, &signed_in)).await,
             Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(&error)).await,
         },
         Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(&error)).await,
     }
 }
 
-async fn page(server: &Server, signed_in: &SignedIn) -> Result<Draft, RegistryError> {
+async fn page(server: &Server, exchange: &Exchange, signed_in: &SignedIn) -> Result<Shown, RegistryError> {
+    let user = &signed_in.user;
+    let now = server.clock.now_seconds();
     let mut apps = Vec::new();
-    for standing in server.registry.grants_of(&signed_in.user.id).await? {
-        let client = server.registry.client(&standing.grant.client).await?;
-        let name = client.map_or_else(|| standing.grant.client.to_string(), |client| client.name);
-        apps.push(connected(standing, name));
+    let mut names: BTreeMap<LogicalId, String> = BTreeMap::new();
+    for standing in server.registry.grants_of(&user.id).await? {
+        if standing.ends_at <= now {
+            continue;
+        }
+        let app_name = app_name(server, &standing.grant.client).await?;
+        let mut patient_name = None;
+        if let Some(id) = &standing.grant.patient {
+            if !names.contains_key(id) {
+                let name = people::choice(server, user, id).await.map(|choice| choice.name);
+                names.insert(id.clone(), name.unwrap_or_else(|| format!("Patient {id}")));
+            }
+            patient_name = names.get(id).cloned();
+        }
+        apps.push(connected(standing, app_name, patient_name));
     }
     let session = signed_in.session.id.as_str();
+    let patients = names.keys().chain(&user.patients).map(ToString::to_string).collect();
     let html = PersonPage {
-        person_name: signed_in.user.display_name.clone(),
-        notice: None,
+        person_name: user.display_name.clone(),
+        notice: notice(server, exchange, signed_in).await?,
         apps,
-        looks: Vec::new(),
+        looks: looks::looks(server, user).await,
+        has_record: !user.patients.is_empty(),
         csrf: server.form_tokens.token(Purpose::OwnPage, session),
         sign_out_csrf: server.form_tokens.token(Purpose::OwnPage, session),
     };
-    Ok(reply::page(StatusCode::OK, html.render(), None))
+    Ok(Shown { draft: reply::page(StatusCode::OK, html.render(), None), patients })
 }
 
-fn connected(standing: StandingGrant, app_name: String) -> ConnectedApp {
-    let StandingGrant { grant, last_used_at } = standing;
+/// What was just done, where the address names a grant of this person and it has ended indeed.
+async fn notice(server: &Server, exchange: &Exchange, signed_in: &SignedIn) -> Result<Option<String>, RegistryError> {
+    let query = Parameters::parse(exchange.target.query().unwrap_or_default().as_bytes()).unwrap_or_default();
+    let Some(id) = field(&query, STOPPED).and_then(GrantId::parse) else { return Ok(None) };
+    let grant = server.registry.grant(&id).await?.filter(|grant| grant.user == signed_in.user.id && !grant.is_active());
+    let Some(grant) = grant else { return Ok(None) };
+    Ok(Some(format!("You stopped the access of {}.", app_name(server, &grant.client).await?)))
+}
+
+async fn app_name(server: &Server, id: &ClientId) -> Result<String, RegistryError> {
+    Ok(server.registry.client(id).await?.map_or_else(|| id.to_string(), |client| client.name))
+}
+
+fn connected(standing: StandingGrant, app_name: String, patient_name: Option<String>) -> ConnectedApp {
+    let StandingGrant { grant, last_used_at, ends_at } = standing;
+    let lasts = grant.scopes.has(ScopeKind::OfflineAccess);
     ConnectedApp {
         grant_id: grant.id.as_str().to_owned(),
         app_name,
+        patient_name,
         lines: grant.scopes.iter().filter(|scope| ConsentGroup::of(scope).is_some()).map(plain_words).collect(),
         since: spoken_date(grant.created_at),
-        last_used: (last_used_at > 0).then(|| spoken_date(last_used_at)),
+        last_used: last_used_at.map(spoken_time),
+        ends: (!lasts).then(|| spoken_time(ends_at)),
     }
 }
 
 /// `12 March 2026`, UTC.
 fn spoken_date(seconds: i64) -> String {
-    let timestamp = Timestamp::from_second(seconds).unwrap_or_default();
-    timestamp.to_zoned(TimeZone::UTC).strftime("%-d %B %Y").to_string()
+    spoken(seconds, "%-d %B %Y")
+}
+
+/// `12 March 2026 at 14:05 UTC`: the reader's time zone is not known.
+pub fn spoken_time(seconds: i64) -> String {
+    spoken(seconds, "%-d %B %Y at %H:%M UTC")
+}
+
+fn spoken(seconds: i64, form: &str) -> String {
+    Timestamp::from_second(seconds).unwrap_or_default().to_zoned(TimeZone::UTC).strftime(form).to_string()
 }
 
 /// `POST /me/revoke`
@@ -94,12 +138,10 @@ async fn attempt(server: &Server, exchange: &Exchange, body: Incoming) -> Result
         return Ok(server.record_page(exchange, Outcome::Denied, reply::see_other("/me")).await);
     };
     let detail = format!("grant {} revoked by its owner", grant.id);
-    let mut account = account(exchange, &signed_in, Event::Revocation, detail);
+    let mut account = Account::new(Event::Revocation, reply::agent(exchange, &signed_in), Outcome::Success, detail);
     account.agent.client = Some(grant.client.as_str().to_owned());
+    let account = account.about(grant.patient);
+    let draft = reply::see_other(&format!("/me?{STOPPED}={}", grant.id));
     let change = Change::RevokeGrant { grant: grant.id, now: server.clock.now_seconds() };
-    reply::changed(server, exchange, change, account, reply::see_other("/me")).await
-}
-
-fn account(exchange: &Exchange, signed_in: &SignedIn, event: Event, detail: String) -> Account {
-    Account { event, agent: reply::agent(exchange, signed_in), outcome: Outcome::Success, detail }
+    reply::changed(server, exchange, change, account, draft).await
 }

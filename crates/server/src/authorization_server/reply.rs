@@ -2,12 +2,16 @@
 
 use http::{StatusCode, header};
 use portcullis_audit::PendingRecord;
-use portcullis_audit::record::{Agent, Event, Outcome, Record};
+use portcullis_audit::record::{Agent, Event, OperationEntry, Outcome, Record};
+use portcullis_oauth::grant::Grant;
+use portcullis_oauth::token_error::TokenError;
 use portcullis_store::RegistryError;
 use portcullis_store::registry::Change;
 
 use crate::answer::{Answer, Draft};
 use crate::context::Server;
+use crate::face::Face;
+use crate::middleware::refusals::{self, Admission, Standing};
 use crate::resource_server::Exchange;
 use crate::ui;
 use crate::ui::pages::ErrorPage;
@@ -38,6 +42,16 @@ pub fn error(status: StatusCode, title: &str, what_happened: &str, what_it_means
     page(status, html.render(), None)
 }
 
+/// An error of the token or revocation endpoint (RFC 6749, section 5.2).
+pub fn oauth_error(error: TokenError) -> Draft {
+    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    let draft = Draft::new(status).body("application/json", error.to_json().to_string()).with(header::PRAGMA, "no-cache");
+    match error.www_authenticate() {
+        Some(challenge) => draft.with(header::WWW_AUTHENTICATE, challenge),
+        None => draft,
+    }
+}
+
 /// What is said when the registry does not answer.
 pub fn unavailable(error: &RegistryError) -> Draft {
     tracing::error!(%error, "the registry failed");
@@ -60,6 +74,18 @@ pub fn agent(exchange: &Exchange, signed_in: &SignedIn) -> Agent {
     }
 }
 
+/// A client as the agent of an exchange in the name of the user of a grant.
+pub async fn agent_of_grant(server: &Server, exchange: &Exchange, grant: &Grant) -> Agent {
+    // A record without the reference is still a record: whoever the user is to FHIR may be gone.
+    let user = server.registry.user(&grant.user).await.ok().flatten();
+    Agent {
+        client: Some(grant.client.as_str().to_owned()),
+        user: Some(grant.user.as_str().to_owned()),
+        fhir_user: user.and_then(|user| user.fhir_user).map(|reference| reference.to_string()),
+        ..exchange.agent()
+    }
+}
+
 /// What the record of an exchange says beyond the exchange itself.
 pub struct Account {
     /// Which kind of event.
@@ -70,20 +96,39 @@ pub struct Account {
     pub outcome: Outcome,
     /// What happened, in words without secrets.
     pub detail: String,
+    /// The patients whom it is about, or whose names were shown.
+    pub patients: Vec<String>,
+}
+
+impl Account {
+    /// What a record says that is about no patient.
+    pub fn new(event: Event, agent: Agent, outcome: Outcome, detail: impl Into<String>) -> Self {
+        Self { event, agent, outcome, detail: detail.into(), patients: Vec::new() }
+    }
+
+    /// The same about these patients.
+    pub fn about<I: IntoIterator<Item: ToString>>(mut self, patients: I) -> Self {
+        self.patients.extend(patients.into_iter().map(|patient| patient.to_string()));
+        self
+    }
 }
 
 fn record(exchange: &Exchange, account: Account, draft: &Draft) -> Record {
     let mut record = exchange.record(account.event, account.agent, account.outcome, draft.status());
-    record.operations = vec![exchange.raw_operation()];
-    record.detail = Some(account.detail);
+    record.operations = vec![OperationEntry { patients: account.patients, ..exchange.raw_operation() }];
+    record.detail = Some(account.detail).filter(|detail| !detail.is_empty());
     record
 }
 
-/// Answers an exchange that changes nothing.
+/// Answers an exchange that changes nothing. Refusals of nobody in particular are recorded one by one up to a limit, then together.
 pub async fn recorded(server: &Server, exchange: &Exchange, account: Account, draft: Draft) -> Answer {
+    let refused = matches!(account.outcome, Outcome::Denied | Outcome::Rejected) && account.agent.user.is_none();
+    if refused && let Admission::Gather(gathered) = refusals::admit(server, exchange.peer.address.ip(), Standing::Stranger) {
+        return Answer::gathered(gathered, Face::of_path(exchange.target.path()));
+    }
     match server.ledger.append(record(exchange, account, &draft)).await {
         Ok(receipt) => Answer::recorded(receipt, draft),
-        Err(error) => Answer::unrecorded(&error),
+        Err(error) => Answer::unrecorded(&error, Face::of_path(exchange.target.path())),
     }
 }
 

@@ -1,19 +1,20 @@
 //! Token revocation (RFC 7009): an app gives back what it was given. The answer says nothing about whether the token was known.
 
 use http::{StatusCode, header};
-use hyper::body::Incoming;
 use portcullis_audit::record::{Agent, Event, Outcome};
-use portcullis_oauth::access_token::{AccessTokenTrust, VerifiedToken};
+use portcullis_oauth::access_token::{AccessTokenTrust, Subject, VerifiedToken};
 use portcullis_oauth::grant::SecretHash;
-use portcullis_oauth::identifiers::{ClientId, GrantId};
+use portcullis_oauth::identifiers::ClientId;
 use portcullis_oauth::token_error::TokenError;
-use portcullis_oauth::token_request::{TokenRequestParts, parse_revocation};
+use portcullis_oauth::token_request::{TokenRequestParts, claimed_client, parse_revocation};
 use portcullis_store::RegistryError;
 use portcullis_store::registry::Change;
 
+use super::client_authentication::{self, PendingAssertion, REPLAYED};
 use super::reply::{self, Account};
 use crate::answer::{Answer, Draft};
 use crate::context::Server;
+use crate::listener::Incoming;
 use crate::middleware::body;
 use crate::resource_server::Exchange;
 
@@ -31,63 +32,75 @@ pub async fn serve(server: &Server, exchange: &Exchange, incoming: Incoming) -> 
                 Ok(registered) => registered,
                 Err(error) => return failed(server, exchange, &error).await,
             };
-            match credentials.authenticate(registered.as_ref()) {
-                Ok(client) => return revoke(server, exchange, &client.id, token.expose()).await,
+            let verified = client_authentication::verify(server, &credentials, registered.as_ref()).await;
+            let authenticated = verified.and_then(|assertion| {
+                let client = credentials.authenticate(registered.as_ref(), assertion.as_ref())?;
+                Ok((&client.id, PendingAssertion::new(assertion)))
+            });
+            match authenticated {
+                Ok((client, assertion)) => return revoke(server, exchange, client, assertion, token.expose()).await,
                 Err(error) => error,
             }
         }
         Err(error) => error,
     };
-    let account = account(exchange.agent(), Outcome::Denied, error.to_string());
-    reply::recorded(server, exchange, account, error_draft(error)).await
+    let agent = Agent { client: claimed_client(&parts).map(|client| client.as_str().to_owned()), ..exchange.agent() };
+    let account = Account::new(Event::Revocation, agent, Outcome::Denied, error.to_string());
+    reply::recorded(server, exchange, account, reply::oauth_error(error)).await
 }
 
-async fn revoke(server: &Server, exchange: &Exchange, client: &ClientId, token: &str) -> Answer {
+async fn revoke(server: &Server, exchange: &Exchange, client: &ClientId, mut assertion: PendingAssertion, token: &str) -> Answer {
+    let now = server.clock.now_seconds();
     let agent = Agent { client: Some(client.as_str().to_owned()), ..exchange.agent() };
-    let draft = || Draft::new(StatusCode::OK).with(header::PRAGMA, "no-cache");
-    let found = match grant_of(server, client, token).await {
+    let found = match revocation(server, client, token, now).await {
         Ok(found) => found,
         Err(error) => return failed(server, exchange, &error).await,
     };
-    let Some(grant) = found else {
-        return reply::recorded(server, exchange, account(agent, Outcome::Success, "nothing to revoke".to_owned()), draft())
-            .await;
+    let patient = match &found {
+        Some(Change::RevokeGrant { grant, .. }) => match server.registry.grant(grant).await {
+            Ok(known) => known.and_then(|known| known.patient),
+            Err(error) => return failed(server, exchange, &error).await,
+        },
+        _ => None,
     };
-    let detail = format!("grant {grant} revoked by the client");
-    let change = Change::RevokeGrant { grant, now: server.clock.now_seconds() };
-    match reply::changed(server, exchange, change, account(agent, Outcome::Success, detail), draft()).await {
+    let detail = match &found {
+        Some(Change::RevokeGrant { grant, .. }) => format!("grant {grant} revoked by the client"),
+        Some(Change::RevokeToken { token, .. }) => format!("token {token} revoked by the client"),
+        _ => "nothing to revoke".to_owned(),
+    };
+    let account = Account::new(Event::Revocation, agent.clone(), Outcome::Success, detail).about(patient);
+    let draft = Draft::new(StatusCode::OK).with(header::PRAGMA, "no-cache");
+    if found.is_none() && !assertion.is_open() {
+        return reply::recorded(server, exchange, account, draft).await;
+    }
+    let change = assertion.spending(now, found.unwrap_or(Change::Nothing));
+    match reply::changed(server, exchange, change, account, draft).await {
         Ok(answer) => answer,
+        Err(error) if client_authentication::is_replay(&error) => {
+            let account = Account::new(Event::Revocation, agent, Outcome::Denied, REPLAYED.to_string());
+            reply::recorded(server, exchange, account, reply::oauth_error(REPLAYED)).await
+        }
         Err(error) => failed(server, exchange, &error).await,
     }
 }
 
-/// The grant behind a refresh or access token of this client.
-async fn grant_of(server: &Server, client: &ClientId, token: &str) -> Result<Option<GrantId>, RegistryError> {
+/// What ends a refresh or access token of this client: the end of its grant, or, where a client got it for itself, of the token alone.
+async fn revocation(server: &Server, client: &ClientId, token: &str, now: i64) -> Result<Option<Change>, RegistryError> {
     if let Some(refresh) = server.registry.refresh(&SecretHash::of(token)).await? {
-        return Ok((refresh.client == *client).then_some(refresh.family));
+        return Ok((refresh.client == *client).then_some(Change::RevokeGrant { grant: refresh.family, now }));
     }
     let settings = &server.settings;
     let trust =
         AccessTokenTrust { keys: &server.keys.verification, issuer: &settings.public_url, fhir_base: &settings.fhir_base };
-    let verified = VerifiedToken::verify(token, &trust, server.clock.now_seconds()).ok();
-    Ok(verified.filter(|verified| verified.client() == client).map(|verified| verified.grant().clone()))
-}
-
-fn account(agent: Agent, outcome: Outcome, detail: String) -> Account {
-    Account { event: Event::Revocation, agent, outcome, detail }
-}
-
-fn error_draft(error: TokenError) -> Draft {
-    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
-    let draft = Draft::new(status).body("application/json", error.to_json().to_string()).with(header::PRAGMA, "no-cache");
-    match error.www_authenticate() {
-        Some(challenge) => draft.with(header::WWW_AUTHENTICATE, challenge),
-        None => draft,
-    }
+    let verified = VerifiedToken::verify(token, &trust, now).ok().filter(|verified| verified.client() == client);
+    Ok(verified.map(|verified| match verified.subject() {
+        Subject::User(_) => Change::RevokeGrant { grant: verified.grant().clone(), now },
+        Subject::Client(_) => Change::RevokeToken { token: verified.token_id().clone(), expires_at: verified.expires_at() },
+    }))
 }
 
 async fn failed(server: &Server, exchange: &Exchange, error: &RegistryError) -> Answer {
     tracing::error!(%error, "the registry failed at the revocation endpoint");
-    let account = account(exchange.agent(), Outcome::Failed, "registry failed".to_owned());
-    reply::recorded(server, exchange, account, error_draft(TokenError::TemporarilyUnavailable)).await
+    let account = Account::new(Event::Revocation, exchange.agent(), Outcome::Failed, "registry failed");
+    reply::recorded(server, exchange, account, reply::oauth_error(TokenError::TemporarilyUnavailable)).await
 }

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use http::{StatusCode, header};
-use hyper::body::Incoming;
 use portcullis_audit::record::{Agent, Event, Outcome};
 use portcullis_fhir::types::LogicalId;
 use portcullis_jose::Secret;
@@ -19,16 +18,20 @@ use portcullis_oauth::id_token::{IdTokenClaims, access_token_hash};
 use portcullis_oauth::identifiers::{ClientId, GrantId, TokenId};
 use portcullis_oauth::scopes::{ScopeKind, ScopeSet};
 use portcullis_oauth::token_error::TokenError;
-use portcullis_oauth::token_request::{AuthenticatedClient, TokenGrant, TokenRequest, TokenRequestParts};
+use portcullis_oauth::token_request::{AuthenticatedClient, TokenGrant, TokenRequest, TokenRequestParts, claimed_client};
 use portcullis_oauth::token_response::TokenResponse;
 use portcullis_store::RegistryError;
 use portcullis_store::registry::Change;
 
+use super::client_authentication::{self, PendingAssertion, REPLAYED};
 use super::reply::{self, Account};
 use crate::answer::{Answer, Draft};
 use crate::context::{Borrowed, Server};
+use crate::listener::Incoming;
 use crate::middleware::body;
 use crate::resource_server::Exchange;
+
+mod client_credentials;
 
 /// How long an access token lives, in seconds.
 const LIFETIME_SECONDS: i64 = MAXIMUM_LIFETIME_SECONDS;
@@ -56,10 +59,34 @@ impl From<RegistryError> for Refused {
     }
 }
 
+/// What is known of a request when its record is written.
+#[derive(Default)]
+struct Known {
+    client: Option<ClientId>,
+    /// What the code or refresh token belongs to.
+    grant: Option<Grant>,
+    /// What must be spent before anything is answered.
+    assertion: PendingAssertion,
+}
+
+impl Known {
+    /// The client as it says, and the user and patient of a grant that is this client's.
+    async fn account(&self, server: &Server, exchange: &Exchange, outcome: Outcome, detail: &str) -> Account {
+        let client = self.client.as_ref().map(|client| client.as_str().to_owned());
+        let grant = self.grant.as_ref();
+        let agent = match grant.filter(|grant| Some(&grant.client) == self.client.as_ref()) {
+            Some(grant) => reply::agent_of_grant(server, exchange, grant).await,
+            None => exchange.agent(),
+        };
+        let account = Account::new(Event::Token, Agent { client, ..agent }, outcome, detail);
+        account.about(grant.and_then(|grant| grant.patient.clone()))
+    }
+}
+
 /// `POST /oauth/token`
 pub async fn serve(server: &Server, exchange: &Exchange, incoming: Incoming) -> Answer {
-    let mut client = None;
-    let refused = match attempt(server, exchange, incoming, &mut client).await {
+    let mut known = Known::default();
+    let refused = match attempt(server, exchange, incoming, &mut known).await {
         Ok(answer) => return answer,
         Err(refused) => refused,
     };
@@ -70,33 +97,24 @@ pub async fn serve(server: &Server, exchange: &Exchange, incoming: Incoming) -> 
             (TokenError::TemporarilyUnavailable, Outcome::Failed, "registry failed".to_owned(), None)
         }
     };
-    let agent = Agent { client, ..exchange.agent() };
-    let account = |agent| Account { event: Event::Token, agent, outcome, detail: detail.clone() };
-    if let Some(grant) = revoke {
-        let change = Change::RevokeGrant { grant, now: server.clock.now_seconds() };
-        return match reply::changed(server, exchange, change, account(agent.clone()), error_draft(error)).await {
-            Ok(answer) => answer,
-            Err(_) => reply::recorded(server, exchange, account(agent), error_draft(TokenError::TemporarilyUnavailable)).await,
+    if revoke.is_some() || known.assertion.is_open() {
+        let now = server.clock.now_seconds();
+        let change = revoke.map_or(Change::Nothing, |grant| Change::RevokeGrant { grant, now });
+        let change = known.assertion.spending(now, change);
+        let account = known.account(server, exchange, outcome, &detail).await;
+        let (outcome, error) = match reply::changed(server, exchange, change, account, reply::oauth_error(error)).await {
+            Ok(answer) => return answer,
+            Err(failure) if client_authentication::is_replay(&failure) => (Outcome::Denied, REPLAYED),
+            Err(_) => (Outcome::Failed, TokenError::TemporarilyUnavailable),
         };
+        let account = known.account(server, exchange, outcome, &format!("{error}; {detail}")).await;
+        return reply::recorded(server, exchange, account, reply::oauth_error(error)).await;
     }
-    reply::recorded(server, exchange, account(agent), error_draft(error)).await
+    let account = known.account(server, exchange, outcome, &detail).await;
+    reply::recorded(server, exchange, account, reply::oauth_error(error)).await
 }
 
-fn error_draft(error: TokenError) -> Draft {
-    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
-    let draft = Draft::new(status).body("application/json", error.to_json().to_string()).with(header::PRAGMA, "no-cache");
-    match error.www_authenticate() {
-        Some(challenge) => draft.with(header::WWW_AUTHENTICATE, challenge),
-        None => draft,
-    }
-}
-
-async fn attempt(
-    server: &Server,
-    exchange: &Exchange,
-    incoming: Incoming,
-    named: &mut Option<String>,
-) -> Result<Answer, Refused> {
+async fn attempt(server: &Server, exchange: &Exchange, incoming: Incoming, known: &mut Known) -> Result<Answer, Refused> {
     let body = body::read(incoming, body::MAXIMUM_FORM).await;
     let body = body.map_err(|_| TokenError::InvalidRequest("the body is too large or incomplete"))?;
     let parts = TokenRequestParts {
@@ -104,17 +122,24 @@ async fn attempt(
         authorization: exchange.header(&header::AUTHORIZATION),
         body: &body,
     };
+    known.client = claimed_client(&parts);
     let request = TokenRequest::parse(parts)?;
+    known.client = Some(request.credentials.client_id().clone());
     let registered = server.registry.client(request.credentials.client_id()).await?;
-    *named = Some(request.credentials.client_id().as_str().to_owned());
-    let client = request.authenticate(registered.as_ref())?;
+    let assertion = client_authentication::verify(server, &request.credentials, registered.as_ref()).await?;
+    let mut client = request.authenticate(registered.as_ref(), assertion)?;
+    known.assertion = PendingAssertion::new(client.take_assertion());
     match &request.grant {
         TokenGrant::AuthorizationCode { code, redirect_uri, code_verifier } => {
             let presented = CodeExchange { client: client.id(), redirect_uri, verifier: code_verifier.expose() };
-            redeem(server, exchange, registered.as_ref(), code, presented).await
+            redeem(server, exchange, known, registered.as_ref(), (code, presented)).await
         }
         TokenGrant::RefreshToken { refresh_token, scope } => {
-            rotate(server, exchange, &client, refresh_token, scope.as_deref()).await
+            rotate(server, exchange, known, &client, (refresh_token, scope.as_deref())).await
+        }
+        TokenGrant::ClientCredentials { scope } => {
+            let registered = registered.as_ref().ok_or(TokenError::ServerError)?;
+            client_credentials::issue(server, exchange, registered, &mut known.assertion, scope).await
         }
     }
 }
@@ -122,19 +147,20 @@ async fn attempt(
 async fn redeem(
     server: &Server,
     exchange: &Exchange,
+    known: &mut Known,
     client: Option<&Client>,
-    code: &Secret<String>,
-    presented: CodeExchange<'_>,
+    (code, presented): (&Secret<String>, CodeExchange<'_>),
 ) -> Result<Answer, Refused> {
     let now = server.clock.now_seconds();
     let hash = SecretHash::of(code.expose());
     let state = server.registry.code(&hash).await?;
     let state = state.ok_or(TokenError::InvalidGrant("the code is not known"))?;
+    known.grant = server.registry.grant(state.grant()).await?;
     let exchanged = match state.exchange(&presented, now) {
         Ok(exchanged) => exchanged,
-        Err(error) => return Err(spend(server, exchange, hash, &error, now).await),
+        Err(error) => return Err(spend(server, exchange, known, hash, &error).await),
     };
-    let grant = server.registry.grant(&exchanged.grant).await?.filter(Grant::is_active);
+    let grant = known.grant.clone().filter(|grant| grant.is_active() && grant.id == exchanged.grant);
     let grant = grant.ok_or(TokenError::InvalidGrant("the grant was revoked"))?;
     let mut random = Borrowed(&*server.entropy);
     let may_refresh = client.is_some_and(|client| client.may_use(GrantType::RefreshToken));
@@ -145,26 +171,23 @@ async fn redeem(
     let (secret, row) = refresh.unzip();
     let minted =
         mint(server, &grant, Order { scopes: exchanged.scopes, nonce: exchanged.nonce, refresh_token: secret }, now).await?;
-    let change = Change::SpendCode { code: hash, refresh: row.map(Box::new), now };
-    issue(server, exchange, change, minted).await
+    let change = known.assertion.spending(now, Change::SpendCode { code: hash, refresh: row.map(Box::new), now });
+    issue(server, exchange, change, (&grant, minted)).await
 }
 
 /// A code that was presented wrongly is spent all the same; a replay ends the grant.
-async fn spend(server: &Server, exchange: &Exchange, hash: SecretHash, error: &ExchangeError, now: i64) -> Refused {
+async fn spend(server: &Server, exchange: &Exchange, known: &mut Known, hash: SecretHash, error: &ExchangeError) -> Refused {
     let wire = TokenError::from(error);
     if let ExchangeError::Replayed { grant } = error {
         return Refused::Client { error: wire, detail: error.to_string(), revoke: Some(grant.clone()) };
     }
-    let account = Account {
-        event: Event::Token,
-        agent: exchange.agent(),
-        outcome: Outcome::Denied,
-        detail: format!("code spent: {error}"),
-    };
-    let change = Change::SpendCode { code: hash, refresh: None, now };
+    let account = known.account(server, exchange, Outcome::Denied, &format!("code spent: {error}")).await;
+    let now = server.clock.now_seconds();
+    let change = known.assertion.spending(now, Change::SpendCode { code: hash, refresh: None, now });
     // The record of the refusal follows; this one says that the code is gone.
     let spending = exchange.again(format!("{:032x}", server.random_u128()));
-    match reply::changed(server, &spending, change, account, error_draft(wire)).await {
+    match reply::changed(server, &spending, change, account, reply::oauth_error(wire)).await {
+        Err(error) if client_authentication::is_replay(&error) => REPLAYED.into(),
         Ok(_) | Err(RegistryError::Conflict(_)) => Refused::Client { error: wire, detail: error.to_string(), revoke: None },
         Err(error) => Refused::Registry(error),
     }
@@ -173,14 +196,15 @@ async fn spend(server: &Server, exchange: &Exchange, hash: SecretHash, error: &E
 async fn rotate(
     server: &Server,
     exchange: &Exchange,
+    known: &mut Known,
     client: &AuthenticatedClient,
-    token: &Secret<String>,
-    scope: Option<&str>,
+    (token, scope): (&Secret<String>, Option<&str>),
 ) -> Result<Answer, Refused> {
     let now = server.clock.now_seconds();
     let hash = SecretHash::of(token.expose());
     let stored = server.registry.refresh(&hash).await?;
     let stored = stored.ok_or(TokenError::InvalidGrant("the refresh token is not known"))?;
+    known.grant = server.registry.grant(&stored.family).await?;
     let session = session_state(server, &stored, now).await?;
     let (secret, successor) = SecretHash::generate(&mut Borrowed(&*server.entropy));
     let next = match stored.present(client.id(), session, successor, now) {
@@ -194,11 +218,12 @@ async fn rotate(
             return Err(Refused::Client { error, detail: format!("refresh: {other:?}"), revoke });
         }
     };
-    let grant = server.registry.grant(&stored.family).await?.filter(Grant::is_active);
+    let grant = known.grant.clone().filter(Grant::is_active);
     let grant = grant.ok_or(TokenError::InvalidGrant("the grant was revoked"))?;
     let scopes = narrowed_scopes(&grant.scopes, scope)?;
     let minted = mint(server, &grant, Order { scopes, nonce: None, refresh_token: Some(secret) }, now).await?;
-    issue(server, exchange, Change::RotateRefresh { from: hash, to: next, now }, minted).await
+    let change = known.assertion.spending(now, Change::RotateRefresh { from: hash, to: next, now });
+    issue(server, exchange, change, (&grant, minted)).await
 }
 
 async fn session_state(server: &Server, token: &RefreshToken, now: i64) -> Result<SessionState, RegistryError> {
@@ -216,13 +241,10 @@ struct Order {
     refresh_token: Option<Secret<String>>,
 }
 
-/// A response that is ready and the identifiers that its record names.
+/// A response that is ready and the identifier that its record names.
 struct Minted {
     response: TokenResponse,
-    grant: GrantId,
     token_id: TokenId,
-    client: ClientId,
-    user: String,
 }
 
 async fn mint(server: &Server, grant: &Grant, order: Order, now: i64) -> Result<Minted, Refused> {
@@ -233,7 +255,7 @@ async fn mint(server: &Server, grant: &Grant, order: Order, now: i64) -> Result<
     let patient: Option<LogicalId> = grant.patient.clone();
     let access = AccessTokenClaims {
         issuer: issuer.clone(),
-        subject: grant.user.clone(),
+        subject: grant.user.clone().into(),
         audience: server.settings.fhir_base.clone(),
         client_id: grant.client.clone(),
         expires_at: now + LIFETIME_SECONDS,
@@ -271,7 +293,7 @@ async fn mint(server: &Server, grant: &Grant, order: Order, now: i64) -> Result<
         refresh_token,
         patient,
     };
-    Ok(Minted { response, grant: grant.id.clone(), token_id, client: grant.client.clone(), user: grant.user.as_str().to_owned() })
+    Ok(Minted { response, token_id })
 }
 
 /// Signs an id_token. RSA takes most of a millisecond, so it leaves the async threads, a bounded number at a time.
@@ -287,22 +309,23 @@ async fn sign_identity(server: &Server, claims: IdTokenClaims) -> Result<Secret<
     Ok(Secret::new(signed.map_err(|_| TokenError::ServerError)?))
 }
 
-async fn issue(server: &Server, exchange: &Exchange, change: Change, minted: Minted) -> Result<Answer, Refused> {
+async fn issue(
+    server: &Server,
+    exchange: &Exchange,
+    change: Change,
+    (grant, minted): (&Grant, Minted),
+) -> Result<Answer, Refused> {
     let draft = Draft::new(StatusCode::OK)
         .body("application/json", minted.response.to_json().to_string())
         .with(header::PRAGMA, "no-cache");
-    let agent = Agent {
-        client: Some(minted.client.as_str().to_owned()),
-        user: Some(minted.user),
-        token: Some(minted.token_id.as_str().to_owned()),
-        ..exchange.agent()
-    };
+    let agent = reply::agent_of_grant(server, exchange, grant).await;
+    let agent = Agent { token: Some(minted.token_id.as_str().to_owned()), ..agent };
     let detail = format!("issued: {}", minted.response.scope);
-    let account = Account { event: Event::Token, agent, outcome: Outcome::Success, detail };
-    let grant = minted.grant;
+    let account = Account::new(Event::Token, agent, Outcome::Success, detail).about(grant.patient.clone());
     reply::changed(server, exchange, change, account, draft).await.map_err(|error| match error {
+        error if client_authentication::is_replay(&error) => REPLAYED.into(),
         // Between our look and the change somebody else was faster: a replay like any other (RFC 6749, section 4.1.2).
-        RegistryError::Conflict(what) => Refused::Client { error: USED, detail: what.to_owned(), revoke: Some(grant) },
+        RegistryError::Conflict(what) => Refused::Client { error: USED, detail: what.to_owned(), revoke: Some(grant.id.clone()) },
         other => Refused::Registry(other),
     })
 }

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, Method, Request, StatusCode, header};
-use hyper::body::Incoming;
 use portcullis_audit::Counted;
 
 use super::{configuration, content_security_policy, files};
 use crate::answer::{Answer, Counters, Draft};
-use crate::listener::{Handler, Peer};
+use crate::listener::{Handler, Incoming, Peer};
 
 /// What the app must know about the server and about itself.
 #[derive(Clone, Debug)]

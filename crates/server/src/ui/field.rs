@@ -3,10 +3,10 @@
 //! | form | posts to | fields |
 //! |---|---|---|
 //! | sign in | `/login` | `csrf`, `return_to`, `username`, `password` |
-//! | choose a patient | `/consent` | `csrf`, `request`, `patient`, `decision` = `continue` or `deny` |
+//! | choose a patient | `/consent` | `csrf`, `request`, `patient`, `name`, `page`, `page_name`, `decision` = `search`, `more`, `continue` or `deny` |
 //! | consent | `/consent` | `csrf`, `request`, `scope` (repeated), `decision` = `allow` or `deny` |
 //! | stop access | `/me/revoke` | `csrf`, `grant` |
-//! | sign out | `/logout` | `csrf` |
+//! | sign out | `/logout` | `csrf`, `return_to` |
 
 /// The form token that a page of another site cannot know.
 pub const CSRF: &str = "csrf";
@@ -20,6 +20,12 @@ pub const PASSWORD: &str = "password";
 pub const REQUEST: &str = "request";
 /// The id of the chosen patient.
 pub const PATIENT: &str = "patient";
+/// A name to look for among the patients.
+pub const NAME: &str = "name";
+/// The bookmark of the next page of patients.
+pub const PAGE: &str = "page";
+/// The name that was looked for when the bookmark was made.
+pub const PAGE_NAME: &str = "page_name";
 /// One allowed scope; the field is repeated.
 pub const SCOPE: &str = "scope";
 /// Which button was pressed.
@@ -31,5 +37,9 @@ pub const GRANT: &str = "grant";
 pub const ALLOW: &str = "allow";
 /// The button that refuses the app.
 pub const DENY: &str = "deny";
+/// The button that looks for a name.
+pub const SEARCH: &str = "search";
+/// The button that shows the next page.
+pub const MORE: &str = "more";
 /// The button that goes on with the chosen patient.
 pub const CONTINUE: &str = "continue";

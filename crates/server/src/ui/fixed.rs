@@ -16,7 +16,6 @@ pub fn start(server: &Server) -> Draft {
         fhir_base: settings.fhir_base.clone(),
         is_demo: settings.demo.is_some(),
         app_url: settings.demo.as_ref().map(|demo| demo.app_url.clone()),
-        signed_in_as: None,
         sign_in_names: users.map(|(username, what)| SignInName { username, what }).collect(),
     };
     page(StatusCode::OK, html.render())
@@ -30,7 +29,6 @@ pub fn docs(server: &Server) -> Draft {
         issuer: settings.public_url.clone(),
         is_demo: settings.demo.is_some(),
         app_url: settings.demo.as_ref().map(|demo| demo.app_url.clone()),
-        token_commands: String::new(),
     };
     page(StatusCode::OK, html.render())
 }
@@ -52,6 +50,18 @@ pub fn not_found(_server: &Server) -> Draft {
         status: StatusCode::NOT_FOUND.as_u16(),
     };
     page(StatusCode::NOT_FOUND, html.render())
+}
+
+/// The answer to a method that an address does not have; `allow` lists those that it has.
+pub fn method_not_allowed(allow: &'static str) -> Draft {
+    let html = ErrorPage {
+        title: "This address works in another way".to_owned(),
+        what_happened: "The request used a method that this address does not know.".to_owned(),
+        what_it_means: "Nothing was shown or changed.".to_owned(),
+        what_to_do: "Go back to the page that you came from and try again.".to_owned(),
+        status: StatusCode::METHOD_NOT_ALLOWED.as_u16(),
+    };
+    page(StatusCode::METHOD_NOT_ALLOWED, html.render()).with(header::ALLOW, allow)
 }
 
 fn page(status: StatusCode, html: String) -> Draft {

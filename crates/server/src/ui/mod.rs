@@ -12,7 +12,7 @@ pub mod field;
 mod fixed;
 pub mod pages;
 
-pub use fixed::{asset, docs, not_found, start};
+pub use fixed::{asset, docs, method_not_allowed, not_found, start};
 
 /// The media type of every page.
 pub const MEDIA_TYPE: &str = "text/html; charset=utf-8";

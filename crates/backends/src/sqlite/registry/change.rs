@@ -5,7 +5,7 @@ use portcullis_store::registry::Change;
 use rusqlite::Connection;
 use serde::Deserialize;
 
-use super::{clients, codes, grants, refresh, sessions, users};
+use super::{assertions, attempts, clients, codes, grants, refresh, sessions, users};
 
 /// The time of a record that is stored with a change, in seconds since the epoch: the "now" of changes that carry none.
 pub fn recorded_at(record: &[u8]) -> Result<i64, StoreError> {
@@ -28,12 +28,12 @@ pub fn apply(connection: &Connection, change: &Change, now: i64) -> Result<(), S
             clients::remove(connection, client)?;
             grants::revoke_of_client(connection, client, now)
         }
-        Change::OpenSession { session, hash } => {
-            users::forget_failures(connection, &session.user)?;
+        Change::OpenSession { session, hash, forget } => {
+            attempts::forget(connection, forget)?;
             sessions::open(connection, session, hash)
         }
         Change::CloseSession(session) => sessions::close(connection, session),
-        Change::CountFailure { user, now } => users::count_failure(connection, user, *now),
+        Change::CountFailure { counters, now } => attempts::count_failure(connection, counters, *now),
         Change::AddGrant(grant, code) => {
             grants::add(connection, grant)?;
             codes::add(connection, code, grant)
@@ -43,14 +43,20 @@ pub fn apply(connection: &Connection, change: &Change, now: i64) -> Result<(), S
             if let Some(token) = refresh {
                 refresh::add(connection, token, &grant)?;
             }
-            grants::used(connection, &grant, *now)
+            grants::issued(connection, &grant, *now)
         }
         Change::RotateRefresh { from, to, now } => {
             let grant = refresh::supersede(connection, from)?;
             refresh::add(connection, to, &grant)?;
-            grants::used(connection, &grant, *now)
+            grants::issued(connection, &grant, *now)?;
+            grants::used(connection, &grant.id, *now)
         }
         Change::RevokeGrant { grant, now } => grants::revoke(connection, grant, *now),
+        Change::SpendAssertion { assertion, now: presented, then } => {
+            assertions::spend(connection, assertion, *presented)?;
+            apply(connection, then, now)
+        }
+        Change::RevokeToken { token, expires_at } => assertions::revoke_token(connection, token, *expires_at),
         Change::Nothing => Ok(()),
     }
 }

@@ -1,13 +1,17 @@
 //! Clients, and the origins of their pages.
 
-use portcullis_oauth::clients::{Client, ClientKind, ClientSecretHash, GrantType};
-use portcullis_oauth::identifiers::ClientId;
+use portcullis_oauth::clients::{Client, ClientKind, ClientSecretHash, GrantType, KeySource};
+use portcullis_oauth::identifiers::{ClientId, GrantId};
 use portcullis_oauth::redirect_uri::RedirectUri;
 use portcullis_oauth::scopes::ScopeSet;
 use portcullis_store::StoreError;
 use rusqlite::{Connection, Row, params};
 
-use super::statements::{all as rows, column, conflict, execute, exists, list, one, parsed, unreadable};
+use super::statements::{all as rows, column, conflict, execute, exists, list, one, optional, parsed, unreadable};
+
+/// Everything about clients, before a WHERE or ORDER BY.
+const SELECT: &str = "SELECT client.*, client_key.registration, client_key.jwks, client_key.jwks_uri \
+                      FROM client LEFT JOIN client_key ON client_key.client = client.id";
 
 /// Adds a client whose id is free.
 pub fn add(connection: &Connection, client: &Client) -> Result<(), StoreError> {
@@ -40,12 +44,12 @@ pub fn is_known(connection: &Connection, id: &ClientId) -> Result<bool, StoreErr
 
 /// A client.
 pub fn by_id(connection: &Connection, id: &ClientId) -> Result<Option<Client>, StoreError> {
-    one(connection, "SELECT * FROM client WHERE id = ?1", [id.as_str()], client)
+    one(connection, &format!("{SELECT} WHERE client.id = ?1"), [id.as_str()], client)
 }
 
 /// All clients, by id.
 pub fn all(connection: &Connection) -> Result<Vec<Client>, StoreError> {
-    rows(connection, "SELECT * FROM client ORDER BY id", [], client)
+    rows(connection, &format!("{SELECT} ORDER BY client.id"), [], client)
 }
 
 /// Whether a redirect URI of a client has this origin.
@@ -55,7 +59,7 @@ pub fn origin_registered(connection: &Connection, origin: &str) -> Result<bool, 
 
 fn write(connection: &Connection, client: &Client) -> Result<(), StoreError> {
     let secret_hash = match &client.kind {
-        ClientKind::Public => None,
+        ClientKind::Public | ClientKind::ConfidentialAsymmetric { .. } => None,
         ClientKind::ConfidentialSymmetric { secret_hash } => Some(secret_hash.as_bytes().as_slice()),
     };
     let redirect_uris: Vec<&str> = client.redirect_uris.iter().map(RedirectUri::as_str).collect();
@@ -75,15 +79,32 @@ fn write(connection: &Connection, client: &Client) -> Result<(), StoreError> {
         client.created_at,
     ];
     execute(connection, sql, row)?;
+    write_keys(connection, client)?;
     execute(connection, "DELETE FROM client_origin WHERE client = ?1", [client.id.as_str()])?;
     let sql = "INSERT INTO client_origin (origin, client) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
     client.origins().try_for_each(|origin| execute(connection, sql, [origin, client.id.as_str()]).map(|_| ()))
 }
 
+fn write_keys(connection: &Connection, client: &Client) -> Result<(), StoreError> {
+    let ClientKind::ConfidentialAsymmetric { registration, keys } = &client.kind else {
+        return execute(connection, "DELETE FROM client_key WHERE client = ?1", [client.id.as_str()]).map(|_| ());
+    };
+    let (set, url) = match keys {
+        KeySource::Value(set) => (Some(set), None),
+        KeySource::Url(url) => (None, Some(url)),
+    };
+    let sql = "INSERT INTO client_key (client, registration, jwks, jwks_uri) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (client) DO UPDATE \
+               SET registration = excluded.registration, jwks = excluded.jwks, jwks_uri = excluded.jwks_uri";
+    execute(connection, sql, params![client.id.as_str(), registration.as_str(), set, url]).map(|_| ())
+}
+
 fn client(row: &Row<'_>) -> Result<Client, StoreError> {
-    let kind = match column::<Option<[u8; 32]>>(row, "secret_hash")? {
-        None => ClientKind::Public,
-        Some(hash) => ClientKind::ConfidentialSymmetric { secret_hash: ClientSecretHash::from_bytes(hash) },
+    let registration = optional(row, "registration", GrantId::parse)?;
+    let kind = match (column::<Option<[u8; 32]>>(row, "secret_hash")?, registration) {
+        (None, None) => ClientKind::Public,
+        (Some(hash), None) => ClientKind::ConfidentialSymmetric { secret_hash: ClientSecretHash::from_bytes(hash) },
+        (None, Some(registration)) => ClientKind::ConfidentialAsymmetric { registration, keys: keys(row)? },
+        (Some(_), Some(_)) => return Err(unreadable("kind")),
     };
     if column::<String>(row, "kind")? != kind.as_str() {
         return Err(unreadable("kind"));
@@ -97,4 +118,13 @@ fn client(row: &Row<'_>) -> Result<Client, StoreError> {
         grant_types: list(row, "grant_types", ' ', GrantType::parse)?,
         created_at: column(row, "created_at")?,
     })
+}
+
+/// What was stored passed the checks of a registration; it is checked again when the keys are used.
+fn keys(row: &Row<'_>) -> Result<KeySource, StoreError> {
+    match (column::<Option<Box<str>>>(row, "jwks")?, column::<Option<Box<str>>>(row, "jwks_uri")?) {
+        (Some(set), None) => Ok(KeySource::Value(set)),
+        (None, Some(url)) => Ok(KeySource::Url(url)),
+        _ => Err(unreadable("jwks")),
+    }
 }

@@ -1,5 +1,6 @@
 //! Removes what no answer depends on any more, a bounded number of rows at a time.
 
+use portcullis_oauth::lockout::Lockout;
 use portcullis_store::StoreError;
 use rusqlite::{Connection, params};
 
@@ -9,8 +10,10 @@ use super::statements::execute;
 pub const CODE_KEPT_SECONDS: i64 = 3600;
 /// How long a revoked grant and its refresh tokens are kept, in seconds.
 pub const REVOKED_GRANT_KEPT_SECONDS: i64 = 90 * 24 * 3600;
+/// The most counters of wrong passwords; with more, the oldest go.
+pub const MAXIMUM_ATTEMPT_COUNTERS: i64 = 100_000;
 /// The most rows that one removal takes from a table.
-pub const MAXIMUM_ROWS: i64 = 200;
+pub const MAXIMUM_ROWS: i64 = 500;
 
 /// Removes expired rows, as of a time in seconds since the epoch.
 pub fn remove_expired(connection: &Connection, now: i64) -> Result<(), StoreError> {
@@ -18,6 +21,17 @@ pub fn remove_expired(connection: &Connection, now: i64) -> Result<(), StoreErro
     execute(connection, codes, params![now.saturating_sub(CODE_KEPT_SECONDS), MAXIMUM_ROWS])?;
     let sessions = "DELETE FROM session WHERE hash IN (SELECT hash FROM session WHERE expires_at < ?1 LIMIT ?2)";
     execute(connection, sessions, params![now, MAXIMUM_ROWS])?;
+    let attempts =
+        "DELETE FROM sign_in_attempt WHERE key IN (SELECT key FROM sign_in_attempt WHERE last_failure_at < ?1 LIMIT ?2)";
+    execute(connection, attempts, params![now.saturating_sub(Lockout::FORGOTTEN_AFTER_SECONDS), MAXIMUM_ROWS])?;
+    let oldest = "DELETE FROM sign_in_attempt WHERE key IN (SELECT key FROM sign_in_attempt ORDER BY last_failure_at \
+                  LIMIT min(?2, max(0, (SELECT count(*) FROM sign_in_attempt) - ?1)))";
+    execute(connection, oldest, params![MAXIMUM_ATTEMPT_COUNTERS, MAXIMUM_ROWS])?;
+    let assertions = "DELETE FROM spent_assertion WHERE (client, token_id) IN \
+                      (SELECT client, token_id FROM spent_assertion WHERE expires_at < ?1 LIMIT ?2)";
+    execute(connection, assertions, params![now, MAXIMUM_ROWS])?;
+    let tokens = "DELETE FROM revoked_token WHERE id IN (SELECT id FROM revoked_token WHERE expires_at < ?1 LIMIT ?2)";
+    execute(connection, tokens, params![now, MAXIMUM_ROWS])?;
     let revoked = now.saturating_sub(REVOKED_GRANT_KEPT_SECONDS);
     let families = "DELETE FROM refresh WHERE hash IN (SELECT refresh.hash FROM grant_ JOIN refresh ON refresh.grant_id = grant_.id \
                     WHERE grant_.revoked_at < ?1 LIMIT ?2)";

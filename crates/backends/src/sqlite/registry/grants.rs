@@ -1,7 +1,8 @@
 //! Grants. A revoked one stays, so that a reuse of its codes and refresh tokens is recognised; its epoch grows when it is revoked.
 
 use portcullis_fhir::types::LogicalId;
-use portcullis_oauth::grant::Grant;
+use portcullis_oauth::access_token::MAXIMUM_LIFETIME_SECONDS;
+use portcullis_oauth::grant::{CODE_LIFETIME_SECONDS, Grant};
 use portcullis_oauth::identifiers::{ClientId, GrantId, SessionId, UserId};
 use portcullis_oauth::scopes::ScopeSet;
 use portcullis_store::StoreError;
@@ -29,7 +30,7 @@ pub fn add(connection: &Connection, grant: &Grant) -> Result<(), StoreError> {
         return Err(conflict("the user is unknown"));
     }
     let sql = "INSERT INTO grant_ (id, client, user, scope, patient, session, created_at, authenticated_at, last_used_at, revoked_at, epoch) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?7, ?9, 1) ON CONFLICT DO NOTHING";
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9, 1) ON CONFLICT DO NOTHING";
     let row = params![
         grant.id.as_str(),
         grant.client.as_str(),
@@ -55,9 +56,15 @@ pub fn standing(row: &Row<'_>) -> Result<Option<GrantKey>, StoreError> {
     Ok(Some(GrantKey { id: parsed(row, "grant_id", GrantId::parse)?, client: parsed(row, "client", ClientId::parse)? }))
 }
 
-/// Notes that a token was issued.
-pub fn used(connection: &Connection, grant: &GrantKey, now: i64) -> Result<(), StoreError> {
-    execute(connection, "UPDATE grant_ SET last_used_at = ?2 WHERE id = ?1", params![grant.id.as_str(), now]).map(|_| ())
+/// Notes that an access token was issued.
+pub fn issued(connection: &Connection, grant: &GrantKey, now: i64) -> Result<(), StoreError> {
+    execute(connection, "UPDATE grant_ SET issued_at = ?2 WHERE id = ?1", params![grant.id.as_str(), now]).map(|_| ())
+}
+
+/// Notes that it was used, as far as that is news.
+pub fn used(connection: &Connection, grant: &GrantId, now: i64) -> Result<(), StoreError> {
+    let sql = "UPDATE grant_ SET last_used_at = ?2 WHERE id = ?1 AND last_used_at < ?2";
+    execute(connection, sql, params![grant.as_str(), now]).map(|_| ())
 }
 
 /// Revokes a grant; one that is revoked already, or gone, stays as it is.
@@ -77,12 +84,24 @@ pub fn by_id(connection: &Connection, id: &GrantId) -> Result<Option<Grant>, Sto
     one(connection, "SELECT * FROM grant_ WHERE id = ?1", [id.as_str()], grant)
 }
 
-/// The grants of a user that stand, newest first.
+/// The grants of a user that were not revoked, newest first.
 pub fn standing_of(connection: &Connection, user: &UserId) -> Result<Vec<StandingGrant>, StoreError> {
-    let sql = "SELECT * FROM grant_ WHERE user = ?1 AND revoked_at IS NULL ORDER BY created_at DESC, id";
-    rows(connection, sql, [user.as_str()], |row| {
-        Ok(StandingGrant { grant: grant(row)?, last_used_at: column(row, "last_used_at")? })
-    })
+    let sql = "SELECT grant_.*, (SELECT max(refresh.expires_at) FROM refresh WHERE refresh.grant_id = grant_.id AND refresh.superseded = 0 \
+               AND (refresh.session IS NULL OR EXISTS (SELECT 1 FROM session WHERE session.id = refresh.session))) AS refresh_ends_at \
+               FROM grant_ WHERE user = ?1 AND revoked_at IS NULL ORDER BY created_at DESC, id";
+    rows(connection, sql, [user.as_str()], standing_grant)
+}
+
+fn standing_grant(row: &Row<'_>) -> Result<StandingGrant, StoreError> {
+    let grant = grant(row)?;
+    let code_ends_at = grant.created_at.saturating_add(CODE_LIFETIME_SECONDS);
+    let token_ends_at = match column::<i64>(row, "issued_at")? {
+        0 => code_ends_at,
+        issued_at => issued_at.saturating_add(MAXIMUM_LIFETIME_SECONDS),
+    };
+    let refresh_ends_at = column::<Option<i64>>(row, "refresh_ends_at")?.unwrap_or(token_ends_at);
+    let last_used_at = Some(column::<i64>(row, "last_used_at")?).filter(|at| *at > 0);
+    Ok(StandingGrant { grant, last_used_at, ends_at: token_ends_at.max(refresh_ends_at) })
 }
 
 fn grant(row: &Row<'_>) -> Result<Grant, StoreError> {

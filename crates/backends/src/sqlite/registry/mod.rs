@@ -3,6 +3,8 @@
 //! A change checks what it rests on, is made, and stores its audit record in one savepoint of the writer; the acknowledgement is of the bytes as
 //! they were stored, after the COMMIT. Reads are single statements, so each sees one state of the file.
 
+mod assertions;
+mod attempts;
 mod change;
 mod clients;
 mod codes;
@@ -14,6 +16,7 @@ mod sessions;
 mod statements;
 mod token_status;
 mod users;
+mod uses;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +27,7 @@ use portcullis_oauth::access_token::VerifiedToken;
 use portcullis_oauth::clients::Client;
 use portcullis_oauth::grant::{CodeState, Grant, RefreshToken, SecretHash};
 use portcullis_oauth::identifiers::{ClientId, GrantId, SessionId, UserId};
+use portcullis_oauth::lockout::{AttemptKey, Lockout};
 use portcullis_oauth::principal::TokenStatus;
 use portcullis_oauth::users::User;
 use portcullis_store::registry::{Change, Session, StandingGrant};
@@ -46,7 +50,10 @@ pub struct SqliteRegistry {
     writer: Arc<Writer>,
     readers: Readers,
     seal: Arc<Seal>,
+    /// Told of each record that got into the outbox.
+    filled: Arc<tokio::sync::Notify>,
     changes: AtomicU64,
+    uses: uses::Uses,
 }
 
 impl SqliteRegistry {
@@ -56,7 +63,9 @@ impl SqliteRegistry {
             writer: Arc::clone(store.writer()),
             readers: store.readers().clone(),
             seal: Arc::clone(store.seal()),
+            filled: Arc::clone(store.filled()),
             changes: AtomicU64::new(0),
+            uses: uses::Uses::default(),
         }
     }
 
@@ -89,10 +98,11 @@ impl Registry for SqliteRegistry {
             if removal_is_due {
                 expiry::remove_expired(connection, now)?;
             }
-            outbox::store(connection, &id, &bytes)
+            outbox::store_bytes(connection, &id, &bytes)
         });
         Box::pin(async move {
             let stored = applied.await.map_err(registry_error)?;
+            self.filled.notify_one();
             Ok(Acknowledgement::of_stored(&stored))
         })
     }
@@ -143,6 +153,19 @@ impl Registry for SqliteRegistry {
 
     fn grant<'a>(&'a self, id: &'a GrantId) -> BoxFuture<'a, Result<Option<Grant>, RegistryError>> {
         self.point(|connection| grants::by_id(connection, id))
+    }
+
+    fn lockouts<'a>(&'a self, keys: &'a [AttemptKey]) -> BoxFuture<'a, Result<Vec<Lockout>, RegistryError>> {
+        self.point(|connection| keys.iter().map(|key| attempts::by_key(connection, key)).collect())
+    }
+
+    fn note_use(&self, grant: &GrantId, now: i64) {
+        if !self.uses.is_news(grant, now) {
+            return;
+        }
+        let grant = grant.clone();
+        // Submitted at once; whoever asked for data does not wait until it is stored.
+        drop(self.writer.run(move |connection| grants::used(connection, &grant, now)));
     }
 
     fn grants_of<'a>(&'a self, user: &'a UserId) -> BoxFuture<'a, Result<Vec<StandingGrant>, RegistryError>> {

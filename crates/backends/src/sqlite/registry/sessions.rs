@@ -7,9 +7,13 @@ use portcullis_store::registry::Session;
 use rusqlite::{Connection, Row, params};
 
 use super::statements::{column, conflict, execute, exists, one, parsed};
+use super::users;
 
 /// Opens a session of a user who exists.
 pub fn open(connection: &Connection, session: &Session, hash: &SecretHash) -> Result<(), StoreError> {
+    if !users::is_known(connection, &session.user)? {
+        return Err(conflict("the user is unknown"));
+    }
     let sql =
         "INSERT INTO session (hash, id, user, authenticated_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
     let row = params![

@@ -2,23 +2,36 @@
 //!
 //! Nothing is cached: a revocation counts for every request that is received after it was acknowledged.
 
-use portcullis_oauth::access_token::VerifiedToken;
+use portcullis_oauth::access_token::{Subject, VerifiedToken};
+use portcullis_oauth::clients::GrantType;
 use portcullis_oauth::identifiers::{ClientId, UserId};
 use portcullis_oauth::principal::{PrincipalUser, PurposeOfUse, TokenFacts, TokenStatus};
+use portcullis_oauth::scopes::ScopeSet;
 use portcullis_oauth::users::{Role, Roles};
 use portcullis_store::StoreError;
 use rusqlite::{Connection, Row};
 
-use super::statements::{column, one, optional, unreadable};
+use super::statements::{column, list, one, optional, parsed, unreadable};
 use super::users;
 
 const SQL: &str = "SELECT grant_.revoked_at, grant_.epoch, \
                    client.id AS client, user.id AS user, user.roles, user.fhir_user, user.patients \
                    FROM grant_ LEFT JOIN client ON client.id = grant_.client LEFT JOIN user ON user.id = grant_.user WHERE grant_.id = ?1";
 
+/// A client's own token: its registration stands in the place of a grant, and a token that was given back ends alone.
+const CLIENT_SQL: &str = "SELECT client.id AS client, client.scope, client.grant_types, \
+                          EXISTS (SELECT 1 FROM revoked_token WHERE revoked_token.id = ?2) AS revoked \
+                          FROM client_key JOIN client ON client.id = client_key.client WHERE client_key.registration = ?1";
+
 /// Reads the status of a token.
 pub fn read(connection: &Connection, token: &VerifiedToken) -> Result<TokenStatus, StoreError> {
-    let facts = one(connection, SQL, [token.grant().as_str()], |row| facts(row, token))?;
+    let facts = match token.subject() {
+        Subject::User(_) => one(connection, SQL, [token.grant().as_str()], |row| facts(row, token))?,
+        Subject::Client(_) => {
+            let keys = [token.grant().as_str(), token.token_id().as_str()];
+            one(connection, CLIENT_SQL, keys, |row| client_facts(row, token))?
+        }
+    };
     Ok(TokenStatus::from_registry(facts.unwrap_or_else(|| TokenFacts {
         token_id: token.token_id().clone(),
         active: false,
@@ -26,7 +39,23 @@ pub fn read(connection: &Connection, token: &VerifiedToken) -> Result<TokenStatu
         client: None,
         user: None,
         purpose_of_use: None,
+        registered: None,
     })))
+}
+
+fn client_facts(row: &Row<'_>, token: &VerifiedToken) -> Result<TokenFacts, StoreError> {
+    let client = parsed(row, "client", ClientId::parse)?;
+    let grant_types: Vec<GrantType> = list(row, "grant_types", ' ', GrantType::parse)?;
+    let may_act = grant_types.contains(&GrantType::ClientCredentials) && !column::<bool>(row, "revoked")?;
+    Ok(TokenFacts {
+        token_id: token.token_id().clone(),
+        active: may_act && client == *token.client(),
+        epoch: 1,
+        client: Some(client),
+        user: None,
+        purpose_of_use: Some(PurposeOfUse::Operations),
+        registered: Some(parsed(row, "scope", |text| ScopeSet::parse(text).ok())?.compiled()),
+    })
 }
 
 fn facts(row: &Row<'_>, token: &VerifiedToken) -> Result<TokenFacts, StoreError> {
@@ -42,7 +71,7 @@ fn facts(row: &Row<'_>, token: &VerifiedToken) -> Result<TokenFacts, StoreError>
     };
     let standing = column::<Option<i64>>(row, "revoked_at")?.is_none();
     let same_client = client.as_ref() == Some(token.client());
-    let same_user = user.as_ref().is_some_and(|user| user.id == *token.user());
+    let same_user = user.as_ref().is_some_and(|user| Some(&user.id) == token.user());
     Ok(TokenFacts {
         token_id: token.token_id().clone(),
         active: standing && same_client && same_user,
@@ -50,6 +79,7 @@ fn facts(row: &Row<'_>, token: &VerifiedToken) -> Result<TokenFacts, StoreError>
         client,
         purpose_of_use: user.as_ref().map(|user| purpose_of_use(user.roles)),
         user,
+        registered: None,
     })
 }
 

@@ -4,7 +4,7 @@ use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::LogicalId;
 use portcullis_jose::Secret;
 use portcullis_oauth::identifiers::UserId;
-use portcullis_oauth::users::{Lockout, Role, Roles, User};
+use portcullis_oauth::users::{Role, Roles, User};
 use portcullis_store::StoreError;
 use rusqlite::{Connection, Row, params};
 
@@ -21,8 +21,8 @@ pub fn add(connection: &Connection, user: &User) -> Result<(), StoreError> {
     }
     let roles: Vec<&str> = user.roles.iter().map(Role::as_str).collect();
     let patients: Vec<&str> = user.patients.iter().map(LogicalId::as_str).collect();
-    let sql = "INSERT INTO user (id, username, username_key, display_name, password_hash, roles, fhir_user, patients, created_at, failures, \
-               locked_until) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    let sql = "INSERT INTO user (id, username, username_key, display_name, password_hash, roles, fhir_user, patients, created_at) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     let row = params![
         user.id.as_str(),
         user.username,
@@ -33,30 +33,8 @@ pub fn add(connection: &Connection, user: &User) -> Result<(), StoreError> {
         user.fhir_user.as_ref().map(LocalReference::to_string),
         patients.join(" "),
         user.created_at,
-        user.lockout.failures,
-        user.lockout.locked_until,
     ];
     execute(connection, sql, row).map(|_| ())
-}
-
-/// Notes wrong passwords.
-fn set_lockout(connection: &Connection, user: &UserId, lockout: Lockout) -> Result<(), StoreError> {
-    let sql = "UPDATE user SET failures = ?2, locked_until = ?3 WHERE id = ?1";
-    match execute(connection, sql, params![user.as_str(), lockout.failures, lockout.locked_until])? {
-        0 => Err(conflict("the user is unknown")),
-        _ => Ok(()),
-    }
-}
-
-/// One more wrong password.
-pub fn count_failure(connection: &Connection, user: &UserId, now: i64) -> Result<(), StoreError> {
-    let known = by_id(connection, user)?.ok_or_else(|| conflict("the user is unknown"))?;
-    set_lockout(connection, user, known.lockout.after_failure(now))
-}
-
-/// Forgets wrong passwords after the right one.
-pub fn forget_failures(connection: &Connection, user: &UserId) -> Result<(), StoreError> {
-    set_lockout(connection, user, Lockout::default().after_success())
 }
 
 /// Whether there is such a user.
@@ -104,7 +82,6 @@ fn user(row: &Row<'_>) -> Result<User, StoreError> {
         fhir_user: fhir_user(row)?,
         patients: patients(row)?,
         created_at: column(row, "created_at")?,
-        lockout: Lockout { failures: column(row, "failures")?, locked_until: column(row, "locked_until")? },
     })
 }
 

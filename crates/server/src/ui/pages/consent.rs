@@ -14,22 +14,18 @@ pub struct ConsentPage {
     pub app_name: String,
     /// The host that the answer goes to.
     pub app_redirect_host: String,
-    /// Who registered the app: "the operator of this server".
-    pub registered_by: String,
-    /// Whether somebody checked who makes the app.
-    pub verified: bool,
     /// Whose record it is; none if the app asks for no single patient.
     pub patient_name: Option<String>,
     /// Who is signed in and decides.
     pub person_name: String,
     /// What is asked for. Groups without lines are left out by the caller.
     pub groups: Vec<ConsentGroup>,
-    /// For how long: "until you take it back", "for one hour".
-    pub duration_words: String,
     /// Whether a line lets the app see records of other people too.
     pub reaches_others: bool,
     /// Whether a line lets the app keep its access until it is taken back.
     pub may_last: bool,
+    /// Whether a line lets the app keep its access while the person stays signed in.
+    pub may_last_online: bool,
     /// Whether a line lets the app write; otherwise the page promises that it cannot.
     pub may_write: bool,
     /// The form token.
@@ -38,6 +34,8 @@ pub struct ConsentPage {
     pub request_handle: String,
     /// What the app asked for and will not get, whatever is ticked, as it asked.
     pub left_out: Vec<String>,
+    /// Where somebody else goes who signs in instead: the waiting request.
+    pub return_to: String,
 }
 
 /// A part of the record: "Tests and measurements".

@@ -14,8 +14,6 @@ pub struct DocsPage {
     pub is_demo: bool,
     /// Where the demo app is.
     pub app_url: Option<String>,
-    /// The commands that get a token without a browser, as the demo prints them; empty if there are none to show.
-    pub token_commands: String,
 }
 
 impl DocsPage {

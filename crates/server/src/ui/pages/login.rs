@@ -23,9 +23,9 @@ pub struct LoginPage {
 pub enum LoginError {
     /// Name and password do not belong together.
     WrongCredentials,
-    /// Too many attempts.
-    Locked {
-        /// How long it lasts still, in minutes, rounded up.
+    /// Too many attempts. It is said of names that do not exist as well.
+    Wait {
+        /// How long to wait, in minutes, rounded up.
         minutes: u32,
     },
     /// The form token is too old or not of this session.

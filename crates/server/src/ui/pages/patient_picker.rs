@@ -8,12 +8,22 @@ use askama::Template;
 pub struct PatientPickerPage {
     /// The app's name.
     pub app_name: String,
-    /// Whom the person may choose.
+    /// Who is signed in and chooses.
+    pub person_name: String,
+    /// Whether there are so many that one looks for a name.
+    pub can_search: bool,
+    /// The name that is looked for, or nothing.
+    pub name: String,
+    /// Whom the person may choose; one page of them.
     pub people: Vec<PatientChoice>,
+    /// The bookmark of the next page.
+    pub next: Option<String>,
     /// The form token.
     pub csrf: String,
     /// The handle of the waiting authorization request.
     pub request_handle: String,
+    /// Where somebody else goes who signs in instead: the waiting request.
+    pub return_to: String,
 }
 
 /// One patient who can be chosen.

@@ -1,4 +1,4 @@
-//! `/me`: who can see my record, who looked, what did I decide, how do I stop it?
+//! `/me`: who can see my record, who looked, how do I stop it?
 
 use askama::Template;
 
@@ -12,8 +12,10 @@ pub struct PersonPage {
     pub notice: Option<String>,
     /// The apps that the person allowed.
     pub apps: Vec<ConnectedApp>,
-    /// The latest looks at the record, newest first. If empty the page says nothing of looks: it must not claim that nobody looked.
+    /// The latest looks at the record, newest first. If empty the page does not claim that nobody looked: it tells only of the last ones.
     pub looks: Vec<Look>,
+    /// Whether the person has a record here, or acts for somebody who has.
+    pub has_record: bool,
     /// The form token of the "Stop access" buttons.
     pub csrf: String,
     /// The form token of the sign-out.
@@ -27,25 +29,27 @@ pub struct ConnectedApp {
     pub grant_id: String,
     /// The app's name.
     pub app_name: String,
+    /// Whose record, where it is one person's.
+    pub patient_name: Option<String>,
     /// What it may see, one line of words per scope.
     pub lines: Vec<String>,
     /// When the person allowed it: "12 March 2026".
     pub since: String,
     /// When it last used the permission, if ever.
     pub last_used: Option<String>,
+    /// When it ends by itself; none: not until it is taken back.
+    pub ends: Option<String>,
 }
 
-/// One look at the record, or one attempt.
+/// One look at the record.
 #[derive(Clone, Debug)]
 pub struct Look {
-    /// Who: "Dr. Amy Chen, Hilltop Clinic", or an app's name.
+    /// Who: "Dr. Amy Chen, with Clinic app,", or an app's name.
     pub who: String,
-    /// What, with its verb: "saw 3 laboratory results", "asked for your claims and was refused".
+    /// What, with its verb: "saw your insurance plans, twice".
     pub what: String,
-    /// When: "12 March 2026 at 14:05".
+    /// When: "12 March 2026 at 14:05 UTC".
     pub when: String,
-    /// Why, where it is known: "treatment".
-    pub purpose: Option<String>,
 }
 
 impl PersonPage {

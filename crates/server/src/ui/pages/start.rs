@@ -14,8 +14,6 @@ pub struct StartPage {
     pub is_demo: bool,
     /// Where the demo app is.
     pub app_url: Option<String>,
-    /// The name of the person who is signed in.
-    pub signed_in_as: Option<String>,
     /// The names to sign in with, shown in the demo only.
     pub sign_in_names: Vec<SignInName>,
 }

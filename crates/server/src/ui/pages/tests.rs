@@ -15,9 +15,8 @@ fn all_pages(text: &str) -> Vec<(&'static str, String)> {
     let text = || text.to_owned();
     let error = ErrorPage { title: text(), what_happened: text(), what_it_means: text(), what_to_do: text(), status: 400 };
     pages.push(("error", error.render()));
-    for (name, token_commands) in [("docs", text()), ("docs_without_demo", String::new())] {
-        let app_url = (!token_commands.is_empty()).then(text);
-        let docs = DocsPage { fhir_base: text(), issuer: text(), is_demo: app_url.is_some(), app_url, token_commands };
+    for (name, app_url) in [("docs", Some(text())), ("docs_without_demo", None)] {
+        let docs = DocsPage { fhir_base: text(), issuer: text(), is_demo: app_url.is_some(), app_url };
         pages.push((name, docs.render()));
     }
     pages
@@ -26,24 +25,16 @@ fn all_pages(text: &str) -> Vec<(&'static str, String)> {
 fn start_pages(text: &str) -> Vec<(&'static str, String)> {
     let text = || text.to_owned();
     let names = vec![SignInName { username: text(), what: text() }];
-    let demo = StartPage {
-        version: text(),
-        fhir_base: text(),
-        is_demo: true,
-        app_url: Some(text()),
-        signed_in_as: None,
-        sign_in_names: names,
-    };
-    let plain =
-        StartPage { is_demo: false, app_url: None, signed_in_as: Some(text()), sign_in_names: Vec::new(), ..demo.clone() };
-    vec![("start", demo.render()), ("start_signed_in", plain.render())]
+    let demo = StartPage { version: text(), fhir_base: text(), is_demo: true, app_url: Some(text()), sign_in_names: names };
+    let plain = StartPage { is_demo: false, app_url: None, sign_in_names: Vec::new(), ..demo.clone() };
+    vec![("start", demo.render()), ("start_plain", plain.render())]
 }
 
 fn login_pages(text: &str) -> Vec<(&'static str, String)> {
     let text = || text.to_owned();
     let page = LoginPage { app_name: Some(text()), csrf: text(), return_to: text(), username: text(), error: None };
     let wrong = LoginPage { error: Some(LoginError::WrongCredentials), ..page.clone() };
-    let locked = LoginPage { error: Some(LoginError::Locked { minutes: 15 }), app_name: None, ..page.clone() };
+    let locked = LoginPage { error: Some(LoginError::Wait { minutes: 15 }), app_name: None, ..page.clone() };
     let expired = LoginPage { error: Some(LoginError::ExpiredForm), username: String::new(), ..page.clone() };
     vec![
         ("login", page.render()),
@@ -72,49 +63,69 @@ fn consent(text: &str) -> ConsentPage {
     ConsentPage {
         app_name: text(),
         app_redirect_host: text(),
-        registered_by: text(),
-        verified: false,
         patient_name: Some(text()),
         person_name: text(),
         groups: vec![
             ConsentGroup { title: text(), lines: vec![required] },
             ConsentGroup { title: text(), lines: vec![plain, sensitive] },
         ],
-        duration_words: text(),
         may_write: false,
         csrf: text(),
         request_handle: text(),
         left_out: vec![text()],
         reaches_others: false,
         may_last: true,
+        may_last_online: true,
+        return_to: text(),
     }
 }
 
 fn consent_pages(text: &str) -> Vec<(&'static str, String)> {
     let page = consent(text);
-    let user = ConsentPage { patient_name: None, verified: true, may_write: true, ..page.clone() };
+    let user = ConsentPage { patient_name: None, may_write: true, ..page.clone() };
     let text = || text.to_owned();
     let people = vec![PatientChoice { id: text(), name: text(), birth_date: text() }];
-    let picker = PatientPickerPage { app_name: text(), people, csrf: text(), request_handle: text() };
-    let nobody = PatientPickerPage { people: Vec::new(), ..picker.clone() };
+    let picker = PatientPickerPage {
+        app_name: text(),
+        person_name: text(),
+        can_search: true,
+        name: text(),
+        people,
+        next: Some(text()),
+        csrf: text(),
+        request_handle: text(),
+        return_to: text(),
+    };
+    let nobody = PatientPickerPage { people: Vec::new(), can_search: false, next: None, ..picker.clone() };
+    let nobody_fits = PatientPickerPage { can_search: true, ..nobody.clone() };
     vec![
         ("consent", page.render()),
         ("consent_user", user.render()),
         ("picker", picker.render()),
         ("picker_nobody", nobody.render()),
+        ("picker_nobody_fits", nobody_fits.render()),
     ]
 }
 
 fn person_pages(text: &str) -> Vec<(&'static str, String)> {
     let text = || text.to_owned();
-    let app = ConnectedApp { grant_id: text(), app_name: text(), lines: vec![text()], since: text(), last_used: Some(text()) };
-    let never = ConnectedApp { last_used: None, ..app.clone() };
-    let look = Look { who: text(), what: text(), when: text(), purpose: Some(text()) };
+    let app = ConnectedApp {
+        grant_id: text(),
+        app_name: text(),
+        patient_name: Some(text()),
+        lines: vec![text()],
+        since: text(),
+        last_used: Some(text()),
+        ends: Some(text()),
+    };
+    let never = ConnectedApp { last_used: None, patient_name: None, ends: None, ..app.clone() };
+    let look = Look { who: text(), what: text(), when: text() };
     let page = PersonPage {
         person_name: text(),
         notice: Some(text()),
         apps: vec![app, never],
         looks: vec![look],
+        has_record: true,
         csrf: text(),
         sign_out_csrf: text(),
     };
@@ -187,7 +198,7 @@ fn every_form_posts_to_this_server_and_has_its_token() {
             count += 1;
         }
     }
-    assert_eq!(count, 4 + 2 + 2 + 3 + 1, "login, consent, picker, person with two apps, person without");
+    assert_eq!(count, 4 + 2 * 2 + 3 * 2 + 3 + 1, "login, consent, picker, person with two apps, person without");
 }
 
 #[test]
@@ -236,7 +247,8 @@ fn the_consent_page_offers_both_answers_in_equal_size() {
 #[test]
 fn the_enter_key_decides_nothing_on_the_consent_page() {
     let html = consent("plain").render();
-    let first = html.split("<button").nth(1).unwrap();
+    let form = html.split("action=\"/consent\"").nth(1).unwrap();
+    let first = form.split("<button").nth(1).unwrap();
     assert!(
         first.starts_with(" type=\"submit\" formmethod=\"dialog\" formnovalidate hidden>"),
         "the first submit button sends nothing"
@@ -307,7 +319,7 @@ fn a_failed_sign_in_does_not_say_which_of_the_two_was_wrong_and_keeps_no_passwor
 #[test]
 fn the_person_page_does_not_claim_that_nobody_looked() {
     let (_, empty) = &person_pages("plain")[1];
-    assert!(!empty.contains("looked") && empty.contains("You have allowed no app"));
+    assert!(!empty.contains("Nobody") && empty.contains("No recent request") && empty.contains("You have allowed no app"));
 }
 
 /// Writes the pages to the directory that `PORTCULLIS_PAGES` names, to be looked at in a browser.

@@ -1,5 +1,6 @@
 //! The registry on a real file: what conflicts, what a change leaves behind, and that its record is there exactly when it is.
 
+mod assertions;
 mod durability;
 mod people;
 mod secrets;
@@ -20,7 +21,7 @@ use portcullis_oauth::pkce::CodeChallenge;
 use portcullis_oauth::principal::{EstablishError, Principal};
 use portcullis_oauth::redirect_uri::RedirectUri;
 use portcullis_oauth::scopes::ScopeSet;
-use portcullis_oauth::users::{Lockout, Role, Roles, User};
+use portcullis_oauth::users::{Role, Roles, User};
 use portcullis_store::registry::{Change, Session};
 use portcullis_store::{Registry, RegistryError};
 
@@ -151,7 +152,6 @@ fn user(id: &str, username: &str) -> User {
         fhir_user: LocalReference::parse("Patient/p1"),
         patients: vec![LogicalId::parse("p1").unwrap(), LogicalId::parse("p2").unwrap()],
         created_at: NOW - 100,
-        lockout: Lockout::default(),
     }
 }
 
@@ -163,14 +163,14 @@ fn client(id: &str) -> Client {
         kind: ClientKind::Public,
         redirect_uris: redirect_uris.map(|uri| RedirectUri::parse(uri).unwrap()).to_vec(),
         scope: ScopeSet::parse("openid launch/patient offline_access patient/*.rs").unwrap(),
-        grant_types: GrantType::ALL.to_vec(),
+        grant_types: GrantType::WITH_PERSON.to_vec(),
         created_at: NOW - 100,
     }
 }
 
 fn session(id: &str, user: &str, expires_at: i64) -> Change {
     let session = Session { id: session_id(id), user: user_id(user), authenticated_at: NOW - 50, expires_at };
-    Change::OpenSession { session, hash: SecretHash::of(id) }
+    Change::OpenSession { session, hash: SecretHash::of(id), forget: Vec::new() }
 }
 
 fn grant(id: &str) -> Grant {
@@ -230,7 +230,7 @@ fn revoke(id: &str, now: i64) -> Change {
 fn token(client: &str, user: &str) -> VerifiedToken {
     let claims = AccessTokenClaims {
         issuer: ISSUER.into(),
-        subject: user_id(user),
+        subject: user_id(user).into(),
         audience: BASE.into(),
         client_id: client_id(client),
         expires_at: NOW + 300,

@@ -1,6 +1,7 @@
 //! Users, clients and sessions.
 
 use portcullis_oauth::clients::ClientSecretHash;
+use portcullis_oauth::lockout::{AttemptCounter, AttemptKey, Lockout};
 
 use super::*;
 
@@ -27,7 +28,6 @@ async fn a_user_is_found_by_id_and_by_name_in_any_case() {
     );
     assert_eq!((stored.roles, stored.fhir_user, stored.patients), (given.roles, given.fhir_user, given.patients));
     assert!(stored.password_hash.equals(given.password_hash.expose()));
-    assert_eq!(stored.lockout, Lockout::default());
     for name in ["ann", "ANN", "Ann"] {
         assert_eq!(world.registry.user_named(name).await.unwrap().unwrap().id, user_id("ann"));
     }
@@ -47,23 +47,47 @@ async fn users_are_listed_by_name_and_may_have_nothing() {
     assert!(users[0].roles.is_empty() && users[0].fhir_user.is_none() && users[0].patients.is_empty());
 }
 
-#[tokio::test]
-async fn signing_in_forgets_wrong_passwords() {
-    let world = World::new().await;
-    for _ in 0..5 {
-        world.change(Change::CountFailure { user: user_id("ann"), now: NOW }).await;
-    }
-    let lockout = Lockout { failures: 5, locked_until: Some(NOW + 60) };
-    assert_eq!(world.registry.user(&user_id("ann")).await.unwrap().unwrap().lockout, lockout);
-    world.change(session("s", "ann", NOW + 100)).await;
-    assert_eq!(world.registry.user(&user_id("ann")).await.unwrap().unwrap().lockout, Lockout::default());
+fn key(number: u8) -> AttemptKey {
+    AttemptKey::from_bytes([number; 32])
 }
 
 #[tokio::test]
-async fn nobody_unknown_signs_in_or_is_locked() {
+async fn wrong_passwords_are_counted_by_each_counter_and_signing_in_forgets_what_it_names() {
+    let world = World::new().await;
+    let counters = vec![(AttemptCounter::NameAndAddress, key(1)), (AttemptCounter::Address, key(2))];
+    for _ in 0..5 {
+        world.change(Change::CountFailure { counters: counters.clone(), now: NOW }).await;
+    }
+    let found = world.registry.lockouts(&[key(1), key(2), key(3)]).await.unwrap();
+    let failed = |locked_until| Lockout { failures: 5, locked_until, last_failure_at: NOW };
+    assert_eq!(found, [failed(Some(NOW + 60)), failed(None), Lockout::default()]);
+    let Change::OpenSession { session, hash, .. } = session("s", "ann", NOW + 100) else { panic!("a session") };
+    world.change(Change::OpenSession { session, hash, forget: vec![key(1)] }).await;
+    assert_eq!(world.registry.lockouts(&[key(1), key(2)]).await.unwrap(), [Lockout::default(), failed(None)]);
+}
+
+#[tokio::test]
+async fn counters_of_wrong_passwords_do_not_grow_without_end() {
+    let world = World::new().await;
+    let fill = "INSERT INTO sign_in_attempt WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 100700) \
+                SELECT CAST(i AS BLOB), 1, NULL, 1800000000 + i FROM n";
+    world.tamper(fill);
+    let count = || world.integer("SELECT count(*) FROM sign_in_attempt");
+    assert_eq!(count(), 100_700);
+    for _ in 0..2 * super::super::CHANGES_PER_REMOVAL {
+        world.change(Change::Nothing).await;
+    }
+    assert_eq!(count(), 100_000, "the oldest are gone");
+    for _ in 0..super::super::CHANGES_PER_REMOVAL {
+        world.attempt_at(NOW + 200_000 + Lockout::FORGOTTEN_AFTER_SECONDS, Change::Nothing).await.unwrap();
+    }
+    assert_eq!(count(), 99_500, "what is forgotten goes, some at a time");
+}
+
+#[tokio::test]
+async fn nobody_unknown_signs_in() {
     let world = World::new().await;
     assert_eq!(world.conflict(session("s", "bob", NOW + 100)).await, "the user is unknown");
-    assert_eq!(world.conflict(Change::CountFailure { user: user_id("bob"), now: NOW }).await, "the user is unknown");
     assert_eq!(world.integer("SELECT count(*) FROM session"), 0);
 }
 

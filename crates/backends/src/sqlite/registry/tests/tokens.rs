@@ -82,15 +82,45 @@ async fn a_grant_needs_its_client_its_user_and_a_code_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_grant_shows_when_a_token_was_last_issued_for_it() {
+async fn a_grant_shows_when_it_was_last_used_and_when_its_tokens_end() {
     let world = World::new().await;
     world.change(add_grant("g", "code")).await;
-    let last_used = async || world.registry.grants_of(&user_id("ann")).await.unwrap()[0].last_used_at;
-    assert_eq!(last_used().await, NOW);
-    world.change(spend("code", Some(refresh("r0", "g")))).await;
-    assert_eq!(last_used().await, NOW + 10);
+    let shown = async || {
+        let standing = world.registry.grants_of(&user_id("ann")).await.unwrap().remove(0);
+        (standing.last_used_at, standing.ends_at)
+    };
+    assert_eq!(shown().await, (None, NOW + 60), "a code that waits");
+    world.change(spend("code", None)).await;
+    assert_eq!(shown().await, (None, NOW + 10 + 3600), "an access token alone");
+
+    let world = World::granted().await;
+    let shown = async || {
+        let standing = world.registry.grants_of(&user_id("ann")).await.unwrap().remove(0);
+        (standing.last_used_at, standing.ends_at)
+    };
+    assert_eq!(shown().await, (None, refresh("r0", "g").expires_at));
     world.change(rotate("r0", "r1")).await;
-    assert_eq!(last_used().await, NOW + 20);
+    assert_eq!(shown().await.0, Some(NOW + 20), "a refresh is a use");
+    for (now, expected) in [(NOW + 25, NOW + 25), (NOW + 84, NOW + 25), (NOW + 85, NOW + 85), (NOW + 30, NOW + 85)] {
+        world.registry.note_use(&grant_id("g"), now);
+        world.change(Change::Nothing).await;
+        assert_eq!(shown().await.0, Some(expected), "a use at {now}");
+    }
+    world.registry.note_use(&grant_id("absent"), NOW);
+    world.change(Change::Nothing).await;
+}
+
+#[tokio::test]
+async fn an_online_grant_ends_with_its_session() {
+    let world = World::new().await;
+    world.change(session("s", "ann", NOW + 100)).await;
+    world.change(add_grant("g", "code")).await;
+    let online = RefreshToken { binding: RefreshBinding::Online(session_id("s")), ..refresh("r0", "g") };
+    world.change(spend("code", Some(online))).await;
+    let ends_at = async || world.registry.grants_of(&user_id("ann")).await.unwrap()[0].ends_at;
+    assert!(ends_at().await > NOW + 10 + 3600);
+    world.change(Change::CloseSession(session_id("s"))).await;
+    assert_eq!(ends_at().await, NOW + 10 + 3600, "only the access token lives on");
 }
 
 #[tokio::test]
@@ -167,7 +197,7 @@ async fn the_grants_of_a_user_are_listed_newest_first() {
     }
     world.change(revoke("revoked", NOW)).await;
     let standing = world.registry.grants_of(&user_id("ann")).await.unwrap();
-    let expected = StandingGrant { grant: grant("new"), last_used_at: NOW };
+    let expected = StandingGrant { grant: grant("new"), last_used_at: None, ends_at: NOW + 60 };
     assert_eq!(standing[0], expected);
     assert_eq!(standing.iter().map(|standing| standing.grant.id.as_str()).collect::<Vec<_>>(), ["new", "old"]);
 }

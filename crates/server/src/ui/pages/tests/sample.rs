@@ -6,32 +6,21 @@ use super::*;
 pub(super) fn pages() -> Vec<(&'static str, String)> {
     vec![
         ("start", start().render()),
-        (
-            "start_signed_in",
-            StartPage {
-                signed_in_as: Some("Maria Lopez".into()),
-                is_demo: false,
-                app_url: None,
-                sign_in_names: Vec::new(),
-                ..start()
-            }
-            .render(),
-        ),
         ("login", login().render()),
         ("login_wrong", LoginPage { error: Some(LoginError::WrongCredentials), username: "maria".into(), ..login() }.render()),
         (
             "login_locked",
-            LoginPage { error: Some(LoginError::Locked { minutes: 15 }), username: "maria".into(), ..login() }.render(),
+            LoginPage { error: Some(LoginError::Wait { minutes: 15 }), username: "maria".into(), ..login() }.render(),
         ),
         ("consent", consent().render()),
-        ("consent_user", ConsentPage { patient_name: None, verified: true, may_write: true, ..consent() }.render()),
+        ("consent_user", ConsentPage { patient_name: None, may_write: true, ..consent() }.render()),
         ("picker", picker().render()),
         ("person", person().render()),
         ("person_empty", PersonPage { apps: Vec::new(), looks: Vec::new(), notice: None, ..person() }.render()),
         ("error", error().render()),
         ("signed_out", SignedOutPage.render()),
         ("docs", docs().render()),
-        ("docs_without_demo", DocsPage { token_commands: String::new(), app_url: None, is_demo: false, ..docs() }.render()),
+        ("docs_without_demo", DocsPage { app_url: None, is_demo: false, ..docs() }.render()),
     ]
 }
 
@@ -48,7 +37,6 @@ fn start() -> StartPage {
         fhir_base: "https://localhost:8443/fhir".into(),
         is_demo: true,
         app_url: Some("https://127.0.0.1:8444/".into()),
-        signed_in_as: None,
         sign_in_names: names.map(|(username, what)| SignInName { username: username.into(), what: what.into() }).to_vec(),
     }
 }
@@ -72,8 +60,6 @@ fn consent() -> ConsentPage {
     ConsentPage {
         app_name: "Portcullis demo app".into(),
         app_redirect_host: "127.0.0.1:8444".into(),
-        registered_by: "the operator of this server".into(),
-        verified: false,
         patient_name: Some("Maria Lopez".into()),
         person_name: "Maria Lopez".into(),
         groups: vec![
@@ -109,13 +95,14 @@ fn consent() -> ConsentPage {
                 vec![line("offline_access", "Keep access when you are not using the app, until you take it back")],
             ),
         ],
-        duration_words: "until you take it back".into(),
         may_write: false,
         csrf: "token".into(),
         request_handle: "request".into(),
         left_out: Vec::new(),
         reaches_others: false,
         may_last: true,
+        may_last_online: false,
+        return_to: "/oauth/authorize?client_id=demo".into(),
     }
 }
 
@@ -127,6 +114,11 @@ fn picker() -> PatientPickerPage {
     ];
     PatientPickerPage {
         app_name: "Portcullis demo app".into(),
+        person_name: "Dr. Amy Chen".into(),
+        can_search: true,
+        name: String::new(),
+        next: Some("bookmark".into()),
+        return_to: "/oauth/authorize?client_id=demo".into(),
         people: people
             .map(|(id, name, born)| PatientChoice { id: id.into(), name: name.into(), birth_date: born.into() })
             .to_vec(),
@@ -139,25 +131,36 @@ fn person() -> PersonPage {
     let app = ConnectedApp {
         grant_id: "1".into(),
         app_name: "Portcullis demo app".into(),
+        patient_name: Some("Maria Lopez".into()),
+        ends: None,
         lines: vec!["Your insurance claims: visits, prescriptions, what was paid".into(), "Your insurance plans".into()],
         since: "12 March 2026".into(),
         last_used: Some("14 March 2026 at 09:12".into()),
     };
-    let look = |who: &str, what: &str, when: &str, purpose: Option<&str>| Look {
-        who: who.into(),
-        what: what.into(),
-        when: when.into(),
-        purpose: purpose.map(str::to_owned),
-    };
+    let look = |who: &str, what: &str, when: &str| Look { who: who.into(), what: what.into(), when: when.into() };
     PersonPage {
         person_name: "Maria Lopez".into(),
-        notice: Some("Growth Chart can no longer see your record.".into()),
-        apps: vec![app.clone(), ConnectedApp { app_name: "Meal planner".into(), last_used: None, ..app }],
-        looks: vec![
-            look("Portcullis demo app", "saw 12 insurance claims", "14 March 2026 at 09:12", None),
-            look("Dr. Amy Chen, Hilltop Clinic", "saw 3 laboratory results", "12 March 2026 at 14:05", Some("treatment")),
-            look("Meal planner", "asked for your visits and was refused", "12 March 2026 at 08:30", None),
+        notice: Some("You stopped the access of Growth Chart.".into()),
+        apps: vec![
+            app.clone(),
+            ConnectedApp {
+                app_name: "Meal planner".into(),
+                patient_name: Some("Theo Lopez".into()),
+                last_used: None,
+                ends: Some("14 March 2026 at 10:12 UTC".into()),
+                ..app
+            },
         ],
+        looks: vec![
+            look("You, with Portcullis demo app,", "saw your insurance plans, twice", "14 March 2026 at 09:12 UTC"),
+            look(
+                "Dr. Amy Chen, with Hilltop charts,",
+                "saw your test results, vital signs and answers to health questions, 3 times",
+                "12 March 2026 at 14:05 UTC",
+            ),
+            look("Dr. Amy Chen, with Hilltop charts,", "added to Theo Lopez’s vaccinations", "12 March 2026 at 08:30 UTC"),
+        ],
+        has_record: true,
         csrf: "token".into(),
         sign_out_csrf: "token".into(),
     }
@@ -179,6 +182,5 @@ fn docs() -> DocsPage {
         issuer: "https://localhost:8443".into(),
         is_demo: true,
         app_url: Some("https://127.0.0.1:8444/".into()),
-        token_commands: "sh get-token.sh".into(),
     }
 }

@@ -1,0 +1,26 @@
+//! Client assertions that were used, and access tokens that were given back: what must not count a second time (RFC 7523 section 3).
+
+use portcullis_oauth::client_assertion::VerifiedAssertion;
+use portcullis_oauth::identifiers::TokenId;
+use portcullis_store::StoreError;
+use portcullis_store::registry::ASSERTION_USED;
+use rusqlite::{Connection, params};
+
+use super::statements::{conflict, execute};
+
+/// Spends an assertion whose `jti` the client has not used within the longest life of an assertion.
+pub fn spend(connection: &Connection, assertion: &VerifiedAssertion, now: i64) -> Result<(), StoreError> {
+    let sql = "INSERT INTO spent_assertion (client, token_id, expires_at) VALUES (?1, ?2, ?3) \
+               ON CONFLICT (client, token_id) DO UPDATE SET expires_at = excluded.expires_at WHERE expires_at < ?4";
+    let row = params![assertion.client().as_str(), assertion.token_id_hash().as_slice(), assertion.remembered_until(), now,];
+    match execute(connection, sql, row)? {
+        0 => Err(conflict(ASSERTION_USED)),
+        _ => Ok(()),
+    }
+}
+
+/// Ends one access token.
+pub fn revoke_token(connection: &Connection, token: &TokenId, expires_at: i64) -> Result<(), StoreError> {
+    let sql = "INSERT INTO revoked_token (id, expires_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    execute(connection, sql, params![token.as_str(), expires_at]).map(|_| ())
+}
