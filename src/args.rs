@@ -41,13 +41,18 @@ Example:
   portcullis serve --config /etc/portcullis/portcullis.toml")]
     Serve(Serve),
     /// Import Bundles and NDJSON, plain or gzip
+    #[command(override_usage = "\
+portcullis load [OPTIONS] --config <FILE> <FILE|DIR|->...
+       portcullis load [OPTIONS] --data-dir <DIR> <FILE|DIR|->...")]
     #[command(after_help = "\
 Examples:
   portcullis load export/ --data-dir portcullis-data
   portcullis load patients.ndjson.gz --config portcullis.toml
   portcullis generate | portcullis load - --data-dir portcullis-data
 
-An interrupted load goes on where it stopped, with the same command.")]
+A Bundle of type transaction is stored whole or not at all; of all else each
+resource stands alone. An interrupted load goes on where it stopped, with the
+same command.")]
     Load(Load),
     /// Write synthetic patients as NDJSON
     #[command(after_help = "\
@@ -55,24 +60,38 @@ Example:
   portcullis generate --patients 1000 --seed 7 > patients.ndjson")]
     Generate(Generate),
     /// Work with the audit ledger
+    #[command(after_help = "\
+Example:
+  portcullis audit verify --data-dir portcullis-data")]
     Audit {
         /// What to do with it.
         #[command(subcommand)]
         command: Audit,
     },
     /// Add, list and remove OAuth clients
+    #[command(after_help = "\
+Examples:
+  portcullis clients list --data-dir portcullis-data
+  portcullis clients add --help")]
     Clients {
         /// What to do.
         #[command(subcommand)]
         command: Clients,
     },
     /// Add and list users
+    #[command(after_help = "\
+Examples:
+  portcullis users list --data-dir portcullis-data
+  portcullis users add --help")]
     Users {
         /// What to do.
         #[command(subcommand)]
         command: Users,
     },
     /// Check a configuration file
+    #[command(after_help = "\
+Example:
+  portcullis config check /etc/portcullis/portcullis.toml")]
     Config {
         /// What to do.
         #[command(subcommand)]
@@ -137,7 +156,7 @@ pub struct Generate {
     /// How many patients
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub patients: u32,
-    /// The same seed and day give the same data
+    /// The same seed and day give the same data, and no two seeds share an id; 0 is the data of the demo
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub seed: u64,
     /// The day on which the histories end, as 2026-01-31; today where absent
@@ -174,13 +193,19 @@ pub struct AuditVerify {
 #[derive(Debug, Subcommand)]
 pub enum Clients {
     /// Register a client
+    #[command(override_usage = "\
+portcullis clients add [OPTIONS] --name <NAME> --scope <SCOPE>
+           <--redirect-uri <URI>...|--jwks <FILE>|--jwks-uri <URL>>
+           <--config <FILE>|--data-dir <DIR>>")]
     #[command(after_help = "\
 Examples:
   portcullis clients add --name 'Growth chart' --data-dir DIR \\
     --redirect-uri https://app.example.org/callback \\
     --scope 'launch/patient openid fhirUser patient/Observation.rs'
   portcullis clients add --name 'Back office' --config FILE \\
-    --confidential --redirect-uri https://... --scope ...")]
+    --confidential --redirect-uri https://... --scope ...
+  portcullis clients add --name 'Night export' --config FILE \\
+    --jwks public-keys.json --scope 'system/*.rs'")]
     Add(ClientsAdd),
     /// List the clients
     #[command(after_help = "\
@@ -190,10 +215,7 @@ Example:
     /// Remove a client and everything that was granted to it
     #[command(after_help = "\
 Example:
-  portcullis clients remove growth-chart --data-dir portcullis-data")]
-    #[command(after_help = "\
-Example:
-  portcullis clients remove growth-chart --config FILE")]
+  portcullis clients remove growth-chart --data-dir DIR")]
     Remove(ClientsRemove),
 }
 
@@ -207,11 +229,20 @@ pub struct ClientsAdd {
     #[arg(long)]
     pub id: Option<String>,
     /// Where the browser may be sent back to; may be repeated
-    #[arg(long, required = true, value_name = "URI")]
+    #[arg(long, required_unless_present_any = ["jwks", "jwks_uri"], value_name = "URI")]
     pub redirect_uri: Vec<String>,
     /// The scopes that it may ask for, separated by spaces
     #[arg(long)]
     pub scope: String,
+    /// How it authenticates: public, confidential-symmetric or confidential-asymmetric; otherwise it follows from the options below
+    #[arg(long, value_name = "KIND", value_parser = ["public", "confidential-symmetric", "confidential-asymmetric"])]
+    pub kind: Option<String>,
+    /// The JWK Set with the public keys that it signs with
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["jwks_uri", "confidential"])]
+    pub jwks: Option<PathBuf>,
+    /// The https address of that JWK Set
+    #[arg(long, value_name = "URL", conflicts_with = "confidential")]
+    pub jwks_uri: Option<String>,
     /// Give it a secret (printed once)
     #[arg(long)]
     pub confidential: bool,
@@ -248,6 +279,9 @@ pub struct ClientsRemove {
 #[derive(Debug, Subcommand)]
 pub enum Users {
     /// Add a user; the password is read from standard input
+    #[command(override_usage = "\
+portcullis users add [OPTIONS] --display-name <NAME> --role <ROLE>
+           <--config <FILE>|--data-dir <DIR>> <USERNAME>")]
     #[command(after_help = "\
 Example:
   portcullis users add ana --display-name 'Ana Ruiz' --role patient \\
@@ -290,9 +324,6 @@ pub struct UsersAdd {
 #[derive(Debug, Subcommand)]
 pub enum Config {
     /// Say whether a configuration file can be used, and what is wrong with it
-    #[command(after_help = "\
-Example:
-  portcullis config check /etc/portcullis/portcullis.toml")]
     #[command(after_help = "\
 Example:
   portcullis config check /etc/portcullis/portcullis.toml")]

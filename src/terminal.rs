@@ -1,6 +1,6 @@
 //! What people see: plain text on standard output, progress on standard error where that is a terminal.
 //!
-//! A reader that goes away (`portcullis generate | head`) ends the command quietly. Tables fit 80 columns where their content does.
+//! A reader that goes away (`portcullis generate | head`) ends the command quietly. On a terminal tables fit its width; in a pipe or a file nothing is cut.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::failure::{Failure, Outcome};
 
-/// The width that tables try to keep, in characters.
+/// The width of texts where no terminal says another one, in characters.
 const WIDTH: usize = 80;
 /// The space between columns.
 const GAP: usize = 2;
@@ -62,9 +62,28 @@ pub fn written(result: io::Result<()>) -> Outcome<bool> {
     }
 }
 
-/// A table with aligned columns. Where it does not fit, columns are cut from the right, the first one last, and cut texts end in `…`; `--json` has
-/// everything.
+/// How many columns standard output has; `None` where it is no terminal.
+fn columns() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0).max(40))
+}
+
+/// A table with aligned columns. Where it does not fit the terminal, the widest columns are cut, and cut texts end in `…`.
 pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
+    table_within(columns(), headings, rows)
+}
+
+/// The table, where all of it fits the terminal.
+pub fn whole_table(headings: &[&str], rows: &[Vec<String>]) -> Option<String> {
+    whole_table_within(columns(), headings, rows)
+}
+
+fn whole_table_within(columns: Option<usize>, headings: &[&str], rows: &[Vec<String>]) -> Option<String> {
+    let table = table_within(None, headings, rows);
+    let fits = |columns| table.lines().all(|line| line.chars().count() <= columns);
+    columns.is_none_or(fits).then_some(table)
+}
+
+fn table_within(columns: Option<usize>, headings: &[&str], rows: &[Vec<String>]) -> String {
     let length = |text: &str| text.chars().count();
     let mut widths: Vec<usize> = headings.iter().map(|heading| length(heading)).collect();
     for row in rows {
@@ -73,8 +92,8 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
         }
     }
     let spaces = GAP * widths.len().saturating_sub(1);
-    while widths.iter().sum::<usize>() + spaces > WIDTH {
-        match widths.iter_mut().rev().find(|width| **width > NARROWEST) {
+    while columns.is_some_and(|columns| widths.iter().sum::<usize>() + spaces > columns) {
+        match widths.iter_mut().max().filter(|width| **width > NARROWEST) {
             Some(width) => *width -= 1,
             None => break,
         }
@@ -91,11 +110,15 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
 
 /// Words in lines that keep the width, each behind an indentation.
 pub fn wrapped(text: &str, indent: usize) -> String {
+    wrapped_within(columns().unwrap_or(WIDTH), text, indent)
+}
+
+fn wrapped_within(columns: usize, text: &str, indent: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         let word: String = word.chars().map(visible).collect();
         match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= columns => {
                 line.push(' ');
                 line.push_str(&word);
             }
@@ -210,16 +233,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_is_aligned_and_fits_80_columns() {
+    fn a_table_is_aligned_and_fits_the_terminal() {
         let rows =
             [vec!["a".to_owned(), "x".repeat(100), "end".to_owned()], vec!["bbb".to_owned(), "y".to_owned(), "end".to_owned()]];
-        let text = table(&["Id", "Scope", "Kind"], &rows);
+        let text = table_within(Some(80), &["Id", "Scope", "Kind"], &rows);
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines.iter().all(|line| line.chars().count() <= 80), "{text}");
         assert!(lines[1].contains('…'));
         let column = |line: &str, word: &str| line.find(word).map(|at| line[..at].chars().count());
         assert_eq!(column(lines[1], "end"), column(lines[2], "end"));
         assert_eq!(column(lines[0], "Kind"), column(lines[2], "end"));
+    }
+
+    #[test]
+    fn nothing_is_cut_where_nobody_watches() {
+        let rows = [vec!["a".to_owned(), "x".repeat(100), "end".to_owned()]];
+        let text = table_within(None, &["Id", "Scope", "Kind"], &rows);
+        assert!(text.contains(&"x".repeat(100)) && text.contains("end") && !text.contains('…'), "{text}");
+        assert!(whole_table_within(Some(120), &["Id", "Scope", "Kind"], &rows).is_some());
+        assert_eq!(whole_table_within(Some(80), &["Id", "Scope", "Kind"], &rows), None);
     }
 
     #[test]
@@ -231,7 +263,7 @@ mod tests {
     #[test]
     fn words_are_wrapped_and_none_is_lost() {
         let words = "patient/Observation.rs ".repeat(9);
-        let text = wrapped(&words, 4);
+        let text = wrapped_within(80, &words, 4);
         assert!(
             text.lines().count() == 3 && text.lines().all(|line| line.starts_with("    patient") && line.len() <= 80),
             "{text}"

@@ -12,13 +12,14 @@ const EDGES: &[(&str, &[&str])] = &[
     ("jose", &[]),
     ("verifies", &[]),
     ("generator", &[]),
+    ("outbound", &[]),
     ("oauth", &["fhir", "jose"]),
     ("policy", &["fhir", "oauth"]),
     ("audit", &["fhir", "jose", "oauth", "policy"]),
     ("store", &["audit", "fhir", "jose", "oauth", "policy"]),
     ("backends", &["audit", "fhir", "jose", "oauth", "policy", "store"]),
-    ("server", &["audit", "fhir", "jose", "oauth", "policy", "store"]),
-    ("testkit", &["audit", "backends", "fhir", "generator", "jose", "oauth", "policy", "server", "store"]),
+    ("server", &["audit", "fhir", "jose", "oauth", "outbound", "policy", "store"]),
+    ("testkit", &["audit", "backends", "fhir", "generator", "jose", "oauth", "outbound", "policy", "server", "store"]),
 ];
 
 /// Crates without async, clock, randomness, file or socket.
@@ -35,25 +36,56 @@ const CALL_SITES: &[(&str, &[&str])] = &[
     ("Unreleased::new(", &["crates/backends/src/sqlite/store.rs", "crates/backends/src/sqlite/audit_store.rs"]),
     ("Released {", &["crates/policy/src/release.rs"]),
     ("AuditReceipt::for_durable(", &["crates/audit/src/ledger.rs", "crates/audit/src/pending.rs", "crates/audit/src/writer.rs"]),
+    (
+        "PendingRecord::new(",
+        &["crates/audit/src/pending.rs", "crates/server/src/admin/service.rs", "crates/server/src/authorization_server/reply.rs"],
+    ),
+    ("UnfinishedRecord::complete(", &["crates/backends/src/sqlite/commit.rs"]),
+    ("Sought::found(", &["crates/backends/src/sqlite/seek.rs"]),
     ("Acknowledgement::of_stored(", &["crates/backends/src/sqlite/store.rs", "crates/backends/src/sqlite/registry/mod.rs"]),
     ("TokenStatus::from_registry(", &["crates/backends/src/sqlite/registry/token_status.rs"]),
     ("Principal::establish(", &["crates/server/src/resource_server/authenticate.rs"]),
     ("Principal::choosing_patient(", &["crates/server/src/authorization_server/people.rs"]),
+    ("Principal::viewing_own_page(", &["crates/server/src/authorization_server/people.rs"]),
     (
         "Principal::command_line_operator(",
         &["crates/server/src/admin/service.rs", "crates/server/src/admin/mod.rs", "crates/server/src/admin/import.rs"],
     ),
     ("Answer::counted(", &["crates/server/src/service.rs", "crates/server/src/demo_app/handler.rs"]),
-    ("Answer::gathered(", &["crates/server/src/resource_server/pipeline.rs"]),
     (
-        "Answer::unrecorded(",
+        "Answer::gathered(",
         &[
             "crates/server/src/service.rs",
             "crates/server/src/resource_server/pipeline.rs",
             "crates/server/src/authorization_server/reply.rs",
         ],
     ),
-    ("TcpStream::connect", &[]),
+    (
+        "Answer::unrecorded(",
+        &[
+            "crates/server/src/service.rs",
+            "crates/server/src/interrupted.rs",
+            "crates/server/src/resource_server/pipeline.rs",
+            "crates/server/src/authorization_server/reply.rs",
+        ],
+    ),
+    ("PresentedAssertion::parse(", &["crates/oauth/src/token_request.rs"]),
+    (
+        "Change::SpendAssertion {",
+        &["crates/server/src/authorization_server/client_authentication.rs", "crates/backends/src/sqlite/registry/change.rs"],
+    ),
+    (
+        "Boundary::Whole,",
+        &[
+            "crates/policy/src/rules/operator.rs",
+            "crates/policy/src/rules/system_context.rs",
+            "crates/policy/src/rules/user_context.rs",
+        ],
+    ),
+    ("TcpStream::connect", &["crates/outbound/src/client.rs"]),
+    ("hyper::client", &["crates/outbound/src/client.rs"]),
+    ("lookup_host", &["crates/outbound/src/client.rs"]),
+    ("ClientConfig", &["crates/outbound/src/client.rs"]),
     ("UnixStream::connect", &["src/commands/channel.rs"]),
 ];
 
@@ -65,7 +97,12 @@ const PROOFS: &[(&str, &str)] = &[
     ("pub struct Permit {", "crates/policy/src/decision.rs"),
     ("pub struct AuditReceipt {", "crates/audit/src/receipt.rs"),
     ("pub struct Acknowledgement {", "crates/audit/src/pending.rs"),
+    ("pub struct PendingRecord {", "crates/audit/src/pending.rs"),
+    ("pub struct UnfinishedRecord {", "crates/audit/src/pending.rs"),
+    ("pub struct Sought {", "crates/audit/src/sought.rs"),
     ("pub struct Principal {", "crates/oauth/src/principal.rs"),
+    ("pub struct VerifiedAssertion {", "crates/oauth/src/client_assertion.rs"),
+    ("pub struct AuthenticatedClient {", "crates/oauth/src/token_request.rs"),
     ("pub struct TokenStatus(", "crates/oauth/src/principal.rs"),
     ("pub struct Answer {", "crates/server/src/answer.rs"),
 ];

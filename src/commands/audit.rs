@@ -6,7 +6,7 @@ use portcullis_audit::{Head, Proved, Report, VerifyError};
 use serde::Serialize;
 
 use super::place::configuration;
-use crate::args::AuditVerify;
+use crate::args::{AuditVerify, Target};
 use crate::failure::{Exit, Failure, Outcome, causes};
 use crate::terminal::{self, counted, grouped};
 
@@ -44,9 +44,25 @@ pub fn verify(arguments: &AuditVerify) -> Outcome {
     let ledger = ledger_of(&directory)?;
     match portcullis_audit::verify(&ledger, expect) {
         Ok(report) if arguments.json => terminal::print_json(&answer(&report)),
-        Ok(report) => terminal::print(&text(&ledger, &report)),
+        Ok(report) => terminal::print(&text(&ledger, &report, &again(&arguments.target, &directory))),
         Err(error) => fail(&error, arguments.json),
     }
+}
+
+/// The command that checks the same ledger again, but for the head.
+fn again(target: &Target, directory: &Path) -> String {
+    let (option, path) = match &target.config {
+        Some(path) => ("--config", path.as_path()),
+        None => ("--data-dir", directory),
+    };
+    format!("portcullis audit verify {option} {} --expect", quoted(path))
+}
+
+/// A path as a shell reads it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |character: char| character.is_ascii_alphanumeric() || "/._-+,:@%".contains(character);
+    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 fn ledger_of(directory: &Path) -> Outcome<PathBuf> {
@@ -100,7 +116,7 @@ fn answer(report: &Report) -> Answer<'static> {
     }
 }
 
-fn text(ledger: &Path, report: &Report) -> String {
+fn text(ledger: &Path, report: &Report, again: &str) -> String {
     let mut lines = vec![
         format!("Ledger   {}", ledger.display()),
         format!(
@@ -124,16 +140,10 @@ fn text(ledger: &Path, report: &Report) -> String {
     }
     lines.push(String::new());
     match report.proved {
-        Proved::SelfConsistent => lines.extend(
-            [
-                "Proved: the files agree with themselves. Nothing was changed, cut out or",
-                "put in without computing everything after it anew.",
-                "",
-                "Keep the head in another place. With it the next check proves more:",
-                "  portcullis audit verify --expect HEAD ...",
-            ]
-            .map(str::to_owned),
-        ),
+        Proved::SelfConsistent => lines.extend([
+            "Proved: the files agree with themselves. Nothing was changed, cut out or".to_owned(),
+            "put in without computing everything after it anew.".to_owned(),
+        ]),
         Proved::NothingBeforeExpectedChanged(expected) => lines.extend([
             format!(
                 "Proved: the first {} are those that the expected head stands",
@@ -143,5 +153,23 @@ fn text(ledger: &Path, report: &Report) -> String {
             "and the files after it agree with themselves.".to_owned(),
         ]),
     }
+    lines.extend([
+        String::new(),
+        "Keep the head in another place. With it the next check proves more:".to_owned(),
+        format!("  {again} {}", report.head),
+    ]);
     lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_that_is_shown_can_be_pasted() {
+        assert_eq!(quoted(Path::new("./portcullis-data")), "./portcullis-data");
+        assert_eq!(quoted(Path::new("my data/it's")), r"'my data/it'\''s'");
+        let target = Target { config: None, data_dir: Some("data".into()) };
+        assert_eq!(again(&target, Path::new("data")), "portcullis audit verify --data-dir data --expect");
+    }
 }

@@ -1,16 +1,16 @@
 //! `portcullis clients`: adds, lists and removes OAuth clients.
 
-use portcullis_server::admin::protocol::{ClientSummary, NewClient, Request, Response};
+use portcullis_server::admin::protocol::{ClientSummary, NewClient, NewClientKeys, Request, Response};
 use serde_json::json;
 
 use super::channel::{Channel, unexpected};
 use super::place::{Place, runtime};
 use crate::args::{ClientsAdd, ClientsRemove, Listing, Target};
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::terminal::{self, print_json};
 
-/// How far the details of a client stand from the left, in characters.
-const DETAIL_INDENT: usize = 4;
+/// How far the details of a client or user stand from the left, in characters.
+pub const DETAIL_INDENT: usize = 4;
 
 /// Asks the service one question.
 pub fn ask(target: &Target, command: &str, request: Request) -> Outcome<Response> {
@@ -25,10 +25,22 @@ pub fn ask(target: &Target, command: &str, request: Request) -> Outcome<Response
 
 /// `clients add`
 pub fn add(arguments: ClientsAdd) -> Outcome {
+    let keys = keys(&arguments)?;
+    let secret = arguments.confidential || arguments.kind.as_deref() == Some("confidential-symmetric");
+    let follows = match (&keys, secret) {
+        (Some(_), _) => "confidential-asymmetric",
+        (None, true) => "confidential-symmetric",
+        (None, false) => "public",
+    };
+    if let Some(kind) = arguments.kind.as_deref().filter(|kind| *kind != follows) {
+        return Err(Failure::usage(format!("A {kind} client does not fit the other options"))
+            .advise("Public keys (--jwks or --jwks-uri) belong to a confidential-asymmetric client, and to no other."));
+    }
     let client = NewClient {
         id: arguments.id,
         name: arguments.name,
-        confidential: arguments.confidential,
+        confidential: secret,
+        keys,
         redirect_uris: arguments.redirect_uri,
         scope: arguments.scope,
     };
@@ -46,6 +58,16 @@ pub fn add(arguments: ClientsAdd) -> Outcome {
         ));
     }
     terminal::print(&text)
+}
+
+/// The public keys that the arguments name.
+fn keys(arguments: &ClientsAdd) -> Outcome<Option<NewClientKeys>> {
+    if let Some(path) = &arguments.jwks {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", path.display())))?;
+        return Ok(Some(NewClientKeys::Jwks(text)));
+    }
+    Ok(arguments.jwks_uri.clone().map(NewClientKeys::JwksUri))
 }
 
 /// `clients list`

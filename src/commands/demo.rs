@@ -1,7 +1,9 @@
 //! `portcullis demo`: makes or reuses a data directory, says how to use it, and serves it on loopback.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 
 use portcullis_backends::sqlite::RootKey;
 use portcullis_backends::{DataDirectory, DirectoryError};
@@ -12,7 +14,7 @@ use portcullis_store::{Clock, SystemClock};
 
 use super::channel::{Channel, refused};
 use super::place::{held, root_key, runtime};
-use crate::application::{Instance, Listen, Setup, account, serve};
+use crate::application::{Instance, Listen, Setup, account, check_addresses, serve};
 use crate::args;
 use crate::demo::{
     APP_CLIENT, APP_SCOPE, Addresses, CONFIDENTIAL_CLIENT, CURL_SCOPE, Description, Plan, complete, renew_if_needed,
@@ -20,31 +22,48 @@ use crate::demo::{
 use crate::failure::{Failure, OrFail, Outcome, causes};
 use crate::terminal;
 
-/// Runs the command.
+/// Runs the command. A taken port is found before anything is written.
 pub fn run(arguments: &args::Demo) -> Outcome {
     let root = &arguments.data_dir;
     let addresses = Addresses::of(arguments.port);
-    let directory = directory(root)?;
+    // A directory that is there is taken first, so that the demo that holds it is named rather than the port that it occupies.
+    let existing = if DataDirectory::exists(root) { Some(directory(root)?) } else { None };
+    check_addresses(&loopback(arguments.port))?;
+    check_addresses(&[app_address(addresses)])?;
+    let directory = existing.map_or_else(|| directory(root), Ok)?;
     let root_key = own_root_key(&directory)?;
     let (certificate, renewed) = renew_if_needed(root, SystemClock.now_seconds())?;
-    let plan = plan(root, addresses, arguments.patients)?;
-    let description = match &plan {
-        Some(plan) => plan.description().clone(),
-        None => Description::read(root).or_fail(&format!("{} cannot be read", root.join("demo.json").display()))?,
+    let setup = |description: &Description| Setup {
+        directory,
+        root_key,
+        public_url: addresses.issuer(),
+        demo: Some(moved(description, addresses).notice()),
+        outbound: Default::default(),
     };
-    let setup =
-        Setup { directory, root_key, public_url: addresses.issuer(), demo: Some(moved(&description, addresses).notice()) };
+    if let Some(plan) = plan(root, addresses, arguments.patients)? {
+        let setup = setup(plan.description());
+        runtime()?.block_on(async { first_start(Instance::open(setup).await?, plan, root).await })?;
+        start_anew();
+        return run(arguments);
+    }
+    let description = Description::read(root).or_fail(&format!("{} cannot be read", root.join("demo.json").display()))?;
+    let setup = setup(&description);
     runtime()?.block_on(async {
-        let instance = Instance::open(setup).await?;
-        let (instance, description) = match plan {
-            Some(plan) => first_start(instance, plan, root).await?,
-            None => reuse(instance, description, addresses, root).await?,
-        };
+        let (instance, description) = reuse(Instance::open(setup).await?, description, addresses, root).await?;
         let first_token = first_token(instance.service(), &description).await?;
         let listen =
             Listen { addresses: loopback(arguments.port), certificate, limits: Limits::default(), app: Some(app(addresses)) };
         serve(instance, listen, || terminal::print(&greeting(root, &description, renewed, &first_token))).await
     })
+}
+
+/// Begins this program again, in the same process and with the same arguments. The memory that the data of a first start took is given back to the
+/// system, and the server idles as small as after any later start. Returns where that cannot be done; then it goes on as it is.
+fn start_anew() {
+    let mut arguments = std::env::args_os();
+    let (Ok(program), Some(name)) = (std::env::current_exe(), arguments.next()) else { return };
+    let error = Command::new(program).arg0(name).args(arguments).exec();
+    tracing::debug!(%error, "the program cannot be started anew");
 }
 
 fn directory(root: &Path) -> Outcome<DataDirectory> {
@@ -84,20 +103,11 @@ fn plan(root: &Path, addresses: Addresses, patients: u32) -> Outcome<Option<Plan
     if root.join("demo.json").exists() { Ok(None) } else { Plan::new(root, addresses, patients).map(Some) }
 }
 
-async fn first_start(instance: Instance, plan: Plan, root: &Path) -> Outcome<(Instance, Description)> {
+async fn first_start(instance: Instance, plan: Plan, root: &Path) -> Outcome {
     let mut channel = Channel::own(instance);
     let completed = complete(&mut channel, plan, root).await;
-    let instance = channel.end().await;
-    match (completed, instance) {
-        (Ok(description), Some(instance)) => Ok((instance, description)),
-        (Ok(_), None) => Err(Failure::failed("The instance was lost after the first start")),
-        (Err(failure), instance) => {
-            if let Some(instance) = instance {
-                instance.close().await?;
-            }
-            Err(failure.advise("Start the demo again: it goes on where it stopped."))
-        }
-    }
+    channel.close().await?;
+    completed.map_err(|failure| failure.advise("Start the demo again: it goes on where it stopped."))
 }
 
 /// A second start: only another port changes something.
@@ -150,7 +160,11 @@ fn app(addresses: Addresses) -> (SocketAddr, DemoApp) {
         redirect_uri: addresses.redirect_uris().swap_remove(0),
         scope: APP_SCOPE.to_owned(),
     };
-    (SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), addresses.app_port()), DemoApp::new(&settings))
+    (app_address(addresses), DemoApp::new(&settings))
+}
+
+fn app_address(addresses: Addresses) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), addresses.app_port())
 }
 
 /// The `curl` arguments that turn a grant of the first patient into an access token. The refresh token in it serves once; each start of the demo

@@ -6,7 +6,7 @@ use portcullis_backends::DataDirectory;
 use portcullis_backends::sqlite::RootKey;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::application::Setup;
+use crate::application::{OutboundSettings, Setup};
 use crate::args::Target;
 use crate::config::Configuration;
 use crate::demo::Description;
@@ -23,6 +23,7 @@ pub struct Place {
     root_key: PathBuf,
     public_url: String,
     demo: bool,
+    outbound: OutboundSettings,
 }
 
 impl Place {
@@ -42,6 +43,7 @@ impl Place {
             root_key: configuration.root_key_file.clone(),
             public_url: configuration.public_url.clone(),
             demo: false,
+            outbound: configuration.outbound.settings(),
         }
     }
 
@@ -61,6 +63,7 @@ impl Place {
             root_key: directory.join("root.key"),
             public_url: description.issuer,
             demo: true,
+            outbound: OutboundSettings::default(),
         })
     }
 
@@ -70,7 +73,8 @@ impl Place {
             return Err(Failure::usage(format!("{} was made by `portcullis demo`", self.directory.display()))
                 .advise("A demo's key lies beside its data, so it is never served: choose another data_dir."));
         }
-        Ok(Setup { directory, root_key: root_key(&self.root_key)?, public_url: self.public_url.clone(), demo: None })
+        let (public_url, outbound) = (self.public_url.clone(), self.outbound.clone());
+        Ok(Setup { directory, root_key: root_key(&self.root_key)?, public_url, demo: None, outbound })
     }
 }
 

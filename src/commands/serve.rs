@@ -3,20 +3,26 @@
 use portcullis_backends::{DataDirectory, DirectoryError};
 use portcullis_server::listener::{CertificateFiles, Limits};
 
-use super::place::{Place, configuration, held, runtime};
-use crate::application::{Instance, Listen, serve};
+use super::place::{Place, configuration, held, root_key, runtime};
+use crate::application::{Instance, Listen, check_addresses, check_certificate, serve};
 use crate::args;
 use crate::failure::{Failure, Outcome, causes};
 
-/// Runs the command.
+/// Runs the command. What would keep it from serving is found before anything is written.
 pub fn run(arguments: &args::Serve) -> Outcome {
     let configuration = configuration(&arguments.config)?;
     let place = Place::configured(&configuration);
-    let directory = directory(&place)?;
+    let certificate = CertificateFiles { chain: configuration.tls.certificate.clone(), key: configuration.tls.key.clone() };
+    // A directory that is there is taken first, so that whoever holds it is named rather than the port that it occupies.
+    let existing = if DataDirectory::exists(&place.directory) { Some(directory(&place)?) } else { None };
+    root_key(&configuration.root_key_file)?;
+    check_certificate(certificate.clone())?;
+    check_addresses(&[configuration.listen])?;
+    let directory = existing.map_or_else(|| directory(&place), Ok)?;
     let setup = place.setup(directory)?;
     let listen = Listen {
         addresses: vec![configuration.listen],
-        certificate: CertificateFiles { chain: configuration.tls.certificate, key: configuration.tls.key },
+        certificate,
         limits: Limits { connections: configuration.limits.connections, ..Limits::default() },
         app: None,
     };

@@ -7,7 +7,7 @@ use portcullis_server::admin::protocol::{Hidden, NewUser, Request, Response, Use
 use serde_json::json;
 
 use super::channel::unexpected;
-use super::clients::ask;
+use super::clients::{DETAIL_INDENT, ask};
 use crate::args::{Listing, UsersAdd};
 use crate::failure::{Failure, OrFail, Outcome};
 use crate::terminal::{self, print_json};
@@ -73,5 +73,24 @@ pub fn list(listing: &Listing) -> Outcome {
         vec![user.username.clone(), user.roles.join(" "), person, patients, user.display_name.clone()]
     };
     let rows: Vec<Vec<String>> = users.iter().map(row).collect();
-    terminal::print(&terminal::table(&["User name", "Roles", "FHIR user", "Acts for", "Name"], &rows))
+    let table = terminal::whole_table(&["User name", "Roles", "FHIR user", "Acts for", "Name"], &rows);
+    terminal::print(&table.unwrap_or_else(|| narrow(&users)))
+}
+
+/// For a narrow terminal: who it is in one line, and below it what the person is bound to.
+fn narrow(users: &[UserSummary]) -> String {
+    let row = |user: &UserSummary| vec![user.username.clone(), user.roles.join(" "), user.display_name.clone()];
+    let table = terminal::table(&["User name", "Roles", "Name"], &users.iter().map(row).collect::<Vec<_>>());
+    let mut lines = table.lines();
+    let mut text = format!("{}\n", lines.next().unwrap_or_default());
+    for (line, user) in lines.zip(users) {
+        text.push_str(&format!("{line}\n"));
+        if let Some(person) = &user.fhir_user {
+            text.push_str(&terminal::wrapped(&format!("is {person}"), DETAIL_INDENT));
+        }
+        if !user.patients.is_empty() {
+            text.push_str(&terminal::wrapped(&format!("acts for {}", user.patients.join(" ")), DETAIL_INDENT));
+        }
+    }
+    text
 }

@@ -4,7 +4,10 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use portcullis_outbound::ExemptHost;
 use serde::Deserialize;
+
+use crate::application::OutboundSettings;
 
 /// A configuration file, checked.
 #[derive(Clone, Debug, Deserialize)]
@@ -23,6 +26,29 @@ pub struct Configuration {
     /// Limits; each has a default.
     #[serde(default)]
     pub limits: Limits,
+    /// Whom this server may call.
+    #[serde(default)]
+    pub outbound: OutboundCalls,
+}
+
+/// `[outbound]`: calls that this server makes, such as for the keys of a client at its `jwks_uri`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OutboundCalls {
+    /// Certification authorities that are trusted for these calls beside those of the web, PEM.
+    pub ca_file: Option<PathBuf>,
+    /// Hosts with their ports, `host:port`, that may be called though their addresses are not public.
+    pub exempt: Vec<String>,
+}
+
+impl OutboundCalls {
+    /// The settings; what is no `host:port` was refused when the file was read.
+    pub fn settings(&self) -> OutboundSettings {
+        OutboundSettings {
+            ca_file: self.ca_file.clone(),
+            exempt: self.exempt.iter().filter_map(|text| ExemptHost::parse(text)).collect(),
+        }
+    }
 }
 
 /// `[tls]`
@@ -93,6 +119,7 @@ impl Configuration {
         ] {
             *relative = folder.join(&*relative);
         }
+        configuration.outbound.ca_file = configuration.outbound.ca_file.map(|path| folder.join(path));
         configuration.check()?;
         Ok(configuration)
     }
@@ -107,6 +134,9 @@ impl Configuration {
         }
         if self.limits.connections == 0 {
             return wrong("limits.connections", "must be at least 1");
+        }
+        if self.outbound.exempt.iter().any(|text| ExemptHost::parse(text).is_none()) {
+            return wrong("outbound.exempt", "must be a list of \"host:port\", for example [\"keys.example.org:8443\"]");
         }
         if inside(&self.root_key_file, &self.data_dir) {
             return wrong("root_key_file", "must not lie in data_dir: whoever copies the data must not get the key with it");
@@ -149,6 +179,8 @@ mod tests {
             ("listen", "lissten", "lissten"),
             ("127.0.0.1:8443", "nowhere", "listen"),
             ("key = 'k.pem'", "", "key"),
+            ("[tls]", "[outbound]\nexempt = ['keys.example.org']\n[tls]", "outbound.exempt"),
+            ("[tls]", "[outbound]\nproxy = 'x'\n[tls]", "proxy"),
         ] {
             let error = read(&GOOD.replace(from, to)).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");

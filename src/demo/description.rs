@@ -59,6 +59,9 @@ pub struct DemoClient {
     /// Its secret, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_secret: Option<String>,
+    /// The file with its private JWK Set, where it signs with a key of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_private_file: Option<String>,
     /// Where the browser may be sent back to.
     pub redirect_uris: Vec<String>,
     /// What it may ask for.
@@ -129,7 +132,10 @@ impl Description {
         self.app_url = addresses.app();
         self.ca_pem = CA_FILE.to_owned();
         for client in &mut self.clients {
-            client.redirect_uris = addresses.redirect_uris();
+            // A client that no browser is sent back to has none.
+            if client.jwks_private_file.is_none() {
+                client.redirect_uris = addresses.redirect_uris();
+            }
         }
     }
 
@@ -173,6 +179,7 @@ mod tests {
             client_id: "demo-app".into(),
             kind: "public".into(),
             client_secret: None,
+            jwks_private_file: None,
             redirect_uris: Vec::new(),
             scope: "openid".into(),
         };

@@ -4,9 +4,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use portcullis_generator::{Options, generate, people};
+use portcullis_generator::{DEMO_SEED, Options, generate, people};
+use portcullis_jose::ClientKeyPair;
 use portcullis_server::admin::protocol::{
-    Hidden, ImportBatch, ImportResource, NewClient, NewUser, RefusalKind, Request, Response,
+    Hidden, ImportBatch, ImportResource, NewClient, NewClientKeys, NewUser, RefusalKind, Request, Response,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -32,8 +33,12 @@ pub const CURL_SCOPE: &str = "launch/patient openid fhirUser offline_access pati
 /// What the client with a secret may ask for at most.
 const CONFIDENTIAL_REGISTERED: &str =
     "launch/patient openid fhirUser offline_access patient/*.cruds user/*.cruds user/AuditEvent.rs";
-/// The seed of the data.
-const SEED: u64 = 1;
+/// The client that signs with a key of its own and acts for itself.
+pub const BACKEND_CLIENT: &str = "demo-backend";
+/// What it may do.
+const BACKEND_REGISTERED: &str = "system/*.cruds";
+/// Its private JWK Set.
+const BACKEND_KEYS: &str = "demo-backend.private.jwks.json";
 /// Resources in one batch.
 const BATCH: usize = 256;
 /// Batches that are generated ahead, and that are sent and not answered yet.
@@ -60,7 +65,7 @@ impl Plan {
     /// A new plan for an empty directory, written down before anything else happens.
     pub fn new(directory: &Path, addresses: Addresses, patients: u32) -> Outcome<Self> {
         let as_of = crate::commands::generate::today()?;
-        let options = Options { patients, seed: SEED, as_of };
+        let options = Options { patients, seed: DEMO_SEED, as_of };
         let everybody = everybody(&options);
         let mut description = Description {
             version: String::new(),
@@ -116,7 +121,7 @@ impl Plan {
 
     fn options(&self) -> Outcome<Options> {
         let as_of = self.as_of.parse().map_err(|_| Failure::failed(format!("{} holds no usable date", self.path.display())))?;
-        Ok(Options { patients: self.patients, seed: SEED, as_of })
+        Ok(Options { patients: self.patients, seed: DEMO_SEED, as_of })
     }
 }
 
@@ -126,26 +131,28 @@ fn clients() -> Vec<DemoClient> {
         client_id: id.to_owned(),
         kind: kind.to_owned(),
         client_secret: None,
+        jwks_private_file: None,
         redirect_uris: Vec::new(),
         scope: scope.to_owned(),
     };
+    let backend = client(BACKEND_CLIENT, "confidential-asymmetric", BACKEND_REGISTERED);
     vec![
         client(APP_CLIENT, "public", APP_REGISTERED),
         client(CONFIDENTIAL_CLIENT, "confidential-symmetric", CONFIDENTIAL_REGISTERED),
+        DemoClient { jwks_private_file: Some(BACKEND_KEYS.to_owned()), ..backend },
     ]
 }
 
 /// Does what is left of a first start, and writes `demo.json` at its end.
-pub async fn complete(channel: &mut Channel, mut plan: Plan, directory: &Path) -> Outcome<Description> {
+pub async fn complete(channel: &mut Channel, mut plan: Plan, directory: &Path) -> Outcome {
     load(channel, &mut plan).await?;
     add_users(channel, &plan).await?;
     let mut description = plan.description.clone();
     for client in &mut description.clients {
-        client.client_secret = add_client(channel, client).await?;
+        client.client_secret = add_client(channel, client, directory).await?;
     }
     description.write(directory).or_fail("demo.json cannot be written")?;
-    fs::remove_file(&plan.path).or_fail(&format!("{} cannot be removed", plan.path.display()))?;
-    Ok(description)
+    fs::remove_file(&plan.path).or_fail(&format!("{} cannot be removed", plan.path.display()))
 }
 
 async fn load(channel: &mut Channel, plan: &mut Plan) -> Outcome {
@@ -243,12 +250,27 @@ async fn add_users(channel: &mut Channel, plan: &Plan) -> Outcome {
     Ok(())
 }
 
-/// Registers a client and returns its secret.
-async fn add_client(channel: &mut Channel, client: &DemoClient) -> Outcome<Option<String>> {
+/// Registers a client and returns its secret. A key of its own is made here, and its private half written before the public one is registered.
+async fn add_client(channel: &mut Channel, client: &DemoClient, directory: &Path) -> Outcome<Option<String>> {
+    let keys = match &client.jwks_private_file {
+        None => None,
+        Some(file) => {
+            let pair = ClientKeyPair::generate().or_fail("No key can be made")?;
+            let path = directory.join(file);
+            write_private(&path, pair.private().expose().as_bytes()).or_fail(&format!("{} cannot be written", path.display()))?;
+            Some(NewClientKeys::Jwks(pair.public().to_string()))
+        }
+    };
+    let name = match client.client_id.as_str() {
+        APP_CLIENT => "Demo app",
+        BACKEND_CLIENT => "Demo program without a user",
+        _ => "Demo app with a secret",
+    };
     let new = NewClient {
         id: Some(client.client_id.clone()),
-        name: if client.client_id == APP_CLIENT { "Demo app".to_owned() } else { "Demo app with a secret".to_owned() },
-        confidential: client.kind != "public",
+        name: name.to_owned(),
+        confidential: client.kind == "confidential-symmetric",
+        keys,
         redirect_uris: client.redirect_uris.clone(),
         scope: client.scope.clone(),
     };

@@ -10,6 +10,8 @@
 
 mod demo;
 mod fhir;
+mod health;
+mod http2;
 mod matrix;
 mod non_interference;
 mod oauth;

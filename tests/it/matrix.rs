@@ -1,39 +1,28 @@
-//! The authorization matrix: every route with every kind of credential, as a reviewed text file.
+//! The authorization matrix: every route with every kind of credential, over HTTP/1.1 and HTTP/2, as a reviewed text file.
 //!
-//! A route that is new fails here until its line is in `specs/authorization-matrix.txt`. After a reviewed change: `PORTCULLIS_MATRIX=write`.
+//! A route that is new does not compile here until [`probes`] says how to ask for it, and fails until its line is in
+//! `specs/authorization-matrix.txt`. After a reviewed change: `PORTCULLIS_MATRIX=write`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use http::Method;
+use portcullis_server::route::{FIXED, Route};
+use portcullis_testkit::Protocol;
 use portcullis_testkit::server::PASSWORD;
 
 use crate::fhir::World;
 
-/// Every route of `crates/server/src/route.rs`, with what a request to it looks like. FHIR interactions stand one by one.
-const ROUTES: &[(&str, &str)] = &[
-    ("GET", "/"),
-    ("GET", "/docs"),
-    ("GET", "/static/style.css"),
-    ("GET", "/health"),
-    ("GET", "/.well-known/openid-configuration"),
-    ("GET", "/.well-known/oauth-authorization-server"),
-    ("GET", "/oauth/jwks"),
-    ("GET", "/oauth/authorize"),
-    ("POST", "/oauth/authorize"),
-    ("POST", "/oauth/token"),
-    ("POST", "/oauth/revoke"),
-    ("GET", "/login"),
-    ("POST", "/login"),
-    ("POST", "/logout"),
-    ("POST", "/consent"),
-    ("GET", "/me"),
-    ("POST", "/me/revoke"),
-    ("GET", "/nowhere"),
-    ("GET", "/fhir/.well-known/smart-configuration"),
+/// FHIR interactions, one by one. `{ann}` and `{bob}` are the current versions of these patients.
+const INTERACTIONS: &[(&str, &str)] = &[
     ("GET", "/fhir/metadata"),
     ("HEAD", "/fhir/Patient/ann"),
     ("GET", "/fhir/Patient/ann"),
     ("GET", "/fhir/Patient/bob"),
+    ("GET", "/fhir/Patient/nobody"),
+    ("GET", "/fhir/Patient/ann/_history/{ann}"),
+    ("GET", "/fhir/Patient/bob/_history/{bob}"),
+    ("GET", "/fhir/Patient/ann/_history/{bob}"),
     ("GET", "/fhir/Patient/ann/_history"),
     ("GET", "/fhir/Patient/bob/_history"),
     ("GET", "/fhir/Observation"),
@@ -44,20 +33,53 @@ const ROUTES: &[(&str, &str)] = &[
     ("POST", "/fhir/Observation"),
     ("PUT", "/fhir/Observation/obs-bob-1"),
     ("DELETE", "/fhir/Observation/obs-bob-1"),
-    ("POST", "/fhir"),
-    ("GET", "/fhir"),
+    ("POST", "/fhir/AuditEvent"),
+    ("GET", "/fhir/Patient/ann/$everything"),
+    ("GET", "/fhir//Patient/ann"),
 ];
+
+/// How a route is asked for; `path` is where it is found.
+fn probes(path: &'static str, route: &Route) -> Vec<(&'static str, &'static str)> {
+    match route {
+        Route::Start
+        | Route::Docs
+        | Route::Static(_)
+        | Route::Health
+        | Route::Ready
+        | Route::OpenIdConfiguration
+        | Route::OAuthMetadata
+        | Route::SmartConfiguration
+        | Route::Jwks
+        | Route::Person
+        | Route::Unknown => vec![("GET", path), ("DELETE", path)],
+        Route::Authorize | Route::Login => vec![("GET", path), ("POST", path)],
+        Route::Token | Route::Revoke | Route::Logout | Route::Consent | Route::PersonRevoke => {
+            vec![("POST", path), ("GET", path)]
+        }
+        Route::Fhir(rest) if rest.is_empty() => vec![("GET", path), ("POST", path)],
+        Route::Fhir(_) => INTERACTIONS.to_vec(),
+    }
+}
+
+/// Every fixed path, and one of each kind that is not fixed.
+fn routes() -> Vec<(&'static str, Route)> {
+    let others = ["/static/style.css", "/nowhere", "/fhir/"].map(|path| (path, Route::of(path)));
+    FIXED.iter().cloned().chain(others).collect()
+}
 
 const OBSERVATION: &str = r#"{"resourceType":"Observation","id":"obs-bob-1","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/ann"}}"#;
 
 async fn credentials(world: &World) -> Vec<(&'static str, Option<String>)> {
     let app = &world.app;
     let token = |scope: &'static str, user: &'static str| app.access_token(scope, user, PASSWORD);
+    let expired = token("launch/patient patient/*.cruds", "ann").await;
+    world.server.clock.advance_seconds(3601);
     let revoked = app.authorize("launch/patient offline_access patient/*.cruds", "ann", PASSWORD).await;
     app.token_request_to("/oauth/revoke", &[("token", revoked["refresh_token"].as_str().unwrap())]).await;
     vec![
         ("nobody", None),
         ("not-a-token", Some("x.y.z".to_owned())),
+        ("expired", Some(expired)),
         ("revoked", Some(revoked["access_token"].as_str().unwrap().to_owned())),
         ("patient-read", Some(token("launch/patient patient/*.read", "ann").await)),
         ("patient-all", Some(token("launch/patient patient/*.cruds", "ann").await)),
@@ -67,44 +89,67 @@ async fn credentials(world: &World) -> Vec<(&'static str, Option<String>)> {
         ("officer", Some(token("user/*.cruds user/AuditEvent.rs", "officer").await)),
         ("auditor", Some(token("user/*.cruds user/AuditEvent.rs", "audit").await)),
         ("administrator", Some(token("user/*.cruds user/AuditEvent.rs", "admin").await)),
+        // Last: it deletes what is Bob's.
+        ("other-patient", Some(token("launch/patient patient/*.cruds", "bob").await)),
     ]
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_matrix_is_as_reviewed() {
-    let world = World::start().await;
+/// The current versions of both patients.
+async fn versions(world: &World, credentials: &[(&'static str, Option<String>)]) -> BTreeMap<&'static str, String> {
+    let mut versions = BTreeMap::new();
+    for (patient, credential) in [("ann", "patient-all"), ("bob", "other-patient")] {
+        let (_, token) = credentials.iter().find(|(name, _)| *name == credential).unwrap();
+        let path = format!("/fhir/Patient/{patient}");
+        let reply = world.server.client.get(&path).bearer(token.as_deref().unwrap()).send().await;
+        versions.insert(patient, reply.header("etag").trim_start_matches("W/").trim_matches('"').to_owned());
+    }
+    versions
+}
+
+async fn status(world: &World, method: &str, path: &str, token: Option<&str>) -> u16 {
+    let method = Method::from_bytes(method.as_bytes()).unwrap();
+    let mut request = world.server.client.request(method.clone(), path);
+    if method == Method::POST || method == Method::PUT {
+        let form = path.ends_with("/_search") || !path.starts_with("/fhir");
+        request = if form { request.form(&[]) } else { request.fhir(OBSERVATION) };
+    }
+    if let Some(token) = token {
+        request = request.bearer(token);
+    }
+    request.send().await.status.as_u16()
+}
+
+async fn matrix(protocol: Protocol) -> String {
+    let world = World::start_over(protocol).await;
     let credentials = credentials(&world).await;
+    let versions = versions(&world, &credentials).await;
     let mut matrix = String::from(
         "# Status of every route for every kind of credential. Reviewed like code; written by tests/it/matrix.rs (PORTCULLIS_MATRIX=write).\n",
     );
     let names: Vec<&str> = credentials.iter().map(|(name, _)| *name).collect();
     writeln!(matrix, "# {:<46} {}", "route", names.join(" ")).unwrap();
-    for (method, path) in ROUTES {
-        write!(matrix, "{:<48}", format!("{method} {path}")).unwrap();
+    for (method, template) in routes().iter().flat_map(|(path, route)| probes(path, route)) {
+        // Refusals are recorded one by one up to a limit per second.
+        world.server.clock.advance_seconds(1);
+        write!(matrix, "{:<48}", format!("{method} {template}")).unwrap();
+        let path = template.replace("{ann}", &versions["ann"]).replace("{bob}", &versions["bob"]);
         for (name, token) in &credentials {
-            let method = Method::from_bytes(method.as_bytes()).unwrap();
-            let mut request = world.server.client.request(method.clone(), path);
-            request = match (
-                method == Method::GET || method == Method::HEAD,
-                path.starts_with("/fhir/Observation/_search"),
-                path.starts_with("/fhir"),
-            ) {
-                (true, ..) => request,
-                (false, true, _) => request.form(&[]),
-                (false, false, true) => request.fhir(OBSERVATION),
-                (false, false, false) => request.form(&[]),
-            };
-            if let Some(token) = token {
-                request = request.bearer(token);
-            }
-            write!(matrix, " {:>width$}", request.send().await.status.as_u16(), width = name.len()).unwrap();
+            let status = status(&world, method, &path, token.as_deref()).await;
+            write!(matrix, " {status:>width$}", width = name.len()).unwrap();
         }
         matrix.push('\n');
     }
+    matrix
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_matrix_is_as_reviewed() {
+    let matrix = matrix(Protocol::Http1).await;
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("specs/authorization-matrix.txt");
     if std::env::var("PORTCULLIS_MATRIX").as_deref() == Ok("write") {
         std::fs::write(&file, &matrix).unwrap();
     }
     let reviewed = std::fs::read_to_string(&file).unwrap_or_default();
     assert_eq!(matrix, reviewed, "the matrix has changed: review it, then run with PORTCULLIS_MATRIX=write");
+    assert_eq!(self::matrix(Protocol::Http2).await, reviewed, "over HTTP/2 the answers are others");
 }

@@ -22,7 +22,7 @@ async fn plain(server: &TestServer, bytes: &[u8]) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plain_http_gets_a_redirect_for_the_start_page_and_nothing_else() {
-    verifies!("SEED-RT-01");
+    verifies!("SEED-RT-01", "TLS-12");
     let server = TestServer::start().await;
     let start = plain(&server, b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     assert!(start.starts_with("HTTP/1.1 308 ") && start.contains("location: https://"), "{start}");
@@ -54,7 +54,7 @@ async fn handshake(server: &TestServer, offer: Offer) -> Result<Option<NamedGrou
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_approved_suites_and_groups_are_agreed_on_and_the_hybrid_group_first() {
-    verifies!("SEED-RT-07", "SEED-USCORE-18", "TLS-02", "TLS-03");
+    verifies!("SEED-RT-07", "SEED-USCORE-18", "TLS-02", "TLS-03", "FHIR-SEC-06");
     let server = TestServer::start().await;
     let default = aws_lc_rs::default_provider();
     let tls13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
@@ -78,4 +78,35 @@ async fn only_approved_suites_and_groups_are_agreed_on_and_the_hybrid_group_firs
     assert!(handshake(&server, chacha12).await.is_err());
     let x25519 = Offer { suites: default.cipher_suites.clone(), groups: vec![kx_group::X25519], versions: tls13.to_vec() };
     assert!(handshake(&server, x25519).await.is_err());
+}
+
+/// A hello (RFC 4346, section 7.4.1.2) of a client whose newest version is this one.
+fn hello(version: [u8; 2]) -> Vec<u8> {
+    let suites: [u8; 6] = [0xc0, 0x13, 0xc0, 0x2f, 0x00, 0x2f];
+    let mut body = version.to_vec();
+    body.extend([7; 32]);
+    body.extend([0, 0, 6]);
+    body.extend(suites);
+    body.extend([1, 0]);
+    let mut message = vec![1, 0, 0, u8::try_from(body.len()).unwrap()];
+    message.extend(body);
+    let mut record = vec![22, 3, 1, 0, u8::try_from(message.len()).unwrap()];
+    record.extend(message);
+    record
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn versions_before_tls_1_2_are_refused_and_1_3_is_the_default() {
+    verifies!("TLS-01", "FHIR-SEC-05", "SEED-SKIN-09", "SEED-CARIN-06", "SEED-CARIN-07", "BP-01");
+    let server = TestServer::start().await;
+    for version in [[3, 0], [3, 1], [3, 2]] {
+        let mut stream = TcpStream::connect(server.client.address()).await.unwrap();
+        stream.write_all(&hello(version)).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        // An alert (21), fatal (2); no hello of the server (22).
+        assert_eq!((answer.first(), answer.get(5)), (Some(&21), Some(&2)), "{version:?} {answer:?}");
+    }
+    let stream = server.client.connect().await.unwrap();
+    assert_eq!(stream.get_ref().1.protocol_version(), Some(rustls::ProtocolVersion::TLSv1_3));
 }

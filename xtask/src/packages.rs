@@ -5,7 +5,8 @@ use anyhow::{Result, bail};
 use crate::run;
 
 /// A program that must be there, and the package that brings it.
-const NEEDED: &[(&str, &str)] = &[("/usr/bin/chromium", "chromium"), ("/usr/bin/chromedriver", "chromium-driver")];
+const NEEDED: &[(&str, &str)] =
+    &[("/usr/bin/chromium", "chromium"), ("/usr/bin/chromedriver", "chromium-driver"), ("/usr/bin/curl", "curl")];
 
 /// Installs what the tests need and what is missing.
 pub fn install() -> Result<()> {

@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use portcullis_audit::{AuditReceipt, Counted, LedgerError};
 
+use crate::face::Face;
 use crate::middleware::refusals::Gathered;
 
 /// The body of every response: whole, in memory, bounded by what made it.
@@ -24,6 +25,12 @@ impl Draft {
     /// A response with this status and no body.
     pub fn new(status: StatusCode) -> Self {
         Self { status, headers: Vec::new(), body: Bytes::new() }
+    }
+
+    /// The same with another status.
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
     }
 
     /// The same with a body of this media type.
@@ -83,26 +90,16 @@ impl Answer {
     }
 
     /// What is said when no record could be made durable: 503, fixed text, nothing else.
-    pub fn unrecorded(error: &LedgerError) -> Self {
+    pub fn unrecorded(error: &LedgerError, face: Face) -> Self {
         tracing::error!(%error, "the audit ledger refused a record; answering 503");
-        let body = r#"{"resourceType":"OperationOutcome","issue":[{"severity":"fatal","code":"transient","diagnostics":"The audit ledger is not available, so nothing can be answered. Try again later."}]}"#;
-        let draft = Draft::new(StatusCode::SERVICE_UNAVAILABLE)
-            .body("application/fhir+json; charset=utf-8", body)
-            .with(header::RETRY_AFTER, "10")
-            .with(header::CACHE_CONTROL, "no-store");
-        Self { response: draft.into_response() }
+        Self { response: face.unrecorded().into_response() }
     }
 
-    /// What a stranger is told whose refusals are recorded together.
+    /// What a stranger is told whose requests are recorded together: 429, fixed text.
     #[expect(clippy::needless_pass_by_value, reason = "it serves one answer")]
-    pub fn gathered(gathered: Gathered) -> Self {
+    pub fn gathered(gathered: Gathered, face: Face) -> Self {
         let _ = gathered;
-        let body = r#"{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"throttled","diagnostics":"Too many requests without a valid access token. Wait a second, and send one."}]}"#;
-        let draft = Draft::new(StatusCode::TOO_MANY_REQUESTS)
-            .body("application/fhir+json; charset=utf-8", body)
-            .with(header::RETRY_AFTER, "1")
-            .with(header::CACHE_CONTROL, "no-store");
-        Self { response: draft.into_response() }
+        Self { response: face.gathered().into_response() }
     }
 
     /// The response, for the listener only.

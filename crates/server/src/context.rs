@@ -126,8 +126,14 @@ pub struct Server {
     pub passwords: crate::authorization_server::password::Passwords,
     /// Tokens of forms.
     pub form_tokens: crate::authorization_server::csrf::FormTokens,
+    /// Public keys of clients.
+    pub client_keys: crate::authorization_server::client_keys::ClientKeys,
     /// Refusals of strangers.
     pub refusals: crate::middleware::refusals::Refusals,
+    /// Work on large bodies.
+    pub large: crate::resource_server::large::LargeBodies,
+    /// The disk of the data directory.
+    pub disk: crate::health::Disk,
     /// Counted routes.
     pub counters: Counters,
     /// The capability statement, rendered once.

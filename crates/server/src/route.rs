@@ -1,4 +1,7 @@
-//! Every path that the server knows, as a closed list. The authorization matrix (`specs/authorization-matrix.txt`) walks it.
+//! Every path that the server knows, as a closed list. The authorization matrix (`specs/authorization-matrix.txt`) walks [`FIXED`].
+//!
+//! A path is compared byte for byte: no case folding, no percent-decoding, no dot segments, no slash too many. Two spellings of one path would be two
+//! ways in for whoever filters requests before us.
 
 /// Where a request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +14,8 @@ pub enum Route {
     Static(String),
     /// `/health`: the process answers.
     Health,
+    /// `/health/ready`: it can serve.
+    Ready,
     /// `/.well-known/openid-configuration`
     OpenIdConfiguration,
     /// `/.well-known/oauth-authorization-server`
@@ -35,38 +40,49 @@ pub enum Route {
     Person,
     /// `/me/revoke`: takes an app's access back.
     PersonRevoke,
-    /// `/fhir/...`: the raw path after `/fhir`, without the leading slash, still percent-encoded.
+    /// `/fhir/...`: the raw path after `/fhir`, with its slash, still percent-encoded; empty for `/fhir` itself.
     Fhir(String),
     /// Nothing is here.
     Unknown,
 }
 
+/// Every path that has no part that varies.
+pub const FIXED: &[(&str, Route)] = &[
+    ("/", Route::Start),
+    ("/docs", Route::Docs),
+    ("/health", Route::Health),
+    ("/health/ready", Route::Ready),
+    ("/.well-known/openid-configuration", Route::OpenIdConfiguration),
+    ("/.well-known/oauth-authorization-server", Route::OAuthMetadata),
+    ("/fhir/.well-known/smart-configuration", Route::SmartConfiguration),
+    ("/oauth/jwks", Route::Jwks),
+    ("/oauth/authorize", Route::Authorize),
+    ("/oauth/token", Route::Token),
+    ("/oauth/revoke", Route::Revoke),
+    ("/login", Route::Login),
+    ("/logout", Route::Logout),
+    ("/consent", Route::Consent),
+    ("/me", Route::Person),
+    ("/me/revoke", Route::PersonRevoke),
+    ("/fhir", Route::Fhir(String::new())),
+];
+
 impl Route {
     /// The route of a raw request path.
     pub fn of(path: &str) -> Self {
-        match path {
-            "/" => Self::Start,
-            "/docs" => Self::Docs,
-            "/health" => Self::Health,
-            "/.well-known/openid-configuration" => Self::OpenIdConfiguration,
-            "/.well-known/oauth-authorization-server" => Self::OAuthMetadata,
-            "/fhir/.well-known/smart-configuration" => Self::SmartConfiguration,
-            "/oauth/jwks" => Self::Jwks,
-            "/oauth/authorize" => Self::Authorize,
-            "/oauth/token" => Self::Token,
-            "/oauth/revoke" => Self::Revoke,
-            "/login" => Self::Login,
-            "/logout" => Self::Logout,
-            "/consent" => Self::Consent,
-            "/me" => Self::Person,
-            "/me/revoke" => Self::PersonRevoke,
-            "/fhir" => Self::Fhir(String::new()),
-            _ => match (path.strip_prefix("/fhir/"), path.strip_prefix("/static/")) {
-                (Some(rest), _) => Self::Fhir(rest.to_owned()),
-                (None, Some(file)) => Self::Static(file.to_owned()),
-                (None, None) => Self::Unknown,
-            },
+        if let Some((_, route)) = FIXED.iter().find(|(fixed, _)| *fixed == path) {
+            return route.clone();
         }
+        match (path.strip_prefix("/fhir").filter(|rest| rest.starts_with('/')), path.strip_prefix("/static/")) {
+            (Some(rest), _) => Self::Fhir(rest.to_owned()),
+            (None, Some(file)) => Self::Static(file.to_owned()),
+            (None, None) => Self::Unknown,
+        }
+    }
+
+    /// Whether this is the capability statement, which needs no token.
+    pub fn is_metadata(&self) -> bool {
+        matches!(self, Self::Fhir(path) if path == "/metadata")
     }
 }
 
@@ -78,6 +94,15 @@ mod tests {
     fn paths_that_only_look_like_a_route_are_unknown() {
         for path in ["", "//", "/fhirx", "/oauth/token/", "/Login", "/static", "/fhir%2fPatient", "/.well-known/../fhir"] {
             assert_eq!(Route::of(path), Route::Unknown, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_slash_too_many_stays_in_the_path_and_is_no_metadata() {
+        assert_eq!(Route::of("/fhir//Patient/x"), Route::Fhir("//Patient/x".into()));
+        assert!(Route::of("/fhir/metadata").is_metadata());
+        for path in ["/fhir//metadata", "/fhir/metadata/", "/fhir/%6detadata", "//fhir/metadata", "/fhir/./metadata"] {
+            assert!(!Route::of(path).is_metadata(), "{path}");
         }
     }
 }

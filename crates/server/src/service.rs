@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, Request, StatusCode, header};
-use hyper::body::Incoming;
 use portcullis_audit::record::{Event, Outcome};
 use portcullis_audit::{Counted, LedgerError};
 
 use crate::answer::{Answer, Draft};
 use crate::authorization_server as oauth;
 use crate::context::Server;
-use crate::listener::{Handler, Peer};
+use crate::face::Face;
+use crate::health;
+use crate::interrupted::Begun;
+use crate::listener::{Handler, Incoming, Peer};
+use crate::middleware::refusals::{self, Admission, Standing};
 use crate::middleware::{cors, headers};
 use crate::resource_server::{Exchange, pipeline};
 use crate::route::Route;
@@ -19,7 +22,9 @@ use crate::ui;
 impl Handler for Server {
     /// The task of the request begins before this returns: whoever hangs up, at whatever moment, leaves a record.
     fn handle(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> impl Future<Output = Answer> + Send {
-        in_own_task(self.answer(peer, request))
+        let face = Face::of_path(request.uri().path());
+        let begun = Begun::of(&self, peer, &request);
+        in_own_task(face, begun.finish(self.answer(peer, request)))
     }
 }
 
@@ -48,6 +53,7 @@ impl Server {
         } else {
             dispatch(&self, exchange, route, body).await
         };
+        refusals::follow(&self);
         if openness != cors::Openness::Closed {
             answer.headers_mut().entry(header::VARY).or_insert(HeaderValue::from_static("Authorization, Origin"));
         }
@@ -68,14 +74,19 @@ impl Server {
         }
     }
 
-    /// Records a request that is neither FHIR nor OAuth, then answers it.
+    /// Records a request of nobody that is neither FHIR nor OAuth, then answers it.
     pub async fn record_page(&self, exchange: &Exchange, outcome: Outcome, draft: Draft) -> Answer {
+        if outcome != Outcome::Success
+            && let Admission::Gather(gathered) = refusals::admit(self, exchange.peer.address.ip(), Standing::Stranger)
+        {
+            return Answer::gathered(gathered, Face::of_path(exchange.target.path()));
+        }
         let event = if outcome == Outcome::Success { Event::Page } else { Event::Refused };
         let mut record = exchange.record(event, exchange.agent(), outcome, draft.status());
         record.operations = vec![exchange.raw_operation()];
         match self.ledger.append(record).await {
             Ok(receipt) => Answer::recorded(receipt, draft),
-            Err(error) => Answer::unrecorded(&error),
+            Err(error) => Answer::unrecorded(&error, Face::of_path(exchange.target.path())),
         }
     }
 }
@@ -84,10 +95,10 @@ async fn dispatch(server: &Arc<Server>, exchange: Exchange, route: Route, body: 
     let counted = |route, draft| Answer::counted(route, &server.counters, draft);
     let reading = matches!(exchange.method, Method::GET | Method::HEAD);
     match route {
-        Route::Fhir(path) if path == "metadata" && reading => {
-            let statement = server.capability_statement.clone();
-            counted(Counted::Discovery, Draft::new(StatusCode::OK).body(crate::resource_server::respond::FHIR_JSON, statement))
-        }
+        Route::Fhir(path) if reading && path == "/metadata" => match pipeline::check_metadata(server, &exchange, &path).await {
+            Ok(draft) => counted(Counted::Discovery, draft),
+            Err(answer) => answer,
+        },
         Route::Fhir(path) => pipeline::serve(Arc::clone(server), exchange, path, body).await,
         Route::Start if reading => counted(Counted::StaticFile, ui::start(server)),
         Route::Docs if reading => counted(Counted::StaticFile, ui::docs(server)),
@@ -95,9 +106,8 @@ async fn dispatch(server: &Arc<Server>, exchange: Exchange, route: Route, body: 
             Some(draft) => counted(Counted::StaticFile, draft),
             None => not_found(server, &exchange).await,
         },
-        Route::Health if reading => {
-            counted(Counted::Health, Draft::new(StatusCode::OK).body("text/plain; charset=utf-8", "ok\n"))
-        }
+        Route::Health if reading => counted(Counted::Health, health::live(server)),
+        Route::Ready if reading => counted(Counted::Health, health::ready(server).await),
         Route::SmartConfiguration if reading => counted(Counted::Discovery, oauth::discovery::smart_configuration(server)),
         Route::OpenIdConfiguration if reading => counted(Counted::Discovery, oauth::discovery::openid_configuration(server)),
         Route::OAuthMetadata if reading => counted(Counted::Discovery, oauth::discovery::oauth_metadata(server)),
@@ -114,13 +124,11 @@ async fn dispatch(server: &Arc<Server>, exchange: Exchange, route: Route, body: 
         | Route::Docs
         | Route::Static(_)
         | Route::Health
+        | Route::Ready
         | Route::SmartConfiguration
         | Route::OpenIdConfiguration
         | Route::OAuthMetadata
-        | Route::Jwks => {
-            let draft = Draft::new(StatusCode::METHOD_NOT_ALLOWED).with(header::ALLOW, "GET, HEAD");
-            server.record_page(&exchange, Outcome::Rejected, draft).await
-        }
+        | Route::Jwks => server.record_page(&exchange, Outcome::Rejected, ui::method_not_allowed("GET, HEAD")).await,
         Route::Unknown => not_found(server, &exchange).await,
     }
 }
@@ -130,7 +138,7 @@ async fn not_found(server: &Server, exchange: &Exchange) -> Answer {
 }
 
 /// Begins a request in a task that ends with its record, whatever becomes of the connection.
-fn in_own_task(work: impl Future<Output = Answer> + Send + 'static) -> impl Future<Output = Answer> + Send {
+fn in_own_task(face: Face, work: impl Future<Output = Answer> + Send + 'static) -> impl Future<Output = Answer> + Send {
     // Boxed, since Tokio aligns tasks to cache lines, and allocators are slow at large aligned blocks.
     let task = tokio::spawn(Box::pin(work));
     async move {
@@ -138,7 +146,7 @@ fn in_own_task(work: impl Future<Output = Answer> + Send + 'static) -> impl Futu
             Ok(answer) => answer,
             Err(error) => {
                 tracing::error!(%error, "a request ended without an answer");
-                Answer::unrecorded(&LedgerError::Stopped)
+                Answer::unrecorded(&LedgerError::Stopped, face)
             }
         }
     }

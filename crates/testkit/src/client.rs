@@ -5,22 +5,46 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
-use hyper_util::rt::TokioIo;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// A protocol that the client speaks; the server must agree by ALPN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1
+    Http1,
+    /// HTTP/2
+    Http2,
+}
+
+impl Protocol {
+    /// Both: what an app sees must not depend on it.
+    pub const BOTH: [Self; 2] = [Self::Http1, Self::Http2];
+
+    fn alpn(self) -> &'static [u8] {
+        match self {
+            Self::Http1 => b"http/1.1",
+            Self::Http2 => b"h2",
+        }
+    }
+}
 
 /// A client of one server.
 #[derive(Clone)]
 pub struct Client {
     address: SocketAddr,
     host: String,
-    connector: TlsConnector,
+    config: Arc<ClientConfig>,
+    protocol: Protocol,
 }
 
 /// What came back.
@@ -35,6 +59,13 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// Reads a response to its end.
+    pub async fn read(response: Response<Incoming>) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok(Self { status: parts.status, headers: parts.headers, body })
+    }
+
     /// The body as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
@@ -58,8 +89,30 @@ impl Client {
         trusted.iter().for_each(|certificate| roots.add(certificate.clone()).unwrap());
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let config = config.with_root_certificates(roots).with_no_client_auth();
-        Self { address, host: host.to_owned(), connector: TlsConnector::from(Arc::new(config)) }
+        let config = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
+        Self { address, host: host.to_owned(), config, protocol: Protocol::Http1 }.over(Protocol::Http1)
+    }
+
+    /// The same client with another protocol; raw bytes are always HTTP/1.1.
+    #[must_use]
+    pub fn over(&self, protocol: Protocol) -> Self {
+        let mut config = (*self.config).clone();
+        config.alpn_protocols = vec![protocol.alpn().to_vec()];
+        Self { config: Arc::new(config), protocol, ..self.clone() }
+    }
+
+    /// The protocol that it speaks.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// A TLS connection on which nothing was said yet.
+    pub async fn connect(&self) -> Result<TlsStream<TcpStream>, Box<dyn std::error::Error + Send + Sync>> {
+        let stream = TcpStream::connect(self.address).await?;
+        let connector = TlsConnector::from(Arc::clone(&self.config));
+        let stream = connector.connect(ServerName::try_from(self.host.clone())?, stream).await?;
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(self.protocol.alpn()));
+        Ok(stream)
     }
 
     /// Sends one request over a connection of its own.
@@ -69,22 +122,50 @@ impl Client {
 
     /// The same, where the connection may fail.
     pub async fn try_send(&self, request: Request<Full<Bytes>>) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
-        let stream = TcpStream::connect(self.address).await?;
-        let stream = self.connector.connect(ServerName::try_from(self.host.clone())?, stream).await?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let driver = tokio::spawn(connection);
-        let response = sender.send_request(request).await?;
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await?.to_bytes();
-        drop(sender);
+        let stream = TokioIo::new(self.connect().await?);
+        let (response, driver) = match self.protocol {
+            Protocol::Http1 => {
+                let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
+                let driver = tokio::spawn(async { drop(connection.await) });
+                (sender.send_request(request).await?, driver)
+            }
+            Protocol::Http2 => {
+                let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await?;
+                let driver = tokio::spawn(async { drop(connection.await) });
+                (sender.send_request(self.absolute(request)?).await?, driver)
+            }
+        };
+        let reply = Reply::read(response).await;
         driver.abort();
-        Ok(Reply { status: parts.status, headers: parts.headers, body })
+        reply
+    }
+
+    /// Sends requests one after the other over one HTTP/2 connection.
+    pub async fn send_in_turn(&self, requests: Vec<Pending<'_>>) -> Vec<Reply> {
+        let stream = TokioIo::new(self.over(Protocol::Http2).connect().await.unwrap());
+        let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+        let driver = tokio::spawn(async { drop(connection.await) });
+        let mut replies = Vec::new();
+        for request in requests {
+            let response = sender.send_request(self.absolute(request.build()).unwrap()).await.unwrap();
+            replies.push(Reply::read(response).await.unwrap());
+        }
+        driver.abort();
+        replies
+    }
+
+    /// The request as HTTP/2 wants it: `:authority` instead of `Host` (RFC 9113, section 8.3.1).
+    pub fn absolute<B>(&self, mut request: Request<B>) -> Result<Request<B>, http::Error> {
+        request.headers_mut().remove(header::HOST);
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        let authority = format!("{}:{}", self.host, self.address.port());
+        *request.uri_mut() = Uri::builder().scheme("https").authority(authority).path_and_query(path).build()?;
+        Ok(request)
     }
 
     /// Sends raw bytes over TLS and returns what comes back until the server closes, or has been silent for two seconds.
     pub async fn raw(&self, bytes: &[u8]) -> String {
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        let mut stream = self.connector.connect(ServerName::try_from(self.host.clone()).unwrap(), stream).await.unwrap();
+        let mut stream = self.over(Protocol::Http1).connect().await.unwrap();
         stream.write_all(bytes).await.unwrap();
         let mut received = Vec::new();
         let mut buffer = [0; 4096];
@@ -96,8 +177,7 @@ impl Client {
 
     /// Sends raw bytes over TLS and says that nothing more will come, without waiting for an answer. The connection ends with the value.
     pub async fn hang_up_after(&self, bytes: &[u8]) -> impl Sized + use<> {
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        let mut stream = self.connector.connect(ServerName::try_from(self.host.clone()).unwrap(), stream).await.unwrap();
+        let mut stream = self.over(Protocol::Http1).connect().await.unwrap();
         stream.write_all(bytes).await.unwrap();
         stream.shutdown().await.unwrap();
         stream
@@ -172,7 +252,12 @@ impl Pending<'_> {
 
     /// Sends it, where the connection may fail.
     pub async fn try_send(self) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
-        let request = self.builder.body(Full::new(self.body)).unwrap();
-        self.client.try_send(request).await
+        let client = self.client;
+        client.try_send(self.build()).await
+    }
+
+    /// The request, to be sent by other means.
+    pub fn build(self) -> Request<Full<Bytes>> {
+        self.builder.body(Full::new(self.body)).unwrap()
     }
 }

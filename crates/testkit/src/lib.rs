@@ -3,18 +3,23 @@
 //! Never part of the product. It may panic: a test that cannot be set up has failed.
 
 pub mod app;
+pub mod backend;
 pub mod client;
 pub mod clock;
 pub mod entropy;
+pub mod key_server;
 pub mod ledger;
 pub mod process;
 pub mod resources;
 pub mod server;
+pub mod store;
 pub mod webdriver;
 
 pub use app::App;
-pub use client::{Client, Reply};
+pub use backend::{BackendClient, ClientKey};
+pub use client::{Client, Protocol, Reply};
 pub use clock::FakeClock;
+pub use key_server::KeyServer;
 pub use process::{Demo, Portcullis};
 pub use server::TestServer;
 pub use webdriver::Browser;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use portcullis_audit::record::Record;
-use portcullis_audit::{Ledger, PendingRecord};
+use portcullis_audit::{Ledger, OperationEntry, PendingRecord, UnfinishedRecord};
 use portcullis_backends::SqliteStore;
 use portcullis_backends::sqlite::{AuditIndex, AuditedStore, RootKey, SqliteRegistry};
 use portcullis_fhir::json::{self, Value};
@@ -13,13 +13,15 @@ use portcullis_fhir::resource::Resource;
 use portcullis_fhir::types::LogicalId;
 use portcullis_fhir::version::NewVersion;
 use portcullis_jose::{Algorithm, Secret, SigningKey};
-use portcullis_oauth::clients::{Client as OauthClient, ClientKind, ClientSecretHash, GrantType};
-use portcullis_oauth::identifiers::{ClientId, UserId};
+use portcullis_oauth::clients::{Client as OauthClient, ClientKind, ClientSecretHash, GrantType, KeySource};
+use portcullis_oauth::identifiers::{ClientId, GrantId, UserId};
 use portcullis_oauth::principal::{Operator, OperatorOperation, Principal};
 use portcullis_oauth::redirect_uri::RedirectUri;
 use portcullis_oauth::scopes::ScopeSet;
-use portcullis_oauth::users::{Lockout, Role, User};
+use portcullis_oauth::users::{Role, User};
+use portcullis_outbound::{ExemptHost, Outbound, Trust};
 use portcullis_policy::{Decision, DecisionId, Operation, PermittedOperation, WriteSet, decide};
+use portcullis_server::authorization_server::client_keys::ClientKeys;
 use portcullis_server::authorization_server::csrf::FormTokens;
 use portcullis_server::authorization_server::password::{Passwords, hash_now};
 use portcullis_server::context::{Entropy, Server, Settings, TokenKeys, token_cache};
@@ -30,9 +32,11 @@ use portcullis_store::{Clock, FhirStore, Outbox};
 use rustls_pki_types::CertificateDer;
 
 use crate::app::App;
-use crate::client::Client;
+use crate::backend::{BackendClient, ClientKey};
+use crate::client::{Client, Protocol};
 use crate::clock::FakeClock;
 use crate::entropy::SeededEntropy;
+use crate::key_server::KeyServer;
 use crate::ledger::FaultySegments;
 
 /// The password of every user that [`TestServer::add_user`] makes.
@@ -48,6 +52,8 @@ pub struct TestServer {
     pub ledger: Arc<Ledger>,
     /// Its storage, to be made to fail.
     pub segments: FaultySegments,
+    /// While it is on, reads of FHIR resources panic.
+    pub reads_panic: Arc<std::sync::atomic::AtomicBool>,
     /// Its clock.
     pub clock: Arc<FakeClock>,
     /// A client of it.
@@ -56,6 +62,10 @@ pub struct TestServer {
     pub fhir_base: String,
     /// Its certificate.
     pub certificate: CertificateDer<'static>,
+    /// A server of keys that this one may ask.
+    pub keys: KeyServer,
+    /// The same as PEM, for programs.
+    pub certificate_pem: String,
     shutdown: Shutdown,
     folder: tempfile::TempDir,
 }
@@ -67,8 +77,13 @@ impl Drop for TestServer {
 }
 
 impl TestServer {
-    /// Starts an empty server.
+    /// Starts an empty server; its client speaks HTTP/1.1.
     pub async fn start() -> Self {
+        Self::start_over(Protocol::Http1).await
+    }
+
+    /// Starts an empty server with a client that speaks this protocol.
+    pub async fn start_over(protocol: Protocol) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = RootKey::generate().unwrap();
         let store = SqliteStore::open(&folder.path().join("portcullis.db"), &root).unwrap();
@@ -77,6 +92,7 @@ impl TestServer {
         std::fs::create_dir(&ledger_folder).unwrap();
         let ledger = Arc::new(Ledger::open(&ledger_folder, Arc::new(segments.clone())).unwrap());
         let (certificate, trusted) = certificate(folder.path());
+        let certificate_pem = std::fs::read_to_string(folder.path().join("server.pem")).unwrap();
         let config = server_config(Arc::clone(&certificate)).unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let listener = Listener::bind(address, config, certificate, Limits::default(), "https://localhost/").await.unwrap();
@@ -88,11 +104,28 @@ impl TestServer {
             AuditIndex::open(&folder.path().join("audit-index.db"), Arc::clone(&ledger), &public_url, Arc::clone(store.seal()))
                 .unwrap();
         let audited = Arc::new(AuditedStore::new(Arc::clone(&store), index));
-        let server = Arc::new(assemble(public_url, &store, audited, Arc::clone(&ledger), Arc::clone(&clock)));
+        let (faulty, reads_panic) = crate::store::FaultyStore::new(audited);
+        let keys = KeyServer::start().await;
+        let stores = (&*store, Arc::new(faulty) as Arc<dyn FhirStore>);
+        let server = Arc::new(assemble(public_url, stores, Arc::clone(&ledger), Arc::clone(&clock), &keys));
         let shutdown = Shutdown::default();
         tokio::spawn(listener.run(Arc::clone(&server), shutdown.clone()));
-        let client = Client::new(address, "localhost", std::slice::from_ref(&trusted));
-        Self { server, store, ledger, segments, clock, client, fhir_base, certificate: trusted, shutdown, folder }
+        let client = Client::new(address, "localhost", std::slice::from_ref(&trusted)).over(protocol);
+        Self {
+            server,
+            store,
+            ledger,
+            segments,
+            reads_panic,
+            clock,
+            client,
+            fhir_base,
+            certificate: trusted,
+            keys,
+            certificate_pem,
+            shutdown,
+            folder,
+        }
     }
 
     /// The ledger's directory.
@@ -108,7 +141,8 @@ impl TestServer {
             let decision =
                 decide(DecisionId(self.server.random_u128()), &operator, Operation::Write(WriteSet { changes: versions }));
             let Decision::Permit(_, PermittedOperation::Write(set)) = decision else { panic!("import denied") };
-            self.store.commit(set, &self.pending()).await.unwrap();
+            let record = Record { operations: vec![OperationEntry::default(); batch.len()], ..self.record() };
+            self.store.commit(set, UnfinishedRecord::new(record)).await.unwrap();
         }
     }
 
@@ -116,21 +150,20 @@ impl TestServer {
         let resource = Resource::parse(text.as_bytes()).unwrap_or_else(|issues| panic!("{issues:?}: {text}"));
         let id = resource.id().cloned().unwrap();
         let version = LogicalId::parse(&format!("{:032x}", self.server.random_u128())).unwrap();
-        NewVersion::of(resource, id, version, self.clock.now_milliseconds(), &self.fhir_base)
+        NewVersion::of(resource, id, version, self.clock.now_milliseconds(), &self.fhir_base).unwrap()
     }
 
-    fn pending(&self) -> PendingRecord {
+    fn record(&self) -> Record {
         let text = format!(
             r#"{{"id":"{:032x}","recorded":{},"event":"import","agent":{{}},"outcome":"success"}}"#,
             self.server.random_u128(),
             self.clock.now_milliseconds()
         );
-        let record: Record = serde_json::from_str(&text).unwrap();
-        PendingRecord::new(&record).unwrap()
+        serde_json::from_str(&text).unwrap()
     }
 
     async fn change(&self, change: Change) {
-        self.server.registry.apply(change, &self.pending()).await.unwrap();
+        self.server.registry.apply(change, &PendingRecord::new(&self.record()).unwrap()).await.unwrap();
     }
 
     /// Adds a user with [`PASSWORD`].
@@ -144,7 +177,6 @@ impl TestServer {
             fhir_user: fhir_user.map(|text| LocalReference::parse(text).unwrap()),
             patients: patients.iter().map(|id| LogicalId::parse(id).unwrap()).collect(),
             created_at: self.clock.now_seconds(),
-            lockout: Lockout::default(),
         };
         self.change(Change::AddUser(Box::new(user))).await;
     }
@@ -178,6 +210,48 @@ impl TestServer {
         }
     }
 
+    /// Registers a client that signs and may act for itself within these scopes.
+    pub async fn add_backend(&self, client_id: &str, scope: &str, key: ClientKey, keys: KeySource) -> BackendClient {
+        let grant_types = vec![GrantType::ClientCredentials];
+        self.change(Change::AddClient(Box::new(self.asymmetric(client_id, scope, keys, grant_types)))).await;
+        self.backend(client_id, key)
+    }
+
+    /// Registers a client that signs and is let in by people, too, within these scopes.
+    pub async fn add_signing_app(&self, client_id: &str, scope: &str, key: ClientKey) -> (App, BackendClient) {
+        let keys = KeySource::value(&key.jwks().to_string()).unwrap();
+        let redirect_uri = "https://127.0.0.1:9/callback".to_owned();
+        let mut client = self.asymmetric(client_id, scope, keys, GrantType::WITH_PERSON.to_vec());
+        client.redirect_uris = vec![RedirectUri::parse(&redirect_uri).unwrap()];
+        self.change(Change::AddClient(Box::new(client))).await;
+        let (secret, fhir_base) = (None, self.fhir_base.clone());
+        let app = App { client: self.client.clone(), client_id: client_id.to_owned(), secret, redirect_uri, fhir_base };
+        (app, self.backend(client_id, key))
+    }
+
+    /// Takes a client's registration back.
+    pub async fn remove_client(&self, client_id: &str) {
+        self.change(Change::RemoveClient(ClientId::parse(client_id).unwrap())).await;
+    }
+
+    fn backend(&self, client_id: &str, key: ClientKey) -> BackendClient {
+        let token_endpoint = format!("{}/oauth/token", self.server.settings.public_url);
+        BackendClient { client: self.client.clone(), client_id: client_id.to_owned(), key, token_endpoint }
+    }
+
+    fn asymmetric(&self, client_id: &str, scope: &str, keys: KeySource, grant_types: Vec<GrantType>) -> OauthClient {
+        let mut random = portcullis_server::context::Borrowed(&*self.server.entropy);
+        OauthClient {
+            id: ClientId::parse(client_id).unwrap(),
+            name: format!("Backend {client_id}"),
+            kind: ClientKind::ConfidentialAsymmetric { registration: GrantId::generate(&mut random), keys },
+            redirect_uris: Vec::new(),
+            scope: ScopeSet::parse(scope).unwrap(),
+            grant_types,
+            created_at: self.clock.now_seconds(),
+        }
+    }
+
     /// Every record that is durable: the ledger's, then those that still wait in the outbox.
     pub fn records(&self) -> Vec<Record> {
         let reader = self.ledger.reader();
@@ -187,6 +261,15 @@ impl TestServer {
         let waiting = self.store.waiting(100_000).unwrap();
         records.extend(waiting.iter().map(|(_, bytes)| serde_json::from_slice::<Record>(bytes).unwrap()));
         records
+    }
+
+    /// Moves what waits in the outbox into the ledger, as a running application does all the time.
+    pub async fn move_outbox(&self) {
+        let waiting = self.store.waiting(100_000).unwrap();
+        let moved: Vec<_> = waiting.iter().map(|(id, _)| id.clone()).collect();
+        self.ledger.import_outbox(waiting).await.unwrap();
+        let store = Arc::clone(&self.store);
+        tokio::task::spawn_blocking(move || store.remove(&moved).unwrap()).await.unwrap();
     }
 
     /// A stored body as a tree, without its `meta`.
@@ -213,11 +296,13 @@ fn certificate(folder: &std::path::Path) -> (Arc<ReloadingCertificate>, Certific
 
 fn assemble(
     public_url: String,
-    sqlite: &SqliteStore,
-    store: Arc<dyn FhirStore>,
+    (sqlite, store): (&SqliteStore, Arc<dyn FhirStore>),
     ledger: Arc<Ledger>,
     clock: Arc<FakeClock>,
+    keys: &KeyServer,
 ) -> Server {
+    let trust = Trust::of_the_web().with(keys.certificate.clone()).unwrap();
+    let outbound = Outbound::new(trust, vec![ExemptHost::parse(&keys.authority()).unwrap()]).unwrap();
     let fhir_base = format!("{public_url}/fhir");
     let access = SigningKey::generate(Algorithm::Es256).unwrap();
     let identity = SigningKey::generate(Algorithm::Rs256).unwrap();
@@ -238,6 +323,9 @@ fn assemble(
         tokens: token_cache(),
         passwords: Passwords::default(),
         refusals: Default::default(),
+        large: Default::default(),
+        disk: Default::default(),
+        client_keys: ClientKeys::new(Arc::new(outbound)),
         form_tokens: FormTokens::new(&form_key),
         counters: Default::default(),
     }

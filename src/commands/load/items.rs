@@ -1,24 +1,17 @@
-//! From JSON texts to resources: single ones as they are, Bundles entry by entry.
+//! From JSON texts to what is stored on its own: single resources and entries of Bundles, and transactions as a whole.
 //!
-//! Entries of a Bundle may refer to each other by their `fullUrl` (<https://hl7.org/fhir/R4/http.html#trules>). Such references are rewritten to the ids that the
-//! entries are stored under. The id is the resource's own, or the one that a PUT names, or the UUID of the `fullUrl`: the same Bundle always gets the same ids.
-//! A Bundle of another type (document, message, ...) is a resource like any other and stays whole. Conditional references are stored as they are.
+//! A Bundle of a type that is not taken apart (document, message, ...) is a resource like any other.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
-use portcullis_fhir::bundle::{self, Entry};
 use portcullis_fhir::json::{self, Value};
-use portcullis_fhir::outcome::Issue;
-use portcullis_fhir::reference::LocalReference;
-use portcullis_fhir::types::LogicalId;
-use portcullis_jose::digest::sha256;
-use portcullis_server::admin::protocol::{ImportResource, Reason};
+use portcullis_server::admin::protocol::{
+    ImportResource, MAXIMUM_TRANSACTION_BYTES, MAXIMUM_TRANSACTION_RESOURCES, Reason, transaction_limit,
+};
 use serde_json::value::RawValue;
 
+use super::bundle::{self, Bundle, Found};
 use super::framing::Text;
-
-/// The Bundle types that are taken apart.
-const TAKEN_APART: [&str; 4] = ["transaction", "batch", "collection", "searchset"];
 
 /// Where a resource stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,30 +40,60 @@ pub enum Item {
     Refused(Place, Vec<Reason>),
     /// Something that says nothing to store, such as the outcome of a search.
     Nothing,
+    /// Resources that are stored together or not at all; the place is that of their Bundle.
+    Transaction(Place, Vec<(Place, ImportResource)>),
+    /// A transaction of which nothing is stored.
+    TransactionRefused {
+        /// Where its Bundle begins.
+        place: Place,
+        /// How many entries it has.
+        entries: u64,
+        /// What is wrong, and where.
+        refusals: Vec<(Place, Vec<Reason>)>,
+    },
 }
 
+impl Item {
+    /// How many of the numbers that count the items of a source it takes: those of its entries for a transaction.
+    pub fn numbers(&self) -> u64 {
+        match self {
+            Self::Resource(..) | Self::Refused(..) | Self::Nothing => 1,
+            Self::Transaction(_, resources) => u64::try_from(resources.len()).unwrap_or(u64::MAX),
+            Self::TransactionRefused { entries, .. } => *entries,
+        }
+    }
+}
+
+/// Items, made one by one.
+type Items = Box<dyn Iterator<Item = Item>>;
+
 /// The items of one text, in order. Their number depends only on the text.
-pub fn items(text: Text) -> Vec<Item> {
+pub fn items(text: Text) -> Items {
     let place = Place { line: text.line, entry: None };
     let string = match String::from_utf8(text.bytes) {
         Ok(string) => string,
-        Err(error) => return vec![syntax(&place, error.as_bytes(), "it is not UTF-8")],
+        Err(error) => return one(syntax(&place, error.as_bytes(), "it is not UTF-8")),
     };
     // Only a text with this word can be a Bundle; looking for it is much faster than reading the text.
-    if string.contains("\"Bundle\"") {
-        let value = match json::parse(string.as_bytes()) {
-            Ok(value) => value,
-            Err(error) => return vec![syntax(&place, string.as_bytes(), error.message)],
-        };
-        if is_taken_apart(&value) {
-            let lines = if string.trim().contains('\n') { entry_lines(string.as_bytes(), text.line) } else { Vec::new() };
-            return entries(value, text.line, &lines);
+    let string = if string.contains("\"Bundle\"") {
+        match bundle::find(string, text.line) {
+            Ok(Found::Bundle(bundle)) if bundle.is_transaction() => return one(transaction(bundle)),
+            Ok(Found::Bundle(bundle)) => return Box::new(bundle.into_items()),
+            Ok(Found::Refused(reason)) => return one(Item::Refused(place, vec![reason])),
+            Ok(Found::Resource(string)) => string,
+            Err((string, error)) => return one(syntax(&place, string.as_bytes(), &error.to_string())),
         }
-    }
+    } else {
+        string
+    };
     match serde_json::from_str::<Box<RawValue>>(&string) {
-        Ok(resource) => vec![Item::Resource(place, ImportResource { id: None, resource })],
-        Err(error) => vec![syntax(&place, string.as_bytes(), &error.to_string())],
+        Ok(resource) => one(Item::Resource(place, ImportResource { id: None, resource })),
+        Err(error) => one(syntax(&place, string.as_bytes(), &error.to_string())),
     }
+}
+
+fn one(item: Item) -> Items {
+    Box::new(std::iter::once(item))
 }
 
 /// Says where a text stops being JSON; the line is the file's.
@@ -86,148 +109,49 @@ fn syntax(place: &Place, bytes: &[u8], otherwise: &str) -> Item {
     Item::Refused(Place { line, entry: None }, vec![Reason { path: None, message }])
 }
 
-fn is_taken_apart(value: &Value) -> bool {
-    let text = |name| value.member(name).and_then(Value::as_str);
-    // One without a type is refused with a reason by the Bundle reader.
-    text("resourceType") == Some("Bundle") && text("type").is_none_or(|kind| TAKEN_APART.contains(&kind))
-}
-
-fn entries(bundle: Value, first_line: u64, lines: &[u64]) -> Vec<Item> {
-    let is_transaction = bundle.member("type").and_then(Value::as_str) == Some("transaction");
-    let entries = match bundle::entries(bundle) {
-        Ok(entries) => entries,
-        Err(issue) => return vec![Item::Refused(Place { line: first_line, entry: None }, vec![reason(issue)])],
-    };
-    let identities = identities(&entries, is_transaction);
-    let place = |index: usize| Place { line: lines.get(index).copied().unwrap_or(first_line), entry: Some(index) };
-    let item = |(index, entry): (usize, Result<Entry, Issue>)| match entry {
-        Ok(entry) => entry_item(entry, place(index), &identities),
-        // The issue names the entry itself.
-        Err(issue) => Item::Refused(Place { entry: None, ..place(index) }, vec![reason(issue)]),
-    };
-    entries.into_iter().enumerate().map(item).collect()
-}
-
-/// What the entries are stored as, by `fullUrl`. Absolute URLs count in a transaction only: elsewhere they are the address of a real other server.
-fn identities(entries: &[Result<Entry, Issue>], is_transaction: bool) -> HashMap<Box<str>, LocalReference> {
-    let identity = |entry: &Entry| {
-        let full_url = entry.full_url.clone()?;
-        let resource_type = entry.resource.as_ref()?.member("resourceType")?.as_str()?;
-        let reference = LocalReference::parse(&format!("{resource_type}/{}", identifier(entry)?))?;
-        (is_transaction || full_url.starts_with("urn:")).then_some((full_url, reference))
-    };
-    entries.iter().filter_map(|entry| identity(entry.as_ref().ok()?)).collect()
-}
-
-/// The id of an entry: its own, the one that a PUT names, or one made from the `fullUrl`.
-fn identifier(entry: &Entry) -> Option<String> {
-    let own = entry.resource.as_ref()?.member("id").and_then(Value::as_str);
-    if let Some(own) = own {
-        return Some(own.to_owned());
+/// All entries of a transaction, or what is wrong with any of them.
+fn transaction(bundle: Bundle) -> Item {
+    let place = bundle.place();
+    let entries = u64::try_from(bundle.len()).unwrap_or(u64::MAX);
+    if entries == 0 {
+        return Item::Nothing;
     }
-    let put = entry
-        .request
-        .as_ref()
-        .filter(|request| &*request.method == "PUT")
-        .and_then(|request| LocalReference::parse(&request.url));
-    if let Some(put) = put {
-        return Some(put.id.as_str().to_owned());
+    if bundle.len() > MAXIMUM_TRANSACTION_RESOURCES || bundle.bytes() > MAXIMUM_TRANSACTION_BYTES {
+        let message = format!("The transaction has {entries} entries, {} MiB. {}", bundle.bytes() >> 20, transaction_limit());
+        let refusals = vec![(place.clone(), vec![Reason { path: Some("Bundle".to_owned()), message }])];
+        return Item::TransactionRefused { place, entries, refusals };
     }
-    let full_url = entry.full_url.as_deref().filter(|url| !url.is_empty())?;
-    let uuid = full_url.strip_prefix("urn:uuid:").and_then(LogicalId::parse);
-    Some(uuid.map_or_else(
-        || sha256(full_url).iter().take(16).map(|byte| format!("{byte:02x}")).collect(),
-        |uuid| uuid.as_str().to_owned(),
-    ))
-}
-
-fn entry_item(entry: Entry, place: Place, identities: &HashMap<Box<str>, LocalReference>) -> Item {
-    let refused = |place: Place, message: String| {
-        let path = place.entry.map(|entry| format!("Bundle.entry[{entry}].request.method"));
-        Item::Refused(Place { entry: None, ..place }, vec![Reason { path, message }])
-    };
-    let method = entry.request.as_ref().map(|request| request.method.clone());
-    if let Some(method) = method.filter(|method| !matches!(&**method, "POST" | "PUT")) {
-        return refused(place, format!("The entry asks to {method}; only resources to store (POST, PUT) can be loaded."));
-    }
-    let id = identifier(&entry);
-    let Some(mut resource) = entry.resource else { return Item::Nothing };
-    rewrite(&mut resource, identities);
-    // What was read from valid JSON is written as valid JSON.
-    let text = String::from_utf8(resource.to_bytes()).unwrap_or_default();
-    match RawValue::from_string(text) {
-        Ok(raw) => Item::Resource(place, ImportResource { id, resource: raw }),
-        Err(error) => refused(place, format!("The resource cannot be written as JSON: {error}.")),
-    }
-}
-
-/// Replaces references to entries of the same Bundle. The depth of the tree is bounded by the parser.
-fn rewrite(value: &mut Value, identities: &HashMap<Box<str>, LocalReference>) {
-    if identities.is_empty() {
-        return;
-    }
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(|item| rewrite(item, identities)),
-        Value::Object(members) => {
-            for (name, value) in members {
-                match value {
-                    Value::String(text) if matches!(&**name, "reference" | "url" | "valueUri" | "valueUrl") => {
-                        if let Some(target) = identities.get(text) {
-                            *text = target.to_string().into();
-                        }
-                    }
-                    Value::Array(_) | Value::Object(_) => rewrite(value, identities),
-                    _ => {}
+    let (mut resources, mut refusals) = (Vec::with_capacity(bundle.len()), Vec::new());
+    let (mut identities, mut full_urls) = (HashSet::new(), HashSet::new());
+    for (index, item) in bundle.into_items_with_full_urls().enumerate() {
+        let (full_url, item) = item;
+        let at = |member: &str| Some(format!("Bundle.entry[{index}]{member}"));
+        match item {
+            Item::Resource(place, resource) => {
+                let whole = Place { line: place.line, entry: None };
+                // "If any resource identities overlap, then the transaction SHALL fail", and bdl-7 for the fullUrl.
+                if !identity(&resource).is_none_or(|identity| identities.insert(identity)) {
+                    let message = "Another entry of this transaction stores the same resource.".to_owned();
+                    refusals.push((whole, vec![Reason { path: at(".resource.id"), message }]));
+                } else if !full_url.is_none_or(|full_url| full_urls.insert(full_url)) {
+                    let message = "Another entry of this transaction has the same fullUrl.".to_owned();
+                    refusals.push((whole, vec![Reason { path: at(".fullUrl"), message }]));
+                } else {
+                    resources.push((place, resource));
                 }
             }
-        }
-        _ => {}
-    }
-}
-
-fn reason(issue: Issue) -> Reason {
-    Reason { path: issue.expression, message: issue.diagnostics }
-}
-
-/// The lines on which the entries of a Bundle begin. The text has been parsed before, so only strings and nesting matter.
-fn entry_lines(bytes: &[u8], first_line: u64) -> Vec<u64> {
-    let mut lines = Vec::new();
-    let (mut line, mut depth) = (first_line, 0_usize);
-    let mut rest = bytes.iter().enumerate();
-    // The string that was read last at the top level, and whether the array of entries is open.
-    let (mut key, mut inside): (&[u8], bool) = (&[], false);
-    while let Some((position, byte)) = rest.next() {
-        match byte {
-            b'\n' => line += 1,
-            b'"' => {
-                let mut end = position;
-                while let Some((at, byte)) = rest.next() {
-                    end = at;
-                    match byte {
-                        b'\\' => drop(rest.next()),
-                        b'"' => break,
-                        _ => {}
-                    }
-                }
-                if depth == 1 {
-                    key = bytes.get(position + 1..end).unwrap_or_default();
-                }
-            }
-            b'{' | b'[' => {
-                if inside && depth == 2 {
-                    lines.push(line);
-                }
-                inside |= depth == 1 && *byte == b'[' && key == b"entry";
-                depth += 1;
-            }
-            b'}' | b']' => {
-                depth = depth.saturating_sub(1);
-                inside &= depth > 1;
-            }
-            _ => {}
+            Item::Refused(place, reasons) => refusals.push((place, reasons)),
+            Item::Nothing | Item::Transaction(..) | Item::TransactionRefused { .. } => {}
         }
     }
-    lines
+    if refusals.is_empty() { Item::Transaction(place, resources) } else { Item::TransactionRefused { place, entries, refusals } }
+}
+
+/// Type and id of what is stored, where the source decides about them.
+fn identity(resource: &ImportResource) -> Option<(String, String)> {
+    let value = json::parse(resource.resource.get().as_bytes()).ok()?;
+    let id = value.member("id").and_then(Value::as_str).or(resource.id.as_deref())?.to_owned();
+    Some((value.member("resourceType")?.as_str()?.to_owned(), id))
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! `portcullis load`: files, folders or standard input into the store, a few hundred resources per transaction.
 //!
-//! A thread reads ahead; the service parses, indexes and stores, in this process or in the one that holds the data directory. Nothing stops the load but a
+//! A Bundle of type transaction is one commit of its own: all of it or nothing. A thread reads ahead; the service parses, indexes and stores, in this process or in the one that holds the data directory. Nothing stops the load but a
 //! store or ledger that cannot be written: what cannot be stored is told with its place, and the rest goes on.
 
+mod bundle;
 mod framing;
 mod items;
 mod reader;
@@ -28,9 +29,9 @@ use crate::failure::{Failure, OrFail, Outcome};
 use crate::terminal::{Progress, counted};
 
 /// Events that are read ahead.
-const READ_AHEAD: usize = 2;
+const READ_AHEAD: usize = 1;
 /// Batches that were sent and are not answered yet.
-const IN_FLIGHT: usize = 3;
+const IN_FLIGHT: usize = 2;
 
 /// Runs the command.
 pub fn run(arguments: &args::Load) -> Outcome {
@@ -114,10 +115,15 @@ impl Load {
             Event::Batch(mut batch) => {
                 let resources = std::mem::take(&mut batch.resources);
                 let name = self.sources.get(batch.source).map(|planned| planned.source.name.clone()).unwrap_or_default();
-                self.channel.send(Request::Import(ImportBatch { source: name, first: batch.first, resources })).await?;
+                let import = ImportBatch { source: name, first: batch.first, resources };
+                let together = batch.transaction.is_some();
+                self.channel.send(if together { Request::ImportTransaction(import) } else { Request::Import(import) }).await?;
                 self.in_flight.push_back(batch);
             }
             Event::Refused(source, place, reasons) => self.report.refused(&self.label(source), &place, &reasons, &self.progress),
+            Event::TransactionRefused(source, place, entries, refusals) => {
+                self.report.transaction_refused((&self.label(source), &place), entries, &refusals, &self.progress);
+            }
             Event::Broken(source, unreadable) => {
                 let reasons = [Reason { path: None, message: unreadable.reason }];
                 self.report.refused(&self.label(source), &Place { line: unreadable.line, entry: None }, &reasons, &self.progress);
@@ -136,10 +142,17 @@ impl Load {
         };
         match response {
             Response::Imported(imported) => {
-                self.report.stored(imported.stored);
-                for resource in imported.refused {
-                    let place = batch.places.get(resource.index).cloned().unwrap_or(Place { line: 0, entry: None });
-                    self.report.refused(&self.label(batch.source), &place, &resource.reasons, &self.progress);
+                self.report.stored(imported.stored, imported.replaced);
+                let label = self.label(batch.source);
+                let place = |index| batch.places.get(index).cloned().unwrap_or(Place { line: 0, entry: None });
+                let mut refusals: Vec<_> =
+                    imported.refused.into_iter().map(|resource| (place(resource.index), resource.reasons)).collect();
+                if let Some(bundle) = &batch.transaction {
+                    refusals.extend(imported.transaction.map(|reason| (bundle.clone(), vec![reason])));
+                    let entries = u64::try_from(batch.places.len()).unwrap_or(u64::MAX);
+                    self.report.transaction_refused((&label, bundle), entries, &refusals, &self.progress);
+                } else {
+                    refusals.iter().for_each(|(place, reasons)| self.report.refused(&label, place, reasons, &self.progress));
                 }
             }
             Response::Refused(reason) => {

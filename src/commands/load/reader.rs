@@ -22,6 +22,8 @@ pub enum Event {
     Batch(Batch),
     /// Something that cannot be stored.
     Refused(usize, Place, Vec<Reason>),
+    /// A transaction of which nothing is stored: its Bundle's place, how many entries it has, and what is wrong.
+    TransactionRefused(usize, Place, u64, Vec<(Place, Vec<Reason>)>),
     /// A source that could be read no further.
     Broken(usize, Unreadable),
     /// Everything of a source has been sent.
@@ -41,6 +43,8 @@ pub struct Batch {
     pub places: Vec<Place>,
     /// The resources.
     pub resources: Vec<ImportResource>,
+    /// The place of the Bundle, where the resources are stored together or not at all.
+    pub transaction: Option<Place>,
     bytes: usize,
 }
 
@@ -101,7 +105,7 @@ impl Reading<'_> {
         };
         for item in items(text) {
             let number = self.next;
-            self.next += 1;
+            self.next += item.numbers();
             if number < self.skip {
                 continue;
             }
@@ -113,6 +117,17 @@ impl Reading<'_> {
                     self.send(Event::Refused(self.index, place, reasons))?;
                 }
                 Item::Nothing => self.flush()?,
+                Item::Transaction(place, resources) => {
+                    self.flush()?;
+                    let (places, resources) = resources.into_iter().unzip();
+                    let whole =
+                        Batch { first: number, next: self.next, places, resources, transaction: Some(place), ..Batch::default() };
+                    self.send(Event::Batch(Batch { source: self.index, ..whole }))?;
+                }
+                Item::TransactionRefused { place, entries, refusals } => {
+                    self.flush()?;
+                    self.send(Event::TransactionRefused(self.index, place, entries, refusals))?;
+                }
             }
         }
         Some(())

@@ -14,6 +14,7 @@ use crate::terminal::{self, Progress, counted, duration, grouped};
 #[derive(Debug)]
 pub struct Report {
     stored: BTreeMap<String, u64>,
+    replaced: u64,
     refused: u64,
     skipped: u64,
     started: Instant,
@@ -22,6 +23,8 @@ pub struct Report {
 #[derive(Serialize)]
 struct Summary<'a> {
     loaded: u64,
+    new: u64,
+    replaced: u64,
     refused: u64,
     loaded_before: u64,
     by_type: &'a BTreeMap<String, u64>,
@@ -33,11 +36,12 @@ struct Summary<'a> {
 impl Report {
     /// A report that begins now; `skipped` items were dealt with by an earlier load.
     pub fn begin(skipped: u64) -> Self {
-        Self { stored: BTreeMap::new(), refused: 0, skipped, started: Instant::now() }
+        Self { stored: BTreeMap::new(), replaced: 0, refused: 0, skipped, started: Instant::now() }
     }
 
-    /// Resources were stored.
-    pub fn stored(&mut self, by_type: BTreeMap<String, u64>) {
+    /// Resources were stored; so many of them replaced what was there.
+    pub fn stored(&mut self, by_type: BTreeMap<String, u64>, replaced: u64) {
+        self.replaced += replaced;
         for (name, count) in by_type {
             *self.stored.entry(name).or_default() += count;
         }
@@ -49,6 +53,26 @@ impl Report {
         for line in refusal_lines(label, place, reasons) {
             progress.say(&line);
         }
+    }
+
+    /// What became of a transaction: nothing to tell where it was not refused, else each reason at its place, and then that all of it is refused.
+    pub fn transaction_refused(
+        &mut self,
+        (label, bundle): (&str, &Place),
+        entries: u64,
+        refusals: &[(Place, Vec<Reason>)],
+        progress: &Progress,
+    ) {
+        if refusals.is_empty() {
+            return;
+        }
+        let lines = refusals.iter().flat_map(|(place, reasons)| refusal_lines(label, place, reasons));
+        lines.for_each(|line| progress.say(&line));
+        let entries_text = counted(entries, "entry", "entries");
+        let message = format!("Nothing of this transaction ({entries_text}) is stored: it is stored whole or not at all.");
+        let whole = [Reason { path: Some("Bundle".to_owned()), message }];
+        refusal_lines(label, bundle, &whole).iter().for_each(|line| progress.say(line));
+        self.refused += entries;
     }
 
     /// Whether anything was refused.
@@ -85,11 +109,13 @@ impl Report {
         if json {
             let seconds = self.elapsed().as_secs_f64();
             let per_second = if seconds > 0.0 { rate(self.loaded(), seconds) } else { 0.0 };
-            let (loaded, refused, loaded_before) = (self.loaded(), self.refused, self.skipped);
+            let loaded = self.loaded();
             return terminal::print_json(&Summary {
                 loaded,
-                refused,
-                loaded_before,
+                new: loaded.saturating_sub(self.replaced),
+                replaced: self.replaced,
+                refused: self.refused,
+                loaded_before: self.skipped,
                 by_type: &self.stored,
                 seconds,
                 per_second,
@@ -109,6 +135,12 @@ impl Report {
         }
         let loaded = counted(self.loaded(), "resource", "resources");
         text.push_str(&format!("Loaded {loaded} in {} ({} per second)", duration(self.elapsed()), grouped(self.per_second())));
+        if self.replaced > 0 {
+            let new = self.loaded().saturating_sub(self.replaced);
+            text.push_str(&format!("; {} new, {} replaced what was there", grouped(new), grouped(self.replaced)));
+        } else if self.loaded() > 0 {
+            text.push_str("; all of them new");
+        }
         if self.refused > 0 {
             text.push_str(&format!("; refused {}", grouped(self.refused)));
         }
@@ -161,12 +193,13 @@ mod tests {
     #[test]
     fn the_summary_counts_what_was_loaded_refused_and_skipped() {
         let mut report = Report::begin(7);
-        report.stored(BTreeMap::from([("Patient".to_owned(), 1200), ("Observation".to_owned(), 3)]));
-        report.stored(BTreeMap::from([("Patient".to_owned(), 1)]));
+        report.stored(BTreeMap::from([("Patient".to_owned(), 1200), ("Observation".to_owned(), 3)]), 0);
+        assert!(report.text().contains("; all of them new;"), "{}", report.text());
+        report.stored(BTreeMap::from([("Patient".to_owned(), 1)]), 1);
         report.refused = 2;
         let text = report.text();
         assert!(text.contains("Loaded 1,204 resources in "), "{text}");
-        assert!(text.contains("; refused 2; 7 were dealt with before."), "{text}");
+        assert!(text.contains("; 1,203 new, 1 replaced what was there; refused 2; 7 were dealt with before."), "{text}");
         assert!(text.contains("Patient           1,201"), "{text}");
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use portcullis_audit::record::{Event, Outcome};
 use portcullis_testkit::Demo;
 use portcullis_testkit::app::query_value;
-use portcullis_testkit::process::Stopped;
+use portcullis_testkit::process::{Stopped, free_ports};
 use portcullis_verifies::verifies;
 use serde_json::Value;
 
@@ -35,14 +35,14 @@ fn the_help_of_every_command_shows_an_example_and_fits_the_screen() {
         let help = portcullis().run(&arguments).expect(0);
         let example = format!("  portcullis {}", command.join(" "));
         assert!(help.contains("Example") && help.lines().any(|line| line.starts_with(example.trim_end())), "{command:?}\n{help}");
-        // The line of the usage is clap's own and not folded.
-        for line in help.lines().filter(|line| !line.starts_with("Usage:")) {
+        for line in help.lines() {
             assert!(line.chars().count() <= 80, "{command:?}: {line}");
         }
     }
     let groups = ["audit", "clients", "users", "config"];
     for group in groups {
-        assert!(portcullis().run(&[group, "--help"]).expect(0).contains("Commands:"), "{group}");
+        let help = portcullis().run(&[group, "--help"]).expect(0);
+        assert!(help.contains("Commands:") && help.contains("Example"), "{group}\n{help}");
     }
     let help = portcullis().run(&["--help"]).expect(0);
     assert!(help.contains("Exit codes") && groups.iter().all(|group| help.contains(group)), "{help}");
@@ -72,6 +72,22 @@ fn what_was_typed_wrongly_ends_with_2_and_says_what_to_do() {
     for (arguments, words) in cases {
         let told = portcullis().run(arguments).expect_failure(2);
         assert!(told.contains(words) && !told.contains("panicked"), "{arguments:?}\n{told}");
+    }
+}
+
+#[test]
+fn a_demo_whose_ports_are_taken_makes_no_directory() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("data");
+    let port = free_ports();
+    // The port of the server, and that of the demo app.
+    for taken in [port, port + 1] {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", taken)).unwrap();
+        let arguments = ["demo", "--port", &port.to_string(), "--data-dir", &directory.display().to_string()];
+        let told = portcullis().run(&arguments).expect_failure(1);
+        assert!(told.contains(&format!("127.0.0.1:{taken}")) && told.contains("--port"), "{told}");
+        assert!(!directory.exists(), "{taken}");
+        drop(listener);
     }
 }
 
@@ -115,7 +131,7 @@ fn a_second_process_is_told_who_holds_the_directory(demo: &Demo) {
 fn listings_are_json_and_tables(demo: &Demo) {
     let clients = demo.run(&["clients", "list", "--json"]).expect_json(0);
     let ids: Vec<&str> = clients.as_array().unwrap().iter().map(|client| client["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, ["demo-app", "demo-confidential"]);
+    assert_eq!(ids, ["demo-app", "demo-backend", "demo-confidential"]);
     let users = demo.run(&["users", "list", "--json"]).expect_json(0);
     assert_eq!(users.as_array().unwrap().len(), 7);
     for text in [clients.to_string(), users.to_string()] {
@@ -123,8 +139,23 @@ fn listings_are_json_and_tables(demo: &Demo) {
     }
     for listing in ["clients", "users"] {
         let table = demo.run(&[listing, "list"]).expect(0);
-        assert!(table.lines().count() > 2 && table.lines().all(|line| line.chars().count() <= 80), "{table}");
+        assert!(table.lines().count() > 2 && !table.contains('…'), "nothing is cut in a pipe:\n{table}");
+        for width in [80, 120] {
+            let table = on_a_terminal(demo, width, listing);
+            assert!(table.lines().count() > 2 && table.lines().all(|line| line.chars().count() <= width), "{width}:\n{table}");
+            assert!(!table.contains('…'), "{width}:\n{table}");
+        }
     }
+}
+
+/// What a listing says on a terminal of this width.
+fn on_a_terminal(demo: &Demo, width: usize, listing: &str) -> String {
+    let [option, directory] = demo.target();
+    let command =
+        format!("stty cols {width} rows 24; '{}' {listing} list {option} '{directory}'", env!("CARGO_BIN_EXE_portcullis"));
+    let output = std::process::Command::new("script").args(["-qec", &command, "/dev/null"]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().replace('\r', "")
 }
 
 fn wrong_values_are_refused(demo: &Demo) {
@@ -143,7 +174,7 @@ fn wrong_values_are_refused(demo: &Demo) {
     user(&demo.person("auditor").username, "auditor", "correct horse battery staple").expect_failure(1);
     demo.run(&["clients", "remove", "nobody"]).expect_failure(1);
     demo.run(&["load", "absent.ndjson"]).expect_failure(1);
-    assert_eq!(demo.run(&["clients", "list", "--json"]).expect_json(0).as_array().unwrap().len(), 2);
+    assert_eq!(demo.run(&["clients", "list", "--json"]).expect_json(0).as_array().unwrap().len(), 3);
     assert_eq!(demo.run(&["users", "list", "--json"]).expect_json(0).as_array().unwrap().len(), 7);
 }
 
@@ -195,6 +226,11 @@ async fn the_check_of_the_ledger_proves_what_it_says() {
         text.contains("Records") && text.contains("Head") && text.contains("Proved: the files agree with themselves"),
         "{text}"
     );
+    let shown = text.lines().last().unwrap().trim_start();
+    assert!(shown.starts_with("portcullis audit verify --data-dir ") && shown.contains(" --expect "), "{shown}");
+    let again: Vec<&str> = shown.split(' ').skip(1).collect();
+    let proved = portcullis().run(&again).expect(0);
+    assert!(proved.contains("the expected head stands"), "the command that is shown works as it stands: {proved}");
     let target = demo.target();
     let early = head(&target.each_ref().map(String::as_str));
     assert!(text.contains(early.split(':').nth(1).unwrap()) || verified_records(&demo.directory) > 10, "{text}");

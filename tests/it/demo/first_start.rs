@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use portcullis_audit::record::{Event, Outcome, Record};
+use portcullis_audit::record::{Event, OperationEntry, Outcome, Record};
 use portcullis_testkit::process::Stopped;
 use portcullis_testkit::{Demo, Reply};
 use portcullis_verifies::verifies;
@@ -63,7 +63,9 @@ fn the_description_is_complete(demo: &Demo) {
     }
     let kinds: Vec<&str> =
         description["clients"].as_array().unwrap().iter().map(|client| client["kind"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["public", "confidential-symmetric"]);
+    assert_eq!(kinds, ["public", "confidential-symmetric", "confidential-asymmetric"]);
+    let keys = demo.directory.join(description["clients"][2]["jwks_private_file"].as_str().unwrap());
+    assert_eq!(mode(&keys), 0o600);
     assert!(description["clients"][0].get("client_secret").is_none() && description["clients"][1]["client_secret"].is_string());
     assert!(demo.directory.join(description["ca_pem"].as_str().unwrap()).exists(), "paths are relative to the directory");
     for absent in ["admin_url", "udap"] {
@@ -251,13 +253,13 @@ async fn a_token_gets_nothing_of_another_patient_and_every_attempt_is_recorded()
     }
 
     let records = records(&demo.directory);
-    for attempt in &attempts {
+    for (index, attempt) in attempts.iter().enumerate() {
         let record = records.iter().find(|record| record.id.0 == *attempt).unwrap_or_else(|| panic!("no record of {attempt}"));
         assert_eq!((record.agent.client.as_deref(), record.event), (Some("demo-app"), Event::Rest));
-        assert!(
-            record.agent.user.is_some() && record.operations.iter().all(|operation| operation.patients.is_empty()),
-            "{record:?}"
-        );
+        // What was hidden is on the record with its patient, which no answer told.
+        let hidden: &[&str] = if index < hidden.len() { &[them] } else { &[] };
+        let told = |operation: &OperationEntry| operation.patients == hidden;
+        assert!(record.agent.user.is_some() && record.operations.iter().all(told), "{record:?}");
     }
     let denied: Vec<&Record> = records.iter().filter(|record| attempts[..1].contains(&record.id.0)).collect();
     assert_ne!(denied[0].outcome, Outcome::Success, "the record knows what the answer hides");

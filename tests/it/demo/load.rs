@@ -150,6 +150,102 @@ fn a_pipe_is_read(demo: &Demo) {
     assert_eq!((&summary["loaded"], &summary["refused"]), (&json!(count), &json!(0)));
 }
 
+fn put(resource: Value) -> Value {
+    let url = format!("{}/{}", resource["resourceType"].as_str().unwrap(), resource["id"].as_str().unwrap());
+    json!({"resource": resource, "request": {"method": "PUT", "url": url}})
+}
+
+fn transaction(entries: Vec<Value>) -> Value {
+    json!({"resourceType": "Bundle", "type": "transaction", "entry": entries})
+}
+
+/// The ids of everything that was imported, by the audit records, each as often as it was stored.
+fn imported(directory: &Path) -> Vec<String> {
+    let imports = records(directory).into_iter().filter(|record| record.event == Event::Import);
+    imports.flat_map(|record| record.operations.into_iter().filter_map(|operation| operation.id)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_is_stored_whole_or_not_at_all() {
+    let stopped = Demo::start(&portcullis(), 2).await.stop();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("transactions.ndjson");
+    let wrong_date = json!({"resourceType": "Patient", "id": "t-wrong", "birthDate": "1970-13-41"});
+    let text = [
+        transaction(vec![put(patient("t-1")), put(observation("t-2", "Patient/t-1"))]),
+        // The import refuses the second entry.
+        transaction(vec![put(patient("t-3")), put(wrong_date), put(observation("t-4", "Patient/t-3"))]),
+        // The load itself refuses the first.
+        transaction(vec![json!({"request": {"method": "DELETE", "url": "Patient/t-1"}}), put(patient("t-5"))]),
+        transaction(vec![put(observation("t-6", "Patient/t-1"))]),
+        patient("t-7"),
+    ];
+    fs::write(&path, lines(&text)).unwrap();
+    let ended = stopped.run(&["load", "--json", &path.display().to_string()]);
+    let summary: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!((&summary["loaded"], &summary["refused"]), (&json!(4), &json!(5)), "{}", ended.stderr);
+    let told = ended.expect_failure(1);
+    let place = |line: u32| format!("{}:{line}: ", path.display());
+    for (line, words) in [(2, "Bundle.entry[1].resource.birthDate"), (3, "Bundle.entry[0].request.method")] {
+        assert!(told.lines().any(|said| said.starts_with(&place(line)) && said.contains(words)), "{words}\n{told}");
+        assert!(
+            told.lines().any(|said| said.starts_with(&place(line)) && said.contains("stored whole or not at all")),
+            "{line}\n{told}"
+        );
+    }
+    let ids: BTreeSet<String> = imported(&stopped.directory).into_iter().filter(|id| id.starts_with("t-")).collect();
+    assert_eq!(ids.iter().map(String::as_str).collect::<Vec<_>>(), ["t-1", "t-2", "t-6", "t-7"]);
+    let again = stopped.run(&["load", "--json", &path.display().to_string()]);
+    let summary: Value = serde_json::from_str(&again.stdout).unwrap();
+    assert_eq!((&summary["new"], &summary["replaced"]), (&json!(0), &json!(4)), "{summary}");
+    synthetic_data_of_another_seed_replaces_nothing_of_the_demo(&stopped);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_load_stores_no_half_transaction() {
+    let stopped = Demo::start(&portcullis(), 2).await.stop();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("many.ndjson");
+    let entries = 40;
+    let bundle = |number: usize| {
+        transaction((0..entries).map(|entry| put(observation(&format!("half-{number}-{entry}"), "Patient/pat-0001"))).collect())
+    };
+    let bundles = 100;
+    fs::write(&path, lines(&(0..bundles).map(bundle).collect::<Vec<_>>())).unwrap();
+    let whole = |ids: &[String]| {
+        let mut counts = std::collections::BTreeMap::new();
+        for id in ids.iter().filter_map(|id| id.strip_prefix("half-")) {
+            *counts.entry(id.split('-').next().unwrap().to_owned()).or_insert(0) += 1;
+        }
+        assert!(counts.values().all(|count| count % entries == 0), "{counts:?}");
+        counts.len()
+    };
+    for _ in 0..2 {
+        interrupt(&stopped, &path, "KILL").await;
+        // Opening moves what still waits into the ledger.
+        stopped.run(&["users", "list"]).expect(0);
+        whole(&imported(&stopped.directory));
+    }
+    let summary = stopped.run(&["load", "--json", &path.display().to_string()]).expect_json(0);
+    let (loaded, before) = (summary["loaded"].as_u64().unwrap(), summary["loaded_before"].as_u64().unwrap());
+    assert!(loaded + before == (bundles * entries) as u64 && before > 0, "{summary}");
+    assert_eq!(before % entries as u64, 0, "it goes on between two transactions: {summary}");
+    assert_eq!(whole(&imported(&stopped.directory)), bundles);
+}
+
+fn synthetic_data_of_another_seed_replaces_nothing_of_the_demo(stopped: &Stopped) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("synthetic.ndjson");
+    fs::write(&path, portcullis().run(&["generate", "--patients", "2"]).expect(0)).unwrap();
+    let load = || stopped.run(&["load", "--json", &path.display().to_string()]).expect_json(0);
+    let first = load();
+    assert_eq!((&first["replaced"], &first["new"]), (&json!(0), &first["loaded"]), "{first}");
+    let second = load();
+    assert_eq!((&second["new"], &second["replaced"]), (&json!(0), &first["loaded"]), "{second}");
+    let text = stopped.run(&["load", &path.display().to_string()]).expect(0);
+    assert!(text.contains("; 0 new, ") && text.contains("replaced what was there"), "{text}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_interrupted_load_goes_on_where_it_stopped_and_loses_nothing() {
     let portcullis = portcullis();

@@ -1,5 +1,6 @@
 //! The story of a new user: the real binary as a child, through its command line, its pages and its files.
 
+mod backend;
 mod browser;
 mod command_line;
 mod crash;

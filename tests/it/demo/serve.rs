@@ -180,8 +180,14 @@ async fn a_server_starts_with_no_directory_of_a_demo_and_no_open_key() {
         with(from, to);
         let told = portcullis().run(&["serve", "--config", &config]).expect_failure(2);
         assert!(told.contains(named), "{named}: {told}");
+        assert!(!site.folder.path().join("data").exists(), "{named}: nothing is written before everything is there");
     }
     with("", "");
+    let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, site.port)).unwrap();
+    let told = portcullis().run(&["serve", "--config", &config]).expect_failure(1);
+    assert!(told.contains(&format!("127.0.0.1:{}", site.port)) && told.contains("listen"), "{told}");
+    assert!(!site.folder.path().join("data").exists(), "nothing is written where the port is taken");
+    drop(taken);
     fs::set_permissions(site.folder.path().join("root.key"), fs::Permissions::from_mode(0o644)).unwrap();
     let told = portcullis().run(&["serve", "--config", &config]).expect_failure(2);
     assert!(told.contains("root.key") && told.contains("600"), "{told}");

@@ -1,45 +1,54 @@
 //! Malformed, hostile and oversized input: a clear error in FHIR's own form, and a server that keeps serving.
 
 use http::Method;
-
+use portcullis_testkit::Protocol;
 use portcullis_verifies::verifies;
 
 use super::world::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_faulty_body_is_refused_with_an_outcome_that_names_the_place() {
-    let world = World::start().await;
-    let token = world.ann().await;
-    let nested = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
-    let cases: Vec<(&str, Vec<u8>, &str)> = vec![
-        ("cut off", br#"{"resourceType":"Observation""#.to_vec(), ""),
-        ("duplicate key", br#"{"resourceType":"Observation","status":"final","status":"final"}"#.to_vec(), ""),
-        ("wrong type", br#"{"resourceType":"Observation","status":7,"code":{"text":"x"}}"#.to_vec(), "Observation.status"),
-        (
-            "bad date",
-            br#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"effectiveDateTime":"2026-02-30"}"#.to_vec(),
-            "Observation.effective",
-        ),
-        (
-            "unknown element",
-            br#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"statuss":"x"}"#.to_vec(),
-            "Observation.statuss",
-        ),
-        ("unknown type", br#"{"resourceType":"Observatory"}"#.to_vec(), ""),
-        ("other type", br#"{"resourceType":"Patient"}"#.to_vec(), ""),
-        ("10,000 arrays", nested.into_bytes(), ""),
-        ("invalid UTF-8", b"{\"resourceType\":\"Observation\",\"status\":\"\xff\"}".to_vec(), ""),
-        ("empty", Vec::new(), ""),
-    ];
-    for (name, body, place) in cases {
-        let reply = world.server.client.post("/fhir/Observation").bearer(&token).fhir(body).send().await;
-        assert!(matches!(reply.status.as_u16(), 400 | 422), "{name}: {} {}", reply.status, reply.text());
-        let outcome = reply.json();
-        assert_eq!(outcome["resourceType"], "OperationOutcome", "{name}");
-        assert!(outcome.to_string().contains(place), "{name}: {outcome}");
-        assert!(outcome["issue"][0]["diagnostics"].as_str().is_some_and(|text| text.len() > 10), "{name}");
+    for protocol in Protocol::BOTH {
+        let world = World::start_over(protocol).await;
+        let token = world.ann().await;
+        let nested = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+        let cases: Vec<(&str, Vec<u8>, &str)> = vec![
+            ("cut off", br#"{"resourceType":"Observation""#.to_vec(), ""),
+            ("duplicate key", br#"{"resourceType":"Observation","status":"final","status":"final"}"#.to_vec(), ""),
+            ("wrong type", br#"{"resourceType":"Observation","status":7,"code":{"text":"x"}}"#.to_vec(), "Observation.status"),
+            (
+                "bad date",
+                br#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"effectiveDateTime":"2026-02-30"}"#
+                    .to_vec(),
+                "Observation.effective",
+            ),
+            (
+                "unknown element",
+                br#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"statuss":"x"}"#.to_vec(),
+                "Observation.statuss",
+            ),
+            ("unknown type", br#"{"resourceType":"Observatory"}"#.to_vec(), ""),
+            ("other type", br#"{"resourceType":"Patient"}"#.to_vec(), ""),
+            ("10,000 arrays", nested.into_bytes(), ""),
+            ("invalid UTF-8", b"{\"resourceType\":\"Observation\",\"status\":\"\xff\"}".to_vec(), ""),
+            (
+                "endless number",
+                br#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"valueQuantity":{"value":1e400000}}"#
+                    .to_vec(),
+                "Observation.value",
+            ),
+            ("empty", Vec::new(), ""),
+        ];
+        for (name, body, place) in cases {
+            let reply = world.server.client.post("/fhir/Observation").bearer(&token).fhir(body).send().await;
+            assert!(matches!(reply.status.as_u16(), 400 | 422), "{name}: {} {}", reply.status, reply.text());
+            let outcome = reply.json();
+            assert_eq!(outcome["resourceType"], "OperationOutcome", "{name}");
+            assert!(outcome.to_string().contains(place), "{name}: {outcome}");
+            assert!(outcome["issue"][0]["diagnostics"].as_str().is_some_and(|text| text.len() > 10), "{name}");
+        }
+        assert_eq!(world.server.client.get("/fhir/Patient/ann").bearer(&token).send().await.status, 200);
     }
-    assert_eq!(world.server.client.get("/fhir/Patient/ann").bearer(&token).send().await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -55,63 +64,141 @@ async fn an_oversized_body_is_refused_before_it_is_read() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_faulty_query_is_refused_and_names_the_parameter() {
-    let world = World::start().await;
-    let token = world.ann().await;
-    let get = |query: &str| {
-        let request = world.server.client.get(&format!("/fhir/Observation?{query}")).bearer(&token);
-        async move { request.send().await }
-    };
-    for (query, parameter) in [
-        ("date=2026-13-01", "date"),
-        ("date=yesterday", "date"),
-        ("_count=-1", "_count"),
-        ("_count=many", "_count"),
-        ("code:sideways=x", "code"),
-        ("_sort=nothing", "_sort"),
-        ("value-quantity=x", "value-quantity"),
-        ("_cursor=AAAA", "_cursor"),
-        ("_id=a%2Fb", "_id"),
-    ] {
-        let reply = get(query).await;
-        assert_eq!(reply.status, 400, "{query} {}", reply.text());
-        assert!(reply.text().contains(parameter), "{query} {}", reply.text());
+    for protocol in Protocol::BOTH {
+        let world = World::start_over(protocol).await;
+        let token = world.ann().await;
+        let get = |query: &str| {
+            let request = world.server.client.get(&format!("/fhir/Observation?{query}")).bearer(&token);
+            async move { request.send().await }
+        };
+        for (query, parameter) in [
+            ("date=2026-13-01", "date"),
+            ("date=yesterday", "date"),
+            ("_count=-1", "_count"),
+            ("_count=many", "_count"),
+            ("code:sideways=x", "code"),
+            ("_sort=nothing", "_sort"),
+            ("value-quantity=x", "value-quantity"),
+            ("_cursor=AAAA", "_cursor"),
+            ("_id=a%2Fb", "_id"),
+        ] {
+            let reply = get(query).await;
+            assert_eq!(reply.status, 400, "{query} {}", reply.text());
+            assert!(reply.text().contains(parameter), "{query} {}", reply.text());
+        }
+        assert_eq!(get("_count=999999999").await.status, 200);
+        let ignored = get("unknown=1&_has:Observation:patient:code=x").await;
+        assert_eq!(ignored.status, 200);
+        let bundle = ignored.json();
+        let outcome =
+            bundle["entry"].as_array().unwrap().iter().find(|entry| entry["search"]["mode"] == "outcome").unwrap().to_string();
+        assert!(outcome.contains("unknown") && outcome.contains("_has"), "{outcome}");
+        assert!(!bundle["link"][0]["url"].as_str().unwrap().contains("unknown"));
+        let strict = world
+            .server
+            .client
+            .get("/fhir/Observation?unknown=1")
+            .bearer(&token)
+            .header("prefer", "handling=strict")
+            .send()
+            .await;
+        assert_eq!(strict.status, 400, "{}", strict.text());
     }
-    assert_eq!(get("_count=999999999").await.status, 200);
-    let ignored = get("unknown=1&_has:Observation:patient:code=x").await;
-    assert_eq!(ignored.status, 200);
-    let bundle = ignored.json();
-    let outcome =
-        bundle["entry"].as_array().unwrap().iter().find(|entry| entry["search"]["mode"] == "outcome").unwrap().to_string();
-    assert!(outcome.contains("unknown") && outcome.contains("_has"), "{outcome}");
-    assert!(!bundle["link"][0]["url"].as_str().unwrap().contains("unknown"));
-    let strict =
-        world.server.client.get("/fhir/Observation?unknown=1").bearer(&token).header("prefer", "handling=strict").send().await;
-    assert_eq!(strict.status, 400, "{}", strict.text());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_paths_methods_and_media_types_have_their_own_status() {
+    for protocol in Protocol::BOTH {
+        let world = World::start_over(protocol).await;
+        let token = world.ann().await;
+        let client = &world.server.client;
+        for (method, path, status) in [
+            (Method::GET, "/fhir/Observatory/1", 404),
+            (Method::GET, "/fhir/Patient/ann/what", 404),
+            (Method::GET, "/fhir/Patient/..%2Fann", 404),
+            (Method::PATCH, "/fhir/Patient/ann", 405),
+            (Method::POST, "/fhir/Patient/ann", 405),
+            (Method::DELETE, "/fhir/Patient", 405),
+            (Method::POST, "/fhir", 405),
+            (Method::GET, "/fhir//Patient/ann", 404),
+            (Method::GET, "/fhir/Patient//ann", 404),
+            (Method::GET, "/fhir/Patient/ann/", 404),
+            (Method::GET, "/fhir/Patient/", 404),
+            (Method::GET, "/fhir/Patient%2Fann", 404),
+            (Method::GET, "/fhir/Patient/%61nn", 404),
+            (Method::GET, "/fhir/./Patient/ann", 404),
+            (Method::GET, "/fhir/Patient/../Patient/ann", 404),
+            (Method::GET, "/fhir/%6detadata", 404),
+            (Method::GET, "/fhir/metadata/", 404),
+        ] {
+            let reply = client.request(method.clone(), path).bearer(&token).fhir("{}").send().await;
+            assert_eq!(reply.status, status, "{method} {path} {}", reply.text());
+            assert_eq!(reply.json()["resourceType"], "OperationOutcome", "{method} {path}");
+        }
+        let xml = client
+            .post("/fhir/Observation")
+            .bearer(&token)
+            .header("content-type", "application/fhir+xml")
+            .bytes("<x/>")
+            .send()
+            .await;
+        assert_eq!(xml.status, 415, "{}", xml.text());
+        for path in ["/fhir/Patient/ann", "/fhir/Patient/ann/_history", "/fhir/Observation", "/fhir/metadata"] {
+            let accept = client.get(path).bearer(&token).header("accept", "application/fhir+xml").send().await;
+            assert_eq!(accept.status, 406, "{path} {}", accept.text());
+            let format = client.get(&format!("{path}?_format=xml")).bearer(&token).send().await;
+            assert_eq!(format.status, 406, "{path} {}", format.text());
+            let either = client.get(path).bearer(&token).header("accept", "text/html, application/fhir+json;q=0.5").send().await;
+            assert_eq!(either.status, 200, "{path} {}", either.text());
+            let twice = client.get(path).bearer(&token).header("accept", "text/html").header("accept", "application/json");
+            assert_eq!(twice.send().await.status, 200, "{path}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resource_that_would_become_too_many_rows_is_refused_with_the_reason() {
     let world = World::start().await;
     let token = world.ann().await;
-    let client = &world.server.client;
-    for (method, path, status) in [
-        (Method::GET, "/fhir/Observatory/1", 404),
-        (Method::GET, "/fhir/Patient/ann/what", 404),
-        (Method::GET, "/fhir/Patient/..%2Fann", 404),
-        (Method::PATCH, "/fhir/Patient/ann", 405),
-        (Method::POST, "/fhir/Patient/ann", 405),
-        (Method::DELETE, "/fhir/Patient", 405),
-        (Method::POST, "/fhir", 405),
-    ] {
-        let reply = client.request(method.clone(), path).bearer(&token).fhir("{}").send().await;
-        assert_eq!(reply.status, status, "{method} {path} {}", reply.text());
-        assert_eq!(reply.json()["resourceType"], "OperationOutcome", "{method} {path}");
+    let codings: Vec<String> = (0..60_000).map(|number| format!(r#"{{"system":"http://x","code":"c{number}"}}"#)).collect();
+    let body = format!(
+        r#"{{"resourceType":"Observation","status":"final","code":{{"coding":[{}]}},"subject":{{"reference":"Patient/ann"}}}}"#,
+        codings.join(",")
+    );
+    let reply = world.server.client.post("/fhir/Observation").bearer(&token).fhir(body).send().await;
+    assert_eq!(reply.status, 422, "{}", reply.text());
+    assert!(reply.text().contains("50000"), "{}", reply.text());
+    let stored = world.server.client.get("/fhir/Observation?_summary=count").bearer(&token).send().await;
+    assert_eq!(stored.json()["total"], 2, "nothing was stored");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parameters_of_reads_and_histories_shape_the_answer_or_are_refused_when_strict() {
+    let world = World::start().await;
+    let token = world.ann().await;
+    let get = |path: String, strict: bool| {
+        let request = world.server.client.get(&path).bearer(&token);
+        let request = if strict { request.header("prefer", "handling=strict") } else { request };
+        async move { request.send().await }
+    };
+    let read = get("/fhir/Observation/obs-ann-1".into(), false).await;
+    let version = read.header("etag").trim_start_matches("W/").trim_matches('"').to_owned();
+    for path in ["", &format!("/_history/{version}"), "/_history"] {
+        let path = format!("/fhir/Observation/obs-ann-1{path}");
+        let strict = get(format!("{path}?colour=red"), true).await;
+        assert_eq!(strict.status, 400, "{path}");
+        assert!(strict.text().contains("http.colour"), "{}", strict.text());
+        assert_eq!(get(format!("{path}?colour=red"), false).await.status, 200, "{path}");
+        assert_eq!(get(format!("{path}?_summary=sideways"), false).await.status, 400, "{path}");
+        let shaped = get(format!("{path}?_elements=code"), true).await.text();
+        assert!(shaped.contains("\"code\"") && shaped.contains("SUBSETTED") && !shaped.contains("valueQuantity"), "{shaped}");
+        let summary = get(format!("{path}?_summary=true&_format=json"), true).await.text();
+        assert!(summary.contains("SUBSETTED"), "{summary}");
     }
-    let xml =
-        client.post("/fhir/Observation").bearer(&token).header("content-type", "application/fhir+xml").bytes("<x/>").send().await;
-    assert_eq!(xml.status, 415, "{}", xml.text());
-    let accept = client.get("/fhir/Patient/ann").bearer(&token).header("accept", "application/fhir+xml").send().await;
-    assert_eq!(accept.status, 406, "{}", accept.text());
+    let history =
+        get("/fhir/Observation/obs-ann-1/_history?colour=red&_count=5&_format=json&_at=2020".into(), false).await.json();
+    let link = history["link"][0]["url"].as_str().unwrap();
+    assert!(link.ends_with("/fhir/Observation/obs-ann-1/_history?_count=5&_format=json"), "{link}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -137,24 +224,83 @@ async fn strangers_cannot_fill_the_ledger_and_none_of_them_is_forgotten() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_that_is_not_ours_is_401_and_says_nothing_more() {
-    verifies!("OAUTH-09", "OAUTH-10", "SMART-30");
+async fn strangers_cannot_fill_the_ledger_by_other_routes_either() {
+    let world = World::start().await;
+    let client = &world.server.client;
+    for (path, media_type) in [("/nowhere", "text/plain"), ("/oauth/token", "application/json"), ("/health", "text/plain")] {
+        world.server.clock.advance_seconds(1);
+        let before = world.server.records().len();
+        let mut throttled = 0;
+        for _ in 0..120 {
+            let reply = client.post(path).form(&[("grant_type", "nonsense")]).send().await;
+            if reply.status == 429 {
+                throttled += 1;
+                assert!(reply.header("content-type").starts_with(media_type), "{path} {:?}", reply.headers);
+            }
+        }
+        assert_eq!(throttled, 20, "{path}");
+        portcullis_server::middleware::refusals::flush(&world.server.server).await.unwrap();
+        let records = world.server.records();
+        assert!(records.len() <= before + 103, "{path}: {} records", records.len() - before);
+        let told: u32 = records[before..]
+            .iter()
+            .filter_map(|record| record.detail.as_ref()?.split(" requests").next()?.parse::<u32>().ok())
+            .sum();
+        assert_eq!(told, throttled, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_expired_token_is_told_so_while_strangers_flood() {
     let world = World::start().await;
     let token = world.ann().await;
-    let client = &world.server.client;
-    let mut tampered = token.clone();
-    tampered.replace_range(tampered.len() - 4.., "AAAA");
-    for header in ["Bearer x", "Bearer ", "Basic eDp5", "bearer", &format!("Bearer {tampered}"), &format!("Bearer {token} x")] {
-        let reply = client.get("/fhir/Patient/ann").header("authorization", header).send().await;
-        assert_eq!(reply.status, 401, "{header}");
-        assert!(reply.header("www-authenticate").starts_with("Bearer"), "{header}");
-    }
-    let none = client.get("/fhir/Patient/ann").send().await;
-    assert_eq!((none.status.as_u16(), none.header("www-authenticate")), (401, "Bearer realm=\"fhir\""));
-    let in_query = client.get(&format!("/fhir/Patient/ann?access_token={token}")).send().await;
-    assert_eq!(in_query.status, 401, "tokens in the query are not looked at");
     world.server.clock.advance_seconds(3601);
+    let client = &world.server.client;
+    for _ in 0..110 {
+        client.get("/fhir/Patient/ann").send().await;
+    }
+    assert_eq!(client.get("/fhir/Patient/ann").send().await.status, 429);
     let expired = client.get("/fhir/Patient/ann").bearer(&token).send().await;
     assert_eq!(expired.status, 401);
-    assert_eq!(expired.json()["issue"][0]["code"], "expired");
+    assert!(expired.header("www-authenticate").contains("invalid_token"), "{:?}", expired.headers);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counts_that_the_ledger_could_not_take_are_not_lost() {
+    let world = World::start().await;
+    for _ in 0..110 {
+        world.server.client.get("/fhir/Patient/ann").send().await;
+    }
+    let reader = || world.server.records().into_iter().filter(|record| record.status == 429).count();
+    assert_eq!(reader(), 0, "the counts of this second are still open");
+    portcullis_server::middleware::refusals::flush(&world.server.server).await.unwrap();
+    assert_eq!(reader(), 1);
+    portcullis_server::middleware::refusals::flush(&world.server.server).await.unwrap();
+    assert_eq!(reader(), 1, "nothing is written twice");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_is_not_ours_is_401_and_says_nothing_more() {
+    verifies!("OAUTH-09", "OAUTH-10", "SMART-30");
+    for protocol in Protocol::BOTH {
+        let world = World::start_over(protocol).await;
+        let token = world.ann().await;
+        let client = &world.server.client;
+        let mut tampered = token.clone();
+        tampered.replace_range(tampered.len() - 4.., "AAAA");
+        for header in ["Bearer x", "Bearer ", "Basic eDp5", "bearer", &format!("Bearer {tampered}"), &format!("Bearer {token} x")]
+        {
+            let reply = client.get("/fhir/Patient/ann").header("authorization", header).send().await;
+            assert_eq!(reply.status, 401, "{header}");
+            assert!(reply.header("www-authenticate").starts_with("Bearer"), "{header}");
+        }
+        let none = client.get("/fhir/Patient/ann").send().await;
+        assert_eq!((none.status.as_u16(), none.header("www-authenticate")), (401, "Bearer realm=\"fhir\""));
+        let in_query = client.get(&format!("/fhir/Patient/ann?access_token={token}")).send().await;
+        assert_eq!(in_query.status, 401, "tokens in the query are not looked at");
+        world.server.clock.advance_seconds(3601);
+        let expired = client.get("/fhir/Patient/ann").bearer(&token).send().await;
+        assert_eq!(expired.status, 401);
+        assert_eq!(expired.json()["issue"][0]["code"], "expired");
+    }
 }

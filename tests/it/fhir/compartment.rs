@@ -53,6 +53,7 @@ async fn ones_own_records_are_found_by_read_and_search() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_directory_shows_only_whom_ones_own_records_name() {
+    portcullis_verifies::verifies!("SEED-CARIN-28", "SEED-CARIN-29");
     let world = World::start().await;
     let token = world.app.access_token("launch/patient patient/*.read", "ann", PASSWORD).await;
     let client = &world.server.client;
@@ -85,6 +86,7 @@ async fn a_clinician_sees_the_patients_in_care_and_nobody_else() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_attempt_is_recorded_with_its_outcome() {
+    portcullis_verifies::verifies!("SEED-USCORE-12");
     let world = World::start().await;
     let token = world.ann().await;
     let client = &world.server.client;

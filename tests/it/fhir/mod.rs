@@ -1,9 +1,15 @@
 //! The FHIR front door, as apps meet it.
 
+mod audit_trail;
 mod bad_input;
+mod carin;
 mod compartment;
+mod device;
+mod guides;
+mod history;
 mod letting_in;
 mod search;
+mod statuses;
 mod world;
 mod write;
 

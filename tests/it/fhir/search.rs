@@ -45,6 +45,7 @@ async fn pages_follow_each_other_without_gaps_and_only_for_whom_they_were_made()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn post_search_is_narrowed_as_get_is() {
+    portcullis_verifies::verifies!("IG-06");
     let world = World::start().await;
     let token = world.ann().await;
     let post = world.server.client.post("/fhir/Observation/_search").bearer(&token).form(&[("_total", "accurate")]).send().await;
@@ -73,7 +74,7 @@ async fn elements_and_summaries_leave_out_and_say_so() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_audit_trail_is_for_the_auditor_and_for_oneself() {
-    verifies!("SEED-USCORE-09");
+    verifies!("SEED-USCORE-09", "FHIR-SEC-41", "SPM-06", "SAFE-11");
     let world = World::start().await;
     let token = world.ann().await;
     world.server.client.get("/fhir/Observation/obs-ann-1").bearer(&token).send().await;

@@ -3,7 +3,7 @@
 use portcullis_oauth::users::Role;
 use portcullis_testkit::resources::{encounter, observation, organization, patient, practitioner};
 use portcullis_testkit::server::PASSWORD;
-use portcullis_testkit::{App, TestServer};
+use portcullis_testkit::{App, Protocol, TestServer};
 
 /// Every scope that the app of the tests may ask for.
 pub const SCOPE: &str = "openid fhirUser profile launch/patient offline_access patient/*.cruds patient/*.read patient/AuditEvent.rs \
@@ -20,7 +20,12 @@ pub struct World {
 impl World {
     /// Ann (with observations, an encounter with Dr. Who at Hospital), Bob (the same elsewhere), and their users.
     pub async fn start() -> Self {
-        let server = TestServer::start().await;
+        Self::start_over(Protocol::Http1).await
+    }
+
+    /// The same, where the apps speak this protocol.
+    pub async fn start_over(protocol: Protocol) -> Self {
+        let server = TestServer::start_over(protocol).await;
         server
             .import(&[
                 organization("hospital", "Hospital"),

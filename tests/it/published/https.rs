@@ -17,15 +17,9 @@ use super::tree::Tree;
 /// Where a record names the patient whom it is about.
 const ABOUT: [&str; 3] = ["subject", "patient", "beneficiary"];
 
-/// Types that name a patient and that R4 puts into no compartment: a Device is visible where a visible record refers to it.
-const OUTSIDE: [&str; 1] = ["Device"];
-
 /// The patient whose record an example is.
 fn owner(example: &Example) -> Option<String> {
     let resource: Value = serde_json::from_str(&example.text).unwrap();
-    if OUTSIDE.iter().any(|name| resource["resourceType"] == *name) {
-        return None;
-    }
     let reference = ABOUT.iter().find_map(|name| resource[name]["reference"].as_str());
     let key = example.key.starts_with("Patient/").then_some(example.key.as_str()).or(reference);
     key.filter(|key| key.starts_with("Patient/")).map(str::to_owned)

@@ -19,6 +19,8 @@ const CONNECTIONS: u32 = 64;
 /// Seconds of one run under load, and of one run with a single connection.
 const SECONDS: u32 = 3;
 const SECONDS_ALONE: u32 = 2;
+/// Appends by which the disk is measured beside a page at one connection: a page waits for one flush, raw SQLite for none.
+const APPENDS: &str = "400";
 /// Open connections whose memory is measured.
 const OPEN: &str = "500";
 /// The ledger's thread: each of its write calls is followed by one fdatasync (crates/audit/src/writer.rs).
@@ -93,6 +95,8 @@ struct Found {
     raw_p50: Vec<f64>,
     raw_p99: Vec<f64>,
     raw_cost_of_one: Vec<f64>,
+    sync_p50: Vec<f64>,
+    sync_p99: Vec<f64>,
 }
 
 /// The servers of a run, of which one works at a time.
@@ -177,6 +181,20 @@ fn page_round(workshop: &Workshop, servers: &Servers, found: &mut Found) -> Resu
     found.page.0.push(servers.run(&large.server, &large.page, CONNECTIONS, SECONDS)?);
     found.small_page.0.push(servers.run(&small.server, &small.page, CONNECTIONS, SECONDS)?);
     found.page_alone.0.push(servers.run(&large.server, &large.page, 1, SECONDS_ALONE)?);
+    disk(workshop, found)
+}
+
+/// What a flush took at this moment, in a file of its own.
+fn disk(workshop: &Workshop, found: &mut Found) -> Result<()> {
+    let folder = workshop.path("disk");
+    std::fs::create_dir_all(&folder)?;
+    let flushes = workshop.harness(&["ledger", &folder.display().to_string(), APPENDS])?;
+    std::fs::remove_dir_all(&folder)?;
+    let number = |pointer: &str| {
+        flushes.pointer(pointer).and_then(Value::as_f64).with_context(|| format!("the harness says no {pointer}"))
+    };
+    found.sync_p50.push(number("/sync_p50")?);
+    found.sync_p99.push(number("/sync_p99")?);
     Ok(())
 }
 
@@ -264,6 +282,11 @@ fn pages(wanted: &Wanted, found: &Found, report: &mut Report) {
         report.figure("G6 C of a page, raw, the same patient again and again", "µs", found.raw_cost_of_one.clone());
         report.figure("G6 raw p50", "µs", found.raw_p50.clone());
         report.figure("G6 raw p99", "µs", found.raw_p99.clone());
+        report.figure("G6 fdatasync beside, p50", "µs", found.sync_p50.clone());
+        report.figure("G6 fdatasync beside, p99", "µs", found.sync_p99.clone());
+        let unexplained = found.page_alone.0.iter().zip(&found.sync_p99).zip(&found.raw_p99);
+        let unexplained = unexplained.map(|((run, sync), raw)| (run.p99 - sync - raw) / 1000.0);
+        report.figure("G6 p99 at one connection beyond raw SQLite and one flush of the disk", "ms", unexplained.collect());
         latencies(report, "G6 page, 64 connections", &found.page);
         latencies(report, "G6 page, 1 connection", &found.page_alone);
         report.figure("G6 pages per second on one core", "/s", found.page.of(|run| run.rate));

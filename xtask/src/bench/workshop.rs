@@ -20,11 +20,13 @@ const SMALL_PATIENTS: &str = "8";
 /// Patients of the data: more than 10^5 resources.
 const ALL_PATIENTS: &str = "1000";
 /// The seed of `portcullis demo`, so that the demo's patients are among the data.
-const SEED: &str = "1";
+const SEED: &str = "0";
 /// Resources of the large store.
 pub const LARGE: usize = 100_000;
 /// Resources of one bulk load that is repeated.
-pub const BULK: usize = 10_000;
+pub const BULK: usize = 40_000;
+/// Resources of the load whose memory is compared with that of the large one.
+pub const TENTH: usize = 10_000;
 /// Resources of one load whose growth is measured.
 pub const GROWTH: usize = 2_000;
 /// Resources of one round of transactions.
@@ -141,9 +143,9 @@ impl Workshop {
             self.cut(&mut rest, &format!("growth-{round}.ndjson"), GROWTH)?;
         }
         // The directory comes first and is unlike the charts; what is loaded again and again is charts.
-        let mut charts = lines(&self.path("base.ndjson"))?.skip(LARGE / 2);
-        self.cut(&mut charts, "bulk.ndjson", BULK)?;
-        self.cut(&mut charts, "transactions.ndjson", rounds * TRANSACTIONS)?;
+        for (file, count) in [("bulk.ndjson", BULK), ("tenth.ndjson", TENTH), ("transactions.ndjson", rounds * TRANSACTIONS)] {
+            self.cut(&mut lines(&self.path("base.ndjson"))?.skip(LARGE / 2), file, count)?;
+        }
         fs::write(self.path("empty.ndjson"), "")?;
         Ok(())
     }

@@ -4,7 +4,9 @@
 //! bookmark is a place in an order and never a permit: the constraint is applied again on every page. A bookmark that was changed, or was
 //! given to another principal or query, is [`StoreError::InvalidCursor`].
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, RandomizedNonceKey};
+use std::sync::Arc;
+
+use aws_lc_rs::aead::{Aad, NONCE_LEN, RandomizedNonceKey};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis_fhir::search::SearchQuery;
@@ -64,9 +66,8 @@ impl<'a> Bookmarks<'a> {
         decode(opened).ok_or(StoreError::InvalidCursor)
     }
 
-    fn key(&self) -> Result<RandomizedNonceKey, StoreError> {
-        let bytes = self.seal.derive(self.purpose).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
-        RandomizedNonceKey::new(&AES_256_GCM, &bytes).map_err(|error| StoreError::Unavailable(Box::new(error)))
+    fn key(&self) -> Result<Arc<RandomizedNonceKey>, StoreError> {
+        self.seal.bookmark_key(self.purpose)
     }
 }
 

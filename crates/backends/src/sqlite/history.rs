@@ -5,7 +5,7 @@
 use portcullis_fhir::interaction::InstanceHistory;
 use portcullis_fhir::json::{self, Value as Json};
 use portcullis_fhir::types::{LogicalId, ResourceType};
-use portcullis_policy::{Boundary, Constraint, HistoryPage, StoredVersion, Visibility};
+use portcullis_policy::{Boundary, Constraint, HistoryPage, Predecessor, StoredVersion, Visibility};
 use portcullis_store::StoreError;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -48,7 +48,7 @@ pub fn history(
     let mut last = None;
     let mut bytes = 0_i64;
     for outline in std::iter::once(&newest).chain(&earlier) {
-        if history.since.is_some_and(|since| outline.last_updated < since) || !judge.admits(&outline.patients) {
+        if !judge.admits(&outline.patients) {
             continue;
         }
         let version = || {
@@ -61,12 +61,20 @@ pub fn history(
         if judge.compares_targets() && !judge.same_targets(&version()?, outline.sequence)? {
             continue;
         }
+        let too_old = history.since.is_some_and(|since| outline.last_updated < since);
+        let room = page.versions.is_empty() || bytes < super::search::PAGE_BYTES;
+        let full = page.next.is_some() || !room || page.versions.len() >= usize::try_from(history.count).unwrap_or(usize::MAX);
+        if (too_old || full && last.is_some()) && page.predecessor == Predecessor::Nothing {
+            page.predecessor = if outline.deleted { Predecessor::Deletion } else { Predecessor::Content };
+        }
+        if too_old {
+            continue;
+        }
         page.total += 1;
         if before.is_some_and(|before| outline.sequence >= before) {
             continue;
         }
-        let room = page.versions.is_empty() || bytes < super::search::PAGE_BYTES;
-        if page.next.is_none() && room && page.versions.len() < usize::try_from(history.count).unwrap_or(usize::MAX) {
+        if !full {
             last = Some(outline.sequence);
             let version = version()?;
             bytes += version.body.as_ref().map_or(0, |body| i64::try_from(body.len()).unwrap_or(i64::MAX));
@@ -89,22 +97,25 @@ fn sequence(bookmarks: &Bookmarks<'_>, bookmark: &str) -> Result<i64, StoreError
 struct Outline {
     sequence: i64,
     last_updated: i64,
+    deleted: bool,
     patients: Vec<LogicalId>,
 }
 
 impl Outline {
     fn of(version: &StoredVersion) -> Self {
-        Self { sequence: 0, last_updated: version.last_updated, patients: version.patients.clone() }
+        let (deleted, patients) = (version.body.is_none(), version.patients.clone());
+        Self { sequence: 0, last_updated: version.last_updated, deleted, patients }
     }
 }
 
 fn outlines(connection: &Connection, pk: i64) -> Result<Vec<Outline>, StoreError> {
-    let sql = "SELECT sequence, last_updated, patients FROM version WHERE pk = ?1 ORDER BY sequence DESC";
+    let sql = "SELECT sequence, last_updated, deleted, patients FROM version WHERE pk = ?1 ORDER BY sequence DESC";
     let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
-    let rows = statement.query_map([pk], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?))).map_err(store_error)?;
-    let outline = |row: rusqlite::Result<(i64, i64, String)>| {
-        let (sequence, last_updated, patients) = row.map_err(store_error)?;
-        Ok(Outline { sequence, last_updated, patients: read::patients(&patients)? })
+    let columns = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, String>(3)?));
+    let rows = statement.query_map([pk], columns).map_err(store_error)?;
+    let outline = |row: rusqlite::Result<(i64, i64, bool, String)>| {
+        let (sequence, last_updated, deleted, patients) = row.map_err(store_error)?;
+        Ok(Outline { sequence, last_updated, deleted, patients: read::patients(&patients)? })
     };
     rows.map(outline).collect()
 }
@@ -175,7 +186,8 @@ impl<'a> Judge<'a> {
         self.ways.iter().any(|way| match way {
             Visibility::Every => true,
             Visibility::Compartment(boundary) => patients.iter().any(|patient| self.inside(boundary, patient)),
-            Visibility::ReferencedFrom { .. } | Visibility::About { .. } => self.current.grounds.is_some(),
+            Visibility::ReferencedFrom { .. } => patients.is_empty() && self.current.grounds.is_some(),
+            Visibility::About { .. } => self.current.grounds.is_some(),
         })
     }
 

@@ -6,6 +6,7 @@
 mod audit_index;
 mod audit_index_search;
 mod audit_store;
+mod audit_turns;
 mod commit;
 mod cursor;
 mod database;
@@ -27,6 +28,7 @@ mod search;
 mod search_filter;
 mod search_range;
 mod search_sql;
+mod seek;
 mod sort;
 mod store;
 mod visibility;

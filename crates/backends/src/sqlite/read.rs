@@ -13,10 +13,10 @@ use rusqlite::{Connection, Row};
 use super::database::store_error;
 use super::history;
 use super::parameters::Parameters;
-use super::seal::{Header, Seal};
+use super::seal::{Header, Seal, Sealed};
 use super::visibility;
 
-/// The columns that [`open_row`] reads, of `resource r` and `locator l`.
+/// The columns that [`SealedRow::take`] reads, of `resource r` and `locator l`.
 pub const COLUMNS: &str = "r.pk, r.type, l.id, r.version, r.last_updated, r.deleted, r.patients, r.data_key, r.body";
 
 /// What a read found, with those of its patients with whom the constraint's actors have a care relationship.
@@ -129,31 +129,71 @@ pub fn patients_in_care(
 
 /// The version in a row of [`COLUMNS`], with its locator; an error where the row fails its authentication.
 pub fn open_row(connection: &Connection, seal: &Seal, row: &Row<'_>) -> Result<(i64, StoredVersion), StoreError> {
-    let text = |column: usize| row.get_ref(column).map_err(store_error)?.as_str().map_err(|_| corrupt());
-    let resource_type = row.get::<_, u8>(1).map_err(store_error)?;
-    let header = Header {
-        resource_type: ResourceType::from_code(resource_type).ok_or_else(corrupt)?,
-        id: text(2)?,
-        version: text(3)?,
-        last_updated: row.get(4).map_err(store_error)?,
-        deleted: row.get(5).map_err(store_error)?,
-        patients: text(6)?,
-    };
-    let sealed = row.get_ref(8).map_err(store_error)?.as_blob().map_err(|_| corrupt())?;
-    let body = seal.open(connection, row.get(7).map_err(store_error)?, &header, sealed)?;
-    Ok((row.get(0).map_err(store_error)?, stored_version(&header, body)?))
+    SealedRow::take(row)?.open(connection, seal)
 }
 
-fn stored_version(header: &Header<'_>, body: Vec<u8>) -> Result<StoredVersion, StoreError> {
-    Ok(StoredVersion {
-        resource_type: header.resource_type,
-        id: LogicalId::parse(header.id).ok_or_else(corrupt)?,
-        version: LogicalId::parse(header.version).ok_or_else(corrupt)?,
-        last_updated: header.last_updated,
-        patients: patients(header.patients)?,
-        grounds: None,
-        body: (!header.deleted).then_some(body),
-    })
+/// A row of [`COLUMNS`] as it is stored: nothing in it is to be believed before it is opened.
+#[derive(Debug)]
+pub struct SealedRow {
+    /// The locator.
+    pub pk: i64,
+    /// The id.
+    pub id: LogicalId,
+    resource_type: ResourceType,
+    version: LogicalId,
+    last_updated: i64,
+    deleted: bool,
+    patients: Box<str>,
+    key: i64,
+    body: Sealed,
+}
+
+impl SealedRow {
+    /// Copies a row.
+    pub fn take(row: &Row<'_>) -> Result<Self, StoreError> {
+        let text = |column: usize| row.get_ref(column).map_err(store_error)?.as_str().map_err(|_| corrupt());
+        let id = |column: usize| LogicalId::parse(text(column)?).ok_or_else(corrupt);
+        let body = row.get_ref(8).map_err(store_error)?.as_blob().map_err(|_| corrupt())?;
+        Ok(Self {
+            pk: row.get(0).map_err(store_error)?,
+            resource_type: ResourceType::from_code(row.get(1).map_err(store_error)?).ok_or_else(corrupt)?,
+            id: id(2)?,
+            version: id(3)?,
+            last_updated: row.get(4).map_err(store_error)?,
+            deleted: row.get(5).map_err(store_error)?,
+            patients: text(6)?.into(),
+            key: row.get(7).map_err(store_error)?,
+            body: Sealed::copy(body).ok_or_else(corrupt)?,
+        })
+    }
+
+    /// The bytes of the sealed body.
+    pub fn length(&self) -> i64 {
+        i64::try_from(self.body.length()).unwrap_or(i64::MAX)
+    }
+
+    /// Authenticates the row and opens its body.
+    pub fn open(self, connection: &Connection, seal: &Seal) -> Result<(i64, StoredVersion), StoreError> {
+        let header = Header {
+            resource_type: self.resource_type,
+            id: self.id.as_str(),
+            version: self.version.as_str(),
+            last_updated: self.last_updated,
+            deleted: self.deleted,
+            patients: &self.patients,
+        };
+        let body = seal.open(connection, self.key, &header, self.body)?;
+        let version = StoredVersion {
+            resource_type: self.resource_type,
+            patients: patients(&self.patients)?,
+            id: self.id,
+            version: self.version,
+            last_updated: self.last_updated,
+            grounds: None,
+            body: (!self.deleted).then_some(body),
+        };
+        Ok((self.pk, version))
+    }
 }
 
 /// The patients in a column `patients`.

@@ -133,6 +133,7 @@ async fn a_provenance_follows_its_target_also_when_that_is_deleted_or_another_on
 
 #[tokio::test]
 async fn a_tampered_row_is_an_error_and_never_an_answer() {
+    portcullis_verifies::verifies!("HIPAA-15");
     for sql in [
         "UPDATE resource SET body = zeroblob(length(body)) WHERE version = 'v3'",
         "UPDATE resource SET last_updated = last_updated + 1 WHERE version = 'v3'",

@@ -8,7 +8,7 @@ use std::fmt;
 use std::hash::Hasher;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, RandomizedNonceKey, UnboundKey};
 use portcullis_fhir::types::ResourceType;
 use portcullis_store::StoreError;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -54,6 +54,34 @@ impl Header<'_> {
     }
 }
 
+/// Sealed bytes, copied from where they are stored so that they can be opened in their place.
+#[derive(Debug)]
+pub struct Sealed {
+    nonce: [u8; NONCE_LEN],
+    /// The ciphertext with its tag.
+    text: Vec<u8>,
+}
+
+impl Sealed {
+    /// A copy of `nonce || ciphertext || tag`; `None` where it is too short to be that.
+    pub fn copy(stored: &[u8]) -> Option<Self> {
+        let (nonce, text) = stored.split_first_chunk::<NONCE_LEN>()?;
+        Some(Self { nonce: *nonce, text: text.to_vec() })
+    }
+
+    /// How many bytes there are, without the nonce.
+    pub fn length(&self) -> usize {
+        self.text.len()
+    }
+
+    fn open(self, cipher: &LessSafeKey, authenticated: &[u8]) -> Option<Vec<u8>> {
+        let Self { nonce, mut text } = self;
+        let length = cipher.open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(authenticated), &mut text).ok()?.len();
+        text.truncate(length);
+        Some(text)
+    }
+}
+
 /// A key that seals the bodies of one home patient.
 #[derive(Clone, Debug)]
 pub struct DataKey {
@@ -76,6 +104,8 @@ pub struct Seal {
     hash: SipHasher24,
     /// Keys that readers have unwrapped, by number. Only committed rows get here, and these never change.
     opened: Mutex<Generations<i64, DataKey>>,
+    /// The keys of page bookmarks by their purpose, of which the program names a handful.
+    bookmarks: Mutex<Vec<(&'static str, Arc<RandomizedNonceKey>)>>,
 }
 
 impl Seal {
@@ -85,7 +115,8 @@ impl Seal {
         let hash_key = root.derive("hash index values")?;
         let (hash_key, _) = hash_key.split_first_chunk::<16>().ok_or(OpenError::Cryptography)?;
         let hash = SipHasher24::new_with_key(hash_key);
-        Ok(Self { root: root.clone(), wrapping, hash, opened: Mutex::new(Generations::new(MAXIMUM_KEYS)) })
+        let opened = Mutex::new(Generations::new(MAXIMUM_KEYS));
+        Ok(Self { root: root.clone(), wrapping, hash, opened, bookmarks: Mutex::default() })
     }
 
     /// A keyed 64-bit hash (SipHash-2-4) by which index tables hold codes and systems.
@@ -100,10 +131,24 @@ impl Seal {
         self.root.derive(purpose)
     }
 
+    /// The key of page bookmarks for a purpose, derived when first asked for.
+    pub fn bookmark_key(&self, purpose: &'static str) -> Result<Arc<RandomizedNonceKey>, StoreError> {
+        let mut known = self.bookmarks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, key)) = known.iter().find(|(other, _)| *other == purpose) {
+            return Ok(Arc::clone(key));
+        }
+        let bytes = self.derive(purpose).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+        let key = RandomizedNonceKey::new(&AES_256_GCM, &bytes).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+        let key = Arc::new(key);
+        known.push((purpose, Arc::clone(&key)));
+        Ok(key)
+    }
+
     /// Opens what [`DataKey::seal`] made, with a key that readers may share.
-    pub fn open(&self, connection: &Connection, key: i64, header: &Header<'_>, sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
+    pub fn open(&self, connection: &Connection, key: i64, header: &Header<'_>, sealed: Sealed) -> Result<Vec<u8>, StoreError> {
         let key = self.data_key(connection, key)?;
-        open_bytes(&key.cipher, &header.authenticated_data(), sealed)
+        sealed
+            .open(&key.cipher, &header.authenticated_data())
             .ok_or_else(|| StoreError::Corrupt(format!("{}/{} fails its authentication", header.resource_type, header.id)))
     }
 
@@ -188,11 +233,7 @@ fn seal_bytes(cipher: &LessSafeKey, authenticated: &[u8], plain: &[u8]) -> Resul
 }
 
 fn open_bytes(cipher: &LessSafeKey, authenticated: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
-    let (nonce, rest) = sealed.split_first_chunk::<NONCE_LEN>()?;
-    let mut plain = rest.to_vec();
-    let length = cipher.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(authenticated), &mut plain).ok()?.len();
-    plain.truncate(length);
-    Some(plain)
+    Sealed::copy(sealed)?.open(cipher, authenticated)
 }
 
 fn corrupt_key(number: i64) -> StoreError {
@@ -214,6 +255,16 @@ mod tests {
         (connection, Seal::new(&RootKey::generate().unwrap()).unwrap())
     }
 
+    fn opened(
+        seal: &Seal,
+        connection: &Connection,
+        (key, header): (i64, &Header<'_>),
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, StoreError> {
+        let sealed = Sealed::copy(sealed).ok_or_else(|| StoreError::Corrupt("too short".to_owned()))?;
+        seal.open(connection, key, header, sealed)
+    }
+
     fn header() -> Header<'static> {
         Header {
             resource_type: ResourceType::OBSERVATION,
@@ -230,7 +281,7 @@ mod tests {
         let (connection, seal) = setup();
         let key = seal.home_key(&connection, Some(1)).unwrap();
         let sealed = key.seal(&header(), b"body").unwrap();
-        assert_eq!(seal.open(&connection, key.number, &header(), &sealed).unwrap(), b"body");
+        assert_eq!(opened(&seal, &connection, (key.number, &header()), &sealed).unwrap(), b"body");
         let changed = [
             Header { resource_type: ResourceType::PATIENT, ..header() },
             Header { id: "x", ..header() },
@@ -241,7 +292,10 @@ mod tests {
             Header { id: "ov", version: "", ..header() },
         ];
         for header in changed {
-            assert!(matches!(seal.open(&connection, key.number, &header, &sealed), Err(StoreError::Corrupt(_))), "{header:?}");
+            assert!(
+                matches!(opened(&seal, &connection, (key.number, &header), &sealed), Err(StoreError::Corrupt(_))),
+                "{header:?}"
+            );
         }
     }
 
@@ -253,8 +307,8 @@ mod tests {
         for position in 0..sealed.len() {
             let mut tampered = sealed.clone();
             tampered[position] ^= 1;
-            assert!(seal.open(&connection, key.number, &header(), &tampered).is_err());
-            assert!(seal.open(&connection, key.number, &header(), &sealed[..position]).is_err());
+            assert!(opened(&seal, &connection, (key.number, &header()), &tampered).is_err());
+            assert!(opened(&seal, &connection, (key.number, &header()), &sealed[..position]).is_err());
         }
     }
 
@@ -264,8 +318,8 @@ mod tests {
         let key = seal.home_key(&connection, Some(1)).unwrap();
         let deletion = Header { deleted: true, ..header() };
         let sealed = key.seal(&deletion, b"").unwrap();
-        assert_eq!(seal.open(&connection, key.number, &deletion, &sealed).unwrap(), b"");
-        assert!(seal.open(&connection, key.number, &header(), &sealed).is_err());
+        assert_eq!(opened(&seal, &connection, (key.number, &deletion), &sealed).unwrap(), b"");
+        assert!(opened(&seal, &connection, (key.number, &header()), &sealed).is_err());
     }
 
     #[test]
@@ -284,9 +338,9 @@ mod tests {
         assert_eq!(one.number, seal.home_key(&connection, Some(1)).unwrap().number);
         assert_eq!(none.number, seal.home_key(&connection, None).unwrap().number);
         let sealed = one.seal(&header(), b"body").unwrap();
-        assert!(seal.open(&connection, two.number, &header(), &sealed).is_err());
-        assert!(seal.open(&connection, none.number, &header(), &sealed).is_err());
-        assert!(seal.open(&connection, 99, &header(), &sealed).is_err());
+        assert!(opened(&seal, &connection, (two.number, &header()), &sealed).is_err());
+        assert!(opened(&seal, &connection, (none.number, &header()), &sealed).is_err());
+        assert!(opened(&seal, &connection, (99, &header()), &sealed).is_err());
     }
 
     #[test]

@@ -7,21 +7,25 @@ use portcullis_fhir::search::{SearchQuery, Shape, Total};
 use portcullis_policy::{Constraint, SearchPage, StoredVersion};
 use portcullis_store::StoreError;
 use rusqlite::Connection;
+use rusqlite::types::Value;
 
 use super::cursor::{Bookmarks, Position};
 use super::database::store_error;
 use super::include;
-use super::read::{self, COLUMNS, Found};
+use super::read::{self, COLUMNS, Found, SealedRow};
 use super::seal::Seal;
 use super::search_filter::Resolver;
-use super::search_sql::{self, SearchStatements};
+use super::search_sql::{self, PageRows, SearchStatements};
 use super::visibility;
 
 /// The most bytes of bodies in one page, and as many again for what it includes: a page of large documents is shorter than was asked for.
 pub const PAGE_BYTES: i64 = 16 * 1024 * 1024;
 
-/// Columns of a page's statement before those of the position.
+/// Columns of a sorted page's statement before those of the position.
 const COLUMNS_BEFORE_POSITION: usize = 1;
+/// The column of [`COLUMNS`] with the id, and the one behind them by which an index orders.
+const ID: usize = 2;
+const INDEXED: usize = 9;
 
 /// One page of a search. `binding` names the principal and context to which bookmarks are bound.
 pub fn search(
@@ -40,31 +44,129 @@ pub fn search(
     }
 
     let size = usize::try_from(query.count).unwrap_or(usize::MAX);
-    let mut places = places(connection, &statements)?;
-    let size = within_budget(connection, &places, size)?;
-    let next = if places.len() > size { places.get(size.saturating_sub(1)).map(|place| bookmarks.seal(&place.1)) } else { None };
-    let next = next.transpose()?;
-    places.truncate(size);
-    let matches: Vec<i64> = places.into_iter().map(|(pk, _)| pk).collect();
+    let Page { rows, end } = match statements.rows {
+        PageRows::InOrderOfIndex => walk(connection, &statements, size)?,
+        PageRows::Sorted => look_up(connection, places(connection, &statements)?, size)?,
+    };
+    let next = end.map(|position| bookmarks.seal(&position)).transpose()?;
+    let matches: Vec<i64> = rows.iter().map(|row| row.pk).collect();
     let included = include::included(connection, query, constraint, &matches)?;
     refuse_oversized(connection, &included)?;
-    let matches = open(connection, seal, constraint, &matches)?;
-    let included = open(connection, seal, constraint, &included)?;
+    let matches = open(connection, seal, constraint, rows)?;
+    let included = included.into_iter().map(|pk| sealed_row(connection, pk)).collect::<Result<Vec<_>, _>>()?;
+    let included = open(connection, seal, constraint, included)?;
     let versions: Vec<&StoredVersion> = matches.iter().chain(&included).collect();
     let in_care = read::patients_in_care(connection, constraint, &versions)?;
     Ok(Found { content: SearchPage { matches, included, total, next }, in_care })
 }
 
-/// How many of the places fit into one page: at most `size`, and after the first no more than [`PAGE_BYTES`].
-fn within_budget(connection: &Connection, places: &[(i64, Position)], size: usize) -> Result<usize, StoreError> {
-    let mut bytes = 0;
-    for (kept, (pk, _)) in places.iter().take(size).enumerate() {
-        bytes += stored_bytes(connection, *pk)?;
-        if bytes > PAGE_BYTES && kept > 0 {
-            return Ok(kept);
+/// The matches of a page, in order.
+struct Page {
+    rows: Vec<SealedRow>,
+    /// The place after which the next page begins, where there is one.
+    end: Option<Position>,
+}
+
+/// A page from a statement that delivers whole rows in the order of an index.
+fn walk(connection: &Connection, statements: &SearchStatements, size: usize) -> Result<Page, StoreError> {
+    let mut window = Window { room: size.saturating_add(1), bytes: 0, rows: Vec::with_capacity(size.min(100) + 1) };
+    let mut failed = None;
+    let offer = |row: &rusqlite::Row<'_>| {
+        Ok(window.offer(row).unwrap_or_else(|error| {
+            failed = Some(error);
+            false
+        }))
+    };
+    statements.parameters.for_each_row(connection, &statements.page, offer).map_err(store_error)?;
+    failed.map_or_else(|| Ok(window.page()), Err)
+}
+
+/// The first rows of an order of which an index delivers the first value; the id decides among those that agree in it.
+struct Window {
+    /// The rows of a page, and one.
+    room: usize,
+    /// The bytes of all rows in the window.
+    bytes: i64,
+    rows: Vec<(i64, SealedRow)>,
+}
+
+impl Window {
+    /// Takes a row if it is one of the first; whether a later one may be.
+    fn offer(&mut self, row: &rusqlite::Row<'_>) -> Result<bool, StoreError> {
+        let value: i64 = row.get(INDEXED).map_err(store_error)?;
+        let ties = self.rows.iter().rev().take_while(|(other, _)| *other == value).count();
+        let full = self.rows.len() >= self.room;
+        if full && ties == 0 {
+            return Ok(false);
+        }
+        let id = row.get_ref(ID).map_err(store_error)?.as_str().map_err(|_| corrupt_id())?;
+        let later = self.rows.iter().rev().take(ties).take_while(|(_, other)| other.id.as_str() > id).count();
+        if full && later == 0 {
+            return Ok(true);
+        }
+        let row = SealedRow::take(row)?;
+        self.bytes = self.bytes.saturating_add(row.length());
+        self.rows.insert(self.rows.len() - later, (value, row));
+        self.narrow();
+        Ok(true)
+    }
+
+    /// Drops what lies behind the page, which ends before the row with which it becomes too large.
+    fn narrow(&mut self) {
+        while let [_, .., (_, last)] = self.rows.as_slice() {
+            let before_last = self.bytes - last.length();
+            if self.rows.len() <= self.room && (self.rows.len() == 2 || before_last <= PAGE_BYTES) {
+                break;
+            }
+            self.bytes = before_last;
+            self.rows.pop();
+        }
+        if self.rows.len() > 1 && self.bytes > PAGE_BYTES {
+            self.room = self.rows.len();
         }
     }
-    Ok(size)
+
+    fn page(mut self) -> Page {
+        let mut end = None;
+        if self.rows.len() >= self.room {
+            self.rows.truncate(self.room.saturating_sub(1));
+            let place = |(value, row): &(i64, SealedRow)| vec![Value::Integer(*value), Value::Text(row.id.as_str().to_owned())];
+            end = self.rows.last().map(place);
+        }
+        Page { rows: self.rows.into_iter().map(|(_, row)| row).collect(), end }
+    }
+}
+
+fn corrupt_id() -> StoreError {
+    StoreError::Corrupt("a row of locator has an impossible id".to_owned())
+}
+
+/// A page from places in order: at most `size` rows, and after the first no more than [`PAGE_BYTES`].
+fn look_up(connection: &Connection, places: Vec<(i64, Position)>, size: usize) -> Result<Page, StoreError> {
+    let mut page = Page { rows: Vec::with_capacity(places.len().min(size)), end: None };
+    let (mut bytes, mut last) = (0_i64, None);
+    for (pk, position) in places {
+        if page.rows.len() == size {
+            page.end = last;
+            break;
+        }
+        let row = sealed_row(connection, pk)?;
+        bytes = bytes.saturating_add(row.length());
+        if bytes > PAGE_BYTES && !page.rows.is_empty() {
+            page.end = last;
+            break;
+        }
+        page.rows.push(row);
+        last = Some(position);
+    }
+    Ok(page)
+}
+
+/// The current version of what a statement with the constraint has found.
+fn sealed_row(connection: &Connection, pk: i64) -> Result<SealedRow, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM resource r CROSS JOIN locator l ON l.pk = r.pk WHERE r.pk = ?1");
+    let mut statement = connection.prepare_cached(&sql).map_err(store_error)?;
+    statement.query_row([pk], |row| Ok(SealedRow::take(row))).map_err(store_error)?
 }
 
 fn stored_bytes(connection: &Connection, pk: i64) -> Result<i64, StoreError> {
@@ -109,14 +211,13 @@ fn places(connection: &Connection, statements: &SearchStatements) -> Result<Vec<
 }
 
 /// Opens rows that a statement with the constraint has found, in this order, with what makes them visible.
-fn open(connection: &Connection, seal: &Seal, constraint: &Constraint, found: &[i64]) -> Result<Vec<StoredVersion>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM resource r CROSS JOIN locator l ON l.pk = r.pk WHERE r.pk = ?1");
-    let mut statement = connection.prepare_cached(&sql).map_err(store_error)?;
-    let mut opened = Vec::with_capacity(found.len());
-    for pk in found {
-        let version = statement.query_row([pk], |row| Ok(read::open_row(connection, seal, row)));
-        opened.push(version.map_err(store_error)??);
-    }
+fn open(
+    connection: &Connection,
+    seal: &Seal,
+    constraint: &Constraint,
+    found: Vec<SealedRow>,
+) -> Result<Vec<StoredVersion>, StoreError> {
+    let mut opened = found.into_iter().map(|row| row.open(connection, seal)).collect::<Result<Vec<_>, _>>()?;
     visibility::grounds(connection, constraint, constraint.letter(), &mut opened)?;
     Ok(opened.into_iter().map(|(_, version)| version).collect())
 }

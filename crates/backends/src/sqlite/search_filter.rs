@@ -4,7 +4,7 @@
 //! them (`search_sql`). A criterion that names something this store has never seen is false.
 
 use portcullis_fhir::definitions::{ParameterType, SearchParameter};
-use portcullis_fhir::index::normalise;
+use portcullis_fhir::index::{fold_code, normalise};
 use portcullis_fhir::search::{Filter, QuantityMatch, ReferenceMatch, Test, TokenMatch};
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_store::StoreError;
@@ -129,6 +129,15 @@ pub fn condition(
             let above = parameters.bind_list(uris.iter().flat_map(|uri| path_prefixes(uri)));
             Condition::member(format!("SELECT x.pk FROM index_uri x WHERE x.parameter = {key} AND x.uri IN ({above})"))
         }
+        Test::Pairs(pairs) => {
+            let mut either = Vec::with_capacity(pairs.len());
+            for pair in pairs {
+                let both =
+                    pair.iter().map(|filter| condition(filter, resource_type, resolver, parameters).map(|found| found.sql));
+                either.push(super::parameters::all(&both.collect::<Result<Vec<_>, _>>()?));
+            }
+            Condition::only(any(&either))
+        }
         Test::Id(ids) => {
             let code = resource_type.code();
             let ids = parameters.bind_list(ids.iter().map(|id| id.as_str().to_owned()));
@@ -155,10 +164,15 @@ pub fn values(test: &Test) -> usize {
         // Every prefix is bound, so that a long URI with many slashes is many long values.
         Test::UriAbove(uris) => uris.iter().map(|uri| 1 + 2 * uri.matches('/').count() * (1 + uri.len() / LONG_URI)).sum(),
         Test::Id(ids) => ids.len(),
+        Test::Pairs(pairs) => pairs.iter().flatten().map(|filter| values(&filter.test)).sum(),
     }
 }
 
 fn presence(parameter: &SearchParameter, missing: bool) -> Result<Condition, StoreError> {
+    if parameter.base.is_none() && matches!(parameter.code, "_id" | "_lastUpdated") {
+        // Every stored resource has both.
+        return Ok(if missing { Condition::never() } else { Condition::only("1".to_owned()) });
+    }
     let key = parameter.key;
     let present = match parameter.parameter_type {
         ParameterType::Date => format!("EXISTS (SELECT 1 FROM index_date x WHERE x.pk = r.pk AND x.parameter = {key})"),
@@ -192,7 +206,7 @@ fn token(
     let mut systems: Vec<i64> = Vec::new();
     for TokenMatch { system, code } in alternatives {
         let system = system.as_ref().map(|system| resolver.seal.hash64(system));
-        let code = code.as_ref().map(|code| resolver.seal.hash64(code));
+        let code = code.as_ref().map(|code| resolver.seal.hash64(&fold_code(code)));
         match (code, system) {
             (Some(code), Some(system)) => pairs.push((code, system)),
             (Some(code), None) => pairs.extend(resolver.systems(key, code)?.into_iter().map(|system| (code, system))),

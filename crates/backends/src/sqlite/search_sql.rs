@@ -14,6 +14,7 @@ use portcullis_store::StoreError;
 use super::cursor::Position;
 use super::database::store_error;
 use super::parameters::{Parameters, all};
+use super::read::COLUMNS;
 use super::search_filter::{self, Condition, Resolver, Route};
 use super::sort::Order;
 use super::visibility;
@@ -23,13 +24,25 @@ const COUNTED_CANDIDATES: i64 = 1000;
 /// The most values of a query that one statement binds. SQLite has room for 32,766; the rest is for the constraint and for what the criteria find.
 const MAXIMUM_VALUES: usize = 5_000;
 
+/// What the statement of a page delivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageRows {
+    /// The columns of [`COLUMNS`] and an integer, without end, in the order of that integer. Rows that have the same come in any order; their place is
+    /// that of their ids.
+    InOrderOfIndex,
+    /// `pk` and the columns of the position, in order, as many as are needed.
+    Sorted,
+}
+
 /// The statements of one search.
 #[derive(Debug)]
 pub struct SearchStatements {
     /// The values of both.
     pub parameters: Parameters,
-    /// The rows of a page: `pk` and the columns of the position. One row more than the page has says that there is another page.
+    /// The rows of a page: one row more than the page has says that there is another page.
     pub page: String,
+    /// What these rows are.
+    pub rows: PageRows,
     /// How many columns a position has.
     pub width: usize,
     /// The number of all rows of all pages.
@@ -39,7 +52,8 @@ pub struct SearchStatements {
 impl SearchStatements {
     /// For a search that finds nothing whatever is stored: SQLite would not accept a named index for it.
     fn nothing() -> Self {
-        Self { parameters: Parameters::default(), page: "SELECT 0 WHERE 0".to_owned(), width: 0, count: "SELECT 0".to_owned() }
+        let page = "SELECT 0 WHERE 0".to_owned();
+        Self { parameters: Parameters::default(), page, rows: PageRows::Sorted, width: 0, count: "SELECT 0".to_owned() }
     }
 }
 
@@ -79,6 +93,15 @@ pub fn compile(
     if let Some(position) = after {
         terms.push(order.after(position, &mut parameters)?);
     }
+    // Whole rows go through no sort: an index has the order, and who reads them puts ties in order.
+    if let Some(column) = chosen.indexed_column(query).filter(|column| order.is_by(column)) {
+        let page = format!(
+            "SELECT {COLUMNS}, {column} FROM {candidates} CROSS JOIN locator l ON l.pk = r.pk WHERE {} ORDER BY {}",
+            all(&terms),
+            order.first_term()
+        );
+        return Ok(SearchStatements { parameters, page, rows: PageRows::InOrderOfIndex, width: order.width(), count });
+    }
     let limit = parameters.bind(i64::from(query.count) + 1);
     let page = format!(
         "{}SELECT r.pk, {} FROM {candidates} CROSS JOIN locator l ON l.pk = r.pk{} WHERE {} ORDER BY {} LIMIT {limit}",
@@ -88,7 +111,7 @@ pub fn compile(
         all(&terms),
         order.terms()
     );
-    Ok(SearchStatements { parameters, page, width: order.width(), count })
+    Ok(SearchStatements { parameters, page, rows: PageRows::Sorted, width: order.width(), count })
 }
 
 /// The way that was chosen to the candidates.
@@ -104,6 +127,16 @@ impl Chosen {
         if matches!(self.route, Some(Route::Ordered { .. })) { "d.neg_time" } else { "r.neg_time" }
     }
 
+    /// The column by which the route delivers its rows in order.
+    fn indexed_column(&self, query: &SearchQuery) -> Option<&'static str> {
+        match &self.route {
+            Some(Route::Ordered { .. }) => Some("d.neg_time"),
+            Some(Route::Set(_)) => None,
+            None if is_by_change(query) => Some("r.last_updated"),
+            None => Some("r.neg_time"),
+        }
+    }
+
     /// The tables up to `r`; a route's own condition is added to the terms. `CROSS JOIN` fixes the order of the loops.
     fn from(&self, query: &SearchQuery, terms: &mut Vec<String>) -> String {
         match &self.route {
@@ -112,13 +145,13 @@ impl Chosen {
                 format!("{table} d CROSS JOIN resource r ON r.pk = d.pk")
             }
             Some(Route::Set(set)) => format!("(SELECT DISTINCT pk FROM ({set})) d CROSS JOIN resource r ON r.pk = d.pk"),
-            None => {
-                let by_change =
-                    query.sort.first().is_some_and(|key| key.parameter.base.is_none() && key.parameter.code == "_lastUpdated");
-                format!("resource r INDEXED BY {}", if by_change { "resource_updated" } else { "resource_newest" })
-            }
+            None => format!("resource r INDEXED BY {}", if is_by_change(query) { "resource_updated" } else { "resource_newest" }),
         }
     }
+}
+
+fn is_by_change(query: &SearchQuery) -> bool {
+    query.sort.first().is_some_and(|key| key.parameter.base.is_none() && key.parameter.code == "_lastUpdated")
 }
 
 /// Chooses among the criteria and the boundary the way with the fewest candidates.
@@ -167,6 +200,12 @@ fn boundary_route(query: &SearchQuery, constraint: &Constraint, parameters: &mut
         [Visibility::Compartment(Boundary::Patients(patients))] if names_patient(query, patients.items()) => None,
         [Visibility::Compartment(boundary)] => compartment_route(boundary, query.resource_type, parameters),
         [Visibility::ReferencedFrom { boundary, sources }] => referenced_route(boundary, sources, parameters),
+        // A Device: somebody's, or shared.
+        [Visibility::Compartment(own), Visibility::ReferencedFrom { boundary, sources }] if own == boundary => {
+            let Some(Route::Set(shared)) = referenced_route(boundary, sources, parameters) else { return None };
+            let inside = compartment_members(boundary, query.resource_type, parameters)?;
+            Some(Route::Set(format!("{inside} UNION ALL {shared}")))
+        }
         _ => None,
     }
 }
@@ -193,8 +232,13 @@ fn compartment_route(boundary: &Boundary, resource_type: ResourceType, parameter
         let inside = visibility::within(boundary, "d.patient", parameters);
         return Some(Route::Ordered { table: "compartment", seek: format!("{inside} AND d.type = {code}") });
     }
+    compartment_members(boundary, resource_type, parameters).map(Route::Set)
+}
+
+fn compartment_members(boundary: &Boundary, resource_type: ResourceType, parameters: &mut Parameters) -> Option<String> {
     let patients = visibility::patients_of(boundary, parameters)?;
-    Some(Route::Set(format!("SELECT c.pk FROM compartment c WHERE c.type = {code} AND c.patient IN ({patients})")))
+    let code = resource_type.code();
+    Some(format!("SELECT c.pk FROM compartment c WHERE c.type = {code} AND c.patient IN ({patients})"))
 }
 
 fn referenced_route(boundary: &Boundary, sources: &TypeSet, parameters: &mut Parameters) -> Option<Route> {

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use portcullis_audit::{Acknowledgement, PendingRecord, RecordId};
+use portcullis_audit::{Acknowledgement, RecordId, Sought, UnfinishedRecord};
 use portcullis_fhir::interaction::{InstanceHistory, Read, VersionRead};
 use portcullis_fhir::search::SearchQuery;
 use portcullis_policy::{Authorized, Change, HistoryPage, SearchPage, StoredVersion, Unreleased, WriteSet};
-use portcullis_store::{BoxFuture, Committed, FhirStore, Outbox, StoreError};
+use portcullis_store::{BoxFuture, Committed, FhirStore, Outbox, StoreError, Subject};
 use rusqlite::Connection;
+use tokio::sync::Notify;
 
 use super::commit::{Application, Applied, WriteState};
 use super::database::{OpenError, open_writer};
@@ -18,7 +19,7 @@ use super::readers::Readers;
 use super::root_key::RootKey;
 use super::seal::Seal;
 use super::writer::{Limits, Writer};
-use super::{history, outbox, read, search};
+use super::{history, outbox, read, search, seek};
 use crate::migrations::MAIN;
 
 /// The largest page that is made on the calling thread.
@@ -31,6 +32,8 @@ pub struct SqliteStore {
     readers: Readers,
     seal: Arc<Seal>,
     writing: Arc<Writing>,
+    /// Told of each record that got into the outbox.
+    filled: Arc<Notify>,
 }
 
 /// What write sets share on the writer's thread.
@@ -53,7 +56,7 @@ impl SqliteStore {
         seal.claim(&connection)?;
         let writer = Arc::new(Writer::start(connection, limits)?);
         let writing = Arc::new(Writing { state: Mutex::new(WriteState::new()), rollbacks: writer.rollbacks() });
-        Ok(Arc::new(Self { writer, readers: Readers::new(path), seal, writing }))
+        Ok(Arc::new(Self { writer, readers: Readers::new(path), seal, writing, filled: Arc::default() }))
     }
 
     /// The writer, for what else lives in the same file.
@@ -64,6 +67,11 @@ impl SqliteStore {
     /// The readers, for what else lives in the same file.
     pub fn readers(&self) -> &Readers {
         &self.readers
+    }
+
+    /// What is told of each record that got into the outbox.
+    pub fn filled(&self) -> &Arc<Notify> {
+        &self.filled
     }
 
     /// The keys, for what else lives in the same file.
@@ -78,7 +86,7 @@ impl Writing {
         connection: &Connection,
         seal: &Seal,
         set: &Authorized<WriteSet>,
-        record: (&str, &[u8]),
+        record: UnfinishedRecord,
     ) -> Result<Applied, StoreError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.synchronise(self.rollbacks.load(Ordering::Acquire));
@@ -143,21 +151,21 @@ impl FhirStore for SqliteStore {
         })
     }
 
-    fn commit<'a>(
-        &'a self,
-        set: Authorized<WriteSet>,
-        record: &'a PendingRecord,
-    ) -> BoxFuture<'a, Result<Committed, StoreError>> {
+    fn commit(&self, set: Authorized<WriteSet>, record: UnfinishedRecord) -> BoxFuture<'_, Result<Committed, StoreError>> {
         let decision = set.decision();
         let (seal, writing) = (Arc::clone(&self.seal), Arc::clone(&self.writing));
-        let (id, bytes) = (record.id().0.clone(), record.bytes().to_vec());
-        let size = bytes.len() + set.operation().changes.iter().map(size).sum::<usize>();
-        let applied = self.writer.run_sized(size, move |connection| writing.apply(connection, &seal, &set, (&id, &bytes)));
+        let size = set.operation().changes.iter().map(size).sum();
+        let applied = self.writer.run_sized(size, move |connection| writing.apply(connection, &seal, &set, record));
         Box::pin(async move {
-            let Applied { written, in_care, record } = applied.await?;
-            let acknowledgement = Acknowledgement::of_stored(&record);
-            Ok(Committed { written: Unreleased::new(decision, in_care, written), acknowledgement })
+            let Applied { written, in_care, record, stored } = applied.await?;
+            self.filled.notify_one();
+            let acknowledgement = Acknowledgement::of_stored(&stored);
+            Ok(Committed { written: Unreleased::new(decision, in_care, written), record, acknowledgement })
         })
+    }
+
+    fn seek<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<Sought, StoreError>> {
+        Box::pin(async move { self.readers.with(|connection| seek::seek(connection, subject)) })
     }
 }
 
@@ -170,13 +178,18 @@ fn is_small(query: &SearchQuery) -> bool {
     query.count <= SMALL_PAGE && query.includes.is_empty() && query.reverse_includes.is_empty()
 }
 
+/// What a change brings along: its body, and its part of the record.
 fn size(change: &Change) -> usize {
-    change.proposed().map_or(64, |version| version.body.len())
+    256 + change.proposed().map_or(0, |version| version.body.len())
 }
 
 impl Outbox for SqliteStore {
     fn waiting(&self, limit: usize) -> Result<Vec<(RecordId, Vec<u8>)>, StoreError> {
         self.readers.with(|connection| outbox::waiting(connection, limit))
+    }
+
+    fn filled(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.filled.notified())
     }
 
     fn remove(&self, moved: &[RecordId]) -> Result<(), StoreError> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use portcullis_audit::{Agent, Event, Outcome, PendingRecord, Record, RecordId};
+use portcullis_audit::{Agent, Event, OperationEntry, Outcome, Record, RecordId, UnfinishedRecord};
 use portcullis_fhir::interaction::{InstanceHistory, Read, VersionRead};
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::resource::Resource;
@@ -53,7 +53,7 @@ impl Who<'_> {
             (UserId::parse("user").unwrap(), ClientId::parse("client").unwrap(), TokenId::parse("token").unwrap());
         let claims = AccessTokenClaims {
             issuer: ISSUER.into(),
-            subject: user.clone(),
+            subject: user.clone().into(),
             audience: BASE.into(),
             client_id: client.clone(),
             expires_at: NOW + 300,
@@ -71,7 +71,15 @@ impl Who<'_> {
             fhir_user.map(|practitioner| LocalReference { resource_type: ResourceType::PRACTITIONER, id: id(practitioner) });
         let user =
             PrincipalUser { id: user, roles: Roles::NONE.with(role), fhir_user, patients: own.map(id).into_iter().collect() };
-        let facts = TokenFacts { token_id, active: true, epoch: 0, client: Some(client), user: Some(user), purpose_of_use: None };
+        let facts = TokenFacts {
+            token_id,
+            active: true,
+            epoch: 0,
+            client: Some(client),
+            user: Some(user),
+            purpose_of_use: None,
+            registered: None,
+        };
         Principal::establish(&token, TokenStatus::from_registry(facts), NOW).unwrap()
     }
 
@@ -96,7 +104,7 @@ pub fn resource_type(name: &str) -> ResourceType {
 pub fn version(text: &str, version: &str, last_updated: i64) -> NewVersion {
     let resource = Resource::parse(text.as_bytes()).unwrap_or_else(|issues| panic!("{issues:?} in {text}"));
     let own = resource.id().unwrap().clone();
-    NewVersion::of(resource, own, id(version), last_updated, BASE)
+    NewVersion::of(resource, own, id(version), last_updated, BASE).unwrap()
 }
 
 pub fn import(text: &str) -> Change {
@@ -136,7 +144,8 @@ pub fn encounter(own: &str, subject: &str, practitioner: &str) -> String {
     )
 }
 
-pub fn record(own: &str) -> PendingRecord {
+/// A record of so many changes.
+pub fn record(own: &str, changes: usize) -> UnfinishedRecord {
     let record = Record {
         id: RecordId(own.into()),
         recorded: 1,
@@ -146,10 +155,10 @@ pub fn record(own: &str) -> PendingRecord {
         status: 201,
         decision: None,
         rules: Vec::new(),
-        operations: Vec::new(),
+        operations: vec![OperationEntry::default(); changes],
         detail: None,
     };
-    PendingRecord::new(&record).unwrap()
+    UnfinishedRecord::new(record)
 }
 
 /// A store in a directory of its own.
@@ -196,11 +205,11 @@ impl World {
 
     pub async fn commit(&self, who: Who<'_>, changes: Vec<Change>) -> Result<Vec<Written>, StoreError> {
         let own = format!("{:032x}", DECISIONS.fetch_add(1, Ordering::Relaxed));
+        let count = changes.len();
         let (permit, PermittedOperation::Write(set)) = who.permit(Operation::Write(WriteSet { changes })) else { panic!() };
-        let pending = record(&own);
-        let committed = self.store.commit(set, &pending).await?;
-        pending.receipt(&committed.acknowledgement).unwrap();
-        Ok(permit.release_written(committed.written).unwrap().into_content())
+        let committed = self.store.commit(set, record(&own, count)).await?;
+        let (written, _receipt) = committed.settle(&RecordId(own)).unwrap();
+        Ok(permit.release_written(written).unwrap().into_content())
     }
 
     pub async fn read(&self, who: Who<'_>, type_name: &str, own: &str) -> Result<Option<StoredVersion>, StoreError> {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use portcullis_fhir::compartment::membership_parameters;
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::scopes::Letter;
@@ -21,7 +22,7 @@ use super::parameters::{Parameters, any};
 /// Patients per statement of [`patients_in_care`].
 const PATIENTS_PER_STATEMENT: usize = 500;
 
-/// A condition over `alias`, a row with the columns `pk` and `neg_time` of a current resource of this type: whether the constraint shows it for
+/// A condition over `alias`, a row with the columns `pk`, `neg_time` and `patients` of a current resource of this type: whether the constraint shows it for
 /// this letter. Hidden types give `0`.
 pub fn predicate(
     constraint: &Constraint,
@@ -60,20 +61,28 @@ fn shows(way: &Visibility<'_>, resource_type: ResourceType, alias: &str, paramet
                  AND c.pk = {alias}.pk)"
             )
         }
-        Visibility::ReferencedFrom { boundary, sources } => match boundary {
-            // A practice's popular practitioner is soon found from the practitioner's side, a patient's few records from the patient's.
-            Boundary::CareRelationship(_) | Boundary::Whole => {
-                let inside = within(boundary, "c.patient", parameters);
-                let types = type_list(sources);
-                format!(
-                    "EXISTS (SELECT 1 FROM shared_link s CROSS JOIN compartment c ON c.pk = s.source \
-                     WHERE s.target = {alias}.pk AND c.type IN ({types}) AND {inside})"
-                )
+        Visibility::ReferencedFrom { boundary, sources } => {
+            let referred_to = match boundary {
+                // A practice's popular practitioner is soon found from the practitioner's side, a patient's few records from the patient's.
+                Boundary::CareRelationship(_) | Boundary::Whole => {
+                    let inside = within(boundary, "c.patient", parameters);
+                    let types = type_list(sources);
+                    format!(
+                        "EXISTS (SELECT 1 FROM shared_link s CROSS JOIN compartment c ON c.pk = s.source \
+                         WHERE s.target = {alias}.pk AND c.type IN ({types}) AND {inside})"
+                    )
+                }
+                Boundary::Patients(_) | Boundary::PatientsInCare(..) => {
+                    format!("{alias}.pk IN ({})", referenced_from(boundary, sources, parameters))
+                }
+            };
+            // What is somebody's (a Device with a patient) is not shared.
+            if membership_parameters(resource_type).is_empty() {
+                referred_to
+            } else {
+                format!("({alias}.patients = '' AND {referred_to})")
             }
-            Boundary::Patients(_) | Boundary::PatientsInCare(..) => {
-                format!("{alias}.pk IN ({})", referenced_from(boundary, sources, parameters))
-            }
-        },
+        }
         Visibility::About { boundary, targets } => {
             let types = type_list(targets);
             let inside = within(boundary, "c.patient", parameters);
@@ -164,12 +173,16 @@ pub fn grounds(
     letter: Letter,
     rows: &mut [(i64, StoredVersion)],
 ) -> Result<(), StoreError> {
+    let mut of_type: Option<(ResourceType, Vec<Visibility<'_>>)> = None;
     for (pk, version) in rows {
-        for way in ways(constraint, version.resource_type, letter) {
+        if of_type.as_ref().is_none_or(|(known, _)| *known != version.resource_type) {
+            of_type = Some((version.resource_type, ways(constraint, version.resource_type, letter)));
+        }
+        for way in of_type.iter().flat_map(|(_, ways)| ways) {
             let found = match way {
                 Visibility::Every | Visibility::Compartment(_) => None,
-                Visibility::ReferencedFrom { boundary, sources } => referring_record(connection, *pk, boundary, &sources)?,
-                Visibility::About { boundary, targets } => target_record(connection, *pk, boundary, &targets)?,
+                Visibility::ReferencedFrom { boundary, sources } => referring_record(connection, *pk, boundary, sources)?,
+                Visibility::About { boundary, targets } => target_record(connection, *pk, boundary, targets)?,
             };
             if found.is_some() {
                 version.grounds = found;

@@ -1,12 +1,12 @@
 //! Imports: resources keep the ids of their source, replace what is stored under them, and are recorded in the transaction that stores them.
 //!
-//! A batch is one transaction. Where it fails, its halves are tried, and their halves, so that one resource that cannot be stored keeps no other from
-//! being stored. What cannot be read as a resource is refused before anything is written. References are stored as they are.
+//! A batch is one commit. Where it fails, its halves are tried, and their halves, so that one resource that cannot be stored keeps no other from
+//! being stored. What cannot be read as a resource is refused before anything is written. The resources of a transaction are stored together or not at
+//! all: one that is refused refuses them all, and none is tried again alone. References are stored as they are.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use portcullis_audit::PendingRecord;
+use portcullis_audit::UnfinishedRecord;
 use portcullis_audit::record::{Event, OperationEntry, Outcome};
 use portcullis_fhir::interaction;
 use portcullis_fhir::outcome::Issue;
@@ -15,10 +15,13 @@ use portcullis_fhir::types::LogicalId;
 use portcullis_fhir::version::NewVersion;
 use portcullis_jose::digest::sha256;
 use portcullis_oauth::principal::Principal;
-use portcullis_policy::{Change, Decision, Operation, PermittedOperation, WriteSet, decide};
+use portcullis_policy::{Change, Decision, Operation, PermittedOperation, WriteSet, Written, decide};
 use portcullis_store::StoreError;
 
-use super::protocol::{ImportBatch, ImportReport, ImportResource, Reason, RefusalKind, Refused, RefusedResource};
+use super::protocol::{
+    ImportBatch, ImportReport, ImportResource, MAXIMUM_TRANSACTION_BYTES, MAXIMUM_TRANSACTION_RESOURCES, Reason, RefusalKind,
+    Refused, RefusedResource, transaction_limit,
+};
 use super::service::{Description, record_of};
 use crate::context::Server;
 
@@ -29,10 +32,20 @@ const ATTEMPTS: u32 = 6;
 /// The wait before the second attempt; each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 
+/// What is stored, or not, on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Each resource.
+    Resource,
+    /// The whole batch, which is a transaction.
+    Batch,
+}
+
 /// A batch of which every resource has been read: ready to be stored, or refused.
 #[derive(Debug)]
 pub struct Prepared {
     batch: ImportBatch,
+    unit: Unit,
     versions: Vec<(usize, NewVersion)>,
     refused: Vec<RefusedResource>,
 }
@@ -46,8 +59,8 @@ enum NotStored {
 }
 
 /// Reads every resource of a batch. Takes a core for some milliseconds: not for async threads.
-pub fn prepare(server: &Server, batch: ImportBatch) -> Prepared {
-    let mut prepared = Prepared { versions: Vec::with_capacity(batch.resources.len()), refused: Vec::new(), batch };
+pub fn prepare(server: &Server, batch: ImportBatch, unit: Unit) -> Prepared {
+    let mut prepared = Prepared { versions: Vec::with_capacity(batch.resources.len()), refused: Vec::new(), batch, unit };
     for index in 0..prepared.batch.resources.len() {
         match version(server, &prepared.batch, index) {
             Ok(version) => prepared.versions.push((index, version)),
@@ -59,34 +72,82 @@ pub fn prepare(server: &Server, batch: ImportBatch) -> Prepared {
 
 /// Stores what was prepared.
 pub async fn store(server: &Server, principal: &Principal, prepared: Prepared) -> Result<ImportReport, Refused> {
-    let Prepared { batch, versions, mut refused } = prepared;
-    let mut stored = BTreeMap::new();
+    let report = match prepared.unit {
+        Unit::Resource => store_each(server, principal, &prepared.batch, (prepared.versions, prepared.refused)).await?,
+        Unit::Batch => store_together(server, principal, &prepared.batch, (prepared.versions, prepared.refused)).await?,
+    };
+    if !report.refused.is_empty() || report.transaction.is_some() {
+        record_refusals(server, principal, &prepared.batch, &report).await?;
+    }
+    Ok(report)
+}
+
+/// What was read of a batch, and what could not be.
+type Read = (Vec<(usize, NewVersion)>, Vec<RefusedResource>);
+
+/// All that can be stored.
+async fn store_each(
+    server: &Server,
+    principal: &Principal,
+    batch: &ImportBatch,
+    (versions, refused): Read,
+) -> Result<ImportReport, Refused> {
+    let mut report = ImportReport { refused, ..ImportReport::default() };
     let mut waiting = vec![versions];
     while let Some(versions) = waiting.pop() {
         let indexes: Vec<usize> = versions.iter().map(|(index, _)| *index).collect();
         if indexes.is_empty() {
             continue;
         }
-        let types: Vec<&'static str> = versions.iter().map(|(_, version)| version.resource_type.name()).collect();
-        match commit_when_possible(server, principal, &batch, versions).await {
-            Ok(()) => types.into_iter().for_each(|name| *stored.entry(name.to_owned()).or_default() += 1),
+        match commit_when_possible(server, principal, batch, versions).await {
+            Ok(written) => count(&mut report, &written),
             Err(NotStored::Everything(reason)) => return Err(reason),
             Err(NotStored::Resource(reason)) => match indexes.as_slice() {
-                [index] => refused.push(RefusedResource { index: *index, reasons: vec![reason] }),
+                [index] => report.refused.push(RefusedResource { index: *index, reasons: vec![reason] }),
                 _ => {
                     let (first, second) = indexes.split_at(indexes.len() / 2);
                     // The first half is stored first: of two versions of a resource the later one must win.
-                    waiting.push(again(server, &batch, second));
-                    waiting.push(again(server, &batch, first));
+                    waiting.push(again(server, batch, second));
+                    waiting.push(again(server, batch, first));
                 }
             },
         }
     }
-    refused.sort_unstable_by_key(|resource| resource.index);
-    if !refused.is_empty() {
-        record_refusals(server, principal, &batch, &refused).await?;
+    report.refused.sort_unstable_by_key(|resource| resource.index);
+    Ok(report)
+}
+
+/// All or none, in one commit: "a set of actions that succeed or fail together" (<https://hl7.org/fhir/R4/http.html#transaction>).
+async fn store_together(
+    server: &Server,
+    principal: &Principal,
+    batch: &ImportBatch,
+    (versions, refused): Read,
+) -> Result<ImportReport, Refused> {
+    let mut report = ImportReport { refused, ..ImportReport::default() };
+    report.transaction = too_large(batch);
+    if report.transaction.is_some() || !report.refused.is_empty() || versions.is_empty() {
+        return Ok(report);
     }
-    Ok(ImportReport { stored, refused })
+    match commit_when_possible(server, principal, batch, versions).await {
+        Ok(written) => count(&mut report, &written),
+        Err(NotStored::Everything(reason)) => return Err(reason),
+        Err(NotStored::Resource(reason)) => report.transaction = Some(reason),
+    }
+    Ok(report)
+}
+
+fn too_large(batch: &ImportBatch) -> Option<Reason> {
+    let bytes: usize = batch.resources.iter().map(|resource| resource.resource.get().len()).sum();
+    let fits = batch.resources.len() <= MAXIMUM_TRANSACTION_RESOURCES && bytes <= MAXIMUM_TRANSACTION_BYTES;
+    (!fits).then(|| Reason { path: None, message: transaction_limit() })
+}
+
+fn count(report: &mut ImportReport, written: &[Written]) {
+    for one in written {
+        *report.stored.entry(one.version().resource_type.name().to_owned()).or_default() += 1;
+        report.replaced += u64::from(matches!(one, Written::Updated(_)));
+    }
 }
 
 fn again(server: &Server, batch: &ImportBatch, indexes: &[usize]) -> Vec<(usize, NewVersion)> {
@@ -112,7 +173,8 @@ fn version(server: &Server, batch: &ImportBatch, index: usize) -> Result<NewVers
     };
     let fresh = LogicalId::parse(&format!("{:032x}", server.random_u128()))
         .ok_or_else(|| refused("No version could be made.".to_owned()))?;
-    Ok(NewVersion::of(resource, id, fresh, server.clock.now_milliseconds(), &server.settings.fhir_base))
+    NewVersion::of(resource, id, fresh, server.clock.now_milliseconds(), &server.settings.fhir_base)
+        .map_err(|issue| vec![reason(issue)])
 }
 
 /// The id of a resource that has none: the same source gives the same ids, so that loading it twice stores it once.
@@ -133,7 +195,7 @@ async fn commit_when_possible(
     principal: &Principal,
     batch: &ImportBatch,
     versions: Vec<(usize, NewVersion)>,
-) -> Result<(), NotStored> {
+) -> Result<Vec<Written>, NotStored> {
     let indexes: Vec<usize> = versions.iter().map(|(index, _)| *index).collect();
     let mut next = versions;
     let mut wait = FIRST_WAIT;
@@ -148,11 +210,11 @@ async fn commit_when_possible(
             outcome => return outcome,
         }
     }
-    Ok(())
+    Ok(Vec::new())
 }
 
 /// One transaction: the changes and their record.
-async fn commit(server: &Server, principal: &Principal, source: &str, set: WriteSet) -> Result<(), NotStored> {
+async fn commit(server: &Server, principal: &Principal, source: &str, set: WriteSet) -> Result<Vec<Written>, NotStored> {
     let internal = |message: &str| NotStored::Everything(Refused::new(RefusalKind::Internal, message));
     let operations = set.changes.iter().filter_map(Change::proposed).map(entry).collect();
     let (permit, permitted) = match decide(server.decision_id(), principal, Operation::Write(set)) {
@@ -166,22 +228,16 @@ async fn commit(server: &Server, principal: &Principal, source: &str, set: Write
         record_of(server, principal, &Description { event: Event::Import, outcome: Outcome::Success, detail: source.to_owned() });
     record.decision = Some(permit.id().to_string());
     record.operations = operations;
-    let pending = PendingRecord::new(&record).map_err(|_| internal("An audit record cannot be written as JSON."))?;
-    let committed = server.store.commit(permitted, &pending).await.map_err(not_stored)?;
-    permit.release_written(committed.written).map_err(|error| internal(&error.to_string()))?;
-    pending.receipt(&committed.acknowledgement).map_err(|error| internal(&error.to_string()))?;
-    Ok(())
+    let id = record.id.clone();
+    let committed = server.store.commit(permitted, UnfinishedRecord::new(record)).await.map_err(not_stored)?;
+    let (written, _receipt) = committed.settle(&id).map_err(|error| internal(&error.to_string()))?;
+    let released = permit.release_written(written).map_err(|error| internal(&error.to_string()))?;
+    Ok(released.into_content())
 }
 
+/// The store completes it with id, version and patients.
 fn entry(version: &NewVersion) -> OperationEntry {
-    OperationEntry {
-        interaction: "create".to_owned(),
-        resource_type: Some(version.resource_type.name().to_owned()),
-        id: Some(version.id.to_string()),
-        version: Some(version.version.to_string()),
-        patients: version.patients.iter().map(ToString::to_string).collect(),
-        ..OperationEntry::default()
-    }
+    OperationEntry { resource_type: Some(version.resource_type.name().to_owned()), ..OperationEntry::default() }
 }
 
 fn not_stored(error: StoreError) -> NotStored {
@@ -208,13 +264,19 @@ async fn record_refusals(
     server: &Server,
     principal: &Principal,
     batch: &ImportBatch,
-    refused: &[RefusedResource],
+    report: &ImportReport,
 ) -> Result<(), Refused> {
-    let places: Vec<String> = refused
+    let places: Vec<String> = report
+        .refused
         .iter()
         .map(|resource| batch.first.saturating_add(u64::try_from(resource.index).unwrap_or(u64::MAX)).to_string())
         .collect();
-    let detail = format!("{}: {} resources refused, numbers {}", batch.source, refused.len(), places.join(", "));
+    let detail = match &report.transaction {
+        None => format!("{}: {} resources refused, numbers {}", batch.source, places.len(), places.join(", ")),
+        Some(_) => {
+            format!("{}: a transaction of {} resources refused, from number {}", batch.source, batch.resources.len(), batch.first)
+        }
+    };
     let record = record_of(server, principal, &Description { event: Event::Import, outcome: Outcome::Rejected, detail });
     match server.ledger.append(record).await {
         Ok(_receipt) => Ok(()),

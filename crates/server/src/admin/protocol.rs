@@ -14,6 +14,19 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// The longest message, in bytes: one resource of the largest size with its envelope, or a whole batch.
 pub const MAXIMUM_MESSAGE: usize = 40 * 1024 * 1024;
+/// Resources of one transaction at most: it is one commit, and one audit record names them all.
+pub const MAXIMUM_TRANSACTION_RESOURCES: usize = 10_000;
+/// Bytes of the resources of one transaction at most; it travels as one message.
+pub const MAXIMUM_TRANSACTION_BYTES: usize = 32 * 1024 * 1024;
+
+/// What one transaction may hold, as a sentence.
+pub fn transaction_limit() -> String {
+    format!(
+        "A transaction is stored in one commit, which takes at most {MAXIMUM_TRANSACTION_RESOURCES} resources of {} MiB together. \
+         Split it where that is safe, or send a Bundle of type batch or NDJSON.",
+        MAXIMUM_TRANSACTION_BYTES >> 20
+    )
+}
 
 /// What a command asks.
 #[derive(Debug, Serialize, Deserialize)]
@@ -36,6 +49,8 @@ pub enum Request {
     AddUser(NewUser),
     /// Stores resources under the ids that their source gave them.
     Import(ImportBatch),
+    /// The same, but all of them or none.
+    ImportTransaction(ImportBatch),
 }
 
 /// What the service answers.
@@ -63,7 +78,7 @@ pub enum Response {
         /// The user's identifier.
         id: String,
     },
-    /// To [`Request::Import`].
+    /// To [`Request::Import`] and [`Request::ImportTransaction`].
     Imported(ImportReport),
     /// The request was not carried out.
     Refused(Refused),
@@ -94,6 +109,19 @@ pub struct NewClient {
     pub redirect_uris: Vec<String>,
     /// The scopes that it may ask for, separated by spaces.
     pub scope: String,
+    /// The public keys that it signs with, where it does; then it gets no secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<NewClientKeys>,
+}
+
+/// The public keys of a client that is to be added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NewClientKeys {
+    /// A JWK Set as JSON text.
+    Jwks(String),
+    /// The https address of one.
+    JwksUri(String),
 }
 
 /// A user that is to be added.
@@ -141,8 +169,14 @@ pub struct ImportResource {
 pub struct ImportReport {
     /// How many resources of each type were stored.
     pub stored: BTreeMap<String, u64>,
+    /// How many of these replaced a resource that was there.
+    #[serde(default)]
+    pub replaced: u64,
     /// Those that were not, in the order of the batch.
     pub refused: Vec<RefusedResource>,
+    /// Why nothing of a transaction was stored, where the reason is not one of its resources.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<Reason>,
 }
 
 /// A resource that was not stored.

@@ -7,19 +7,20 @@ use portcullis_audit::record::{Agent, Event, Outcome, Record, RecordId};
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_jose::Secret;
-use portcullis_oauth::clients::{Client, ClientKind, ClientSecretHash, GrantType};
-use portcullis_oauth::identifiers::{ClientId, UserId};
+use portcullis_oauth::clients::{Client, ClientKind, ClientSecretHash, GrantType, KeySource};
+use portcullis_oauth::identifiers::{ClientId, GrantId, UserId};
 use portcullis_oauth::metadata;
 use portcullis_oauth::principal::{Operator, OperatorOperation, Principal};
 use portcullis_oauth::redirect_uri::RedirectUri;
-use portcullis_oauth::scopes::ScopeSet;
-use portcullis_oauth::users::{Lockout, Role, Roles, User};
+use portcullis_oauth::scopes::{ScopeContext, ScopeSet};
+use portcullis_oauth::users::{Role, Roles, User};
 use portcullis_store::registry::{Change, RegistryError};
 use tokio::sync::mpsc;
 
-use super::import::{self, Prepared};
+use super::import::{self, Prepared, Unit};
 use super::protocol::{
-    ClientSummary, Hidden, ImportBatch, NewClient, NewUser, RefusalKind, Refused, Request, Response, Status, UserSummary,
+    ClientSummary, Hidden, ImportBatch, NewClient, NewClientKeys, NewUser, RefusalKind, Refused, Request, Response, Status,
+    UserSummary,
 };
 use crate::authorization_server::password::{self, hash_now};
 use crate::context::{Borrowed, Server};
@@ -128,7 +129,8 @@ impl Service {
         let reading = async move {
             while let Some(request) = requests.recv().await {
                 let stage = match request {
-                    Request::Import(batch) => Stage::Imported(self.prepare(batch).await),
+                    Request::Import(batch) => Stage::Imported(self.prepare(batch, Unit::Resource).await),
+                    Request::ImportTransaction(batch) => Stage::Imported(self.prepare(batch, Unit::Batch).await),
                     other => Stage::Other(other),
                 };
                 if stages.send(stage).await.is_err() {
@@ -153,7 +155,9 @@ impl Service {
     /// Answers one request.
     pub async fn answer(&self, caller: &Caller, request: Request) -> Response {
         let (operation, described) = match &request {
-            Request::Import(_) => return Response::Refused(Refused::new(RefusalKind::Internal, "An import goes another way.")),
+            Request::Import(_) | Request::ImportTransaction(_) => {
+                return Response::Refused(Refused::new(RefusalKind::Internal, "An import goes another way."));
+            }
             Request::Status => (None, "status".to_owned()),
             Request::ListClients => (Some(OperatorOperation::ListClients), "clients listed".to_owned()),
             Request::AddClient(client) => (Some(OperatorOperation::AddClient), format!("client added: {}", client.name)),
@@ -176,9 +180,9 @@ impl Service {
         self.change(&task, Change::ReplaceClient(Box::new(client))).await
     }
 
-    async fn prepare(&self, batch: ImportBatch) -> Result<Prepared, Refused> {
+    async fn prepare(&self, batch: ImportBatch, unit: Unit) -> Result<Prepared, Refused> {
         let server = Arc::clone(&self.server);
-        let reading = tokio::task::spawn_blocking(move || import::prepare(&server, batch));
+        let reading = tokio::task::spawn_blocking(move || import::prepare(&server, batch, unit));
         reading.await.map_err(|_| Refused::new(RefusalKind::Internal, "Reading a batch failed in an unexpected way."))
     }
 
@@ -193,7 +197,7 @@ impl Service {
 
     async fn carry_out(&self, task: &Task, request: Request) -> Result<Response, Refused> {
         match request {
-            Request::Import(_) | Request::Status => {
+            Request::Import(_) | Request::ImportTransaction(_) | Request::Status => {
                 self.change(task, Change::Nothing).await?;
                 Ok(Response::Status(self.status()))
             }
@@ -223,7 +227,12 @@ impl Service {
             Some(id) => ClientId::parse(id).ok_or_else(|| invalid("A client id has 1 to 255 visible ASCII characters."))?,
             None => ClientId::generate(&mut random),
         };
-        let (kind, secret) = if new.confidential {
+        let (kind, secret) = if let Some(keys) = &new.keys {
+            if new.confidential {
+                return Err(invalid("A client has a secret or keys of its own, not both."));
+            }
+            (ClientKind::ConfidentialAsymmetric { registration: GrantId::generate(&mut random), keys: self.keys(keys)? }, None)
+        } else if new.confidential {
             let (secret, secret_hash) = ClientSecretHash::generate(&mut random);
             (ClientKind::ConfidentialSymmetric { secret_hash }, Some(Hidden(secret.expose().clone())))
         } else {
@@ -232,21 +241,36 @@ impl Service {
         let scope = ScopeSet::parse(&new.scope).map_err(|unknown| {
             invalid(&format!("The scope '{}' is not known; for example patient/Observation.rs or launch/patient is.", unknown.0))
         })?;
-        if let Some(scope) = scope.iter().find(|scope| !metadata::offers(scope)) {
+        if let Some(scope) = scope.iter().find(|scope| !metadata::offers(scope) && !metadata::offers_to_clients(scope)) {
             return Err(invalid(&format!("The scope '{scope}' cannot be granted by this version.")));
         }
         let client = Client {
             id: id.clone(),
-            name: new.name,
+            name: new.name.clone(),
             kind,
             redirect_uris: redirects(&new.redirect_uris)?,
+            grant_types: grant_types(&new, &scope),
             scope,
-            grant_types: GrantType::ALL.to_vec(),
             created_at: self.server.clock.now_seconds(),
         };
         client.check().map_err(|error| invalid(&sentence(&error.to_string())))?;
         self.change(task, Change::AddClient(Box::new(client))).await?;
         Ok(Response::ClientAdded { id: id.as_str().to_owned(), secret })
+    }
+
+    /// Keys as they are registered. An address that could never be asked is refused now and not at the first token.
+    fn keys(&self, keys: &NewClientKeys) -> Result<KeySource, Refused> {
+        match keys {
+            NewClientKeys::Jwks(text) => KeySource::value(text).map_err(|error| invalid(&sentence(&error.to_string()))),
+            NewClientKeys::JwksUri(url) => {
+                let source = KeySource::url(url).map_err(|error| invalid(&sentence(&error.to_string())))?;
+                self.server
+                    .client_keys
+                    .check_url(url)
+                    .map_err(|error| invalid(&format!("'{url}' cannot be registered: {error}.")))?;
+                Ok(source)
+            }
+        }
     }
 
     async fn add_user(&self, task: &Task, new: NewUser) -> Result<Response, Refused> {
@@ -300,7 +324,6 @@ impl Service {
             fhir_user: new.fhir_user.as_deref().map(fhir_user).transpose()?,
             patients,
             created_at: self.server.clock.now_seconds(),
-            lockout: Lockout::default(),
         })
     }
 
@@ -360,6 +383,15 @@ pub(super) fn invalid(message: &str) -> Refused {
 fn sentence(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map(|first| format!("{}{}.", first.to_uppercase(), characters.as_str())).unwrap_or_default()
+}
+
+/// What the registration is for: people by way of a browser, the client itself, or both.
+fn grant_types(new: &NewClient, scope: &ScopeSet) -> Vec<GrantType> {
+    let itself = scope.has_context(ScopeContext::System);
+    let people = !itself || !new.redirect_uris.is_empty();
+    let mut types = if people { GrantType::WITH_PERSON.to_vec() } else { Vec::new() };
+    types.extend(itself.then_some(GrantType::ClientCredentials));
+    types
 }
 
 fn redirects(texts: &[String]) -> Result<Vec<RedirectUri>, Refused> {

@@ -7,8 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use http::{Request, Response};
-use hyper::body::Incoming;
+use http::{HeaderValue, Request, Response, header};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -17,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::accept::{Limits, Shutdown};
+use super::incoming::{self, Incoming, Outgoing};
 use crate::answer::{Answer, Body};
 
 /// Who is at the other end.
@@ -41,6 +41,16 @@ const MAXIMUM_HEADERS: usize = 64;
 const MAXIMUM_HEADER_BYTES: usize = 32 * 1024;
 /// Concurrent requests of one HTTP/2 connection.
 const MAXIMUM_STREAMS: u32 = 128;
+/// What a peer may send of one HTTP/2 body before it is read, in bytes.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// The same for all bodies of one HTTP/2 connection together.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// HTTP/2 requests that the peer cancelled before we looked at them; with more, the connection ends (rapid reset, CVE-2023-44487).
+const MAXIMUM_PENDING_RESETS: usize = 20;
+/// HTTP/2 streams of one connection that were reset because of the peer's faults; with more, the connection ends (CVE-2025-8671).
+const MAXIMUM_LOCAL_RESETS: usize = 256;
+/// What waits to be sent on one HTTP/2 stream, in bytes.
+const STREAM_SEND_BUFFER: usize = 256 * 1024;
 
 /// Header time limits between two looks at whether a connection rests: long enough for a slow peer to take in a large answer.
 const LOOKS: u32 = 4;
@@ -80,14 +90,22 @@ pub(super) async fn serve<H: Handler>(stream: TcpStream, peer: Peer, handler: Ar
     };
     let activity = Arc::new(Activity::default());
     let seen = Arc::clone(&activity);
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
         let busy = Activity::begin(&seen);
+        let (version, expects) = (request.version(), incoming::expects(request.headers()));
+        let (parts, body) = request.into_parts();
+        let (body, unread) = Incoming::new(body);
+        let request = Request::from_parts(parts, body);
         // Called now and not when this is polled first: a connection that ends may never poll it.
         let answer = Arc::clone(&handler).handle(peer, request);
         async move {
-            let response = answer.await.into_response();
+            let mut response = answer.await.into_response();
             drop(busy);
-            Ok::<Response<Body>, Infallible>(response)
+            let unread = unread.take();
+            if unread.as_ref().is_some_and(|unread| incoming::ends_connection(version, expects, unread)) {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<Response<Outgoing<Body>>, Infallible>(response.map(|body| Outgoing::new(body, unread)))
         }
     });
     let builder = http_builder(limits);
@@ -166,7 +184,12 @@ fn http_builder(limits: Limits) -> auto::Builder<TokioExecutor> {
         .keep_alive_interval(limits.header)
         .keep_alive_timeout(limits.handshake)
         .max_header_list_size(u32::try_from(MAXIMUM_HEADER_BYTES).unwrap_or(u32::MAX))
-        .max_concurrent_streams(MAXIMUM_STREAMS);
+        .max_concurrent_streams(MAXIMUM_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_pending_accept_reset_streams(MAXIMUM_PENDING_RESETS)
+        .max_local_error_reset_streams(MAXIMUM_LOCAL_RESETS)
+        .max_send_buf_size(STREAM_SEND_BUFFER);
     builder
 }
 

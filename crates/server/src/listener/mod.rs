@@ -5,9 +5,11 @@
 mod accept;
 mod certificate;
 mod connection;
+mod incoming;
 mod tls;
 
 pub use accept::{Limits, Listener, Shutdown};
 pub use certificate::{CertificateError, CertificateFiles, ReloadingCertificate};
 pub use connection::{Handler, Peer};
+pub use incoming::Incoming;
 pub use tls::{TlsError, server_config};

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
+
+use crate::listener::Incoming;
 
 /// The largest FHIR request body, in bytes.
 pub const MAXIMUM_RESOURCE: usize = 8 * 1024 * 1024;

@@ -22,12 +22,13 @@ pub enum Openness {
 pub fn openness(route: &Route) -> Openness {
     match route {
         Route::SmartConfiguration | Route::OpenIdConfiguration | Route::OAuthMetadata | Route::Jwks => Openness::Any,
-        Route::Fhir(path) if path == "metadata" => Openness::Any,
+        route if route.is_metadata() => Openness::Any,
         Route::Fhir(_) | Route::Token | Route::Revoke => Openness::Registered,
         Route::Start
         | Route::Docs
         | Route::Static(_)
         | Route::Health
+        | Route::Ready
         | Route::Authorize
         | Route::Login
         | Route::Logout

@@ -1,28 +1,32 @@
-//! Refusals of requests that nobody authenticated: recorded one by one up to a limit per network and second, then as one record with a count.
+//! Requests that nobody authenticated: recorded one by one up to a limit per network and second, then as one record with a count.
 //!
-//! A stranger must not be able to fill the ledger (DESIGN: "Refusals without authentication"). What is over the limit is answered 429.
+//! A stranger must not be able to fill the ledger (DESIGN: "Refusals without authentication"), by whatever route: FHIR, pages, the token endpoint, paths
+//! that do not exist. What is over the limit is answered 429. A token that this server signed, expired or revoked, is counted apart, so that an app learns
+//! that it needs a new one also while somebody floods from the same network. Counts are written every second, and when the server stops.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use portcullis_audit::LedgerError;
 use portcullis_audit::record::{Agent, Event, Outcome, Record, RecordId};
 
 use crate::context::Server;
 
-/// Refusals of one network that are recorded one by one in a second.
+/// Requests of one network that are recorded one by one in a second.
 const RECORDED: u32 = 100;
-/// How long the others of one network are gathered before they are recorded together.
+/// How long the others are gathered before they are recorded together.
 const GATHERED: Duration = Duration::from_secs(1);
 /// Networks that are told apart at one moment; with more, the newest share one count.
 const NETWORKS: usize = 4096;
 
-/// A refusal that goes into a common record. Made only here; it allows one fixed answer.
+/// A request that goes into a common record. Made only here; it allows one fixed answer.
 #[derive(Debug)]
 pub struct Gathered(());
 
-/// What becomes of a refusal.
+/// What becomes of a request without authentication.
 #[derive(Debug)]
 pub enum Admission {
     /// It is recorded by itself.
@@ -31,10 +35,28 @@ pub enum Admission {
     Gather(Gathered),
 }
 
+/// How much is known of whoever is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// Nothing.
+    Stranger,
+    /// The token is one of ours, and no longer good.
+    Former,
+}
+
+/// What is counted together. Networks beyond [`NETWORKS`] have no address here.
+type Key = (Option<IpAddr>, Standing);
+
 /// The counts of the current second.
 #[derive(Debug, Default)]
 pub struct Refusals {
-    windows: Mutex<HashMap<Option<IpAddr>, Window>>,
+    windows: Mutex<HashMap<Key, Window>>,
+    /// Held while counts are written, so that none is written twice.
+    writing: tokio::sync::Mutex<()>,
+    /// Whether something was gathered that no task has looked at.
+    waiting: AtomicBool,
+    /// Whether a task writes what is gathered.
+    followed: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -45,48 +67,86 @@ struct Window {
 }
 
 impl Refusals {
-    /// Counts one refusal of this network; the second value says whether it is the first to be gathered.
-    fn count(&self, network: IpAddr, second: i64) -> (Admission, bool, Option<IpAddr>) {
+    fn count(&self, network: IpAddr, standing: Standing, second: i64) -> Admission {
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         if windows.len() >= NETWORKS {
             windows.retain(|_, window| window.second == second || window.gathered > 0);
         }
-        let key = (windows.len() < NETWORKS || windows.contains_key(&Some(network))).then_some(network);
+        let own = (Some(network), standing);
+        let key = if windows.len() < NETWORKS || windows.contains_key(&own) { own } else { (None, standing) };
         let window = windows.entry(key).or_insert(Window { second, recorded: 0, gathered: 0 });
         if window.gathered == 0 && window.second != second {
             *window = Window { second, recorded: 0, gathered: 0 };
         }
         if window.gathered == 0 && window.recorded < RECORDED {
             window.recorded += 1;
-            return (Admission::Record, false, key);
+            return Admission::Record;
         }
         window.gathered = window.gathered.saturating_add(1);
-        (Admission::Gather(Gathered(())), window.gathered == 1, key)
+        self.waiting.store(true, Ordering::SeqCst);
+        Admission::Gather(Gathered(()))
     }
 
-    fn take(&self, key: Option<IpAddr>) -> u32 {
+    fn gathered(&self) -> Vec<(Key, u32)> {
+        let windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        windows.iter().filter(|(_, window)| window.gathered > 0).map(|(key, window)| (*key, window.gathered)).collect()
+    }
+
+    /// Takes from a count what was written of it.
+    fn settle(&self, key: Key, written: u32) {
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        windows.remove(&key).map_or(0, |window| window.gathered)
+        if let Some(window) = windows.get_mut(&key) {
+            window.gathered = window.gathered.saturating_sub(written);
+        }
     }
 }
 
-/// Decides how a refusal of this address is recorded.
-pub fn admit(server: &Arc<Server>, address: IpAddr) -> Admission {
-    let (admission, first, key) = server.refusals.count(network_of(address), server.clock.now_seconds());
-    if first {
-        let server = Arc::clone(server);
-        tokio::spawn(async move {
+/// Decides how a request of this address is recorded that nobody authenticated.
+pub fn admit(server: &Server, address: IpAddr, standing: Standing) -> Admission {
+    server.refusals.count(network_of(address), standing, server.clock.now_seconds())
+}
+
+/// Sees to it that what was gathered is written soon. Called after every answer; costs nothing while nothing is gathered.
+pub fn follow(server: &Arc<Server>) {
+    let refusals = &server.refusals;
+    if !refusals.waiting.load(Ordering::SeqCst) || refusals.followed.swap(true, Ordering::SeqCst) {
+        return;
+    }
+    let server = Arc::clone(server);
+    tokio::spawn(async move {
+        let refusals = &server.refusals;
+        loop {
             tokio::time::sleep(GATHERED).await;
-            let record = gathered_record(&server, key, server.refusals.take(key));
-            if let Err(error) = server.ledger.append(record).await {
-                tracing::error!(%error, "gathered refusals could not be recorded");
+            refusals.waiting.store(false, Ordering::SeqCst);
+            if let Err(error) = flush(&server).await {
+                tracing::error!(%error, "gathered refusals wait to be recorded");
+                refusals.waiting.store(true, Ordering::SeqCst);
+                continue;
             }
-        });
-    }
-    admission
+            refusals.followed.store(false, Ordering::SeqCst);
+            // What was gathered since the flush has found this task still following.
+            if !refusals.waiting.load(Ordering::SeqCst) || refusals.followed.swap(true, Ordering::SeqCst) {
+                return;
+            }
+        }
+    });
 }
 
-fn gathered_record(server: &Server, network: Option<IpAddr>, count: u32) -> Record {
+/// Writes what is gathered. What cannot be written stays counted.
+pub async fn flush(server: &Server) -> Result<(), LedgerError> {
+    let _alone = server.refusals.writing.lock().await;
+    for (key, count) in server.refusals.gathered() {
+        server.ledger.append(gathered_record(server, key, count)).await?;
+        server.refusals.settle(key, count);
+    }
+    Ok(())
+}
+
+fn gathered_record(server: &Server, (network, standing): Key, count: u32) -> Record {
+    let whose = match standing {
+        Standing::Stranger => "without authentication",
+        Standing::Former => "with tokens that are no longer good",
+    };
     Record {
         id: RecordId(format!("{:032x}", server.random_u128())),
         recorded: server.clock.now_milliseconds(),
@@ -97,7 +157,7 @@ fn gathered_record(server: &Server, network: Option<IpAddr>, count: u32) -> Reco
         decision: None,
         rules: Vec::new(),
         operations: Vec::new(),
-        detail: Some(format!("{count} requests without authentication from this network, recorded together")),
+        detail: Some(format!("{count} requests {whose} from this network, recorded together")),
     }
 }
 
@@ -113,6 +173,8 @@ fn network_of(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
+    const STRANGER: Standing = Standing::Stranger;
+
     #[test]
     fn one_network_does_not_use_up_the_limit_of_another_and_a_second_later_it_begins_anew() {
         let refusals = Refusals::default();
@@ -120,22 +182,38 @@ mod tests {
         assert_eq!(here, network_of("192.0.2.200".parse().unwrap()));
         assert_eq!(here, network_of("::ffff:192.0.2.9".parse().unwrap()));
         for _ in 0..RECORDED {
-            assert!(matches!(refusals.count(here, 1).0, Admission::Record));
+            assert!(matches!(refusals.count(here, STRANGER, 1), Admission::Record));
         }
-        assert!(matches!(refusals.count(here, 1), (Admission::Gather(_), true, _)));
-        assert!(matches!(refusals.count(here, 1), (Admission::Gather(_), false, _)));
-        assert!(matches!(refusals.count(there, 1).0, Admission::Record));
-        assert!(matches!(refusals.count(here, 2).0, Admission::Gather(_)), "what is gathered is recorded first");
-        assert_eq!(refusals.take(Some(here)), 3);
-        assert!(matches!(refusals.count(here, 2).0, Admission::Record));
+        assert!(matches!(refusals.count(here, STRANGER, 1), Admission::Gather(_)));
+        assert!(matches!(refusals.count(here, STRANGER, 1), Admission::Gather(_)));
+        assert!(matches!(refusals.count(there, STRANGER, 1), Admission::Record));
+        assert!(matches!(refusals.count(here, STRANGER, 2), Admission::Gather(_)), "what is gathered is recorded first");
+        assert_eq!(refusals.gathered(), [((Some(here), STRANGER), 3)]);
+        refusals.settle((Some(here), STRANGER), 2);
+        assert_eq!(refusals.gathered(), [((Some(here), STRANGER), 1)], "what came meanwhile stays counted");
+        refusals.settle((Some(here), STRANGER), 1);
+        assert!(matches!(refusals.count(here, STRANGER, 1), Admission::Gather(_)), "within one second the limit is used up once");
+        refusals.settle((Some(here), STRANGER), 1);
+        assert!(matches!(refusals.count(here, STRANGER, 2), Admission::Record));
+    }
+
+    #[test]
+    fn tokens_that_were_good_once_are_counted_apart_from_strangers() {
+        let refusals = Refusals::default();
+        let here = network_of("2001:db8::1".parse().unwrap());
+        for _ in 0..=RECORDED {
+            refusals.count(here, STRANGER, 1);
+        }
+        assert!(matches!(refusals.count(here, STRANGER, 1), Admission::Gather(_)));
+        assert!(matches!(refusals.count(here, Standing::Former, 1), Admission::Record));
     }
 
     #[test]
     fn more_networks_than_are_told_apart_share_one_count() {
         let refusals = Refusals::default();
         for number in 0..u32::try_from(NETWORKS).unwrap() + 10 {
-            refusals.count(IpAddr::V4((number << 8).into()), 1);
+            refusals.count(IpAddr::V4((number << 8).into()), STRANGER, 1);
         }
-        assert!(refusals.windows.lock().unwrap().len() <= NETWORKS + 1);
+        assert!(refusals.windows.lock().unwrap().len() <= NETWORKS + 2);
     }
 }

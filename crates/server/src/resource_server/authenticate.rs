@@ -15,6 +15,7 @@ use portcullis_store::registry::RegistryError;
 
 use super::Exchange;
 use crate::context::Server;
+use crate::middleware::refusals::Standing;
 
 /// Why nobody is authenticated.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,9 @@ pub enum AuthenticationError {
     /// The token is not one of ours, for another audience, or revoked.
     #[error("invalid token: {0}")]
     Invalid(String),
+    /// The token is ours, and was revoked.
+    #[error("token no longer good: {0}")]
+    Ended(EstablishError),
     /// The token's time is over.
     #[error("expired token")]
     Expired,
@@ -45,7 +49,7 @@ impl AuthenticationError {
         match self {
             Self::Missing => CHALLENGE.to_owned(),
             Self::Malformed => format!("{CHALLENGE}, error=\"invalid_request\""),
-            Self::Invalid(_) | Self::Unavailable(_) => format!("{CHALLENGE}, error=\"invalid_token\""),
+            Self::Invalid(_) | Self::Ended(_) | Self::Unavailable(_) => format!("{CHALLENGE}, error=\"invalid_token\""),
             Self::Expired => {
                 format!("{CHALLENGE}, error=\"invalid_token\", error_description=\"The access token has expired\"")
             }
@@ -60,6 +64,14 @@ impl AuthenticationError {
         }
     }
 
+    /// Whether the token was once good: its signature is ours.
+    pub fn standing(&self) -> Standing {
+        match self {
+            Self::Expired | Self::Ended(_) => Standing::Former,
+            Self::Missing | Self::Malformed | Self::Invalid(_) | Self::Unavailable(_) => Standing::Stranger,
+        }
+    }
+
     /// What to do about it. Does not say why a token is invalid: that would help only an attacker.
     pub fn advice(&self) -> &'static str {
         match self {
@@ -67,7 +79,7 @@ impl AuthenticationError {
                 "Send an access token: `Authorization: Bearer ...`. Apps get one as .well-known/smart-configuration describes."
             }
             Self::Malformed => "The Authorization header must be `Bearer`, one space and the access token.",
-            Self::Invalid(_) | Self::Unavailable(_) => "The access token is not valid here. Get a new one.",
+            Self::Invalid(_) | Self::Ended(_) | Self::Unavailable(_) => "The access token is not valid here. Get a new one.",
             Self::Expired => "The access token has expired. Use the refresh token, or start the app again.",
         }
     }
@@ -82,10 +94,12 @@ pub async fn authenticate(server: &Server, exchange: &Exchange) -> Result<Princi
     let now = server.clock.now_seconds();
     let verified = verified(server, token, now)?;
     let status = server.registry.token_status(&verified).await.map_err(AuthenticationError::Unavailable)?;
-    Principal::establish(&verified, status, now).map_err(|error| match error {
+    let principal = Principal::establish(&verified, status, now).map_err(|error| match error {
         EstablishError::Expired => AuthenticationError::Expired,
-        other => AuthenticationError::Invalid(other.to_string()),
-    })
+        other => AuthenticationError::Ended(other),
+    })?;
+    server.registry.note_use(verified.grant(), now);
+    Ok(principal)
 }
 
 fn bearer(exchange: &Exchange) -> Result<&str, AuthenticationError> {

@@ -2,6 +2,7 @@
 
 pub mod authenticate;
 pub mod capabilities;
+pub mod large;
 pub mod pipeline;
 pub mod respond;
 

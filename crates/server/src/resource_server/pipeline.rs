@@ -5,9 +5,8 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use hyper::body::Incoming;
-use portcullis_audit::PendingRecord;
 use portcullis_audit::record::{Event, OperationEntry, Outcome, Record};
+use portcullis_audit::{RecordId, UnfinishedRecord};
 use portcullis_fhir::interaction::{self, Context, Headers, Interaction, Method, Request, RequestLine};
 use portcullis_fhir::outcome::{Issue, IssueType};
 use portcullis_fhir::types::LogicalId;
@@ -15,6 +14,7 @@ use portcullis_fhir::version::NewVersion;
 use portcullis_oauth::principal::Principal;
 use portcullis_policy::decision::{Effect, Trace};
 use portcullis_policy::{Authorized, Change, Decision, Operation, Permit, PermittedOperation, WriteSet, Written, decide};
+use portcullis_store::{StoreError, Subject};
 
 use super::exchange::bounded;
 use super::refusal::Refusal;
@@ -22,14 +22,18 @@ use super::respond::{self, Asked, Found};
 use super::{Exchange, authenticate};
 use crate::answer::{Answer, Draft};
 use crate::context::Server;
+use crate::face::Face;
+use crate::listener::Incoming;
 use crate::middleware::body;
-use crate::middleware::refusals::{self, Admission};
+use crate::middleware::refusals::{self, Admission, Standing};
 
 /// What is known of a request when its record is written.
 #[derive(Default)]
 struct Account {
     principal: Option<Principal>,
     operation: Option<OperationEntry>,
+    /// What a request by id is after.
+    subject: Option<Subject>,
     decision: Option<String>,
     trace: Trace,
 }
@@ -51,13 +55,18 @@ async fn stages(
     account: &mut Account,
 ) -> Result<Answer, Refusal> {
     // Nobody's body is read before we know whose it is.
-    let principal = authenticate::authenticate(server, exchange).await?;
-    let principal = &*account.principal.insert(principal);
+    account.principal = Some(authenticate::authenticate(server, exchange).await?);
     let body = body::read(body, body::MAXIMUM_RESOURCE).await?;
-    let request = parse(server, exchange, path, &body)?;
+    if !body.is_empty() {
+        // A body may take its time, and the access may have been taken back meanwhile.
+        account.principal = Some(authenticate::authenticate(server, exchange).await?);
+    }
+    let principal = account.principal.as_ref().ok_or(Refusal::Internal("a request lost its principal"))?;
+    let request = server.large.run(body.len(), || parse(server, exchange, path, &body)).await?;
     let (asked, interaction) = Asked::of(request);
     account.operation = Some(describe(&interaction, exchange, &body));
-    let operation = plan(server, interaction)?;
+    account.subject = subject(&interaction);
+    let operation = server.large.run(body.len(), || plan(server, interaction)).await?;
     let (permit, permitted) = match decide(server.decision_id(), principal, operation) {
         Decision::Permit(permit, permitted) => (permit, permitted),
         Decision::Deny(denial) => {
@@ -73,9 +82,17 @@ async fn stages(
         reading => {
             let found = execute_and_release(server, principal, &permit, reading).await?;
             let draft = respond::found(server, exchange, &asked, &found)?;
-            let record = complete(exchange, account, &found, draft.status());
+            let record = complete(server, exchange, account, (&found, draft.status())).await;
             Ok(recorded(server, record, draft).await)
         }
+    }
+}
+
+/// The capability statement, which needs no token, if it can be sent as the request wants it.
+pub async fn check_metadata(server: &Server, exchange: &Exchange, path: &str) -> Result<Draft, Answer> {
+    match parse(server, exchange, path, b"") {
+        Ok(_) => Ok(Draft::new(StatusCode::OK).body(respond::FHIR_JSON, server.capability_statement.clone())),
+        Err(refusal) => Err(refuse(server, exchange, Account::default(), &refusal).await),
     }
 }
 
@@ -89,8 +106,12 @@ fn parse(server: &Server, exchange: &Exchange, path: &str, body: &[u8]) -> Resul
             return Err(Refusal::Parse(interaction::Refusal::new(400, issue.at(format!("http.{name}")))));
         }
     }
+    // Several are one list (RFC 9110, section 5.3).
+    let accept: Vec<&str> =
+        exchange.headers.get_all(http::header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let accept = accept.join(",");
     let headers = Headers {
-        accept: exchange.header(&http::header::ACCEPT),
+        accept: Some(&accept),
         content_type: exchange.header(&http::header::CONTENT_TYPE),
         if_match: exchange.header(&http::header::IF_MATCH),
         if_none_match: exchange.header(&http::header::IF_NONE_MATCH),
@@ -138,6 +159,19 @@ fn describe(interaction: &Interaction, exchange: &Exchange, body: &[u8]) -> Oper
     }
 }
 
+/// What a request by id is after.
+fn subject(interaction: &Interaction) -> Option<Subject> {
+    let (resource_type, id, version) = match interaction {
+        Interaction::Read(read) => (read.resource_type, &read.id, None),
+        Interaction::VersionRead(read) => (read.resource_type, &read.id, Some(read.version.clone())),
+        Interaction::InstanceHistory(history) => (history.resource_type, &history.id, None),
+        Interaction::Update(update) => (update.resource.resource_type(), &update.id, None),
+        Interaction::Delete(delete) => (delete.resource_type, &delete.id, None),
+        Interaction::Capabilities | Interaction::Search(_) | Interaction::Create(_) => return None,
+    };
+    Some(Subject { resource_type, id: id.clone(), version })
+}
+
 /// An interaction becomes an operation; what a write will store gets its identity here.
 fn plan(server: &Server, interaction: Interaction) -> Result<Operation, Refusal> {
     let now = server.clock.now_milliseconds();
@@ -151,9 +185,12 @@ fn plan(server: &Server, interaction: Interaction) -> Result<Operation, Refusal>
         Interaction::VersionRead(read) => return Ok(Operation::VersionRead(read)),
         Interaction::InstanceHistory(history) => return Ok(Operation::History(history)),
         Interaction::Search(query) => return Ok(Operation::Search(query)),
-        Interaction::Create(create) => Change::Create(NewVersion::of(create.resource, fresh()?, fresh()?, now, base)),
+        Interaction::Create(create) => {
+            Change::Create(NewVersion::of(create.resource, fresh()?, fresh()?, now, base).map_err(unprocessable)?)
+        }
         Interaction::Update(update) => {
-            Change::Update { version: NewVersion::of(update.resource, update.id, fresh()?, now, base), if_match: update.if_match }
+            let version = NewVersion::of(update.resource, update.id, fresh()?, now, base).map_err(unprocessable)?;
+            Change::Update { version, if_match: update.if_match }
         }
         Interaction::Delete(delete) => Change::Delete {
             resource_type: delete.resource_type,
@@ -164,6 +201,11 @@ fn plan(server: &Server, interaction: Interaction) -> Result<Operation, Refusal>
         },
     };
     Ok(Operation::Write(WriteSet { changes: vec![change] }))
+}
+
+/// A resource that is well-formed and cannot be stored.
+fn unprocessable(issue: Issue) -> Refusal {
+    Refusal::Parse(interaction::Refusal::new(422, issue))
 }
 
 /// Stages 8 and 9 of everything that reads.
@@ -198,22 +240,12 @@ async fn write(
 ) -> Result<Answer, Refusal> {
     let (permit, set) = decided;
     server.ledger.health()?;
-    let mut record = open_record(exchange, account, Outcome::Success, respond::status_of(&set.operation().changes));
-    for change in &set.operation().changes {
-        let proposed = change.proposed();
-        for operation in &mut record.operations {
-            operation.id = operation.id.take().or_else(|| proposed.map(|version| version.id.to_string()));
-            operation.version = proposed.map(|version| version.version.to_string());
-            operation.patients =
-                proposed.map(|version| version.patients.iter().map(ToString::to_string).collect()).unwrap_or_default();
-        }
-    }
-    let pending = PendingRecord::new(&record).map_err(|_| Refusal::Internal("an audit record cannot be written as JSON"))?;
-    let committed = server.store.commit(set, &pending).await?;
-    let released = permit.release_written(committed.written)?;
-    let receipt = pending
-        .receipt(&committed.acknowledgement)
+    let record = open_record(exchange, account, Outcome::Success, respond::status_of(&set.operation().changes));
+    let committed = server.store.commit(set, UnfinishedRecord::new(record)).await?;
+    let (written, receipt) = committed
+        .settle(&RecordId(exchange.id.clone()))
         .map_err(|_| Refusal::Internal("the store acknowledged another record than the one it was given"))?;
+    let released = permit.release_written(written)?;
     let written: &[Written] = released.content();
     Ok(Answer::recorded(receipt, respond::written(server, asked, written)))
 }
@@ -233,29 +265,50 @@ fn open_record(exchange: &Exchange, account: &Account, outcome: Outcome, status:
 }
 
 /// The record of a reading request that succeeded, or found nothing.
-fn complete(exchange: &Exchange, account: &Account, found: &Found, status: StatusCode) -> Record {
+async fn complete(server: &Server, exchange: &Exchange, account: &Account, (found, status): (&Found, StatusCode)) -> Record {
     let outcome = if status.is_client_error() { Outcome::Rejected } else { Outcome::Success };
     let mut record = open_record(exchange, account, outcome, status);
+    let in_vain = status == StatusCode::NOT_FOUND;
     for operation in &mut record.operations {
         let (patients, returned) = found.summary();
         operation.patients = patients;
         operation.returned = Some(returned);
+        if in_vain {
+            seek(server, account, operation, true).await;
+        }
     }
     record
+}
+
+/// What the record alone says of an attempt that released nothing: whether there is something, and in whose records. `in_vain`: to whoever asked, there
+/// is nothing.
+async fn seek(server: &Server, account: &Account, operation: &mut OperationEntry, in_vain: bool) {
+    let Some(subject) = &account.subject else { return };
+    match server.store.seek(subject).await {
+        Ok(sought) if in_vain => operation.sought_in_vain(sought),
+        Ok(sought) => operation.sought_and_refused(sought),
+        // The attempt is recorded all the same, and answered as it would have been.
+        Err(error) => tracing::error!(%error, "a record cannot say what was sought"),
+    }
 }
 
 /// Stages 10 and 11: no answer without a durable record.
 async fn recorded(server: &Server, record: Record, draft: Draft) -> Answer {
     match server.ledger.append(record).await {
         Ok(receipt) => Answer::recorded(receipt, draft),
-        Err(error) => Answer::unrecorded(&error),
+        Err(error) => Answer::unrecorded(&error, Face::Fhir),
     }
 }
 
-async fn refuse(server: &Arc<Server>, exchange: &Exchange, account: Account, refusal: &Refusal) -> Answer {
-    let stranger = account.principal.is_none() && matches!(refusal, Refusal::Authentication(_));
-    if stranger && let Admission::Gather(gathered) = refusals::admit(server, exchange.peer.address.ip()) {
-        return Answer::gathered(gathered);
+async fn refuse(server: &Server, exchange: &Exchange, account: Account, refusal: &Refusal) -> Answer {
+    let standing = match refusal {
+        Refusal::Authentication(error) => error.standing(),
+        _ => Standing::Stranger,
+    };
+    if account.principal.is_none()
+        && let Admission::Gather(gathered) = refusals::admit(server, exchange.peer.address.ip(), standing)
+    {
+        return Answer::gathered(gathered, Face::Fhir);
     }
     let draft = refusal.draft();
     if refusal.outcome() == Outcome::Failed {
@@ -264,5 +317,14 @@ async fn refuse(server: &Arc<Server>, exchange: &Exchange, account: Account, ref
     }
     let mut record = open_record(exchange, &account, refusal.outcome(), draft.status());
     record.detail = Some(refusal.to_string());
+    let in_vain = match refusal {
+        Refusal::Store(StoreError::NotFound) => Some(true),
+        Refusal::Store(StoreError::Gone | StoreError::VersionConflict | StoreError::OutsideBoundary) => Some(false),
+        // A refusal by scope or role must not depend on what is stored, and the others never got to the store.
+        _ => None,
+    };
+    if let (Some(in_vain), [operation]) = (in_vain, record.operations.as_mut_slice()) {
+        seek(server, &account, operation, in_vain).await;
+    }
     recorded(server, record, draft).await
 }

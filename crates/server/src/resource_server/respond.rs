@@ -11,10 +11,11 @@ use portcullis_fhir::instant;
 use portcullis_fhir::interaction::{Interaction, Preferences, Request, ReturnPreference};
 use portcullis_fhir::json;
 use portcullis_fhir::outcome::{self, Issue, IssueType, Severity};
+use portcullis_fhir::query;
 use portcullis_fhir::search::{Ignored, SearchQuery, Shape};
 use portcullis_fhir::shape;
 use portcullis_fhir::types::{LogicalId, ResourceType};
-use portcullis_policy::{Change, HistoryPage, Released, SearchPage, StoredVersion, Written};
+use portcullis_policy::{Change, HistoryPage, Predecessor, Released, SearchPage, StoredVersion, Written};
 
 use super::Exchange;
 use super::refusal::{Refusal, not_found};
@@ -30,17 +31,18 @@ pub struct Asked {
     shape: Shape,
     if_none_match: Vec<LogicalId>,
     query: Option<SearchQuery>,
+    ignored: Vec<Ignored>,
 }
 
 impl Asked {
     /// Separates what is asked for from how it shall be answered.
     pub fn of(request: Request) -> (Self, Interaction) {
-        let Request { interaction, preferences, shape, if_none_match, ignored: _ } = request;
+        let Request { interaction, preferences, shape, if_none_match, ignored } = request;
         let query = match &interaction {
             Interaction::Search(query) => Some(query.clone()),
             _ => None,
         };
-        (Self { preferences, shape, if_none_match, query }, interaction)
+        (Self { preferences, shape, if_none_match, query, ignored }, interaction)
     }
 }
 
@@ -77,7 +79,7 @@ pub fn found(server: &Server, exchange: &Exchange, asked: &Asked, found: &Found)
             }
             Some(version) => version_draft(server, asked, version),
         },
-        Found::History(released) => history_draft(server, exchange, released.content()),
+        Found::History(released) => history_draft(server, exchange, asked, released.content()),
         Found::Page(released) => search_draft(server, asked, released.content()),
     }
 }
@@ -102,7 +104,7 @@ fn with_version(draft: Draft, version: &StoredVersion) -> Draft {
 }
 
 fn url(server: &Server, version: &StoredVersion) -> String {
-    format!("{}/{}/{}", server.settings.fhir_base, version.resource_type, version.id)
+    [server.settings.fhir_base.as_str(), "/", version.resource_type.name(), "/", version.id.as_str()].concat()
 }
 
 fn version_url(server: &Server, version: &StoredVersion) -> String {
@@ -158,34 +160,59 @@ fn ignored_issue(ignored: &Ignored) -> Issue {
     }
 }
 
-fn history_draft(server: &Server, exchange: &Exchange, page: &HistoryPage) -> Result<Draft, Refusal> {
-    if page.versions.is_empty() && page.total == 0 {
+fn history_draft(server: &Server, exchange: &Exchange, asked: &Asked, page: &HistoryPage) -> Result<Draft, Refusal> {
+    if page.versions.is_empty() && page.total == 0 && page.predecessor == Predecessor::Nothing {
         let (status, issues) = not_found();
         return Ok(Draft::new(status).body(FHIR_JSON, outcome::render(&issues)));
     }
-    let sent = exchange.target.path_and_query().map_or("/", |sent| sent.as_str());
-    let this = format!("{}{sent}", server.settings.public_url);
-    let next = page.next.as_ref().map(|cursor| next_history_link(&this, exchange.target.query(), cursor));
-    let mut bundle = BundleWriter::history(&Links { this, next }, Some(page.total));
-    for version in &page.versions {
-        let status = if version.body.is_some() { "200" } else { "204" };
+    let base = format!("{}{}", server.settings.public_url, exchange.target.path());
+    let understood = understood(exchange.target.query().unwrap_or_default(), &asked.ignored);
+    let link = |parts: &[&str]| if parts.is_empty() { base.clone() } else { format!("{base}?{}", parts.join("&")) };
+    let next = page.next.as_ref().map(|cursor| {
+        let place = format!("_cursor={cursor}");
+        let kept = understood.iter().copied().filter(|part| !part.starts_with("_cursor="));
+        link(&kept.chain([place.as_str()]).collect::<Vec<_>>())
+    });
+    let mut bundle = BundleWriter::history(&Links { this: link(&understood), next }, Some(page.total));
+    for (index, version) in page.versions.iter().enumerate() {
+        let predecessor = match page.versions.get(index + 1) {
+            Some(StoredVersion { body: Some(_), .. }) => Predecessor::Content,
+            Some(_) => Predecessor::Deletion,
+            None => page.predecessor,
+        };
+        let (method, status) = made_by(version, predecessor);
+        let instance = format!("{}/{}", version.resource_type, version.id);
         let entry = HistoryEntry {
-            method: if version.body.is_some() { "PUT" } else { "DELETE" },
-            url: &format!("{}/{}", version.resource_type, version.id),
+            method,
+            url: if method == "POST" { version.resource_type.name() } else { &instance },
             status,
             version: version.version.as_str(),
             last_modified: &instant::format(version.last_updated),
         };
-        bundle.version(&url(server, version), version.body.as_deref(), &entry);
+        let body = version.body.as_ref().map(|body| shaped(body, &asked.shape, version.resource_type)).transpose()?;
+        bundle.version(&url(server, version), body.as_deref(), &entry);
     }
     Ok(Draft::new(StatusCode::OK).body(FHIR_JSON, bundle.finish()).with(header::VARY, "Authorization, Origin"))
 }
 
-fn next_history_link(this: &str, query: Option<&str>, cursor: &str) -> String {
-    let base = this.split('?').next().unwrap_or_default();
-    let kept = query.unwrap_or_default().split('&').filter(|part| !part.is_empty() && !part.starts_with("_cursor="));
-    let parts: Vec<String> = kept.map(str::to_owned).chain([format!("_cursor={cursor}")]).collect();
-    format!("{base}?{}", parts.join("&"))
+/// The method that made a version, and the status that it was answered with. Which of POST and PUT made the first version is not kept: the server has
+/// chosen the id, or an import has.
+fn made_by(version: &StoredVersion, predecessor: Predecessor) -> (&'static str, &'static str) {
+    match (&version.body, predecessor) {
+        (None, _) => ("DELETE", "204"),
+        (Some(_), Predecessor::Nothing) => ("POST", "201"),
+        (Some(_), Predecessor::Deletion) => ("PUT", "201"),
+        (Some(_), Predecessor::Content) => ("PUT", "200"),
+    }
+}
+
+/// The parts of a query as sent, without the parameters that were ignored.
+fn understood<'a>(query: &'a str, ignored: &[Ignored]) -> Vec<&'a str> {
+    let is_ignored = |part: &str| {
+        let named = query::parse(part.as_bytes()).unwrap_or_default();
+        named.iter().any(|(name, _)| ignored.iter().any(|ignored| *ignored.parameter == **name))
+    };
+    query.split('&').filter(|part| !part.is_empty() && !is_ignored(part)).collect()
 }
 
 /// `Last-Modified` (RFC 9110, section 5.6.7).

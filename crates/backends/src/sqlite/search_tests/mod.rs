@@ -1,6 +1,8 @@
 //! Search over a real file, through real permits and with release.
 
+mod devices;
 mod escapes;
+mod guides;
 mod numbers;
 mod oracle;
 mod paging;

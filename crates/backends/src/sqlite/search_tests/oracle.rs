@@ -35,6 +35,7 @@ fn holds(filter: &Filter, version: &NewVersion) -> bool {
         })
     };
     match &filter.test {
+        Test::Missing(missing) if matches!(filter.parameter.code, "_id" | "_lastUpdated") => !missing,
         Test::Missing(missing) => values.is_empty() == *missing,
         Test::Token(alternatives) => some(&|value| alternatives.iter().any(|asked| token(value, asked))),
         Test::TokenNot(alternatives) => !some(&|value| alternatives.iter().any(|asked| token(value, asked))),
@@ -80,6 +81,7 @@ fn holds(filter: &Filter, version: &NewVersion) -> bool {
             asked == uri || asked.strip_prefix(uri).is_some_and(|rest| uri.ends_with('/') || rest.starts_with('/'))
         }),
         Test::Id(ids) => ids.contains(&version.id),
+        Test::Pairs(pairs) => pairs.iter().any(|pair| pair.iter().all(|filter| holds(filter, version))),
     }
 }
 
@@ -92,7 +94,8 @@ fn token(value: &IndexValue, asked: &TokenMatch) -> bool {
     if system.is_empty() && code.is_empty() {
         return false;
     }
-    asked.system.as_ref().is_none_or(|asked| asked == system) && asked.code.as_ref().is_none_or(|asked| asked == code)
+    asked.system.as_ref().is_none_or(|asked| asked == system)
+        && asked.code.as_ref().is_none_or(|asked| asked.to_lowercase() == code.to_lowercase())
 }
 
 fn reference(parameter: &SearchParameter, value: &IndexValue, asked: &ReferenceMatch) -> bool {
@@ -183,7 +186,11 @@ fn sort_value(parameter: &SearchParameter, descending: bool, version: &NewVersio
         IndexValue::Uri(uri) => Some(SortValue::Text(uri.to_string())),
         IndexValue::Date { low, high } => Some(SortValue::Integer(if descending { *high } else { *low })),
         IndexValue::Number { value, .. } | IndexValue::Quantity { value, .. } => Some(SortValue::Real(*value)),
-        IndexValue::Reference(_) => panic!("references have no order"),
+        IndexValue::Reference(reference) => Some(SortValue::Text(match reference {
+            Reference::Local(local) => format!("{:03} {}", local.resource_type.code(), local.id),
+            Reference::Identifier { system, value } => format!("254 {system}|{value}"),
+            Reference::Absolute(url) => format!("255 {url}"),
+        })),
     };
     let values = values(parameter, version);
     let mut values: Vec<SortValue> = values.iter().filter_map(one).collect();

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use portcullis_audit::{Agent, Event, Outcome, PendingRecord, Record, RecordId};
+use portcullis_audit::{Agent, Event, OperationEntry, Outcome, Record, RecordId, UnfinishedRecord};
+use portcullis_fhir::outcome::Issue;
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::resource::Resource;
 use portcullis_fhir::search::{self, Handling, SearchContext, SearchQuery};
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_fhir::version::NewVersion;
 use portcullis_jose::{Algorithm, SigningKey, VerificationKeys};
-use portcullis_oauth::access_token::{AccessTokenClaims, AccessTokenTrust, HEADER_TYPE, VerifiedToken};
+use portcullis_oauth::access_token::{AccessTokenClaims, AccessTokenTrust, HEADER_TYPE, Subject, VerifiedToken};
 use portcullis_oauth::identifiers::{ClientId, GrantId, TokenId, UserId};
 use portcullis_oauth::principal::{Operator, OperatorOperation, Principal, PrincipalUser, TokenFacts, TokenStatus};
 use portcullis_oauth::users::{Role, Roles};
@@ -62,6 +63,7 @@ impl World {
 
     /// Applies changes as this principal.
     pub async fn write(&self, principal: &Principal, changes: Vec<Change>) -> Result<(), StoreError> {
+        let operations = vec![OperationEntry::default(); changes.len()];
         let (_, permitted) = self.permit(principal, Operation::Write(WriteSet { changes }));
         let PermittedOperation::Write(set) = permitted else { panic!("not a write") };
         let record = Record {
@@ -73,10 +75,10 @@ impl World {
             status: 200,
             decision: None,
             rules: Vec::new(),
-            operations: Vec::new(),
+            operations,
             detail: None,
         };
-        self.store.commit(set, &PendingRecord::new(&record).unwrap()).await.map(|_| ())
+        self.store.commit(set, UnfinishedRecord::new(record)).await.map(|_| ())
     }
 
     /// Deletes a resource as this principal.
@@ -134,6 +136,12 @@ pub fn ids(page: &SearchPage) -> Ids {
     Ids { matches: names(&page.matches), included: names(&page.included), total: page.total }
 }
 
+/// Parses names and values as the server does under strict handling.
+pub fn parsed(resource_type: &str, pairs: &[(String, String)]) -> Result<SearchQuery, Vec<Issue>> {
+    let context = SearchContext { base_url: BASE, handling: Handling::Strict, now_ms: NOW * 1000 };
+    search::parse(ResourceType::parse(resource_type).unwrap(), pairs, &context)
+}
+
 /// Parses `Type?name=value&...`; values are taken as they stand.
 pub fn query(text: &str) -> SearchQuery {
     let (name, parameters) = text.split_once('?').unwrap_or((text, ""));
@@ -143,15 +151,14 @@ pub fn query(text: &str) -> SearchQuery {
         .map(|pair| pair.split_once('=').unwrap())
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    let context = SearchContext { base_url: BASE, handling: Handling::Strict, now_ms: NOW * 1000 };
-    search::parse(ResourceType::parse(name).unwrap(), &pairs, &context).unwrap_or_else(|issues| panic!("{text}: {issues:?}"))
+    parsed(name, &pairs).unwrap_or_else(|issues| panic!("{text}: {issues:?}"))
 }
 
 /// A first version; the body has an id.
 pub fn version(body: &str, last_updated: i64) -> NewVersion {
     let resource = Resource::parse(body.as_bytes()).unwrap_or_else(|issues| panic!("{body}: {issues:?}"));
     let id = resource.id().unwrap().clone();
-    NewVersion::of(resource, id, LogicalId::parse("v1").unwrap(), last_updated, BASE)
+    NewVersion::of(resource, id, LogicalId::parse("v1").unwrap(), last_updated, BASE).unwrap()
 }
 
 /// Sees and loads everything.
@@ -175,7 +182,7 @@ pub fn person(role: Role, fhir_user: &str, patients: &[&str], scope: &str, launc
     let identity = (UserId::parse("user").unwrap(), ClientId::parse("app").unwrap(), TokenId::parse("token").unwrap());
     let claims = AccessTokenClaims {
         issuer: "https://example.org".to_owned(),
-        subject: identity.0.clone(),
+        subject: Subject::User(identity.0.clone()),
         audience: BASE.to_owned(),
         client_id: identity.1.clone(),
         expires_at: NOW + 300,
@@ -202,6 +209,7 @@ pub fn person(role: Role, fhir_user: &str, patients: &[&str], scope: &str, launc
         client: Some(identity.1),
         user: Some(user),
         purpose_of_use: None,
+        registered: None,
     };
     Principal::establish(&token, TokenStatus::from_registry(facts), NOW).unwrap()
 }
