@@ -6,21 +6,23 @@
 //!
 //! For a reader who may see only one patient, nothing is rendered that could name another: no other patient's events, no query values,
 //! no free text. An attempt on something hidden has an event for each patient in whose record it lies, and, where a patient made it, one more that is
-//! the same as if there were nothing: the only one that the own record shows.
+//! the same as if there were nothing: the only one that the own record shows. An update by which a record became this patient's is a create there. Nor do
+//! ids tell of others: they count the events of one compartment.
 
 mod codes;
 mod draw;
 mod resource;
 mod shape;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::record::{Event, OperationEntry, Record, RecordId};
+use crate::segment::{digest, prefix};
 
 /// One AuditEvent and what it is found by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RenderedEvent {
-    /// The logical id: the record's id, a hyphen and the event's ordinal in the record, from 1.
+    /// The logical id, see [`event_id`].
     pub id: String,
     /// The patients (logical ids) in whose compartment it lies: the one it is about, else the one who acted. Exactly for these does
     /// [`render`] with `only_patient` give the event, too.
@@ -42,39 +44,30 @@ pub struct RenderedEvent {
 /// Renders the events of a record.
 ///
 /// `observer` names this server, as its public URL or as a reference to a Device. With `only_patient` (a logical id), only events of that
-/// patient are rendered, and no other patient is named in them; ids are the same as without.
+/// patient are rendered, and no other patient is named in them; ids are the same as without, and the rest may differ.
 pub fn render(record: &Record, observer: &str, only_patient: Option<&str>) -> Vec<RenderedEvent> {
     let view = View { record, observer, only_patient };
-    let mut events = Vec::new();
-    for (ordinal, part) in (1_u32..).zip(parts(record)) {
-        if only_patient.is_none() || only_patient == view.compartment(&part) {
-            events.push(draw::draw(&view, &part, &event_id(&record.id, ordinal)));
-        }
-    }
-    events
+    let visible = parts(record).into_iter().filter(|part| view.shows(part));
+    visible.map(|part| draw::draw(&view, &part, &event_id(&record.id, part.compartment, part.ordinal))).collect()
 }
 
 /// Renders the event of this id as [`render`] does, without the others: a record of an import has hundreds.
 pub fn render_one(record: &Record, observer: &str, only_patient: Option<&str>, id: &str) -> Option<RenderedEvent> {
-    let (_, ordinal) = record_of(id).filter(|(named, _)| *named == record.id)?;
     let view = View { record, observer, only_patient };
-    let part = parts(record).into_iter().nth(usize::try_from(ordinal).ok()?.checked_sub(1)?)?;
-    let is_visible = only_patient.is_none() || only_patient == view.compartment(&part);
-    is_visible.then(|| draw::draw(&view, &part, id))
+    let ordinal: u32 = id.rsplit_once('-')?.1.parse().ok()?;
+    let possible = parts(record).into_iter().filter(|part| part.ordinal == ordinal && view.shows(part));
+    let part = possible.into_iter().find(|part| event_id(&record.id, part.compartment, ordinal) == id)?;
+    Some(draw::draw(&view, &part, id))
 }
 
-/// The id of a record's event.
-pub fn event_id(record: &RecordId, ordinal: u32) -> String {
-    format!("{}-{ordinal}", record.0)
-}
-
-/// The record to which an event id belongs, if it has the form of one.
-pub fn record_of(event_id: &str) -> Option<(RecordId, u32)> {
-    let (record, digits) = event_id.rsplit_once('-')?;
-    let ordinal = digits.parse().ok()?;
-    let id = RecordId(record.to_owned());
-    // Only the form that is written: no sign, no leading zero.
-    (self::event_id(&id, ordinal) == event_id && ordinal > 0).then_some((id, ordinal))
+/// The id of a record's event: the record's id, 64 bits of SHA-256 over that and the patient in whose compartment it lies, and its ordinal among the
+/// record's events in this compartment, from 1. It says nothing about events in other compartments, not even how many there are.
+///
+/// At most 60 characters with the record's 32; <https://hl7.org/fhir/R4/datatypes.html#id> allows 64.
+pub fn event_id(record: &RecordId, compartment: Option<&str>, ordinal: u32) -> String {
+    // No id has a slash.
+    let owner: [u8; 8] = prefix(&digest(format!("{}/{}", record.0, compartment.unwrap_or_default()).as_bytes()));
+    format!("{}-{:016x}-{ordinal}", record.0, u64::from_be_bytes(owner))
 }
 
 /// What is rendered, and for whom.
@@ -95,8 +88,8 @@ impl<'a> View<'a> {
         self.only_patient.is_some() && self.acting_patient().is_some() && self.acting_patient() != self.only_patient
     }
 
-    fn compartment(&self, part: &Part<'a>) -> Option<&'a str> {
-        part.patient.or_else(|| self.acting_patient())
+    fn shows(&self, part: &Part<'_>) -> bool {
+        self.only_patient.is_none() || self.only_patient == part.compartment
     }
 }
 
@@ -104,6 +97,10 @@ impl<'a> View<'a> {
 struct Part<'a> {
     operation: Option<&'a OperationEntry>,
     patient: Option<&'a str>,
+    /// The patient in whose compartment it lies.
+    compartment: Option<&'a str>,
+    /// Its place among the parts in this compartment, from 1.
+    ordinal: u32,
 }
 
 fn acting_patient(record: &Record) -> Option<&str> {
@@ -111,26 +108,37 @@ fn acting_patient(record: &Record) -> Option<&str> {
 }
 
 fn parts(record: &Record) -> Vec<Part<'_>> {
-    let mut parts = Vec::new();
+    let mut ordinals: HashMap<Option<&str>, u32> = HashMap::new();
+    let number = |(operation, patient): (_, Option<_>)| {
+        let compartment = patient.or_else(|| acting_patient(record));
+        let ordinal = ordinals.entry(compartment).and_modify(|ordinal| *ordinal += 1).or_insert(1);
+        Part { operation, patient, compartment, ordinal: *ordinal }
+    };
+    subjects(record).into_iter().map(number).collect()
+}
+
+/// What each event is about: an operation and one of its patients.
+fn subjects(record: &Record) -> Vec<(Option<&OperationEntry>, Option<&str>)> {
+    let mut subjects = Vec::new();
     for operation in &record.operations {
         let mut seen = HashSet::new();
         let patients = operation.patients.iter().map(|patient| patient.strip_prefix("Patient/").unwrap_or(patient));
         let patients = patients.filter(|patient| seen.insert(*patient)).collect::<Vec<_>>();
         if operation.presence.is_some() && !patients.is_empty() && acting_patient(record).is_some() {
-            parts.push(Part { operation: Some(operation), patient: None });
+            subjects.push((Some(operation), None));
         }
         // IUA.71 has no place for a patient; one who gets a token for the own record is named as the user.
         let named_as_user = record.event == Event::Token && patients.first().copied() == acting_patient(record);
         if patients.is_empty() || (named_as_user && patients.len() == 1) {
-            parts.push(Part { operation: Some(operation), patient: None });
+            subjects.push((Some(operation), None));
         } else {
-            parts.extend(patients.into_iter().map(|patient| Part { operation: Some(operation), patient: Some(patient) }));
+            subjects.extend(patients.into_iter().map(|patient| (Some(operation), Some(patient))));
         }
     }
-    if parts.is_empty() {
-        parts.push(Part { operation: None, patient: None });
+    if subjects.is_empty() {
+        subjects.push((None, None));
     }
-    parts
+    subjects
 }
 
 #[cfg(test)]
@@ -138,11 +146,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn record_of_reads_back_event_ids_and_nothing_else() {
-        let id = RecordId("00ff".to_owned());
-        assert_eq!(record_of(&event_id(&id, 12)), Some((id, 12)));
-        for text in ["", "-", "00ff", "00ff-", "00ff-0", "00ff-01", "00ff-+1", "00ff--1x", "00ff-99999999999"] {
-            assert_eq!(record_of(text), None, "{text}");
-        }
+    fn the_longest_event_id_fits_a_fhir_id() {
+        let id = event_id(&RecordId("f".repeat(32)), Some(&"p".repeat(64)), u32::MAX);
+        assert_eq!(id.len(), 60);
+    }
+
+    #[test]
+    fn event_ids_differ_by_record_compartment_and_ordinal() {
+        let (one, two) = (RecordId("1".repeat(32)), RecordId("2".repeat(32)));
+        let ids = [(&one, None, 1), (&one, Some("p1"), 1), (&one, Some("p1"), 2), (&one, Some("p2"), 1), (&two, Some("p1"), 1)];
+        let distinct: HashSet<String> =
+            ids.iter().map(|(record, patient, ordinal)| event_id(record, *patient, *ordinal)).collect();
+        assert_eq!(distinct.len(), ids.len());
+        let hash = |record, patient| event_id(record, patient, 1).split('-').nth(1).map(str::to_owned);
+        assert_ne!(hash(&one, Some("p1")), hash(&two, Some("p1")), "one patient's events of two records have nothing in common");
     }
 }

@@ -23,7 +23,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use event::{RenderedEvent, record_of, render, render_one};
+pub use event::{RenderedEvent, event_id, render, render_one};
 pub use ledger::{Ledger, LedgerError};
 pub use pending::{Acknowledgement, Completion, OtherBytes, PendingError, PendingRecord, UnfinishedRecord};
 pub use position::{Head, Position};

@@ -32,8 +32,10 @@ pub struct Completion {
     pub id: String,
     /// The version that the change made, or left as it was.
     pub version: String,
-    /// The patients of the version before, then those of the version after; the same one may come twice.
-    pub patients: Vec<String>,
+    /// The patients of the version before, where there was one.
+    pub before: Vec<String>,
+    /// The patients of the version after.
+    pub after: Vec<String>,
 }
 
 /// A backend's word that exactly these bytes are durable. The backend computes the digest from what it stored.
@@ -116,10 +118,14 @@ impl UnfinishedRecord {
         if operations.len() != changes.len() {
             return Err(PendingError::OtherChanges { operations: operations.len(), changes: changes.len() });
         }
-        for (operation, Completion { interaction, id, version, mut patients }) in operations.iter_mut().zip(changes) {
-            if patients.len() > 1 {
-                let mut seen = HashSet::new();
-                patients.retain(|patient| seen.insert(patient.clone()));
+        for (operation, Completion { interaction, id, version, before, after }) in operations.iter_mut().zip(changes) {
+            let mut patients = Vec::with_capacity(before.len() + after.len());
+            let mut seen = HashSet::new();
+            patients.extend(before.into_iter().filter(|patient| seen.insert(patient.clone())));
+            let known = patients.len();
+            patients.extend(after.into_iter().filter(|patient| seen.insert(patient.clone())));
+            if interaction == "update" {
+                operation.joined = patients.get(known..).unwrap_or_default().to_vec();
             }
             interaction.clone_into(&mut operation.interaction);
             operation.id = Some(id);
@@ -157,28 +163,42 @@ mod tests {
         }
     }
 
-    fn completion(patients: &[&str]) -> Completion {
-        let patients = patients.iter().map(|patient| (*patient).to_owned()).collect();
-        Completion { interaction: "update", id: "o1".to_owned(), version: "v2".to_owned(), patients }
+    fn completion(interaction: &'static str, before: &[&str], after: &[&str]) -> Completion {
+        let [before, after] = [before, after].map(|patients| patients.iter().map(|patient| (*patient).to_owned()).collect());
+        Completion { interaction, id: "o1".to_owned(), version: "v2".to_owned(), before, after }
     }
 
     #[test]
     fn a_completed_record_names_the_patients_before_and_after_once_each_in_order() {
-        let pending = UnfinishedRecord::complete(
-            UnfinishedRecord::new(record(2)),
-            vec![completion(&["b", "a", "c", "a", "b"]), completion(&[])],
-        );
+        let changes = vec![completion("update", &["b", "a"], &["c", "a", "b", "c"]), completion("update", &[], &[])];
+        let pending = UnfinishedRecord::complete(UnfinishedRecord::new(record(2)), changes);
         let stored: Record = serde_json::from_slice(pending.unwrap().bytes()).unwrap();
         assert_eq!(stored.operations[0].patients, ["b", "a", "c"]);
+        assert_eq!(stored.operations[0].joined, ["c"]);
         assert_eq!((stored.operations[0].id.as_deref(), stored.operations[0].version.as_deref()), (Some("o1"), Some("v2")));
         assert!(stored.operations[1].patients.is_empty());
     }
 
     #[test]
+    fn only_an_update_has_patients_who_joined() {
+        for (interaction, joined) in [("create", &[] as &[&str]), ("update", &["c"]), ("delete", &[])] {
+            let changes = vec![completion(interaction, &["a"], &["c"])];
+            let pending = UnfinishedRecord::complete(UnfinishedRecord::new(record(1)), changes).unwrap();
+            let stored: Record = serde_json::from_slice(pending.bytes()).unwrap();
+            assert_eq!(
+                (stored.operations[0].patients.len(), stored.operations[0].joined.as_slice()),
+                (2, &*joined.iter().map(ToString::to_string).collect::<Vec<_>>())
+            );
+        }
+    }
+
+    #[test]
     fn a_record_whose_operations_are_not_the_changes_is_refused() {
         for (operations, changes) in [(0, 1), (1, 0), (2, 1)] {
-            let completed =
-                UnfinishedRecord::complete(UnfinishedRecord::new(record(operations)), vec![completion(&["a"]); changes]);
+            let completed = UnfinishedRecord::complete(
+                UnfinishedRecord::new(record(operations)),
+                vec![completion("update", &[], &["a"]); changes],
+            );
             assert!(matches!(completed, Err(PendingError::OtherChanges { .. })), "{operations} {changes}");
         }
     }
@@ -190,7 +210,7 @@ mod tests {
         assert!(matches!(PendingRecord::new(&long), Err(PendingError::TooLong(_))));
         let unfinished = UnfinishedRecord::new(record(1));
         let many = (0..MAXIMUM_RECORD_BYTES / 8).map(|number| format!("{number:08}")).collect();
-        let completion = Completion { patients: many, ..completion(&[]) };
+        let completion = Completion { after: many, ..completion("update", &[], &[]) };
         assert!(matches!(UnfinishedRecord::complete(unfinished, vec![completion]), Err(PendingError::TooLong(_))));
     }
 }

@@ -128,6 +128,9 @@ pub struct OperationEntry {
     /// attempt that was refused those of the resource that is there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub patients: Vec<String>,
+    /// Of the patients of an update those who had no part in the version before: for them it made something new.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub joined: Vec<String>,
     /// The query as sent, bounded to [`OperationEntry::MAXIMUM_QUERY`] bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,

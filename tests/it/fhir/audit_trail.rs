@@ -61,7 +61,7 @@ async fn a_deletion_is_found_by_its_patient_and_so_is_one_that_was_in_vain() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_update_that_moves_a_record_is_found_by_both_patients() {
+async fn an_update_that_moves_a_record_is_found_by_both_patients_and_is_a_create_for_whom_it_is_new() {
     let world = World::start().await;
     world.server.import(&[encounter("enc-bob-2", "bob", "who", "hospital")]).await;
     let who = world.app.access_token("user/*.cruds", "who", PASSWORD).await;
@@ -70,10 +70,13 @@ async fn an_update_that_moves_a_record_is_found_by_both_patients() {
     let reply = world.server.client.request(Method::PUT, "/fhir/Observation/obs-ann-1").bearer(&who).fhir(moved).send().await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     let (ann, bob) = (patient(&world, "ann").await, patient(&world, "bob").await);
-    for (name, own, other) in [("ann", &ann, "bob"), ("bob", &bob, "ann")] {
-        for token in [&auditor, own] {
-            let found = events(&world, token, &format!("patient={name}&action=U")).await;
-            assert_eq!(found.len(), 1, "{name} {found:?}");
+    for (name, own, shown, other) in [("ann", &ann, ["U", "update"], "bob"), ("bob", &bob, ["C", "create"], "ann")] {
+        for (token, [action, interaction]) in [(&auditor, ["U", "update"]), (own, shown)] {
+            let of_record = "entity=Observation/obs-ann-1&action=C,U&agent:identifier=user-who";
+            let all = events(&world, token, &format!("patient={name}&{of_record}")).await;
+            let found = events(&world, token, &format!("patient={name}&{of_record}&action={action}")).await;
+            assert_eq!((found.len(), &found), (1, &all), "{name}");
+            assert_eq!((&found[0]["action"], &found[0]["subtype"][0]["code"]), (&action.into(), &interaction.into()), "{name}");
             assert!(names(&found[0], &format!("Patient/{name}")) && names(&found[0], "Observation/obs-ann-1"));
             assert!(!found[0].to_string().contains(&format!("Patient/{other}")), "{}", found[0]);
         }
@@ -156,9 +159,11 @@ async fn attempts_on_a_hidden_record_are_found_by_its_patient_and_tell_whoever_t
     let shape = |events: &[Value]| {
         let alike = |event: &Value| {
             let mut event = event.clone();
-            let record = event["id"].as_str().unwrap().split_once('-').unwrap().0.to_owned();
+            let id = event["id"].as_str().unwrap().to_owned();
+            let [record, owner, _] = id.split('-').collect::<Vec<_>>()[..] else { panic!("{id}") };
             event["recorded"] = "then".into();
-            event.to_string().replace(&record, "the-record").replace("obs-ann-1", "the-id").replace("obs-ann-9", "the-id")
+            let text = event.to_string().replace(record, "the-record").replace(owner, "the-owner");
+            text.replace("obs-ann-1", "the-id").replace("obs-ann-9", "the-id")
         };
         events.iter().map(alike).collect::<Vec<_>>()
     };

@@ -277,6 +277,16 @@ async fn counts_that_the_ledger_could_not_take_are_not_lost() {
     assert_eq!(reader(), 1);
     portcullis_server::middleware::refusals::flush(&world.server.server).await.unwrap();
     assert_eq!(reader(), 1, "nothing is written twice");
+
+    world.server.segments.fail();
+    assert_eq!(world.server.client.get("/fhir/Patient/ann").send().await.status, 429);
+    for attempt in
+        ["what the ledger does not take is an error", "and stays counted: with nothing left to write there would be none"]
+    {
+        let flushed = portcullis_server::middleware::refusals::flush(&world.server.server).await;
+        assert!(flushed.is_err(), "{attempt}");
+    }
+    assert_eq!(reader(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -25,7 +25,7 @@ const URI: &str = "5";
 
 pub(super) fn draw(view: &View<'_>, part: &Part<'_>, id: &str) -> RenderedEvent {
     let record = view.record;
-    let interaction = part.operation.map(|operation| operation.interaction.as_str());
+    let interaction = part.operation.map(|operation| interaction(view, part, operation));
     let shape = shape(record.event, interaction, part.patient.is_some());
     let mut agents = Agents::default();
     agents.add_client(view, &shape);
@@ -67,7 +67,7 @@ pub(super) fn draw(view: &View<'_>, part: &Part<'_>, id: &str) -> RenderedEvent 
     };
     RenderedEvent {
         id: id.to_owned(),
-        patients: view.compartment(part).map(str::to_owned).into_iter().collect(),
+        patients: part.compartment.map(str::to_owned).into_iter().collect(),
         agents: agents.keys,
         entities: entities.keys,
         action: shape.action,
@@ -76,6 +76,13 @@ pub(super) fn draw(view: &View<'_>, part: &Part<'_>, id: &str) -> RenderedEvent 
         // The structures have string keys only and no maps: serialising them cannot fail.
         body: serde_json::to_vec(&event).unwrap_or_default(),
     }
+}
+
+/// The interaction as its reader may know it. Where an update made a record this patient's, nothing was there before for this patient.
+fn interaction<'a>(view: &View<'_>, part: &Part<'_>, operation: &'a OperationEntry) -> &'a str {
+    let is_new =
+        view.only_patient.is_some() && part.patient.is_some_and(|patient| operation.joined.iter().any(|one| one == patient));
+    if is_new { "create" } else { &operation.interaction }
 }
 
 /// The profile that the event satisfies: each demands success, a named client, and the client's network address.

@@ -44,7 +44,7 @@ fn full(interaction: &str) -> Record {
             patients: vec!["p1".to_owned()],
             returned: query.is_some().then_some(3),
             query,
-            presence: None,
+            ..OperationEntry::default()
         }],
         ..record(1)
     }
@@ -257,13 +257,46 @@ fn of_two_patients() -> Record {
 }
 
 #[test]
-fn every_patient_has_an_event_of_its_own_with_a_stable_id() {
+fn every_patient_has_events_of_its_own_with_stable_ids() {
     let record = of_two_patients();
     let events = render(&record, OBSERVER, None);
     let about = events.iter().map(|event| (event.id.as_str(), event.patients[0].as_str())).collect::<Vec<_>>();
-    let ids = [1, 2, 3, 4].map(|ordinal| format!("{}-{ordinal}", record.id.0));
-    assert_eq!(about, [(&*ids[0], "p1"), (&*ids[1], "p2"), (&*ids[2], "p2"), (&*ids[3], "p1")]);
+    let expected = [("p1", 1), ("p2", 1), ("p2", 2), ("p1", 2)];
+    let ids = expected.map(|(patient, ordinal)| event_id(&record.id, Some(patient), ordinal));
+    assert!(about.into_iter().eq(ids.iter().map(String::as_str).zip(expected.map(|(patient, _)| patient))));
     assert_eq!(events, render(&record, OBSERVER, None));
+}
+
+/// What is left out is no gap in what a patient sees.
+#[test]
+fn a_patients_events_are_the_same_without_those_of_others() {
+    let whole = of_two_patients();
+    let mut alone = whole.clone();
+    for operation in &mut alone.operations {
+        operation.patients.retain(|patient| patient == "p1");
+    }
+    for user in ["Practitioner/ada", "Patient/p1"] {
+        let own = |record: &Record| {
+            let mut record = record.clone();
+            record.agent.fhir_user = Some(user.to_owned());
+            render(&record, OBSERVER, Some("p1"))
+        };
+        assert_eq!(own(&whole), own(&alone));
+    }
+}
+
+#[test]
+fn an_update_by_which_a_record_became_a_patients_is_a_create_for_this_patient_alone() {
+    let mut moved = full("update");
+    moved.operations[0].patients = ["p2", "p1"].map(str::to_owned).to_vec();
+    moved.operations[0].joined = vec!["p1".to_owned()];
+    let mut made = full("create");
+    made.operations[0].version.clone_from(&moved.operations[0].version);
+    let own = render(&moved, OBSERVER, Some("p1"));
+    assert_eq!(own, render(&made, OBSERVER, Some("p1")), "nothing tells that something was there before");
+    assert_eq!(own[0].action, "C");
+    assert_eq!(render(&moved, OBSERVER, Some("p2"))[0].action, "U", "for whom it was there before it was changed");
+    assert!(render(&moved, OBSERVER, None).iter().all(|event| event.action == "U"), "the whole trail has what was done");
 }
 
 #[test]
@@ -323,10 +356,17 @@ fn an_event_is_rendered_alone_as_it_is_among_the_others() {
         record.agent.fhir_user = user.map(str::to_owned);
         for reader in [None, Some("p1"), Some("p2"), Some("p9")] {
             let all = render(&record, OBSERVER, reader);
-            let alone = |ordinal| render_one(&record, OBSERVER, reader, &event_id(&record.id, ordinal));
-            assert_eq!((1..=9).filter_map(alone).collect::<Vec<_>>(), all, "{event:?} {user:?} {reader:?}");
+            for rendered in render(&record, OBSERVER, None) {
+                let listed = all.iter().find(|event| event.id == rendered.id);
+                assert_eq!(render_one(&record, OBSERVER, reader, &rendered.id).as_ref(), listed, "{event:?} {user:?} {reader:?}");
+            }
         }
-        assert_eq!(render_one(&record, OBSERVER, None, "another-1"), None);
+        let id = &render(&record, OBSERVER, None)[0].id;
+        let stem = id.strip_suffix('1').unwrap();
+        let others = ["0", "01", "+1", "-1", "99", "99999999999", ""].map(|ordinal| format!("{stem}{ordinal}"));
+        for other in others.into_iter().chain([format!("{}-1", record.id.0), id.to_uppercase() + "0", id.replace('-', "--")]) {
+            assert_eq!(render_one(&record, OBSERVER, None, &other), None, "{other}");
+        }
     }
 }
 
@@ -357,8 +397,8 @@ fn who_tries_sees_the_same_events_whether_something_is_hidden_or_absent() {
     for patients in [vec!["p1"], vec!["p1", "p3"], vec![]] {
         let hidden = attempt("Patient/p2", Sought::found(true, patients.iter().map(|one| (*one).to_owned()).collect()));
         assert_eq!(render(&hidden, OBSERVER, Some("p2")), render(&absent, OBSERVER, Some("p2")), "{patients:?}");
-        for ordinal in 1..5 {
-            let one = |record: &Record| render_one(record, OBSERVER, Some("p2"), &event_id(&record.id, ordinal));
+        for id in render(&hidden, OBSERVER, None).iter().map(|event| &event.id) {
+            let one = |record: &Record| render_one(record, OBSERVER, Some("p2"), id);
             assert_eq!(one(&hidden), one(&absent));
         }
         for patient in patients {

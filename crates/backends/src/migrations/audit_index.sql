@@ -14,6 +14,7 @@ CREATE TABLE event (
   offset   INTEGER NOT NULL,
   recorded INTEGER NOT NULL,
   action   TEXT NOT NULL,
+  narrow_action TEXT NOT NULL,         -- the action in the view of a reader who may see one patient
   outcome  TEXT NOT NULL
 ) STRICT;
 CREATE INDEX event_recorded ON event (recorded, pk);

@@ -25,7 +25,7 @@ use super::database::store_error;
 use super::seal::Seal;
 
 /// The version of the schema; another one in the file means to begin again.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 /// Records per transaction: searches come between two of them.
 const RECORDS_PER_BATCH: usize = 500;
 /// How long the ledger must rest before the index follows it of its own accord.
@@ -124,15 +124,17 @@ impl AuditIndex {
             narrow.extend(render(record, &self.observer, Some(patient)).into_iter().map(|event| (event.id.clone(), event)));
         }
         for event in &events {
-            let sql =
-                "INSERT OR IGNORE INTO event (id, segment, offset, recorded, action, outcome) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-            let row =
-                params![event.id, signed(position.segment), signed(position.offset), event.recorded, event.action, event.outcome];
+            let own = narrow.get(&event.id);
+            let narrow_action = own.map_or(event.action, |own| own.action);
+            let sql = "INSERT OR IGNORE INTO event (id, segment, offset, recorded, action, narrow_action, outcome) \
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+            let (segment, offset) = (signed(position.segment), signed(position.offset));
+            let row = params![event.id, segment, offset, event.recorded, event.action, narrow_action, event.outcome];
             if transaction.prepare_cached(sql)?.execute(row)? == 0 {
                 continue; // The ledger has a record twice only where a crash came between writing and remembering.
             }
             let pk = transaction.last_insert_rowid();
-            let seen = narrow.get(&event.id).map(keys).unwrap_or_default();
+            let seen = own.map(keys).unwrap_or_default();
             for (kind, name) in keys(event) {
                 let name_pk = name_of(transaction, &name)?;
                 let narrow = seen.contains(&(kind, name));

@@ -230,8 +230,8 @@ impl Search {
             ("_lastUpdated", Test::LastUpdated(dates)) | ("date", Test::Date(dates)) => {
                 search_range::instant("e.recorded", dates, &mut self.parameters)
             }
-            ("action", Test::Token(codes)) => self.codes("e.action", ACTIONS, codes),
-            ("action", Test::TokenNot(codes)) => format!("NOT {}", self.codes("e.action", ACTIONS, codes)),
+            ("action", Test::Token(codes)) => self.codes(self.action(), ACTIONS, codes),
+            ("action", Test::TokenNot(codes)) => format!("NOT {}", self.codes(self.action(), ACTIONS, codes)),
             ("outcome", Test::Token(codes)) => self.codes("e.outcome", OUTCOMES, codes),
             ("outcome", Test::TokenNot(codes)) => format!("NOT {}", self.codes("e.outcome", OUTCOMES, codes)),
             ("patient", Test::Reference(references)) => {
@@ -275,6 +275,11 @@ impl Search {
             self.route = Some(format!("d.kind = {} AND d.name = {name}{view}", kind.code()));
         }
         Ok(any(&found.iter().map(|(kind, name)| has_key(*kind, &format!("= {name}"), narrow)).collect::<Vec<_>>()))
+    }
+
+    /// The action as the view shows it.
+    fn action(&self) -> &'static str {
+        if self.allowed.is_some() { "e.narrow_action" } else { "e.action" }
     }
 
     fn codes(&mut self, column: &str, code_system: &str, codes: &[TokenMatch]) -> String {

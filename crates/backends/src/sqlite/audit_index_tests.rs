@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use portcullis_audit::{Agent, Event, FileSegments, Ledger, OperationEntry, Outcome, Record, RecordId};
+use portcullis_audit::{Agent, Event, FileSegments, Ledger, OperationEntry, Outcome, Record, RecordId, event_id};
 use portcullis_fhir::interaction::{InstanceHistory, Read, VersionRead};
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::principal::Principal;
@@ -101,7 +101,7 @@ impl Trail {
         Ok(permit.release(found).unwrap().into_content())
     }
 
-    /// The records of the matches: their numbers, with the ordinal of the event where it is not the first.
+    /// The records of the matches: their numbers, and the patient where that is not Ann.
     async fn found(&self, principal: &Principal, text: &str) -> Vec<String> {
         numbers(&self.search(principal, text).await.unwrap())
     }
@@ -122,11 +122,18 @@ fn ledger(directory: PathBuf) -> Arc<Ledger> {
 
 fn numbers(page: &SearchPage) -> Vec<String> {
     let number = |version: &StoredVersion| {
-        let (record, ordinal) = version.id.as_str().rsplit_once('-').unwrap();
-        let record = record.trim_start_matches('0');
-        if ordinal == "1" { record.to_owned() } else { format!("{record}-{ordinal}") }
+        let record = version.id.as_str().split('-').next().unwrap().trim_start_matches('0');
+        match version.patients.as_slice() {
+            [patient] if patient.as_str() == "ann" => record.to_owned(),
+            patients => format!("{record}-{}", patients[0]),
+        }
     };
     page.matches.iter().map(number).collect()
+}
+
+/// The id of a patient's event in the record of this number.
+fn id(record: u32, patient: &str, ordinal: u32) -> String {
+    event_id(&RecordId(format!("{record:032x}")), Some(patient), ordinal)
 }
 
 fn auditor() -> Principal {
@@ -186,29 +193,29 @@ async fn some_trail() -> Trail {
 async fn the_whole_trail_is_found_by_each_parameter() {
     let trail = some_trail().await;
     for (search, expected) in [
-        ("AuditEvent", &["5", "4-2", "4", "3", "2", "1"] as &[&str]),
-        ("AuditEvent?_sort=-date", &["5", "4-2", "4", "3", "2", "1"]),
-        ("AuditEvent?_sort=date", &["1", "2", "3", "4", "4-2", "5"]),
-        ("AuditEvent?patient=bob", &["5", "4-2", "3"]),
+        ("AuditEvent", &["5", "4-bob", "4", "3-bob", "2", "1"] as &[&str]),
+        ("AuditEvent?_sort=-date", &["5", "4-bob", "4", "3-bob", "2", "1"]),
+        ("AuditEvent?_sort=date", &["1", "2", "3-bob", "4", "4-bob", "5"]),
+        ("AuditEvent?patient=bob", &["5", "4-bob", "3-bob"]),
         ("AuditEvent?patient=Patient/ann&_sort=_lastUpdated", &["1", "2", "4", "5"]),
-        ("AuditEvent?agent=Practitioner/doc", &["4-2", "4", "3", "1"]),
-        ("AuditEvent?agent=doc", &["4-2", "4", "3", "1"]),
+        ("AuditEvent?agent=Practitioner/doc", &["4-bob", "4", "3-bob", "1"]),
+        ("AuditEvent?agent=doc", &["4-bob", "4", "3-bob", "1"]),
         ("AuditEvent?agent=Patient/ann", &["2"]),
         ("AuditEvent?agent=Device/phone", &["5", "2"]),
         ("AuditEvent?agent=phone", &["5", "2"]),
-        ("AuditEvent?agent:identifier=u-ann,other", &["3", "2"]),
+        ("AuditEvent?agent:identifier=u-ann,other", &["3-bob", "2"]),
         ("AuditEvent?agent:identifier=x|u-ann", &[]),
         ("AuditEvent?agent=Practitioner/nobody", &[]),
-        ("AuditEvent?entity=Observation/made", &["3"]),
-        ("AuditEvent?entity=Patient/bob", &["4-2", "3"]),
-        ("AuditEvent?action=C", &["3"]),
-        ("AuditEvent?action=C,U", &["5", "3"]),
-        ("AuditEvent?action:not=R,E", &["5", "3"]),
-        ("AuditEvent?action=http://hl7.org/fhir/audit-event-action|C", &["3"]),
+        ("AuditEvent?entity=Observation/made", &["3-bob"]),
+        ("AuditEvent?entity=Patient/bob", &["4-bob", "3-bob"]),
+        ("AuditEvent?action=C", &["3-bob"]),
+        ("AuditEvent?action=C,U", &["5", "3-bob"]),
+        ("AuditEvent?action:not=R,E", &["5", "3-bob"]),
+        ("AuditEvent?action=http://hl7.org/fhir/audit-event-action|C", &["3-bob"]),
         ("AuditEvent?action=http://elsewhere.org|C", &[]),
         ("AuditEvent?outcome=8", &["2"]),
         ("AuditEvent?outcome:not=0", &["2"]),
-        ("AuditEvent?date=ge2023-11-14T22:13:24Z", &["5", "4-2", "4"]),
+        ("AuditEvent?date=ge2023-11-14T22:13:24Z", &["5", "4-bob", "4"]),
         ("AuditEvent?date=lt2023-11-14T22:13:22Z", &["1"]),
         ("AuditEvent?date=2022", &[]),
         ("AuditEvent?_lastUpdated=gt2023-11-14T22:13:24Z", &["5"]),
@@ -216,8 +223,8 @@ async fn the_whole_trail_is_found_by_each_parameter() {
     ] {
         assert_eq!(trail.found(&auditor(), search).await, expected, "{search}");
     }
-    let id = format!("{:032x}-2", 4);
-    assert_eq!(trail.found(&auditor(), &format!("AuditEvent?_id={id}")).await, ["4-2"]);
+    let id = id(4, "bob", 1);
+    assert_eq!(trail.found(&auditor(), &format!("AuditEvent?_id={id}")).await, ["4-bob"]);
     let page = trail.search(&auditor(), "AuditEvent?patient=bob&_count=2&_total=accurate").await.unwrap();
     assert_eq!((page.matches.len(), page.total), (2, Some(3)));
     let page = trail.search(&auditor(), "AuditEvent?_summary=count").await.unwrap();
@@ -250,25 +257,56 @@ async fn a_patient_sees_the_own_events_and_nothing_of_another_patient() {
     assert_eq!(trail.found(&ann, "AuditEvent?patient=ann&date=ge2020").await, ["5", "4", "2", "1"]);
 }
 
+/// As the whole trail has it, it was updated.
+#[tokio::test]
+async fn a_record_that_became_a_patients_was_created_for_this_patient() {
+    let trail = some_trail().await;
+    trail
+        .record(6, |record| {
+            record.operations[0].interaction = "update".into();
+            record.operations[0].patients = vec!["bob".into(), "ann".into()];
+            record.operations[0].joined = vec!["ann".into()];
+        })
+        .await;
+    let [ann, bob] = ["ann", "bob"].map(|id| patient(id, "patient/AuditEvent.rs"));
+    let table: [(&Principal, &str, &[&str]); 7] = [
+        (&ann, "action=C", &["6"]),
+        (&ann, "action=U", &["5"]),
+        (&ann, "action:not=C", &["5", "4", "2", "1"]),
+        (&bob, "action=U", &["6-bob"]),
+        (&bob, "action=C", &["3-bob"]),
+        (&auditor(), "action=U", &["6", "6-bob", "5"]),
+        (&auditor(), "action=C", &["3-bob"]),
+    ];
+    for (reader, search, expected) in table {
+        assert_eq!(trail.found(reader, &format!("AuditEvent?{search}")).await, expected, "{search}");
+    }
+    let own = trail.read(&ann, &id(6, "ann", 1)).await.unwrap();
+    assert!(text(&own).contains("create") && !text(&own).contains("update"), "{}", text(&own));
+}
+
 #[tokio::test]
 async fn a_hidden_event_is_read_as_an_absent_one() {
     let trail = some_trail().await;
     let ann = patient("ann", "patient/AuditEvent.rs");
-    let id = |record: u32, ordinal: u32| format!("{record:032x}-{ordinal}");
-    assert!(trail.read(&auditor(), &id(4, 2)).await.is_some());
-    assert_eq!(trail.read(&ann, &id(4, 2)).await, None);
-    assert_eq!(trail.read(&ann, &id(3, 1)).await, None);
-    assert_eq!(trail.read(&ann, &id(99, 1)).await, None);
-    let own = trail.read(&ann, &id(4, 1)).await.unwrap();
+    for visible in [id(4, "bob", 1), id(4, "ann", 1)] {
+        assert!(trail.read(&auditor(), &visible).await.is_some());
+    }
+    let hidden = [id(4, "bob", 1), id(3, "bob", 1)];
+    let absent = [id(4, "ann", 2), id(3, "ann", 1), id(99, "ann", 1), format!("{:032x}-1", 4)];
+    for asked in hidden.iter().chain(&absent) {
+        assert_eq!(trail.read(&ann, asked).await, None, "{asked}");
+    }
+    let own = trail.read(&ann, &id(4, "ann", 1)).await.unwrap();
     assert!(!text(&own).contains("bob"));
-    let all = trail.read(&auditor(), &id(4, 1)).await.unwrap();
+    let all = trail.read(&auditor(), &id(4, "ann", 1)).await.unwrap();
     assert_ne!(own.body, all.body, "the auditor's form has the query");
 }
 
 #[tokio::test]
 async fn an_event_has_one_version() {
     let trail = some_trail().await;
-    let id = LogicalId::parse(&format!("{:032x}-1", 1)).unwrap();
+    let id = LogicalId::parse(&id(1, "ann", 1)).unwrap();
     for (version, expected) in [("1", true), ("2", false)] {
         let read =
             VersionRead { resource_type: ResourceType::AUDIT_EVENT, id: id.clone(), version: LogicalId::parse(version).unwrap() };
@@ -391,7 +429,7 @@ async fn a_tampered_index_shows_nothing_to_the_wrong_reader() {
     let sql = "UPDATE OR IGNORE key SET name = (SELECT pk FROM name WHERE text = 'Patient/ann') WHERE kind = 0";
     connection.execute_batch(sql).unwrap();
     assert!(matches!(trail.search(&ann, "AuditEvent").await, Err(StoreError::Corrupt(_))));
-    assert_eq!(trail.read(&ann, &format!("{:032x}-1", 3)).await, None);
+    assert_eq!(trail.read(&ann, &id(3, "bob", 1)).await, None);
 }
 
 #[tokio::test]

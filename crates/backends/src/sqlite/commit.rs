@@ -435,11 +435,13 @@ fn completion(done: &Done) -> Completion {
         Written::Updated(_) => "update",
         Written::Deleted(_) => "delete",
     };
+    let names = |patients: &[LogicalId]| patients.iter().map(|patient| patient.as_str().to_owned()).collect();
     Completion {
         interaction,
         id: version.id.as_str().to_owned(),
         version: version.version.as_str().to_owned(),
-        patients: done.before.iter().chain(&version.patients).map(|patient| patient.as_str().to_owned()).collect(),
+        before: names(&done.before),
+        after: names(&version.patients),
     }
 }
 

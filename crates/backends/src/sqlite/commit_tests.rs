@@ -288,6 +288,13 @@ async fn the_record_of_a_change_names_the_patients_before_and_after() {
         .unwrap();
     let moved = operation("update", "o1", "v1", &["pat", "other"]);
     assert_eq!(last_operations(&world), [moved, operation("create", "o9", "v1", &["pat"])]);
+    let (_, bytes) = world.store.waiting(1000).unwrap().pop().unwrap();
+    let record: portcullis_audit::Record = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(
+        record.operations.into_iter().map(|entry| entry.joined).collect::<Vec<_>>(),
+        [vec!["other".to_owned()], Vec::new()],
+        "whose it is now, and was not before"
+    );
     let text = r#"{"resourceType":"Appointment","id":"ap","status":"booked","participant":[
         {"actor":{"reference":"Patient/pat"},"status":"accepted"},{"actor":{"reference":"Patient/other"},"status":"accepted"}]}"#;
     let alone = text.replace("Patient/other", "Practitioner/doc");
