@@ -52,7 +52,8 @@ Examples:
 
 A Bundle of type transaction is stored whole or not at all; of all else each
 resource stands alone. An interrupted load goes on where it stopped, with the
-same command.")]
+same command. Loading a resource again makes a new version of it, also where
+its content is the same.")]
     Load(Load),
     /// Write synthetic patients as NDJSON
     #[command(after_help = "\

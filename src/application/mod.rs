@@ -66,6 +66,7 @@ pub struct Instance {
     server: Arc<Server>,
     service: Arc<Service>,
     ledger: Arc<Ledger>,
+    index: Arc<AuditIndex>,
     flusher: OutboxFlusher,
     /// Last, so that the directory is given back after all else has ended.
     directory: DataDirectory,
@@ -81,6 +82,7 @@ impl Instance {
         let store = SqliteStore::open(&directory.database(), &root_key).map_err(|error| {
             Failure::failed(format!("The database {} cannot be used: {}", directory.database().display(), causes(&error)))
         })?;
+        check_that_nothing_is_missing(&directory)?;
         let ledger = Arc::new(open_ledger(&directory)?);
         let outbox = Arc::clone(&store) as Arc<dyn portcullis_store::Outbox>;
         let flusher = OutboxFlusher::start(outbox, Arc::clone(&ledger)).await?;
@@ -89,7 +91,7 @@ impl Instance {
         let index = AuditIndex::open(&directory.audit_index(), Arc::clone(&ledger), observer, Arc::clone(store.seal()))
             .or_fail("The search index of the audit trail cannot be opened")?;
         index.follow_when_idle().or_fail("The search index of the audit trail cannot follow the ledger")?;
-        let store = Arc::new(AuditedStore::new(store, index));
+        let store = Arc::new(AuditedStore::new(store, Arc::clone(&index)));
         let capability_statement = capabilities::render(&settings);
         let server = Arc::new(Server {
             keys: keys::token_keys(&*registry)?,
@@ -110,7 +112,7 @@ impl Instance {
             settings,
         });
         let service = Arc::new(Service::new(Arc::clone(&server)));
-        Ok(Self { server, service, ledger, flusher, directory })
+        Ok(Self { server, service, ledger, index, flusher, directory })
     }
 
     /// The server.
@@ -131,8 +133,29 @@ impl Instance {
     /// Moves what the outbox holds into the ledger, closes it, and gives the directory back.
     pub async fn close(self) -> Outcome {
         self.flusher.stop().await?;
-        self.ledger.close().await.or_fail("The audit ledger could not be closed")
+        self.ledger.close().await.or_fail("The audit ledger could not be closed")?;
+        self.index.note_seen().or_fail("It could not be noted how far the audit ledger reaches")
     }
+}
+
+/// The ledger must reach as far as was noted beside it. Asked before anything of it is opened, which would begin an empty one anew.
+fn check_that_nothing_is_missing(directory: &DataDirectory) -> Outcome {
+    let (ledger, index) = (directory.ledger(), directory.audit_index());
+    let Some(seen) = AuditIndex::seen(&index) else { return Ok(()) };
+    if portcullis_audit::reaches(&ledger, seen.position, &seen.head.chain).or_fail("The audit ledger cannot be read")? {
+        return Ok(());
+    }
+    let what = format!(
+        "The audit ledger {} is not what was written: {} records were durable up to {}, and they are not there any more",
+        ledger.display(),
+        seen.head.records,
+        seen.position
+    );
+    Err(Failure::new(Exit::Integrity, what).advise(format!(
+        "Keep the files as they are, compare them with a backup, and treat this as an incident. Only where an older ledger was brought back on \
+         purpose: remove {} (it is made again) and start anew.",
+        index.display()
+    )))
 }
 
 fn open_ledger(directory: &DataDirectory) -> Outcome<Ledger> {

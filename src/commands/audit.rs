@@ -3,12 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use portcullis_audit::{Head, Proved, Report, VerifyError};
+use portcullis_backends::sqlite::AuditIndex;
 use serde::Serialize;
 
 use super::place::configuration;
 use crate::args::{AuditVerify, Target};
 use crate::failure::{Exit, Failure, Outcome, causes};
 use crate::terminal::{self, counted, grouped};
+
+const INCIDENT: &str = "Keep the files as they are, compare them with a backup, and treat this as an incident.";
 
 #[derive(Serialize)]
 struct Answer<'a> {
@@ -27,6 +30,9 @@ struct Answer<'a> {
     last: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     being_written_bytes: Option<u64>,
+    /// The head that was noted beside the ledger, which the ledger reaches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reaches_noted_head: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<&'a str>,
 }
@@ -41,10 +47,12 @@ pub fn verify(arguments: &AuditVerify) -> Outcome {
         (Some(path), _) => configuration(path)?.data_dir,
         (None, directory) => directory.clone().unwrap_or_default(),
     };
-    let ledger = ledger_of(&directory)?;
-    match portcullis_audit::verify(&ledger, expect) {
-        Ok(report) if arguments.json => terminal::print_json(&answer(&report)),
-        Ok(report) => terminal::print(&text(&ledger, &report, &again(&arguments.target, &directory))),
+    // Read before the ledger, which may grow meanwhile.
+    let seen = AuditIndex::seen(&directory.join("audit-index.db")).map(|seen| seen.head);
+    let ledger = ledger_of(&directory, seen)?;
+    match portcullis_audit::verify(&ledger, expect, seen) {
+        Ok(report) if arguments.json => terminal::print_json(&answer(&report, seen)),
+        Ok(report) => terminal::print(&text(&ledger, (&report, seen), &again(&arguments.target, &directory))),
         Err(error) => fail(&error, arguments.json),
     }
 }
@@ -65,10 +73,14 @@ fn quoted(path: &Path) -> String {
     if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
-fn ledger_of(directory: &Path) -> Outcome<PathBuf> {
+fn ledger_of(directory: &Path, seen: Option<Head>) -> Outcome<PathBuf> {
     let ledger = directory.join("ledger");
     if ledger.is_dir() {
         return Ok(ledger);
+    }
+    if let Some(seen) = seen.filter(|seen| *seen != Head::EMPTY) {
+        let missing = format!("The audit ledger {} is gone: it held {} records", ledger.display(), seen.records);
+        return Err(Failure::new(Exit::Integrity, missing).advise(INCIDENT));
     }
     Err(Failure::usage(format!("{} holds no audit ledger", directory.display()))
         .advise("Name the data directory of a server that has been started at least once."))
@@ -86,6 +98,7 @@ fn fail(error: &VerifyError, json: bool) -> Outcome {
             first: None,
             last: None,
             being_written_bytes: None,
+            reaches_noted_head: None,
             problem: Some(&problem),
         };
         terminal::print_json(&nothing)?;
@@ -93,13 +106,12 @@ fn fail(error: &VerifyError, json: bool) -> Outcome {
     match error {
         VerifyError::Read(_) => Err(Failure::failed(problem)),
         VerifyError::Damaged { .. } | VerifyError::Cut { .. } | VerifyError::Rewritten { .. } => {
-            Err(Failure::new(Exit::Integrity, format!("The audit ledger is not what was written: {problem}"))
-                .advise("Keep the files as they are, compare them with a backup, and treat this as an incident."))
+            Err(Failure::new(Exit::Integrity, format!("The audit ledger is not what was written: {problem}")).advise(INCIDENT))
         }
     }
 }
 
-fn answer(report: &Report) -> Answer<'static> {
+fn answer(report: &Report, seen: Option<Head>) -> Answer<'static> {
     Answer {
         proved: match report.proved {
             Proved::SelfConsistent => "self-consistent",
@@ -112,11 +124,12 @@ fn answer(report: &Report) -> Answer<'static> {
         first: report.first.map(terminal::time),
         last: report.last.map(terminal::time),
         being_written_bytes: report.torn.as_ref().map(|torn| torn.bytes),
+        reaches_noted_head: seen.map(|head| head.to_string()),
         problem: None,
     }
 }
 
-fn text(ledger: &Path, report: &Report, again: &str) -> String {
+fn text(ledger: &Path, (report, seen): (&Report, Option<Head>), again: &str) -> String {
     let mut lines = vec![
         format!("Ledger   {}", ledger.display()),
         format!(
@@ -140,10 +153,23 @@ fn text(ledger: &Path, report: &Report, again: &str) -> String {
     }
     lines.push(String::new());
     match report.proved {
-        Proved::SelfConsistent => lines.extend([
-            "Proved: the files agree with themselves. Nothing was changed, cut out or".to_owned(),
-            "put in without computing everything after it anew.".to_owned(),
-        ]),
+        Proved::SelfConsistent => {
+            lines.extend([
+                "Proved: the files agree with themselves. Nothing was changed, cut out or".to_owned(),
+                "put in before the last record without computing everything after it anew.".to_owned(),
+            ]);
+            lines.push(match seen {
+                Some(seen) => format!(
+                    "They reach the {} that this server last noted in audit-index.db.",
+                    counted(seen.records, "record", "records")
+                ),
+                None => "No note in audit-index.db says how far they must reach.".to_owned(),
+            });
+            lines.extend([
+                "Not proved: that nothing is missing at the end, against somebody who can write".to_owned(),
+                "to this directory. For that, give a head that was kept elsewhere.".to_owned(),
+            ]);
+        }
         Proved::NothingBeforeExpectedChanged(expected) => lines.extend([
             format!(
                 "Proved: the first {} are those that the expected head stands",

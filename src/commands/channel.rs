@@ -1,8 +1,10 @@
 //! How a command reaches the administration service: in this process where the data directory is free, else through the socket of the process that
 //! holds it. Both answer the same questions with the same code.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use portcullis_backends::{DataDirectory, DirectoryError};
 use portcullis_server::admin::protocol::{self, RefusalKind, Refused, Request, Response};
@@ -13,6 +15,9 @@ use tokio::task::JoinHandle;
 use super::place::{Place, held};
 use crate::application::{Instance, account};
 use crate::failure::{Exit, Failure, Outcome, causes};
+
+/// How long the process that holds the directory may take to say that it takes commands.
+const FIRST_ANSWER: Duration = Duration::from_secs(5);
 
 /// A conversation with the service.
 pub struct Channel {
@@ -41,12 +46,32 @@ impl Channel {
         Self { requests: Some(requests), responses, worker, instance: Some(instance) }
     }
 
-    /// A connection to the process that holds the directory.
+    /// A connection to the process that holds the directory. The kernel connects to one that is stopped as well, so only an answer tells that it takes
+    /// commands.
     pub async fn beside(directory: &Path, pid: u32, command: &str) -> Outcome<Self> {
-        let path = DataDirectory::admin_socket_of(directory);
-        let stream = UnixStream::connect(&path).await.map_err(|_| {
-            held(directory, pid, command).advise("It takes no commands: wait until it has ended, then try again.")
-        })?;
+        let channel = async {
+            let mut channel = Self::connect(directory).await.ok()?;
+            channel.send(Request::Hello).await.ok()?;
+            channel.receive().await.ok()?;
+            Some(channel)
+        };
+        match tokio::time::timeout(FIRST_ANSWER, channel).await {
+            Ok(Some(channel)) => Ok(channel),
+            Ok(None) => {
+                Err(held(directory, pid, command).advise("It takes no commands: wait until it has ended, then try again."))
+            }
+            Err(_) => {
+                let advice = format!(
+                    "It has not answered within {} seconds: it is stopped, or busy with other commands. Look at that process, then try again.",
+                    FIRST_ANSWER.as_secs()
+                );
+                Err(held(directory, pid, command).advise(advice))
+            }
+        }
+    }
+
+    async fn connect(directory: &Path) -> io::Result<Self> {
+        let stream = UnixStream::connect(DataDirectory::admin_socket_of(directory)).await?;
         let (mut incoming, mut outgoing) = stream.into_split();
         let (requests, mut to_send) = mpsc::channel::<Request>(1);
         let (received, responses) = mpsc::channel::<Response>(1);

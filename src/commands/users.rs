@@ -27,11 +27,18 @@ pub fn add(arguments: UsersAdd) -> Outcome {
         patients: arguments.patient,
     };
     let username = user.username.clone();
-    let Response::UserAdded { id } = ask(&arguments.target, "users add", Request::AddUser(user))? else {
+    let Response::UserAdded { id, absent } = ask(&arguments.target, "users add", Request::AddUser(user))? else {
         return Err(unexpected());
     };
+    if !absent.is_empty() {
+        let (names, there) = (absent.join(" and "), if absent.len() == 1 { "is" } else { "are" });
+        terminal::say_wrapped(&format!(
+            "portcullis: warning: {names} {there} not stored yet, so {username} finds nothing there for now.\n\
+             If the id is mistyped, add another user with the right one."
+        ));
+    }
     if arguments.json {
-        return print_json(&json!({ "id": id, "username": username }));
+        return print_json(&json!({ "id": id, "username": username, "absent": absent }));
     }
     terminal::print_line(&format!("Added {username}, who can sign in from now on."))
 }

@@ -6,7 +6,8 @@
 //!
 //! For a reader who may see only one patient, nothing is rendered that could name another: no other patient's events, no query values,
 //! no free text. An attempt on something hidden has an event for each patient in whose record it lies, and, where a patient made it, one more that is
-//! the same as if there were nothing: the only one that the own record shows. An update by which a record became this patient's is a create there. Nor do
+//! the same as if there were nothing: the only one that the own record shows. A patient whom a request names without touching the record has an event, too:
+//! the patient learns who tried, not by which ids or with which success, since that may tell of others. An update by which a record became this patient's is a create there. Nor do
 //! ids tell of others: they count the events of one compartment.
 
 mod codes;
@@ -88,6 +89,11 @@ impl<'a> View<'a> {
         self.only_patient.is_some() && self.acting_patient().is_some() && self.acting_patient() != self.only_patient
     }
 
+    /// Whether the reader is somebody whom the request only names, and not who made it: how it ended and what it was after may tell of others.
+    fn hides_attempt(&self, part: &Part<'_>) -> bool {
+        part.only_named && self.only_patient.is_some() && self.acting_patient() != self.only_patient
+    }
+
     fn shows(&self, part: &Part<'_>) -> bool {
         self.only_patient.is_none() || self.only_patient == part.compartment
     }
@@ -97,6 +103,8 @@ impl<'a> View<'a> {
 struct Part<'a> {
     operation: Option<&'a OperationEntry>,
     patient: Option<&'a str>,
+    /// Whether the request only names this patient: nothing of the record was touched.
+    only_named: bool,
     /// The patient in whose compartment it lies.
     compartment: Option<&'a str>,
     /// Its place among the parts in this compartment, from 1.
@@ -109,36 +117,57 @@ fn acting_patient(record: &Record) -> Option<&str> {
 
 fn parts(record: &Record) -> Vec<Part<'_>> {
     let mut ordinals: HashMap<Option<&str>, u32> = HashMap::new();
-    let number = |(operation, patient): (_, Option<_>)| {
+    let number = |Subject { operation, patient, only_named }| {
         let compartment = patient.or_else(|| acting_patient(record));
         let ordinal = ordinals.entry(compartment).and_modify(|ordinal| *ordinal += 1).or_insert(1);
-        Part { operation, patient, compartment, ordinal: *ordinal }
+        Part { operation, patient, only_named, compartment, ordinal: *ordinal }
     };
     subjects(record).into_iter().map(number).collect()
 }
 
-/// What each event is about: an operation and one of its patients.
-fn subjects(record: &Record) -> Vec<(Option<&OperationEntry>, Option<&str>)> {
+/// An operation and one of its patients.
+struct Subject<'a> {
+    operation: Option<&'a OperationEntry>,
+    patient: Option<&'a str>,
+    only_named: bool,
+}
+
+/// What each event is about.
+fn subjects(record: &Record) -> Vec<Subject<'_>> {
+    let about = |operation, patient| Subject { operation: Some(operation), patient, only_named: false };
     let mut subjects = Vec::new();
     for operation in &record.operations {
         let mut seen = HashSet::new();
         let patients = operation.patients.iter().map(|patient| patient.strip_prefix("Patient/").unwrap_or(patient));
         let patients = patients.filter(|patient| seen.insert(*patient)).collect::<Vec<_>>();
         if operation.presence.is_some() && !patients.is_empty() && acting_patient(record).is_some() {
-            subjects.push((Some(operation), None));
+            subjects.push(about(operation, None));
         }
+        let named = named(record, operation, &mut seen);
+        let names_who_acted = named.iter().any(|patient| acting_patient(record) == Some(patient));
         // IUA.71 has no place for a patient; one who gets a token for the own record is named as the user.
         let named_as_user = record.event == Event::Token && patients.first().copied() == acting_patient(record);
         if patients.is_empty() || (named_as_user && patients.len() == 1) {
-            subjects.push((Some(operation), None));
+            // Whoever acted has an event of this in the own record, whomever else it names.
+            if named.is_empty() || (acting_patient(record).is_some() && !names_who_acted) {
+                subjects.push(about(operation, None));
+            }
         } else {
-            subjects.extend(patients.into_iter().map(|patient| (Some(operation), Some(patient))));
+            subjects.extend(patients.into_iter().map(|patient| about(operation, Some(patient))));
         }
+        subjects.extend(named.into_iter().map(|patient| Subject { only_named: true, ..about(operation, Some(patient)) }));
     }
     if subjects.is_empty() {
-        subjects.push((None, None));
+        subjects.push(Subject { operation: None, patient: None, only_named: false });
     }
     subjects
+}
+
+/// The patients whom the operation only names. Of an attempt in vain, whoever acted has an event already.
+fn named<'a>(record: &'a Record, operation: &'a OperationEntry, seen: &mut HashSet<&'a str>) -> Vec<&'a str> {
+    let has_own = operation.presence.is_some().then(|| acting_patient(record)).flatten();
+    let named = operation.named.iter().map(String::as_str);
+    named.filter(|patient| Some(*patient) != has_own && seen.insert(patient)).collect()
 }
 
 #[cfg(test)]

@@ -35,6 +35,6 @@ pub use segment::{Chain, GENESIS, MAXIMUM_RECORD_BYTES, MAXIMUM_SEGMENT_BYTES};
 pub use sink::RecordSink;
 pub use sought::{Presence, Sought};
 pub use storage::{FileSegments, SegmentFile, SegmentStorage};
-pub use verify::{Proved, Report, VerifyError, verify};
+pub use verify::{Proved, Report, VerifyError, reaches, verify};
 pub use walk::{Damage, DamageKind};
 pub use writer::Durable;

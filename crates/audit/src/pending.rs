@@ -130,6 +130,7 @@ impl UnfinishedRecord {
             interaction.clone_into(&mut operation.interaction);
             operation.id = Some(id);
             operation.version = Some(version);
+            operation.named.retain(|patient| !seen.contains(patient));
             operation.patients = patients;
         }
         PendingRecord::new(&self.record)

@@ -2,6 +2,8 @@
 //!
 //! It carries identifiers and never clinical content. It is rendered as AuditEvent resources on demand (`event.rs`).
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::sought::Presence;
@@ -128,10 +130,14 @@ pub struct OperationEntry {
     /// attempt that was refused those of the resource that is there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub patients: Vec<String>,
+    /// Patients whom the request itself names, in a search, an id or the content that it wants stored, beyond `patients`: logical ids as they were
+    /// sent, whether or not anybody has them. At most [`OperationEntry::MAXIMUM_NAMED`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub named: Vec<String>,
     /// Of the patients of an update those who had no part in the version before: for them it made something new.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub joined: Vec<String>,
-    /// The query as sent, bounded to [`OperationEntry::MAXIMUM_QUERY`] bytes.
+    /// The parameters of a search as sent, or method and path of a request that was not understood, bounded to [`OperationEntry::MAXIMUM_QUERY`] bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
     /// How many records were released.
@@ -145,6 +151,17 @@ pub struct OperationEntry {
 impl OperationEntry {
     /// The longest query that a record keeps, in bytes; a longer one is cut and ends in `…`.
     pub const MAXIMUM_QUERY: usize = 2048;
+
+    /// The most patients that a record names because the request did: as many as one search can name, so that nobody is hidden behind others.
+    pub const MAXIMUM_NAMED: usize = 500;
+
+    /// Notes patients whom the request names, each once.
+    pub fn name(&mut self, patients: impl IntoIterator<Item = String>) {
+        let mut seen: HashSet<String> = self.named.iter().cloned().collect();
+        let fresh = patients.into_iter().filter(|patient| seen.insert(patient.clone()));
+        let place = Self::MAXIMUM_NAMED.saturating_sub(self.named.len());
+        self.named.extend(fresh.take(place));
+    }
 
     /// A query as a record keeps it: whole, or cut at a character and ended by `…`.
     pub fn bounded_query(query: &str) -> String {
@@ -166,6 +183,16 @@ mod tests {
         assert_eq!(OperationEntry::bounded_query(&longest), longest);
         let cut = OperationEntry::bounded_query(&format!("x{longest}"));
         assert!(cut.len() <= OperationEntry::MAXIMUM_QUERY && cut.ends_with("é…"), "{}", cut.len());
+    }
+
+    #[test]
+    fn patients_whom_a_request_names_are_kept_once_each_up_to_a_bound() {
+        let mut operation = OperationEntry::default();
+        operation.name(["b", "a", "b"].map(str::to_owned));
+        operation.name(["a", "c"].map(str::to_owned));
+        assert_eq!(operation.named, ["b", "a", "c"]);
+        operation.name((0..1000).map(|number| number.to_string()));
+        assert_eq!(operation.named.len(), OperationEntry::MAXIMUM_NAMED);
     }
 
     #[test]

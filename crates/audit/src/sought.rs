@@ -40,11 +40,13 @@ impl OperationEntry {
     /// The attempt found nothing that it may see.
     pub fn sought_in_vain(&mut self, sought: Sought) {
         self.presence = sought.presence;
+        self.named.retain(|patient| !sought.patients.contains(patient));
         self.patients = sought.patients;
     }
 
     /// The attempt was refused although it may see the resource.
     pub fn sought_and_refused(&mut self, sought: Sought) {
+        self.named.retain(|patient| !sought.patients.contains(patient));
         self.patients = sought.patients;
     }
 }

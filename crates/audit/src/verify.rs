@@ -1,13 +1,14 @@
 //! Proves that a ledger is as it was written.
 //!
 //! The files alone prove self-consistency: no bit changed by accident, and nobody changed anything without computing all that follows
-//! anew. With a head that was kept elsewhere it is also proved that nothing before that head was cut or rewritten by anybody.
+//! anew. With a head that was kept elsewhere it is also proved that nothing before that head was cut or rewritten by anybody. A head that was kept
+//! beside the ledger shows what was cut by accident, or by somebody who did not know of it.
 
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use crate::position::{Head, Position};
-use crate::segment::{self, HEADER_LENGTH};
+use crate::segment::{self, Chain, HEADER_LENGTH};
 use crate::walk::{Damage, DamageKind, Frame, Opened, SegmentWalk, Step, WalkError};
 
 /// What a check of the whole ledger found.
@@ -82,9 +83,10 @@ pub enum VerifyError {
 }
 
 /// Checks everything: headers, framing, chain, that each frame holds a record, and the expected head where one is given.
-pub fn verify(directory: &Path, expect: Option<Head>) -> Result<Report, VerifyError> {
+/// `seen` is a head that was kept beside the files: they must reach it, but it proves nothing to the report.
+pub fn verify(directory: &Path, expect: Option<Head>, seen: Option<Head>) -> Result<Report, VerifyError> {
     let numbers = segment::list(directory).map_err(VerifyError::Read)?;
-    let mut check = Check::new(expect);
+    let mut check = Check::new(expect, seen);
     for (expected, number) in (1..).zip(&numbers) {
         if *number != expected {
             return Err(check.damaged(Damage { at: Position { segment: expected, offset: 0 }, kind: DamageKind::Missing }));
@@ -98,20 +100,52 @@ pub fn verify(directory: &Path, expect: Option<Head>) -> Result<Report, VerifyEr
     check.finish(u64::try_from(numbers.len()).unwrap_or(u64::MAX))
 }
 
+/// Whether the ledger still reaches the place where it was once durable with this chain value. Reads one value: what lies between is for [`verify`].
+pub fn reaches(directory: &Path, position: Position, chain: &Chain) -> io::Result<bool> {
+    if position == Position::START {
+        return Ok(true);
+    }
+    if position.offset == HEADER_LENGTH {
+        // A segment whose first record was never written: its header has the chain value.
+        return match SegmentWalk::open_once(directory, position.segment) {
+            Ok(Opened::Walk(walk)) => Ok(walk.header().chain == *chain),
+            Ok(Opened::Torn(_)) | Err(WalkError::Damaged(_)) => Ok(false),
+            Err(WalkError::Read(error)) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(WalkError::Read(error)) => Err(error),
+        };
+    }
+    let mut file = match std::fs::File::open(segment::path(directory, position.segment)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    // A frame ends with its chain value.
+    let Some(place) = position.offset.checked_sub(32).filter(|place| *place >= HEADER_LENGTH) else { return Ok(false) };
+    let mut found = segment::GENESIS;
+    file.seek(SeekFrom::Start(place))?;
+    match file.read_exact(&mut found) {
+        Ok(()) => Ok(found == *chain),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 struct Check {
     expect: Option<Head>,
+    seen: Option<Head>,
     head: Head,
     at: Position,
     bytes: u64,
     times: Option<(i64, i64)>,
     torn: Option<TornTail>,
-    /// Where the chain had another value than the expected one, at the expected record count.
-    differs: Option<Position>,
+    /// Where the chain had another value than an expected one, and at which record count.
+    differs: Option<(u64, Position)>,
 }
 
 impl Check {
-    fn new(expect: Option<Head>) -> Self {
-        let mut check = Self { expect, head: Head::EMPTY, at: Position::START, bytes: 0, times: None, torn: None, differs: None };
+    fn new(expect: Option<Head>, seen: Option<Head>) -> Self {
+        let (head, at) = (Head::EMPTY, Position::START);
+        let mut check = Self { expect, seen, head, at, bytes: 0, times: None, torn: None, differs: None };
         check.compare();
         check
     }
@@ -164,11 +198,9 @@ impl Check {
     }
 
     fn compare(&mut self) {
-        if let Some(expect) = self.expect
-            && expect.records == self.head.records
-            && expect.chain != self.head.chain
-        {
-            self.differs = Some(self.at);
+        let mut expected = self.expect.iter().chain(&self.seen);
+        if expected.any(|head| head.records == self.head.records && head.chain != self.head.chain) {
+            self.differs.get_or_insert((self.head.records, self.at));
         }
     }
 
@@ -177,18 +209,14 @@ impl Check {
     }
 
     fn finish(self, segments: u64) -> Result<Report, VerifyError> {
-        let proved = match self.expect {
-            None => Proved::SelfConsistent,
-            Some(expect) => {
-                if let Some(at) = self.differs {
-                    return Err(VerifyError::Rewritten { records: expect.records, at });
-                }
-                if self.head.records < expect.records {
-                    return Err(VerifyError::Cut { expected: expect.records, found: self.head.records, at: self.at });
-                }
-                Proved::NothingBeforeExpectedChanged(expect)
-            }
-        };
+        if let Some((records, at)) = self.differs {
+            return Err(VerifyError::Rewritten { records, at });
+        }
+        let expected = self.expect.iter().chain(&self.seen).map(|head| head.records).max().unwrap_or_default();
+        if self.head.records < expected {
+            return Err(VerifyError::Cut { expected, found: self.head.records, at: self.at });
+        }
+        let proved = self.expect.map_or(Proved::SelfConsistent, Proved::NothingBeforeExpectedChanged);
         let (first, last) = self.times.unzip();
         Ok(Report { head: self.head, segments, bytes: self.bytes, first, last, proved, torn: self.torn })
     }

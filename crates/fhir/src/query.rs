@@ -18,7 +18,7 @@ const MAXIMUM_ECHO: usize = 64;
 pub fn parse(text: &[u8]) -> Result<Vec<(String, String)>, Vec<Issue>> {
     if text.len() > MAXIMUM_LENGTH {
         let message = format!("The query has {} bytes; at most {MAXIMUM_LENGTH} are accepted.", text.len());
-        return Err(vec![Issue::error(IssueType::TooLong, message)]);
+        return Err(vec![Issue::error(IssueType::TooLong, message).at("http")]);
     }
     let parts = text.split(|byte| *byte == b'&').filter(|part| !part.is_empty());
     let mut pairs = Vec::new();
@@ -39,12 +39,12 @@ pub fn parse(text: &[u8]) -> Result<Vec<(String, String)>, Vec<Issue>> {
 /// The error for more than [`SearchQuery::MAXIMUM_PARAMETERS`] parameters.
 pub(crate) fn too_many() -> Issue {
     let message = format!("At most {} parameters are accepted in one request.", SearchQuery::MAXIMUM_PARAMETERS);
-    Issue::error(IssueType::TooLong, message)
+    Issue::error(IssueType::TooLong, message).at("http")
 }
 
 /// Decodes one segment of a path: percent escapes only (`+` stays a plus); `None` where an escape is broken, the text is not UTF-8, or has a NUL.
 pub fn decode_segment(segment: &str) -> Option<String> {
-    decode(segment.as_bytes(), false)
+    decode(segment.as_bytes(), false).ok()
 }
 
 /// Appends a name or value in the form that [`parse`] reads; everything but letters, digits and `- . _ ~ * : / ,` is escaped.
@@ -71,37 +71,58 @@ fn pair(part: &[u8]) -> Result<(String, String), Issue> {
         Some(position) => (part.get(..position).unwrap_or_default(), part.get(position + 1..).unwrap_or_default()),
         None => (part, <&[u8]>::default()),
     };
-    let Some(name) = decode(name, true) else {
-        return Err(Issue::error(IssueType::Value, "The name of a parameter is not percent-encoded UTF-8.").at("http"));
-    };
+    let name = decode(name, true).map_err(|fault| {
+        let message = match fault {
+            Undecodable::Encoding => "The name of a parameter is not percent-encoded UTF-8.",
+            Undecodable::Nul => "The name of a parameter has the control character NUL (%00), which is not accepted.",
+        };
+        Issue::error(IssueType::Value, message).at("http")
+    })?;
     if name.is_empty() {
         return Err(Issue::error(IssueType::Value, "A parameter has no name.").at("http"));
     }
     match decode(value, true) {
-        Some(value) => Ok((name, value)),
-        None => {
-            let message = "The value is not percent-encoded UTF-8; write a percent sign as %25.";
+        Ok(value) => Ok((name, value)),
+        Err(fault) => {
+            let message = match fault {
+                Undecodable::Encoding => "The value is not percent-encoded UTF-8; write a percent sign as %25.",
+                Undecodable::Nul => "The value has the control character NUL (%00), which is not accepted.",
+            };
             Err(Issue::error(IssueType::Value, message).at(format!("http.{}", echo(&name))))
         }
     }
 }
 
+/// Why a name or value cannot be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Undecodable {
+    /// A broken escape, or text that is not UTF-8.
+    Encoding,
+    /// The character NUL.
+    Nul,
+}
+
 /// Percent-decodes; NUL is refused too, because no name or value of FHIR has one and stores differ in what they make of it.
-fn decode(text: &[u8], plus_is_space: bool) -> Option<String> {
+fn decode(text: &[u8], plus_is_space: bool) -> Result<String, Undecodable> {
     let mut output = Vec::with_capacity(text.len());
     let mut bytes = text.iter().copied();
     while let Some(byte) = bytes.next() {
         let decoded = match byte {
-            b'%' => (hexadecimal(bytes.next()?)? << 4) | hexadecimal(bytes.next()?)?,
+            b'%' => escaped(&mut bytes).ok_or(Undecodable::Encoding)?,
             b'+' if plus_is_space => b' ',
             other => other,
         };
         if decoded == 0 {
-            return None;
+            return Err(Undecodable::Nul);
         }
         output.push(decoded);
     }
-    String::from_utf8(output).ok()
+    String::from_utf8(output).map_err(|_| Undecodable::Encoding)
+}
+
+/// The byte that two hexadecimal digits stand for.
+fn escaped(bytes: &mut impl Iterator<Item = u8>) -> Option<u8> {
+    Some((hexadecimal(bytes.next()?)? << 4) | hexadecimal(bytes.next()?)?)
 }
 
 fn hexadecimal(byte: u8) -> Option<u8> {
@@ -133,6 +154,7 @@ mod tests {
             assert_eq!(issues[0].expression.as_deref(), Some(place), "{text}");
         }
         assert!(parse(b"code=\xff").is_err());
+        assert!(parse(b"code=a%00b").unwrap_err()[0].diagnostics.contains("control character NUL"));
     }
 
     #[test]
@@ -140,7 +162,8 @@ mod tests {
         assert!(parse(&vec![b'a'; MAXIMUM_LENGTH]).is_ok());
         assert_eq!(parse(&vec![b'a'; MAXIMUM_LENGTH + 1]).unwrap_err()[0].code, IssueType::TooLong);
         assert!(parse("a=1&".repeat(SearchQuery::MAXIMUM_PARAMETERS).as_bytes()).is_ok());
-        assert_eq!(parse("a=1&".repeat(SearchQuery::MAXIMUM_PARAMETERS + 1).as_bytes()).unwrap_err()[0].code, IssueType::TooLong);
+        let too_many = parse("a=1&".repeat(SearchQuery::MAXIMUM_PARAMETERS + 1).as_bytes()).unwrap_err();
+        assert_eq!((too_many[0].code, too_many[0].expression.as_deref()), (IssueType::TooLong, Some("http")));
         assert!(parse("%&".repeat(20_000).as_bytes()).unwrap_err().len() <= SearchQuery::MAXIMUM_PARAMETERS + 1);
     }
 

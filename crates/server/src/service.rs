@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, Request, StatusCode, header};
+use hyper::body::Body as _;
 use portcullis_audit::record::{Event, Outcome};
 use portcullis_audit::{Counted, LedgerError};
 
@@ -13,6 +14,7 @@ use crate::face::Face;
 use crate::health;
 use crate::interrupted::Begun;
 use crate::listener::{Handler, Incoming, Peer};
+use crate::middleware::framing::FramingError;
 use crate::middleware::refusals::{self, Admission, Standing};
 use crate::middleware::{cors, headers};
 use crate::resource_server::{Exchange, pipeline};
@@ -31,6 +33,7 @@ impl Handler for Server {
 impl Server {
     async fn answer(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Answer {
         let (parts, body) = request.into_parts();
+        let framing = FramingError::check(parts.version, &parts.headers, !body.is_end_stream());
         let exchange = Exchange {
             id: format!("{:032x}", self.random_u128()),
             received: self.clock.now_milliseconds(),
@@ -48,7 +51,10 @@ impl Server {
             (Some(origin), cors::Openness::Registered) => self.origin_registered(origin).await,
             _ => false,
         };
-        let mut answer = if preflight && openness != cors::Openness::Closed {
+        let mut answer = if let Err(error) = framing {
+            let draft = error.draft(Face::of_path(exchange.target.path()));
+            self.record_page(&exchange, Outcome::Rejected, draft).await
+        } else if preflight && openness != cors::Openness::Closed {
             Answer::counted(Counted::Discovery, &self.counters, Draft::new(StatusCode::NO_CONTENT))
         } else {
             dispatch(&self, exchange, route, body).await

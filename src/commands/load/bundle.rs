@@ -102,12 +102,12 @@ pub fn find(text: String, first_line: u64) -> Result<Found, (String, serde_json:
         Some(_) => return Ok(Found::Resource(text)),
         None => {
             let message = format!("Bundles of type {} can be loaded.", TAKEN_APART.join(", "));
-            return Ok(Found::Refused(Reason { path: Some("Bundle.type".to_owned()), message }));
+            return Ok(Found::Refused(Reason { path: Some("Bundle.type".to_owned()), message, line: None }));
         }
     }
     let Some(ranges) = head.entry.map_or_else(|| Some(Vec::new()), |entry| ranges(&text, entry)) else {
         let message = "The entries are an array.".to_owned();
-        return Ok(Found::Refused(Reason { path: Some("Bundle.entry".to_owned()), message }));
+        return Ok(Found::Refused(Reason { path: Some("Bundle.entry".to_owned()), message, line: None }));
     };
     // Elsewhere than in a transaction absolute URLs are the addresses of a real other server.
     let refer = is_transaction || text.contains("\"urn:");
@@ -204,10 +204,17 @@ impl Bundle {
         let index = place.entry.unwrap_or_default();
         // These reasons name the entry themselves.
         let refused = |reasons: Vec<Reason>| Item::Refused(Place { line: place.line, entry: None }, reasons);
-        let at = |member: &str, message: String| Reason { path: Some(format!("Bundle.entry[{index}]{member}")), message };
-        let value = match json::parse(self.text.get(range).unwrap_or_default().as_bytes()) {
+        let at =
+            |member: &str, message: String| Reason { path: Some(format!("Bundle.entry[{index}]{member}")), message, line: None };
+        let value = match json::parse(self.text.get(range.clone()).unwrap_or_default().as_bytes()) {
             Ok(value) => value,
-            Err(error) => return refused(vec![at("", format!("This is not valid JSON: {}.", error.message))]),
+            Err(mut error) => {
+                // An entry may begin in the middle of a line.
+                let before =
+                    self.text.get(..range.start).and_then(|before| before.rsplit('\n').next()).filter(|_| error.line == 1);
+                error.column += before.map_or(0, |before| u32::try_from(before.chars().count()).unwrap_or(u32::MAX));
+                return refused(vec![Reason { path: Some(format!("Bundle.entry[{index}]")), ..Reason::not_json(&error) }]);
+            }
         };
         let has_if_match = value.member("request").is_some_and(|request| request.member("ifMatch").is_some());
         let entry = match bundle::entry(index, value) {
@@ -366,5 +373,5 @@ fn objection_to(reference: &str) -> Option<String> {
 
 /// An issue as a reason for a refusal.
 pub fn reason(issue: Issue) -> Reason {
-    Reason { path: issue.expression, message: issue.diagnostics }
+    Reason { path: issue.expression, message: issue.diagnostics, line: None }
 }

@@ -26,7 +26,12 @@ impl Place {
     /// The path of an element as seen from the source: `Patient.name` of an entry becomes `Bundle.entry[3].resource.name`.
     pub fn path(&self, path: Option<&str>) -> Option<String> {
         let Some(entry) = self.entry else { return path.map(str::to_owned) };
-        let inner = path.and_then(|path| path.split_once('.')).map(|(_, inner)| format!(".{inner}")).unwrap_or_default();
+        let inner = match path.map(|path| path.split_once('.').ok_or(path)) {
+            Some(Ok((_type, inner))) => format!(".{inner}"),
+            // Where the type is not known the path does not begin with it.
+            Some(Err("resourceType")) => ".resourceType".to_owned(),
+            Some(Err(_)) | None => String::new(),
+        };
         Some(format!("Bundle.entry[{entry}].resource{inner}"))
     }
 }
@@ -99,14 +104,11 @@ fn one(item: Item) -> Items {
 /// Says where a text stops being JSON; the line is the file's.
 fn syntax(place: &Place, bytes: &[u8], otherwise: &str) -> Item {
     // A text that ends early ends on its last line, not after it.
-    let (line, message) = match json::parse(bytes.trim_ascii_end()) {
-        Err(error) => {
-            let line = place.line + u64::from(error.line) - 1;
-            (line, format!("This is not valid JSON at column {}: {}.", error.column, error.message))
-        }
-        Ok(_) => (place.line, format!("This is not valid JSON: {otherwise}.")),
+    let reason = match json::parse(bytes.trim_ascii_end()) {
+        Err(error) => Reason::not_json(&error),
+        Ok(_) => Reason { path: None, message: format!("This is not valid JSON: {otherwise}."), line: None },
     };
-    Item::Refused(Place { line, entry: None }, vec![Reason { path: None, message }])
+    Item::Refused(place.clone(), vec![reason])
 }
 
 /// All entries of a transaction, or what is wrong with any of them.
@@ -118,7 +120,7 @@ fn transaction(bundle: Bundle) -> Item {
     }
     if bundle.len() > MAXIMUM_TRANSACTION_RESOURCES || bundle.bytes() > MAXIMUM_TRANSACTION_BYTES {
         let message = format!("The transaction has {entries} entries, {} MiB. {}", bundle.bytes() >> 20, transaction_limit());
-        let refusals = vec![(place.clone(), vec![Reason { path: Some("Bundle".to_owned()), message }])];
+        let refusals = vec![(place.clone(), vec![Reason { path: Some("Bundle".to_owned()), message, line: None }])];
         return Item::TransactionRefused { place, entries, refusals };
     }
     let (mut resources, mut refusals) = (Vec::with_capacity(bundle.len()), Vec::new());
@@ -132,10 +134,10 @@ fn transaction(bundle: Bundle) -> Item {
                 // "If any resource identities overlap, then the transaction SHALL fail", and bdl-7 for the fullUrl.
                 if !identity(&resource).is_none_or(|identity| identities.insert(identity)) {
                     let message = "Another entry of this transaction stores the same resource.".to_owned();
-                    refusals.push((whole, vec![Reason { path: at(".resource.id"), message }]));
+                    refusals.push((whole, vec![Reason { path: at(".resource.id"), message, line: None }]));
                 } else if !full_url.is_none_or(|full_url| full_urls.insert(full_url)) {
                     let message = "Another entry of this transaction has the same fullUrl.".to_owned();
-                    refusals.push((whole, vec![Reason { path: at(".fullUrl"), message }]));
+                    refusals.push((whole, vec![Reason { path: at(".fullUrl"), message, line: None }]));
                 } else {
                     resources.push((place, resource));
                 }

@@ -20,7 +20,10 @@ fn refusals(text: &str) -> Vec<(u64, Option<String>, String)> {
         Item::TransactionRefused { refusals, .. } => refusals,
         _ => Vec::new(),
     });
-    found.map(|(place, reasons)| (place.line, reasons[0].path.clone(), reasons[0].message.clone())).collect()
+    let line = |place: &Place, reason: &Reason| place.line + u64::from(reason.line.unwrap_or(1)) - 1;
+    let told =
+        |(place, reasons): (Place, Vec<Reason>)| (line(&place, &reasons[0]), reasons[0].path.clone(), reasons[0].message.clone());
+    found.map(told).collect()
 }
 
 const TRANSACTION: &str = r#"{
@@ -151,6 +154,8 @@ fn entries_are_found_on_their_lines() {
     let place = Place { line: 5, entry: Some(0) };
     assert_eq!(place.path(Some("Patient.birthDate")).as_deref(), Some("Bundle.entry[0].resource.birthDate"));
     assert_eq!(place.path(None).as_deref(), Some("Bundle.entry[0].resource"));
+    assert_eq!(place.path(Some("Patient")).as_deref(), Some("Bundle.entry[0].resource"));
+    assert_eq!(place.path(Some("resourceType")).as_deref(), Some("Bundle.entry[0].resource.resourceType"));
     assert_eq!(Place { line: 1, entry: None }.path(Some("Patient.birthDate")).as_deref(), Some("Patient.birthDate"));
 }
 
@@ -202,6 +207,15 @@ fn broken_json_is_refused_with_its_line_and_column() {
     let refused = refusals("{\"resourceType\":\"Bundle\",\n\"id\" 1}");
     assert_eq!(refused[0].0, 2);
     assert!(refused[0].2.contains("column"), "{refused:?}");
+    // The reader of entries finds what the reader of Bundles passes over, and counts from the beginning of the line.
+    let entries = [r#"{"id":"1","id":"2"}"#, "\n{\"id\":\"1\",\"id\":\"2\"}"];
+    for (entry, place) in entries.into_iter().zip([(2, "column 20:"), (3, "column 11:")]) {
+        let text = format!("{{\"resourceType\":\"Bundle\",\"type\":\"batch\",\n\"entry\":[{entry}]}}");
+        let refused = refusals(&text);
+        let (line, path, message) = &refused[0];
+        assert_eq!((*line, path.as_deref()), (place.0, Some("Bundle.entry[0]")), "{refused:?}");
+        assert!(message.contains(place.1), "{message}");
+    }
     let text = Text { line: 4, bytes: b"{\"a\":\"\xff\"}".to_vec() };
     let Some(Item::Refused(_, reasons)) = items(text).next() else { panic!() };
     assert!(reasons[0].message.contains("UTF-8"), "{reasons:?}");

@@ -1,6 +1,7 @@
 //! `portcullis load`: files, folders or standard input into the store, a few hundred resources per transaction.
 //!
-//! A Bundle of type transaction is one commit of its own: all of it or nothing. A thread reads ahead; the service parses, indexes and stores, in this process or in the one that holds the data directory. Nothing stops the load but a
+//! A Bundle of type transaction is one commit of its own: all of it or nothing. A thread reads ahead; the service parses, indexes and stores, in this
+//! process or in the one that holds the data directory. Nothing stops the load but a
 //! store or ledger that cannot be written: what cannot be stored is told with its place, and the rest goes on.
 
 mod bundle;
@@ -26,7 +27,7 @@ use super::channel::{Channel, refused, unexpected};
 use super::place::{Place as Target, runtime};
 use crate::args;
 use crate::failure::{Failure, OrFail, Outcome};
-use crate::terminal::{Progress, counted};
+use crate::terminal::Progress;
 
 /// Events that are read ahead.
 const READ_AHEAD: usize = 1;
@@ -125,7 +126,7 @@ impl Load {
                 self.report.transaction_refused((&self.label(source), &place), entries, &refusals, &self.progress);
             }
             Event::Broken(source, unreadable) => {
-                let reasons = [Reason { path: None, message: unreadable.reason }];
+                let reasons = [Reason { path: None, message: unreadable.reason, line: None }];
                 self.report.refused(&self.label(source), &Place { line: unreadable.line, entry: None }, &reasons, &self.progress);
             }
             Event::Finished(source) => {
@@ -193,11 +194,8 @@ impl Load {
                 Err(Failure::failed("The load was interrupted")
                     .advise("Give the same command again: it goes on where it stopped."))
             }
-            Ended::Complete if self.report.any_refused() => {
-                let count = counted(self.report.refusals(), "refusal", "refusals");
-                Err(Failure::failed(format!("{count}, each named above with its reason; everything else is stored"))
-                    .advise("Correct those places and load their files again: what is stored already is replaced by the same."))
-            }
+            Ended::Complete if self.report.any_refused() => Err(Failure::failed(self.report.refusals_told())
+                .advise("Correct those places and load their files again: what is stored already is replaced by the same.")),
             Ended::Complete => Ok(()),
         }
     }

@@ -86,7 +86,13 @@ impl Reading<'_> {
                 self.send(Event::Broken(self.index, unreadable))?;
             }
             Ok(reader) => {
-                for text in Texts::new(reader, source.named_as_lines()) {
+                let mut texts = Texts::new(reader, source.named_as_lines()).peekable();
+                if texts.peek().is_none() {
+                    let what = if source.path.is_some() { "The file is empty" } else { "Standard input was empty" };
+                    let reason = format!("{what}: there is nothing to load from it.");
+                    self.send(Event::Broken(self.index, Unreadable { line: 0, reason }))?;
+                }
+                for text in texts {
                     self.text(text)?;
                 }
                 self.flush()?;
@@ -207,6 +213,22 @@ mod tests {
             [(1000, 1200), (1201, 2201), (2201, 2400)],
             "what was stored before is not sent again"
         );
+    }
+
+    #[test]
+    fn an_empty_source_is_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        for text in ["", "\n", " \n\n"] {
+            std::fs::write(&path, text).unwrap();
+            let found = events(path.clone(), 0);
+            assert!(
+                matches!(&found[..], [Event::Broken(0, Unreadable { line: 0, reason }), Event::Finished(0)] if reason.contains("is empty")),
+                "{text:?}: {found:?}"
+            );
+        }
+        std::fs::write(&path, "{}").unwrap();
+        assert!(!events(path, 0).iter().any(|event| matches!(event, Event::Broken(..))));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a load tells: each refusal with file, line, path and reason at once, and a summary at the end.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use portcullis_server::admin::protocol::Reason;
@@ -10,14 +11,45 @@ use super::items::Place;
 use crate::failure::Outcome;
 use crate::terminal::{self, Progress, counted, duration, grouped};
 
+/// Refusals that the JSON summary lists; all of them are told on standard error, and counted.
+const MAXIMUM_LISTED: usize = 1000;
+
 /// The counts so far.
 #[derive(Debug)]
 pub struct Report {
     stored: BTreeMap<String, u64>,
     replaced: u64,
     refused: u64,
+    /// How many of the refusals are transactions with all of their entries.
+    transactions: u64,
     skipped: u64,
+    listed: Vec<Refusal>,
+    /// Refusals that were told and are not listed.
+    unlisted: u64,
     started: Instant,
+}
+
+/// One reason of a refusal, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Refusal {
+    file: String,
+    /// `None` where the whole file is meant.
+    line: Option<u64>,
+    path: Option<String>,
+    reason: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.file)?;
+        if let Some(line) = self.line {
+            write!(formatter, ":{line}")?;
+        }
+        if let Some(path) = &self.path {
+            write!(formatter, ": {path}")?;
+        }
+        write!(formatter, ": {}", self.reason)
+    }
 }
 
 #[derive(Serialize)]
@@ -28,6 +60,8 @@ struct Summary<'a> {
     refused: u64,
     loaded_before: u64,
     by_type: &'a BTreeMap<String, u64>,
+    refusals: &'a [Refusal],
+    refusals_not_listed: u64,
     seconds: f64,
     per_second: f64,
     complete: bool,
@@ -36,7 +70,16 @@ struct Summary<'a> {
 impl Report {
     /// A report that begins now; `skipped` items were dealt with by an earlier load.
     pub fn begin(skipped: u64) -> Self {
-        Self { stored: BTreeMap::new(), replaced: 0, refused: 0, skipped, started: Instant::now() }
+        Self {
+            stored: BTreeMap::new(),
+            replaced: 0,
+            refused: 0,
+            transactions: 0,
+            skipped,
+            listed: Vec::new(),
+            unlisted: 0,
+            started: Instant::now(),
+        }
     }
 
     /// Resources were stored; so many of them replaced what was there.
@@ -50,8 +93,17 @@ impl Report {
     /// A resource was refused: told at once, a line for each reason.
     pub fn refused(&mut self, label: &str, place: &Place, reasons: &[Reason], progress: &Progress) {
         self.refused += 1;
-        for line in refusal_lines(label, place, reasons) {
-            progress.say(&line);
+        self.tell(refusals(label, place, reasons), progress);
+    }
+
+    fn tell(&mut self, refusals: Vec<Refusal>, progress: &Progress) {
+        for refusal in refusals {
+            progress.say(&refusal.to_string());
+            if self.listed.len() < MAXIMUM_LISTED {
+                self.listed.push(refusal);
+            } else {
+                self.unlisted += 1;
+            }
         }
     }
 
@@ -60,19 +112,21 @@ impl Report {
         &mut self,
         (label, bundle): (&str, &Place),
         entries: u64,
-        refusals: &[(Place, Vec<Reason>)],
+        reasons: &[(Place, Vec<Reason>)],
         progress: &Progress,
     ) {
-        if refusals.is_empty() {
+        if reasons.is_empty() {
             return;
         }
-        let lines = refusals.iter().flat_map(|(place, reasons)| refusal_lines(label, place, reasons));
-        lines.for_each(|line| progress.say(&line));
+        for (place, reasons) in reasons {
+            self.tell(refusals(label, place, reasons), progress);
+        }
         let entries_text = counted(entries, "entry", "entries");
         let message = format!("Nothing of this transaction ({entries_text}) is stored: it is stored whole or not at all.");
-        let whole = [Reason { path: Some("Bundle".to_owned()), message }];
-        refusal_lines(label, bundle, &whole).iter().for_each(|line| progress.say(line));
+        let whole = [Reason { path: Some("Bundle".to_owned()), message, line: None }];
+        self.tell(refusals(label, bundle, &whole), progress);
         self.refused += entries;
+        self.transactions += 1;
     }
 
     /// Whether anything was refused.
@@ -80,9 +134,21 @@ impl Report {
         self.refused > 0
     }
 
-    /// How many were refused.
-    pub fn refusals(&self) -> u64 {
-        self.refused
+    /// What was refused and what became of the rest, as one sentence.
+    pub fn refusals_told(&self) -> String {
+        let its = if self.refused == 1 { "its" } else { "their" };
+        let refused = counted(self.refused, "refusal", "refusals");
+        let whole = match self.transactions {
+            0 => String::new(),
+            1 => " (among them every entry of a transaction)".to_owned(),
+            many => format!(" (among them every entry of {} transactions)", grouped(many)),
+        };
+        let rest = match (self.loaded(), self.skipped) {
+            (0, 0) => "nothing is stored",
+            (0, _) => "nothing more is stored",
+            _ => "everything else is stored",
+        };
+        format!("{refused}{whole}, named above with {its} reasons; {rest}")
     }
 
     /// How many resources were stored.
@@ -117,6 +183,8 @@ impl Report {
                 refused: self.refused,
                 loaded_before: self.skipped,
                 by_type: &self.stored,
+                refusals: &self.listed,
+                refusals_not_listed: self.unlisted,
                 seconds,
                 per_second,
                 complete,
@@ -157,24 +225,65 @@ fn rate(count: u64, seconds: f64) -> f64 {
     count as f64 / seconds
 }
 
-fn refusal_lines(label: &str, place: &Place, reasons: &[Reason]) -> Vec<String> {
-    let at = if place.line == 0 { label.to_owned() } else { format!("{label}:{}", place.line) };
-    let line = |reason: &Reason| match place.path(reason.path.as_deref()) {
-        Some(path) => format!("{at}: {path}: {}", reason.message),
-        None => format!("{at}: {}", reason.message),
+fn refusals(label: &str, place: &Place, reasons: &[Reason]) -> Vec<Refusal> {
+    let refusal = |reason: &Reason| Refusal {
+        file: label.to_owned(),
+        line: (place.line > 0).then(|| place.line + u64::from(reason.line.unwrap_or(1).saturating_sub(1))),
+        path: place.path(reason.path.as_deref()),
+        reason: reason.message.clone(),
     };
-    reasons.iter().map(line).collect()
+    reasons.iter().map(refusal).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn refusal_lines(label: &str, place: &Place, reasons: &[Reason]) -> Vec<String> {
+        refusals(label, place, reasons).iter().map(Refusal::to_string).collect()
+    }
+
+    #[test]
+    fn what_is_told_at_the_end_is_true_of_the_rest() {
+        let progress = Progress::bytes(None);
+        let place = Place { line: 1, entry: None };
+        let reasons = [Reason { path: None, message: "odd".into(), line: None }];
+        let mut report = Report::begin(0);
+        report.transaction_refused(("a.json", &place), 2, &[(place.clone(), reasons.to_vec())], &progress);
+        assert_eq!(
+            report.refusals_told(),
+            "2 refusals (among them every entry of a transaction), named above with their reasons; nothing is stored"
+        );
+        report.stored(BTreeMap::from([("Patient".to_owned(), 1)]), 0);
+        assert!(report.refusals_told().ends_with("; everything else is stored"));
+        let mut resumed = Report::begin(7);
+        resumed.refused("a.json", &place, &reasons, &progress);
+        assert_eq!(resumed.refusals_told(), "1 refusal, named above with its reasons; nothing more is stored");
+    }
+
+    #[test]
+    fn the_list_of_refusals_is_bounded_and_says_so() {
+        let mut report = Report::begin(0);
+        let reasons = [Reason { path: None, message: "odd".into(), line: None }];
+        for line in 1..=1003 {
+            report.refused("a.ndjson", &Place { line, entry: None }, &reasons, &Progress::bytes(None));
+        }
+        assert_eq!((report.listed.len(), report.unlisted, report.refused), (1000, 3, 1003));
+        let first = Refusal { file: "a.ndjson".into(), line: Some(1), path: None, reason: "odd".into() };
+        assert_eq!(report.listed[0], first);
+    }
+
+    #[test]
+    fn the_line_of_a_reason_counts_from_where_its_text_begins() {
+        let reasons = [Reason { path: None, message: "odd".into(), line: Some(3) }];
+        assert_eq!(refusal_lines("a.json", &Place { line: 5, entry: None }, &reasons), ["a.json:7: odd"]);
+    }
+
     #[test]
     fn a_refusal_names_file_line_path_and_reason() {
         let reasons = [
-            Reason { path: Some("Patient.birthDate".into()), message: "not a date".into() },
-            Reason { path: None, message: "odd".into() },
+            Reason { path: Some("Patient.birthDate".into()), message: "not a date".into(), line: None },
+            Reason { path: None, message: "odd".into(), line: None },
         ];
         let place = Place { line: 12, entry: None };
         assert_eq!(

@@ -109,6 +109,8 @@ async fn clients_and_users_are_managed_beside_a_running_server() {
     wrong_values_are_refused(&demo);
     a_removed_client_has_nothing_any_more(&demo).await;
     a_new_user_can_sign_in(&demo).await;
+    a_user_of_a_patient_who_is_not_stored_is_added_with_a_warning(&demo);
+    a_holder_that_is_stopped_is_not_waited_for(&demo);
     // A stop moves what still waits in the outbox into the ledger.
     let stopped = demo.stop();
     let told: Vec<String> = records(&stopped.directory)
@@ -126,6 +128,28 @@ async fn clients_and_users_are_managed_beside_a_running_server() {
 fn a_second_process_is_told_who_holds_the_directory(demo: &Demo) {
     let told = demo.run(&["demo", "--port", "1"]).expect_failure(4);
     assert!(told.contains(&format!("process {} (demo)", demo.running.pid())) && told.contains(&demo.issuer()), "{told}");
+}
+
+fn a_user_of_a_patient_who_is_not_stored_is_added_with_a_warning(demo: &Demo) {
+    let add = ["users", "add", "early", "--display-name", "Early", "--role", "patient", "--json"];
+    let stored = demo.person("patient").id().to_owned();
+    let who = ["--patient", "nobody-yet", "--patient", stored.as_str(), "--fhir-user", "Patient/nobody-yet"];
+    let ended = demo.run_with(&[&add[..], &who].concat(), b"correct horse battery staple\n");
+    assert!(
+        ended.stderr.contains("warning: Patient/nobody-yet is not stored yet") && !ended.stderr.contains(&stored),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(ended.expect_json(0)["absent"], serde_json::json!(["Patient/nobody-yet"]));
+}
+
+fn a_holder_that_is_stopped_is_not_waited_for(demo: &Demo) {
+    demo.running.signal("STOP");
+    let ended = demo.run(&["users", "list"]);
+    demo.running.signal("CONT");
+    let told = ended.expect_failure(4);
+    assert!(told.contains(&format!("process {} (demo)", demo.running.pid())) && told.contains("within 5 seconds"), "{told}");
+    demo.run(&["users", "list"]).expect(0);
 }
 
 fn listings_are_json_and_tables(demo: &Demo) {
@@ -274,8 +298,26 @@ fn every_change_of_the_files_is_found(stopped: &Stopped, head: &str) {
     }
     write(&segment, &whole[..whole.len() / 2]);
     verify(&["--expect", head]).expect_failure(3);
+    assert!(verify(&[]).expect_failure(3).contains("cut: "), "the directory knows how far the ledger reached");
+    let index = stopped.directory.join("audit-index.db");
+    let aside = stopped.directory.join("aside.db");
+    fs::rename(&index, &aside).unwrap();
     let torn = verify(&["--json"]).expect_json(0);
-    assert!(torn["being_written_bytes"].as_u64().unwrap_or(1) > 0, "without a head only the torn tail shows: {torn}");
+    assert!(torn["being_written_bytes"].as_u64().unwrap_or(1) > 0, "without any head only the torn tail shows: {torn}");
+    assert!(verify(&[]).expect(0).contains("Not proved: that nothing is missing at the end"));
+    fs::rename(&aside, &index).unwrap();
+    let away = stopped.directory.join("away");
+    fs::rename(&segment, &away).unwrap();
+    assert!(verify(&[]).expect_failure(3).contains("cut: 0 of"));
+    let told = stopped.run(&["users", "list"]).expect_failure(3);
+    assert!(told.contains("records were durable up to segment 1") && told.contains("incident"), "{told}");
+    assert!(!segment.exists(), "nothing is begun anew over what is missing");
+    let ledger = stopped.directory.join("ledger");
+    fs::remove_dir(&ledger).unwrap();
+    assert!(verify(&[]).expect_failure(3).contains("is gone"));
+    fs::create_dir(&ledger).unwrap();
+    fs::set_permissions(&ledger, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    fs::rename(&away, &segment).unwrap();
     write(&segment, &whole);
     verify(&["--expect", head]).expect(0);
 }

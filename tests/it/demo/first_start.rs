@@ -83,6 +83,10 @@ fn the_greeting_says_how_to_go_on(demo: &Demo) {
     }
     assert!(greeting.contains("demo.json") && greeting.contains("ca.pem") && greeting.contains("Ctrl-C"), "{greeting}");
     assert_eq!(demo.running.stderr(), "", "nothing to worry about");
+    // After the first fill the program begins anew: it is still this process that holds the directory, and it says all of this once.
+    assert_eq!(greeting.matches("Start here").count(), 1, "{greeting}");
+    let lock = fs::read_to_string(demo.directory.join("lock")).unwrap();
+    assert_eq!(lock, format!("{}\ndemo\n", demo.running.pid()));
 }
 
 async fn the_printed_command_gets_a_token_once(demo: &Demo) {

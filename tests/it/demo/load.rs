@@ -134,6 +134,19 @@ fn refusals_have_file_line_path_and_reason(demo: &Demo, folder: &Path) {
         assert!(told.lines().any(|said| said.starts_with(&place) && said.contains(words)), "{place}{words}\n{told}");
     }
     assert!(!told.contains(":1: ") && !told.contains(":7: "), "{told}");
+    let listed = |line: u64| {
+        let refusals = summary["refusals"].as_array().unwrap().iter();
+        refusals.filter(|refusal| refusal["line"] == line && refusal["file"] == path.display().to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(3)[0]["path"], "Patient.birthDate");
+    assert_eq!(listed(4)[0]["path"], "resourceType");
+    // What the reader of lines finds and what the import finds have one form.
+    for line in [2, 5] {
+        let reason = listed(line)[0]["reason"].as_str().unwrap();
+        assert!(reason.starts_with("This is not valid JSON at column "), "{reason}");
+    }
+    assert_eq!(listed(5)[0]["path"], "Patient.id");
+    assert_eq!((listed(1).len(), listed(6).len(), &summary["refusals_not_listed"]), (0, 1, &json!(0)));
 }
 
 fn a_pipe_is_read(demo: &Demo) {
@@ -193,12 +206,36 @@ async fn a_transaction_is_stored_whole_or_not_at_all() {
             "{line}\n{told}"
         );
     }
+    assert!(told.contains("5 refusals (among them every entry of 2 transactions)"), "{told}");
+    assert!(told.contains("everything else is stored"), "{told}");
+    what_stores_nothing_says_so(&stopped, folder.path());
     let ids: BTreeSet<String> = imported(&stopped.directory).into_iter().filter(|id| id.starts_with("t-")).collect();
     assert_eq!(ids.iter().map(String::as_str).collect::<Vec<_>>(), ["t-1", "t-2", "t-6", "t-7"]);
     let again = stopped.run(&["load", "--json", &path.display().to_string()]);
     let summary: Value = serde_json::from_str(&again.stdout).unwrap();
     assert_eq!((&summary["new"], &summary["replaced"]), (&json!(0), &json!(4)), "{summary}");
     synthetic_data_of_another_seed_replaces_nothing_of_the_demo(&stopped);
+}
+
+fn what_stores_nothing_says_so(stopped: &Stopped, folder: &Path) {
+    let path = folder.join("one.json").display().to_string();
+    let unknown = json!({"resourceType": "Dragon", "id": "t-dragon"});
+    fs::write(&path, transaction(vec![put(patient("t-8")), put(unknown)]).to_string()).unwrap();
+    let told = stopped.run(&["load", &path]).expect_failure(1);
+    assert!(told.contains("nothing is stored") && !told.contains("everything else"), "{told}");
+    fs::write(&path, "").unwrap();
+    let ended = stopped.run(&["load", "--json", &path]);
+    let summary: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let refusal =
+        json!({"file": path, "line": null, "path": null, "reason": "The file is empty: there is nothing to load from it."});
+    assert_eq!((&summary["loaded"], &summary["refusals"]), (&json!(0), &json!([refusal])));
+    let told = ended.expect_failure(1);
+    assert!(told.contains(&format!("{path}: The file is empty")) && told.contains("nothing is stored"), "{told}");
+    let nothing = folder.join("nothing");
+    fs::create_dir(&nothing).unwrap();
+    fs::write(nothing.join("readme.txt"), "not data").unwrap();
+    let told = stopped.run(&["load", &nothing.display().to_string()]).expect_failure(1);
+    assert!(told.contains("holds no .json, .ndjson or .gz file"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -97,8 +97,9 @@ async fn a_refused_change_is_recorded_as_refused_with_its_patient() {
     let foreign = observation("obs-ann-1", "bob", "4548-4", "5.60", "2026-01-01");
     let moved = client.request(Method::PUT, "/fhir/Observation/obs-ann-1").bearer(&ann).fhir(foreign);
     assert_eq!(moved.send().await.status, 403);
+    // The last one has two: of the record, and of Bob, whom the content names; there Ann is who asked.
     for (query, expected) in
-        [("action=U&outcome=4", 1), ("action=D&outcome=4", 1), ("action=U&outcome=8", 1), ("outcome=0&action=U,D", 0)]
+        [("action=U&outcome=4", 1), ("action=D&outcome=4", 1), ("action=U&outcome=8", 2), ("outcome=0&action=U,D", 0)]
     {
         let found = events(&world, &auditor, &format!("patient=ann&{query}")).await;
         assert_eq!(found.len(), expected, "{query} {found:?}");
@@ -173,6 +174,88 @@ async fn attempts_on_a_hidden_record_are_found_by_its_patient_and_tell_whoever_t
         let hidden = events(&world, &bob, &format!("{query}&entity=Observation/obs-ann-1")).await;
         let absent = events(&world, &bob, &format!("{query}&entity=Observation/obs-ann-9")).await;
         assert_eq!(shape(&hidden), shape(&absent), "{query}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_a_request_names_finds_it_and_whoever_tried_sees_the_same_for_nobody() {
+    let world = World::start().await;
+    let (ann, bob, auditor) = (patient(&world, "ann").await, patient(&world, "bob").await, auditor(&world).await);
+    let narrow = world.app.access_token("launch/patient patient/Patient.rs patient/AuditEvent.rs", "bob", PASSWORD).await;
+    let client = &world.server.client;
+    let tries = async |name: &str| {
+        let mut statuses = Vec::new();
+        for path in
+            [format!("Observation?patient={name}"), format!("Observation?subject=Patient/{name}"), format!("Patient?_id={name}")]
+        {
+            statuses.push(client.get(&format!("/fhir/{path}")).bearer(&bob).send().await.status.as_u16());
+        }
+        let form = client.request(Method::POST, "/fhir/Observation/_search").bearer(&bob).form(&[("patient", name)]);
+        statuses.push(form.send().await.status.as_u16());
+        let text = observation("obs-new", name, "4548-4", "5.60", "2026-01-01").replace("\"id\":\"obs-new\",", "");
+        let create = client.request(Method::POST, "/fhir/Observation").bearer(&bob).fhir(text);
+        statuses.push(create.send().await.status.as_u16());
+        let text = observation("obs-new", name, "4548-4", "5.60", "2026-01-01");
+        let update = client.request(Method::PUT, "/fhir/Observation/obs-new").bearer(&narrow).fhir(text);
+        statuses.push(update.send().await.status.as_u16());
+        let delete = client.request(Method::DELETE, &format!("/fhir/Patient/{name}")).bearer(&narrow);
+        statuses.push(delete.send().await.status.as_u16());
+        statuses
+    };
+    assert_eq!(tries("ann").await, [200, 200, 200, 200, 403, 403, 403]);
+    let after_existing = events(&world, &bob, "agent=Patient/bob").await;
+    tries("nobody").await;
+    let both = events(&world, &bob, "agent=Patient/bob").await;
+    let by_bob = "patient=ann&agent=Patient/bob";
+    let found = events(&world, &auditor, by_bob).await;
+    // One more for the deletion: what it was after is itself the patient, so that the event in the own record of whoever tried is found, too.
+    assert_eq!(found.len(), 8, "{} events", found.len());
+    for (query, expected) in
+        [("action=E&outcome=0", 4), ("action=C&outcome=8", 1), ("action=U&outcome=8", 1), ("action=D&outcome=8", 2)]
+    {
+        assert_eq!(events(&world, &auditor, &format!("{by_bob}&{query}")).await.len(), expected, "{query}");
+    }
+    let own = events(&world, &ann, "patient=ann&entity=Patient/ann").await;
+    let own: Vec<&Value> = own.iter().filter(|event| event.to_string().contains("named by the request")).collect();
+    assert_eq!(own.len(), 7, "{own:?}");
+    for event in own {
+        assert!(event.to_string().contains("another patient") && !event.to_string().contains("bob"), "{event}");
+        assert!(!event.to_string().contains("obs-new"), "{event}");
+    }
+    // The search for the first ones is recorded between the two.
+    let rest = |events: Vec<Value>| events.into_iter().filter(|event| event["type"]["code"] == "rest").collect::<Vec<_>>();
+    let (after_existing, both) = (rest(after_existing), rest(both));
+    assert_eq!((after_existing.len(), both.len()), (7, 15));
+    let shape = |events: &[Value], name: &str| {
+        let alike = |event: &Value| {
+            let mut event = event.clone();
+            let parts: Vec<String> = event["id"].as_str().unwrap().split('-').map(str::to_owned).collect();
+            event["recorded"] = "then".into();
+            event
+                .to_string()
+                .replace(&parts[0], "the-record")
+                .replace(&parts[1], "the-owner")
+                .replace(&format!("Patient/{name}"), "the-patient")
+        };
+        events.iter().map(alike).collect::<Vec<String>>()
+    };
+    assert_eq!(shape(&both[..7], "nobody"), shape(&after_existing[..7], "ann"), "the own trail does not tell who is there");
+    assert!(events(&world, &bob, "patient=ann").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_search_and_what_was_not_understood_are_shown_as_they_were_sent() {
+    let world = World::start().await;
+    let (ann, auditor) = (world.ann().await, auditor(&world).await);
+    let client = &world.server.client;
+    client.get("/fhir/Observation?code=http://loinc.org|1").bearer(&ann).send().await;
+    assert!(client.get("/fhir/Patient/%70at-0002").bearer(&ann).send().await.status.is_client_error());
+    let shown = events(&world, &auditor, "action=E").await;
+    let entities = shown.iter().flat_map(|event| event["entity"].as_array().unwrap());
+    let queries: Vec<&str> = entities.filter_map(|entity| entity["query"].as_str()).collect();
+    // Base64 of Observation?code=http://loinc.org|1 and of GET /fhir/Patient/%70at-0002
+    for sent in ["T2JzZXJ2YXRpb24/Y29kZT1odHRwOi8vbG9pbmMub3JnfDE=", "R0VUIC9maGlyL1BhdGllbnQvJTcwYXQtMDAwMg=="] {
+        assert!(queries.contains(&sent), "{queries:?}");
     }
 }
 

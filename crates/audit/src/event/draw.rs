@@ -35,7 +35,8 @@ pub(super) fn draw(view: &View<'_>, part: &Part<'_>, id: &str) -> RenderedEvent 
     let mut entities = Entities::default();
     entities.add_patient(part);
     entities.add_subject(view, part, &shape);
-    let failed = record.outcome != Outcome::Success;
+    let outcome = outcome(view, part);
+    let failed = outcome != Outcome::Success;
     if failed {
         let what = Reference { reference: Some("#outcome".to_owned()), ..Reference::default() };
         entities.drawn.push(Entity { what: Some(what), r#type: Some(OPERATION_OUTCOME), ..Entity::default() });
@@ -54,13 +55,13 @@ pub(super) fn draw(view: &View<'_>, part: &Part<'_>, id: &str) -> RenderedEvent 
         resource_type: "AuditEvent",
         id,
         meta: profile.map(|name| Meta { profile: vec![format!("{PROFILE_BASE}{name}")] }),
-        contained: if failed { vec![operation_outcome(record.outcome, detail.clone())] } else { Vec::new() },
+        contained: if failed { vec![operation_outcome(outcome, detail.clone())] } else { Vec::new() },
         r#type: shape.event_type,
         subtype: shape.subtype.into_iter().collect(),
         action: shape.action,
         recorded: instant(record.recorded),
-        outcome: outcome_code(record),
-        outcome_desc: detail.or_else(|| failed.then(|| outcome_text(record.outcome).to_owned())),
+        outcome: outcome_code(record, outcome),
+        outcome_desc: detail.or_else(|| failed.then(|| outcome_text(outcome).to_owned())),
         agent: agents.drawn,
         source: Source { observer: observer(view.observer), r#type: [shape.source] },
         entity: entities.drawn,
@@ -71,7 +72,7 @@ pub(super) fn draw(view: &View<'_>, part: &Part<'_>, id: &str) -> RenderedEvent 
         agents: agents.keys,
         entities: entities.keys,
         action: shape.action,
-        outcome: outcome_code(record),
+        outcome: outcome_code(record, outcome),
         recorded: record.recorded,
         // The structures have string keys only and no maps: serialising them cannot fail.
         body: serde_json::to_vec(&event).unwrap_or_default(),
@@ -85,6 +86,12 @@ fn interaction<'a>(view: &View<'_>, part: &Part<'_>, operation: &'a OperationEnt
     if is_new { "create" } else { &operation.interaction }
 }
 
+/// How it ended as its reader may know it. To somebody whom the request only names, every attempt in vain is a denied one.
+fn outcome(view: &View<'_>, part: &Part<'_>) -> Outcome {
+    let outcome = view.record.outcome;
+    if outcome != Outcome::Success && view.hides_attempt(part) { Outcome::Denied } else { outcome }
+}
+
 /// The profile that the event satisfies: each demands success, a named client, and the client's network address.
 fn profile(record: &Record, part: &Part<'_>, shape: &Shape, agents: &Agents) -> Option<&'static str> {
     let (plain, with_patient) = shape.profiles?;
@@ -93,7 +100,7 @@ fn profile(record: &Record, part: &Part<'_>, shape: &Shape, agents: &Agents) -> 
     if record.outcome != Outcome::Success || !agents.client_is_known || (asks_query && !has_query) {
         return None;
     }
-    if part.patient.is_some() { with_patient } else { Some(plain) }
+    if part.patient.is_some() && !part.only_named { with_patient } else { Some(plain) }
 }
 
 #[derive(Default)]
@@ -172,7 +179,9 @@ impl Entities {
         let Some(reference) = part.patient.and_then(clean).map(|patient| format!("Patient/{patient}")) else { return };
         self.keys.push(reference.clone());
         let what = Reference { reference: Some(reference), r#type: Some("Patient".to_owned()), ..Reference::default() };
-        self.drawn.push(Entity { what: Some(what), r#type: Some(PERSON), role: Some(PATIENT_ROLE), ..Entity::default() });
+        // Without the role: this patient's record was not the object of anything.
+        let (role, description) = if part.only_named { (None, Some("named by the request")) } else { (Some(PATIENT_ROLE), None) };
+        self.drawn.push(Entity { what: Some(what), r#type: Some(PERSON), role, description, ..Entity::default() });
     }
 
     fn add_subject(&mut self, view: &View<'_>, part: &Part<'_>, shape: &Shape) {
@@ -180,6 +189,8 @@ impl Entities {
         let query = match shape.subject {
             Subject::Query => Some(request(operation)),
             Subject::QueryIfAny => operation.query.clone().filter(|query| !query.is_empty()),
+            // Method and path of what was not understood.
+            Subject::RequestIfAny => operation.query.clone().filter(|request| !request.is_empty()),
             Subject::Data | Subject::DataIfAny => None,
         };
         if let Some(query) = query {
@@ -194,16 +205,18 @@ impl Entities {
                 ..Entity::default()
             });
         } else if matches!(shape.subject, Subject::Data | Subject::DataIfAny) {
-            self.add_data(view, operation, shape.subject);
+            self.add_data(view, (part, operation), shape.subject);
         }
     }
 
-    fn add_data(&mut self, view: &View<'_>, operation: &OperationEntry, subject: Subject) {
+    fn add_data(&mut self, view: &View<'_>, (part, operation): (&Part<'_>, &OperationEntry), subject: Subject) {
         let resource_type = operation.resource_type.as_deref().and_then(clean);
         let is_other_patient = view.only_patient.is_some()
             && resource_type.as_deref() == Some("Patient")
             && operation.id.as_deref() != view.only_patient;
-        let id = operation.id.as_deref().filter(|_| !is_other_patient).and_then(clean);
+        let is_the_patient = resource_type.as_deref() == Some("Patient") && operation.id.as_deref() == part.patient;
+        let withheld = is_other_patient || (view.hides_attempt(part) && !is_the_patient);
+        let id = operation.id.as_deref().filter(|_| !withheld).and_then(clean);
         let what = match (resource_type, id) {
             (Some(resource_type), Some(id)) => {
                 let mut reference = format!("{resource_type}/{id}");
@@ -254,6 +267,8 @@ impl Entities {
 fn request(operation: &OperationEntry) -> String {
     let resource_type = operation.resource_type.as_deref().unwrap_or("/");
     match operation.query.as_deref().filter(|query| !query.is_empty()) {
+        // Older records have the type in front.
+        Some(query) if query.strip_prefix(resource_type).is_some_and(|rest| rest.starts_with('?')) => query.to_owned(),
         Some(query) => format!("{resource_type}?{query}"),
         None => resource_type.to_owned(),
     }
@@ -304,8 +319,8 @@ fn operation_outcome(outcome: Outcome, diagnostics: Option<String>) -> Operation
 }
 
 /// <https://hl7.org/fhir/R4/valueset-audit-event-outcome.html>
-fn outcome_code(record: &Record) -> &'static str {
-    match record.outcome {
+fn outcome_code(record: &Record, outcome: Outcome) -> &'static str {
+    match outcome {
         Outcome::Success => "0",
         Outcome::Rejected => "4",
         Outcome::Failed if record.status == 503 => "12",

@@ -20,6 +20,8 @@ pub(super) enum Subject {
     DataIfAny,
     /// The query, where there was one.
     QueryIfAny,
+    /// The request as it came, where it is known: it was not understood.
+    RequestIfAny,
 }
 
 /// The codes of one event.
@@ -139,9 +141,11 @@ fn rest(base: Shape, code: &str) -> Shape {
 }
 
 fn imported(shape: Shape) -> Shape {
+    // An import replaces what is stored under the same id.
+    let action = if shape.action == "U" { "U" } else { "C" };
     Shape {
         event_type: IMPORT,
-        action: "C",
+        action,
         client: Some(SOURCE),
         server: DESTINATION,
         user: AUTHOR,
@@ -154,7 +158,7 @@ fn imported(shape: Shape) -> Shape {
 
 /// It is not known what was asked: there is no subtype, and the roles are those of a request.
 fn refused(base: Shape) -> Shape {
-    Shape { event_type: REST, client: Some(SOURCE), source: APPLICATION_SERVER, ..base }
+    Shape { event_type: REST, client: Some(SOURCE), source: APPLICATION_SERVER, subject: Subject::RequestIfAny, ..base }
 }
 
 fn lifecycle(base: Shape, subtype: Coding) -> Shape {

@@ -70,7 +70,7 @@ async fn sixty_four_waiting_tasks_share_their_flushes() {
     let mut numbers = numbers_read(directory.path());
     numbers.sort_unstable();
     assert_eq!(numbers, (0..3200).collect::<Vec<_>>());
-    verify(directory.path(), Some(ledger.head())).unwrap();
+    verify(directory.path(), Some(ledger.head()), None).unwrap();
 }
 
 #[tokio::test]

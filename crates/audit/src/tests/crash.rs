@@ -16,7 +16,7 @@ async fn reopening_continues_the_chain_across_segments() {
     assert!(segment_files(directory.path()).len() > 3);
     assert_eq!(numbers_read(directory.path()), (0..20).collect::<Vec<_>>());
     for head in heads {
-        let report = verify(directory.path(), Some(head)).unwrap();
+        let report = verify(directory.path(), Some(head), None).unwrap();
         assert_eq!(report.proved, Proved::NothingBeforeExpectedChanged(head));
         assert_eq!((report.head.records, report.torn), (20, None));
         assert_eq!((report.first, report.last), (Some(1_700_000_000_000), Some(1_700_000_000_019)));
@@ -34,7 +34,7 @@ async fn position_and_bytes_agree_with_the_files_after_reopening() {
     assert_eq!((after.head, after.position, after.bytes), (before.head, before.position, before.bytes));
     let sizes = segment_files(directory.path()).iter().map(|path| path.metadata().unwrap().len()).sum::<u64>();
     assert_eq!(after.bytes, sizes);
-    assert_eq!(verify(directory.path(), None).unwrap().bytes, sizes);
+    assert_eq!(verify(directory.path(), None, None).unwrap().bytes, sizes);
 }
 
 /// Cuts the last segment at every byte of its last two frames: the frames before stay, and appending goes on behind them.
@@ -57,7 +57,7 @@ async fn a_ledger_cut_at_any_byte_of_its_last_two_frames_keeps_every_whole_recor
         std::fs::write(&path, &whole[..usize::try_from(length).unwrap()]).unwrap();
         let kept = if length < last { 2 } else { 3 };
         let boundary = if length < last { second_last } else { last };
-        let report = verify(directory.path(), None).unwrap();
+        let report = verify(directory.path(), None, None).unwrap();
         assert_eq!(report.head.records, kept, "cut at {length}");
         assert_eq!(report.torn.map_or(0, |torn| torn.bytes), length - boundary);
         assert_eq!(numbers_read(directory.path()).len() as u64, kept);
@@ -67,7 +67,7 @@ async fn a_ledger_cut_at_any_byte_of_its_last_two_frames_keeps_every_whole_recor
         append(&ledger, 7..8).await;
         let head = ledger.head();
         drop(ledger);
-        let report = verify(directory.path(), Some(head)).unwrap();
+        let report = verify(directory.path(), Some(head), None).unwrap();
         assert_eq!((report.head, report.torn), (head, None));
         assert_eq!(head.records, kept + 1);
     }
@@ -86,13 +86,13 @@ async fn a_segment_that_never_got_its_whole_header_is_begun_again() {
     let zeros = vec![0; header.len()];
     for torn in [&header[..0], &header[..1], &header[..header.len() - 1], &zeros] {
         std::fs::write(&next, torn).unwrap();
-        assert_eq!(verify(directory.path(), Some(head)).unwrap().head, head);
+        assert_eq!(verify(directory.path(), Some(head), None).unwrap().head, head);
         assert_eq!(open_small(directory.path()).head(), head);
         assert_eq!(std::fs::read(&next).unwrap(), header);
     }
     let ledger = open_small(directory.path());
     append(&ledger, 9..12).await;
-    assert_eq!(verify(directory.path(), Some(ledger.head())).unwrap().head.records, 12);
+    assert_eq!(verify(directory.path(), Some(ledger.head()), None).unwrap().head.records, 12);
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn a_tail_of_zeros_is_cut_off_and_zeros_before_data_are_damage() {
     let whole = std::fs::read(&path).unwrap();
 
     std::fs::write(&path, [whole.as_slice(), &[0; 9000]].concat()).unwrap();
-    assert_eq!(verify(directory.path(), None).unwrap().torn.unwrap().bytes, 9000);
+    assert_eq!(verify(directory.path(), None, None).unwrap().torn.unwrap().bytes, 9000);
     assert_eq!(open(directory.path()).position(), end);
     assert_eq!(std::fs::read(&path).unwrap(), whole);
 
@@ -150,7 +150,7 @@ async fn a_long_list_of_long_records_passes_through_the_bounded_queue() {
     let files = segment_files(directory.path());
     assert_eq!(files.len(), 2);
     assert!(files.iter().all(|path| path.metadata().unwrap().len() <= SEGMENT_BYTES));
-    assert_eq!(verify(directory.path(), Some(ledger.head())).unwrap().head.records, 40);
+    assert_eq!(verify(directory.path(), Some(ledger.head()), None).unwrap().head.records, 40);
 
     let too_long = Record { detail: Some("x".repeat(crate::MAXIMUM_RECORD_BYTES)), ..record(80) };
     assert!(matches!(ledger.append(&too_long).await, Err(LedgerError::RecordLength { .. })));
@@ -184,6 +184,6 @@ async fn a_record_is_found_at_its_position_and_nowhere_else() {
 fn reading_a_directory_without_segments_gives_no_records() {
     let directory = tempfile::tempdir().unwrap();
     assert_eq!(numbers_read(directory.path()), [0_usize; 0]);
-    let report = verify(directory.path(), None).unwrap();
+    let report = verify(directory.path(), None, None).unwrap();
     assert_eq!((report.head, report.segments, report.first), (Head::EMPTY, 0, None));
 }

@@ -123,7 +123,7 @@ async fn after_a_failure_nothing_is_acknowledged_until_the_ledger_is_opened_agai
         let numbers = numbers_read(directory.path());
         assert_eq!((&numbers[..3], numbers.last()), ([0, 1, 2].as_slice(), Some(&50)), "{fault:?}");
         assert!(numbers.iter().all(|number| *number < 40 || *number == 50));
-        verify(directory.path(), Some(before.head)).unwrap();
+        verify(directory.path(), Some(before.head), None).unwrap();
     }
 }
 
@@ -223,6 +223,6 @@ async fn dropping_the_waiting_side_neither_loses_nor_blocks_anything() {
     }
     ledger.append(&record(1000)).await.unwrap();
     ledger.close().await.unwrap();
-    let report = verify(directory.path(), Some(ledger.head())).unwrap();
+    let report = verify(directory.path(), Some(ledger.head()), None).unwrap();
     assert_eq!(report.head.records, numbers_read(directory.path()).len() as u64);
 }

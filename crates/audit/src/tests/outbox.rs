@@ -53,7 +53,7 @@ async fn an_outbox_record_whose_frame_was_cut_off_is_taken_again() {
     assert_eq!(ledger.head().records, 1);
     ledger.import_outbox(vec![stored(1), stored(2)]).await.unwrap();
     assert_eq!(numbers_read(directory.path()), [1, 2]);
-    verify(directory.path(), Some(ledger.head())).unwrap();
+    verify(directory.path(), Some(ledger.head()), None).unwrap();
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ async fn carry_out(directory: &Path, steps: Vec<Step>) {
     drop(ledger);
     assert_eq!(numbers_read(directory), expected);
     for head in heads {
-        assert_eq!(verify(directory, Some(head)).unwrap().proved, Proved::NothingBeforeExpectedChanged(head));
+        assert_eq!(verify(directory, Some(head), None).unwrap().proved, Proved::NothingBeforeExpectedChanged(head));
     }
 }
 

@@ -299,6 +299,69 @@ fn an_update_by_which_a_record_became_a_patients_is_a_create_for_this_patient_al
     assert!(render(&moved, OBSERVER, None).iter().all(|event| event.action == "U"), "the whole trail has what was done");
 }
 
+/// Whom the request names has an event; whoever made it has the same ones, whatever is there.
+#[test]
+fn patients_whom_a_request_only_names_have_an_event_that_tells_of_the_attempt_alone() {
+    for (user, outcome) in
+        ["Patient/p1", "Practitioner/ada"].into_iter().flat_map(|user| ALL_OUTCOMES.map(|outcome| (user, outcome)))
+    {
+        let mut record = Record { outcome, status: 404, ..full("update") };
+        record.agent.fhir_user = Some(user.to_owned());
+        record.agent.user = Some(format!("login-of-{user}"));
+        record.operations[0].patients.clear();
+        let without = render(&record, OBSERVER, Some("p1"));
+        record.operations[0].named = ["p2", "p3"].map(str::to_owned).to_vec();
+        let whole = render(&record, OBSERVER, None);
+        let of = |patient: &str| whole.iter().filter(|event| event.entities.contains(&format!("Patient/{patient}"))).count();
+        assert_eq!((of("p2"), of("p3")), (1, 1));
+        assert_eq!(render(&record, OBSERVER, Some("p1")), without, "the own record of whoever tried is as it was");
+        let [event] = &render(&record, OBSERVER, Some("p2"))[..] else { panic!("one event") };
+        let text = String::from_utf8(event.body.clone()).unwrap();
+        assert!(["o1", "p1", "p3"].iter().all(|other| !text.contains(other)), "{text}");
+        assert_eq!(event.outcome, if outcome == Outcome::Success { "0" } else { "8" }, "how it failed may tell of others");
+        let body: Value = serde_json::from_slice(&event.body).unwrap();
+        assert_eq!((code(&body, "/entity/0/description"), body["entity"][0].get("role")), ("named by the request", None));
+        assert_eq!(event.agents.contains(&user.to_owned()), user == "Practitioner/ada");
+        assert_eq!(render_one(&record, OBSERVER, Some("p2"), &event.id).as_ref(), Some(event));
+    }
+}
+
+#[test]
+fn whoever_names_only_the_own_record_has_one_event_of_it() {
+    let mut record = full("search-type");
+    record.agent.fhir_user = Some("Patient/p1".to_owned());
+    record.operations[0].named = vec!["p1".to_owned()];
+    assert_eq!(render(&record, OBSERVER, None).len(), 1);
+    record.operations[0].patients.clear();
+    let (event, _) = only(&record);
+    assert_eq!(event.patients, ["p1"]);
+    let absent = Some(crate::Presence::Absent);
+    record.operations[0].presence = absent;
+    assert_eq!(render(&record, OBSERVER, None).len(), 1);
+}
+
+#[test]
+fn an_import_that_replaces_is_an_update() {
+    for (interaction, action) in [("create", "C"), ("update", "U")] {
+        let (event, body) = only(&Record { event: Event::Import, ..full(interaction) });
+        let codes = (code(&body, "/type/code"), code(&body, "/subtype/0/code"), code(&body, "/action"));
+        assert_eq!((event.action, codes), (action, ("110107", interaction, action)));
+    }
+}
+
+#[test]
+fn a_query_has_its_type_once_in_older_records_too_and_a_request_that_was_not_understood_is_shown() {
+    let shown = |query: &str, event| {
+        let mut record = Record { event, ..full("search-type") };
+        record.operations[0].query = Some(query.to_owned());
+        decoded_queries(&only(&record).0.body)
+    };
+    for query in ["patient=p1", "Observation?patient=p1"] {
+        assert_eq!(shown(query, Event::Rest), "Observation?patient=p1");
+    }
+    assert_eq!(shown("GET /fhir/Patient/%70", Event::Refused), "GET /fhir/Patient/%70");
+}
+
 #[test]
 fn for_one_patient_no_other_patient_is_named() {
     let users = [None, Some("Patient/p1"), Some("Patient/p2"), Some("Practitioner/ada")];

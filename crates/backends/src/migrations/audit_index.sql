@@ -1,10 +1,17 @@
--- The index by which AuditEvents are found. It holds nothing that the ledger does not, and is thrown away and made again whenever it does not fit:
+-- The index by which AuditEvents are found. It holds nothing that the ledger does not (but `seen`, which knows how long the ledger was), and is thrown away and made again whenever it does not fit:
 -- this script is not a migration but the whole schema of one version.
 
 CREATE TABLE followed (                -- one row: how far into the ledger the index reaches
   segment INTEGER NOT NULL,
   offset  INTEGER NOT NULL,
   first   TEXT                         -- the id of the ledger's first record, by which another ledger is noticed
+) STRICT;
+
+CREATE TABLE seen (                    -- one row: how far the ledger was durable, as last noted; a ledger that ends before was cut
+  segment INTEGER NOT NULL,
+  offset  INTEGER NOT NULL,
+  records INTEGER NOT NULL,
+  chain   BLOB NOT NULL                -- the chain value there
 ) STRICT;
 
 CREATE TABLE event (
@@ -15,7 +22,8 @@ CREATE TABLE event (
   recorded INTEGER NOT NULL,
   action   TEXT NOT NULL,
   narrow_action TEXT NOT NULL,         -- the action in the view of a reader who may see one patient
-  outcome  TEXT NOT NULL
+  outcome  TEXT NOT NULL,
+  narrow_outcome TEXT NOT NULL         -- the outcome in that view
 ) STRICT;
 CREATE INDEX event_recorded ON event (recorded, pk);
 

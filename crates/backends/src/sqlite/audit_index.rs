@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use portcullis_audit::{Ledger, Located, Position, ReadError, Record, RenderedEvent, render, render_one};
+use portcullis_audit::{Durable, Head, Ledger, Located, Position, ReadError, Record, RenderedEvent, render, render_one};
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_policy::StoredVersion;
@@ -25,7 +25,7 @@ use super::database::store_error;
 use super::seal::Seal;
 
 /// The version of the schema; another one in the file means to begin again.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 /// Records per transaction: searches come between two of them.
 const RECORDS_PER_BATCH: usize = 500;
 /// How long the ledger must rest before the index follows it of its own accord.
@@ -55,7 +55,35 @@ impl AuditIndex {
                 begin(path)?
             }
         };
-        Ok(Arc::new(Self { connection: Mutex::new(connection), ledger, observer: observer.to_owned(), seal }))
+        let index = Self { connection: Mutex::new(connection), ledger, observer: observer.to_owned(), seal };
+        index.note_seen()?;
+        Ok(Arc::new(index))
+    }
+
+    /// Where the ledger beside the index at this path was durable when that was last noted; `None` where nothing can be read there. To be compared with
+    /// the ledger before anything is opened: [`AuditIndex::open`] notes anew.
+    pub fn seen(path: &Path) -> Option<Seen> {
+        if !path.exists() {
+            return None;
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).ok()?;
+        connection.busy_timeout(IDLE).ok()?;
+        let row = |row: &rusqlite::Row<'_>| {
+            let [segment, offset, records] = [row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?].map(i64::cast_unsigned);
+            Ok(Seen { position: Position { segment, offset }, head: Head { records, chain: row.get(3)? } })
+        };
+        connection.query_row("SELECT segment, offset, records, chain FROM seen", [], row).ok()
+    }
+
+    /// Notes how far the ledger is durable at this moment.
+    pub fn note_seen(&self) -> Result<(), StoreError> {
+        let connection = self.lock();
+        // Read under the lock, so that what is noted only grows.
+        let Durable { position, head, .. } = self.ledger.durable();
+        let row = params![signed(position.segment), signed(position.offset), signed(head.records), head.chain];
+        let sql = "UPDATE seen SET segment = ?1, offset = ?2, records = ?3, chain = ?4";
+        connection.execute(sql, row).map(drop).map_err(store_error)
     }
 
     /// Brings the index to the ledger's head of this moment. Blocks, until the time is over: what was indexed by then stays indexed.
@@ -77,6 +105,11 @@ impl AuditIndex {
                 if before == Some(position) {
                     // A failure shows again, to somebody, at the next search.
                     while index.ledger.position() == position && index.follow_once(position).unwrap_or(false) {}
+                }
+                if before != Some(position)
+                    && let Err(error) = index.note_seen()
+                {
+                    tracing::warn!(%error, "it could not be noted how far the audit ledger reaches");
                 }
                 before = Some(position);
                 drop(index);
@@ -125,11 +158,12 @@ impl AuditIndex {
         }
         for event in &events {
             let own = narrow.get(&event.id);
-            let narrow_action = own.map_or(event.action, |own| own.action);
-            let sql = "INSERT OR IGNORE INTO event (id, segment, offset, recorded, action, narrow_action, outcome) \
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+            let [narrow_action, narrow_outcome] = own.map_or([event.action, event.outcome], |own| [own.action, own.outcome]);
+            let sql = "INSERT OR IGNORE INTO event (id, segment, offset, recorded, action, narrow_action, outcome, narrow_outcome) \
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
             let (segment, offset) = (signed(position.segment), signed(position.offset));
-            let row = params![event.id, segment, offset, event.recorded, event.action, narrow_action, event.outcome];
+            let (action, outcome) = (event.action, event.outcome);
+            let row = params![event.id, segment, offset, event.recorded, action, narrow_action, outcome, narrow_outcome];
             if transaction.prepare_cached(sql)?.execute(row)? == 0 {
                 continue; // The ledger has a record twice only where a crash came between writing and remembering.
             }
@@ -174,6 +208,15 @@ impl std::fmt::Debug for AuditIndex {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("AuditIndex").field("observer", &self.observer).finish_non_exhaustive()
     }
+}
+
+/// How far the ledger was durable once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Where it ended.
+    pub position: Position,
+    /// What it was.
+    pub head: Head,
 }
 
 /// Where an event's record stands.
@@ -258,6 +301,8 @@ fn begin(path: &Path) -> Result<Connection, StoreError> {
         let Position { segment, offset } = Position::START;
         transaction
             .execute("INSERT INTO followed (segment, offset) VALUES (?1, ?2)", params![signed(segment), signed(offset)])?;
+        let row = params![signed(segment), signed(offset), Head::EMPTY.chain];
+        transaction.execute("INSERT INTO seen (segment, offset, records, chain) VALUES (?1, ?2, 0, ?3)", row)?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         transaction.commit()
     };

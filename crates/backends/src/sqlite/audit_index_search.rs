@@ -1,7 +1,7 @@
 //! Search and read of AuditEvents.
 //!
 //! Parameters: `_id`, `_lastUpdated`, `date`, `patient`, `agent` (a reference, `Device/[client]`, or `:identifier`), `entity`, `action`, `outcome`; order by
-//! `date` or `_lastUpdated`, newest first without one. Everything else is refused by name. A reader of some patients' records sees the events of
+//! `date` or `_lastUpdated`, newest first without one. Everything else is refused by the grammar (`portcullis_fhir::search`), and here once more. A reader of some patients' records sees the events of
 //! these patients only, and finds them only by what the view without other patients shows.
 
 use portcullis_audit::{Position as LedgerPosition, Record};
@@ -175,7 +175,7 @@ fn is_newest_first(query: &SearchQuery) -> Result<bool, StoreError> {
     match query.sort.as_slice() {
         [] => Ok(true),
         [key] if matches!(key.parameter.code, "date" | "_lastUpdated") => Ok(key.descending),
-        _ => Err(StoreError::NotSupported("AuditEvents have one order: '_sort=date' or '_sort=-date'".to_owned())),
+        _ => Err(StoreError::NotSupported("another order of AuditEvents than '_sort=date' or '_sort=-date'".to_owned())),
     }
 }
 
@@ -232,8 +232,8 @@ impl Search {
             }
             ("action", Test::Token(codes)) => self.codes(self.action(), ACTIONS, codes),
             ("action", Test::TokenNot(codes)) => format!("NOT {}", self.codes(self.action(), ACTIONS, codes)),
-            ("outcome", Test::Token(codes)) => self.codes("e.outcome", OUTCOMES, codes),
-            ("outcome", Test::TokenNot(codes)) => format!("NOT {}", self.codes("e.outcome", OUTCOMES, codes)),
+            ("outcome", Test::Token(codes)) => self.codes(self.outcome(), OUTCOMES, codes),
+            ("outcome", Test::TokenNot(codes)) => format!("NOT {}", self.codes(self.outcome(), OUTCOMES, codes)),
             ("patient", Test::Reference(references)) => {
                 self.keys(&[(Kind::Patient, resources(filter, references))], connection)?
             }
@@ -280,6 +280,11 @@ impl Search {
     /// The action as the view shows it.
     fn action(&self) -> &'static str {
         if self.allowed.is_some() { "e.narrow_action" } else { "e.action" }
+    }
+
+    /// The outcome as the view shows it.
+    fn outcome(&self) -> &'static str {
+        if self.allowed.is_some() { "e.narrow_outcome" } else { "e.outcome" }
     }
 
     fn codes(&mut self, column: &str, code_system: &str, codes: &[TokenMatch]) -> String {

@@ -45,7 +45,7 @@ mod search_tests;
 #[cfg(test)]
 mod testing;
 
-pub use audit_index::AuditIndex;
+pub use audit_index::{AuditIndex, Seen};
 pub use audit_store::AuditedStore;
 pub use database::OpenError;
 pub use registry::SqliteRegistry;

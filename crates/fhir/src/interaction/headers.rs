@@ -99,9 +99,37 @@ pub(super) fn entity_tag(text: &str) -> Option<LogicalId> {
     LogicalId::parse(quoted.strip_prefix('"')?.strip_suffix('"')?)
 }
 
-/// The versions in `If-None-Match`. A tag that this server cannot have made matches nothing, so it is left out.
-pub(super) fn entity_tags(header: Option<&str>) -> Vec<LogicalId> {
-    header.unwrap_or_default().split(',').filter_map(entity_tag).collect()
+/// `If-None-Match` of a read (RFC 9110, section 13.1.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IfNoneMatch {
+    /// `*`: whatever version there is.
+    Any,
+    /// These versions; none where the header is absent.
+    Versions(Vec<LogicalId>),
+}
+
+impl Default for IfNoneMatch {
+    fn default() -> Self {
+        Self::Versions(Vec::new())
+    }
+}
+
+impl IfNoneMatch {
+    /// Reads the header. A tag that this server cannot have made matches nothing, so it is left out.
+    pub(super) fn parse(header: Option<&str>) -> Self {
+        match header.unwrap_or_default().trim() {
+            "*" => Self::Any,
+            tags => Self::Versions(tags.split(',').filter_map(entity_tag).collect()),
+        }
+    }
+
+    /// Whether this version is not sent again.
+    pub fn matches(&self, version: &LogicalId) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Versions(versions) => versions.contains(version),
+        }
+    }
 }
 
 /// A media type with its parameters; names in lower case.
@@ -193,7 +221,7 @@ mod tests {
         }
         assert_eq!(entity_tag(" W/\"1\" "), LogicalId::parse("1"));
         assert_eq!(entity_tag("\"x-1\""), LogicalId::parse("x-1"));
-        assert_eq!(entity_tags(Some("W/\"1\", nonsense, \"2\"")).len(), 2);
+        assert!(matches!(IfNoneMatch::parse(Some("W/\"1\", nonsense, \"2\"")), IfNoneMatch::Versions(tags) if tags.len() == 2));
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
-pub use headers::{Headers, Preferences, ReturnPreference};
+pub use headers::{Headers, IfNoneMatch, Preferences, ReturnPreference};
 pub use parse::parse;
 
 /// A request to the FHIR server, as HTTP delivers it.
@@ -87,7 +87,7 @@ pub struct Request {
     /// `_summary` and `_elements` of a read, version read or history; a search has its own.
     pub shape: Shape,
     /// `If-None-Match` of a read: where the version that would be released is one of these, 304 answers.
-    pub if_none_match: Vec<LogicalId>,
+    pub if_none_match: IfNoneMatch,
     /// The parameters that were not understood and therefore ignored; a search has its own.
     pub ignored: Vec<Ignored>,
 }

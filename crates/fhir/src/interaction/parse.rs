@@ -2,7 +2,7 @@
 //!
 //! The order of the checks is part of the behaviour: path (404), method (405), format (406), content type (415), parameters, headers and body (400).
 
-use super::headers::{accepts_json, entity_tag, entity_tags, is_form, is_json};
+use super::headers::{IfNoneMatch, accepts_json, entity_tag, is_form, is_json};
 use super::{
     Context, Create, Delete, InstanceHistory, Interaction, Method, Preferences, Read, Refusal, Request, RequestLine, Update,
     VersionRead, client_may_write,
@@ -14,6 +14,9 @@ use crate::resource::Resource;
 use crate::search::control;
 use crate::search::{self, Handling, Ignored, Rejection, SearchContext, SearchQuery, Shape};
 use crate::types::{LogicalId, ResourceType};
+
+/// The place of an error in method or path: R4 has names for headers and parameters only, and this is what they begin with.
+const PATH: &str = "http";
 
 /// Names and values of a query or form, in order.
 type Pairs = [(String, String)];
@@ -32,7 +35,7 @@ pub fn parse(request: &RequestLine<'_>, context: &Context<'_>) -> Result<Request
     }
     check_format(&pairs, request.headers.accept)?;
     let mut parsed = Parsed { handling: preferences.handling, shape: Shape::Whole, ignored: Vec::new() };
-    let mut if_none_match = Vec::new();
+    let mut if_none_match = IfNoneMatch::default();
     let interaction = match target {
         Target::Base => return Err(nowhere("Nothing is here.")),
         Target::Metadata => {
@@ -58,13 +61,13 @@ pub fn parse(request: &RequestLine<'_>, context: &Context<'_>) -> Result<Request
             }
             _ => {
                 parsed.reading(resource_type, &pairs)?;
-                if_none_match = entity_tags(request.headers.if_none_match);
+                if_none_match = IfNoneMatch::parse(request.headers.if_none_match);
                 Interaction::Read(Read { resource_type, id })
             }
         },
         Target::Version(resource_type, id, version) => {
             parsed.reading(resource_type, &pairs)?;
-            if_none_match = entity_tags(request.headers.if_none_match);
+            if_none_match = IfNoneMatch::parse(request.headers.if_none_match);
             Interaction::VersionRead(VersionRead { resource_type, id, version })
         }
         Target::History(resource_type, id) => Interaction::InstanceHistory(parsed.history(resource_type, id, &pairs)?),
@@ -91,8 +94,8 @@ impl Target {
         }
         let decoded: Option<Vec<String>> = path.split('/').map(query::decode_segment).collect();
         let Some(segments) = decoded else {
-            let message = "The path is not percent-encoded UTF-8.";
-            return Err(Refusal::new(400, Issue::error(IssueType::Invalid, message)));
+            let message = "The path is not percent-encoded UTF-8 without NUL.";
+            return Err(Refusal::new(400, Issue::error(IssueType::Invalid, message).at(PATH)));
         };
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         check_spelling(path, &segments)?;
@@ -159,7 +162,7 @@ impl Target {
             }
             _ => format!("The methods here are: {}.", self.allow()),
         };
-        let issue = Issue::error(IssueType::NotSupported, message);
+        let issue = Issue::error(IssueType::NotSupported, message).at(PATH);
         Err(Refusal { status: 405, allow: Some(self.allow()), issues: vec![issue] })
     }
 }
@@ -182,7 +185,7 @@ fn check_spelling(path: &str, segments: &[&str]) -> Result<(), Refusal> {
 fn resource_type(name: &str) -> Result<ResourceType, Refusal> {
     ResourceType::parse(name).ok_or_else(|| {
         let message = format!("'{}' is no resource type of FHIR R4 (names are case-sensitive).", echo(name));
-        Refusal::new(404, Issue::error(IssueType::NotFound, message))
+        Refusal::new(404, Issue::error(IssueType::NotFound, message).at(PATH))
     })
 }
 
@@ -191,9 +194,9 @@ fn logical_id(text: &str, method: Method) -> Result<LogicalId, Refusal> {
     LogicalId::parse(text).ok_or_else(|| match method {
         Method::Put => {
             let message = "An id has 1 to 64 of the characters A-Z, a-z, 0-9, - and the dot.";
-            Refusal::new(400, Issue::error(IssueType::Value, message))
+            Refusal::new(400, Issue::error(IssueType::Value, message).at(PATH))
         }
-        _ => Refusal::new(404, Issue::error(IssueType::NotFound, "No resource can have this id.")),
+        _ => Refusal::new(404, Issue::error(IssueType::NotFound, "No resource can have this id.").at(PATH)),
     })
 }
 
@@ -337,9 +340,14 @@ fn body(resource_type: ResourceType, request: &RequestLine<'_>) -> Result<Resour
         return Err(unsupported_content("application/fhir+json and application/json, in UTF-8, of FHIR version 4.0"));
     }
     if request.body.is_empty() {
-        return Err(Refusal::new(400, Issue::error(IssueType::Required, "The body is empty; it must be the resource.")));
+        let issue = Issue::error(IssueType::Required, "The body is empty; it must be the resource.");
+        return Err(Refusal::new(400, issue.at(resource_type.name())));
     }
-    let resource = Resource::parse(request.body).map_err(bad_request)?;
+    let resource = Resource::parse(request.body).map_err(|issues| {
+        // What is wrong with the whole body has the place that the address names.
+        let place = |issue: Issue| if issue.expression.is_none() { issue.at(resource_type.name()) } else { issue };
+        bad_request(issues.into_iter().map(place).collect())
+    })?;
     if resource.resource_type() != resource_type {
         let message = format!("The address is for {resource_type}, and the body is another type.");
         return Err(Refusal::new(400, Issue::error(IssueType::Invalid, message).at("resourceType")));
@@ -364,7 +372,7 @@ fn unsupported_content(accepted: &str) -> Refusal {
 }
 
 fn nowhere(message: &str) -> Refusal {
-    Refusal::new(404, Issue::error(IssueType::NotSupported, message))
+    Refusal::new(404, Issue::error(IssueType::NotSupported, message).at(PATH))
 }
 
 fn bad_request(issues: Vec<Issue>) -> Refusal {

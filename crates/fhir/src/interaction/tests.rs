@@ -29,7 +29,8 @@ fn refusal(line: &str, headers: Headers<'_>, body: &[u8]) -> Refusal {
     match send(line, headers, body) {
         Ok(request) => panic!("{line} is accepted: {request:?}"),
         Err(refusal) => {
-            assert!(!refusal.issues.is_empty() && refusal.issues.iter().all(|issue| !issue.diagnostics.is_empty()), "{line}");
+            let is_clear = |issue: &crate::outcome::Issue| !issue.diagnostics.is_empty() && issue.expression.is_some();
+            assert!(!refusal.issues.is_empty() && refusal.issues.iter().all(is_clear), "{line}: {refusal:?}");
             refusal
         }
     }
@@ -190,7 +191,9 @@ fn reads_know_their_id_shape_and_condition() {
     let Interaction::Read(read) = request.interaction else { panic!("no read") };
     assert_eq!((read.resource_type, read.id.as_str()), (ResourceType::PATIENT, "1"));
     assert_eq!(request.shape, Shape::Elements(vec!["name".into()]));
-    assert_eq!(request.if_none_match, ["a", "b"].map(|tag| LogicalId::parse(tag).unwrap()));
+    assert_eq!(request.if_none_match, IfNoneMatch::Versions(["a", "b"].map(|tag| LogicalId::parse(tag).unwrap()).to_vec()));
+    let any = Headers { if_none_match: Some(" * "), ..Headers::default() };
+    assert_eq!(accepted("GET /Patient/1", any, b"").if_none_match, IfNoneMatch::Any);
     let request = accepted("GET Patient/1/_history/2", Headers::default(), b"");
     let Interaction::VersionRead(read) = request.interaction else { panic!("no version read") };
     assert_eq!((read.id.as_str(), read.version.as_str()), ("1", "2"));

@@ -5,6 +5,7 @@
 //! could otherwise see two different resources in one body.
 
 mod parse;
+mod place;
 mod write;
 
 pub use parse::{MAXIMUM_DEPTH, ParseError, parse};

@@ -1,8 +1,9 @@
-//! The strict parser of RFC 8259: bytes become a [`Value`], or an error with line and column.
+//! The strict parser of RFC 8259: bytes become a [`Value`], or an error with line, column and FHIRPath.
 //!
 //! Stricter than the grammar where FHIR bodies profit: repeated member names, byte order marks, lone surrogates and nesting beyond
 //! [`MAXIMUM_DEPTH`] are errors. Recursion is bounded by that depth, so hostile nesting cannot exhaust the stack.
 
+use super::place::{Place, Step};
 use super::{Value, plain_length};
 
 /// The deepest nesting of arrays and objects that is accepted. Published FHIR resources stay below 30.
@@ -21,37 +22,53 @@ pub struct ParseError {
     pub column: u32,
     /// What is wrong.
     pub message: &'static str,
+    /// The FHIRPath of the element, as far as it is known; `Resource` where not even a type is.
+    pub expression: String,
 }
 
 /// Parses one JSON text; white space may surround it, nothing else.
 pub fn parse(bytes: &[u8]) -> Result<Value, ParseError> {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
-        Err(error) => return Err(error_at(bytes, error.valid_up_to(), "the text is not valid UTF-8")),
+        Err(error) => return Err(not_utf8(bytes, error.valid_up_to())),
     };
-    let mut parser = Parser { text, position: 0, depth: 0 };
-    parser.document().map_err(|message| error_at(bytes, parser.position, message))
+    let mut parser = Parser::new(text);
+    parser.document().map_err(|message| error_at(bytes, parser.position, message, &parser.place))
 }
 
-fn error_at(bytes: &[u8], position: usize, message: &'static str) -> ParseError {
+/// The place of a byte that is not UTF-8 is where the text before it breaks off.
+fn not_utf8(bytes: &[u8], position: usize) -> ParseError {
+    let before = bytes.get(..position).and_then(|before| std::str::from_utf8(before).ok()).unwrap_or_default();
+    let mut parser = Parser::new(before);
+    let _ = parser.document();
+    error_at(bytes, position, "the text is not valid UTF-8", &parser.place)
+}
+
+fn error_at(bytes: &[u8], position: usize, message: &'static str, place: &Place) -> ParseError {
     let before = bytes.get(..position).unwrap_or(bytes);
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
     let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
     // Continuation bytes of UTF-8 do not begin a character.
     let column = before.iter().skip(start).filter(|byte| (**byte & 0xc0) != 0x80).count() + 1;
     let bounded = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    ParseError { line: bounded(line), column: bounded(column), message }
+    ParseError { line: bounded(line), column: bounded(column), message, expression: place.expression() }
 }
 
 struct Parser<'a> {
     text: &'a str,
     position: usize,
     depth: usize,
+    /// Filled while an error is on its way out.
+    place: Place,
 }
 
 type Parsed<T> = Result<T, &'static str>;
 
 impl<'a> Parser<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { text, position: 0, depth: 0, place: Place::default() }
+    }
+
     fn document(&mut self) -> Parsed<Value> {
         if self.text.starts_with('\u{feff}') {
             return Err("a byte order mark is not allowed");
@@ -127,7 +144,13 @@ impl<'a> Parser<'a> {
         }
         loop {
             self.skip_white_space();
-            items.push(self.value()?);
+            match self.value() {
+                Ok(item) => items.push(item),
+                Err(message) => {
+                    self.place.within(Step::Item(items.len()));
+                    return Err(message);
+                }
+            }
             self.skip_white_space();
             match self.peek() {
                 Some(b',') => self.position += 1,
@@ -142,10 +165,18 @@ impl<'a> Parser<'a> {
 
     fn object(&mut self) -> Parsed<Value> {
         let mut members: Vec<(Box<str>, Value)> = Vec::new();
+        let read = self.members(&mut members);
+        if read.is_err() && self.depth == 1 {
+            self.place.in_resource(&members);
+        }
+        read.map(|()| Value::Object(members))
+    }
+
+    fn members(&mut self, members: &mut Vec<(Box<str>, Value)>) -> Parsed<()> {
         self.skip_white_space();
         if self.peek() == Some(b'}') {
             self.position += 1;
-            return Ok(Value::Object(members));
+            return Ok(());
         }
         loop {
             self.skip_white_space();
@@ -156,6 +187,7 @@ impl<'a> Parser<'a> {
             let name = self.string()?;
             if members.len() <= LINEAR_DUPLICATE_SEARCH && members.iter().any(|(known, _)| *known == name) {
                 self.position = start;
+                self.place.within(Step::Member(name));
                 return Err("this member name occurs twice in one object");
             }
             self.skip_white_space();
@@ -164,8 +196,13 @@ impl<'a> Parser<'a> {
             }
             self.position += 1;
             self.skip_white_space();
-            let value = self.value()?;
-            members.push((name, value));
+            match self.value() {
+                Ok(value) => members.push((name, value)),
+                Err(message) => {
+                    self.place.within(Step::Member(name));
+                    return Err(message);
+                }
+            }
             self.skip_white_space();
             match self.peek() {
                 Some(b',') => self.position += 1,
@@ -173,11 +210,14 @@ impl<'a> Parser<'a> {
                 _ => return Err("expected `,` or `}` in an object"),
             }
         }
-        if members.len() > LINEAR_DUPLICATE_SEARCH && has_repeated_name(&members) {
+        if members.len() > LINEAR_DUPLICATE_SEARCH
+            && let Some(name) = repeated_name(members)
+        {
+            self.place.within(Step::Member(name.into()));
             return Err("a member name occurs twice in this object");
         }
         self.position += 1;
-        Ok(Value::Object(members))
+        Ok(())
     }
 
     /// RFC 8259 section 6: no leading zeros, no plus, digits on both sides of the point.
@@ -292,10 +332,13 @@ impl<'a> Parser<'a> {
     }
 }
 
-fn has_repeated_name(members: &[(Box<str>, Value)]) -> bool {
+fn repeated_name(members: &[(Box<str>, Value)]) -> Option<&str> {
     let mut names: Vec<&str> = members.iter().map(|(name, _)| &**name).collect();
     names.sort_unstable();
-    names.windows(2).any(|pair| matches!(pair, [left, right] if left == right))
+    names.windows(2).find_map(|pair| match pair {
+        [left, right] if left == right => Some(*left),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -316,6 +359,30 @@ mod tests {
         assert_eq!(error.to_string(), "line 2, column 8: expected a JSON value");
         let error = parse(b"[\"\xff\"]").unwrap_err();
         assert_eq!((error.line, error.column, error.message), (1, 3, "the text is not valid UTF-8"));
+    }
+
+    #[test]
+    fn errors_name_the_element_as_far_as_it_is_known() {
+        let many: String = (0..20).map(|number| format!("\"m{number}\":0,")).collect();
+        for (text, expression) in [
+            (r#"{"resourceType":"Observation","status":"final","status":"final"}"#.to_owned(), "Observation.status"),
+            (
+                r#"{"resourceType":"Observation","code":{"coding":[{},{"code":"a","code":"b"}]}}"#.to_owned(),
+                "Observation.code.coding[1].code",
+            ),
+            (format!(r#"{{"resourceType":"Patient",{many}"m7":1}}"#), "Patient.m7"),
+            (r#"{"resourceType":"Patient","name":[{"family":tru}]}"#.to_owned(), "Patient.name[0].family"),
+            (r#"{"resourceType":"Patient""#.to_owned(), "Patient"),
+            (r#"{"a b`":tru}"#.to_owned(), "Resource.`a b\\``"),
+            (r#"{"resourceType":"Patint","x":tru}"#.to_owned(), "Resource.x"),
+            ("[".repeat(10_000), "Resource"),
+            ("{\"a\":".repeat(10_000), &format!("Resource{}", ".a".repeat(30))),
+            ("tru".to_owned(), "Resource"),
+        ] {
+            assert_eq!(refusal(&text).expression, expression, "{text}");
+        }
+        let broken = parse(b"{\"resourceType\":\"Patient\",\"name\":[{\"family\":\"\xff\"}]}").unwrap_err();
+        assert_eq!(broken.expression, "Patient.name[0].family");
     }
 
     #[test]

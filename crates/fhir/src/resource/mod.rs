@@ -28,7 +28,9 @@ impl Resource {
 
     /// Reads a resource from its JSON text.
     pub fn parse(bytes: &[u8]) -> Result<Self, Vec<Issue>> {
-        let refusal = |error: json::ParseError| vec![Issue::error(IssueType::Structure, format!("not valid JSON: {error}"))];
+        let refusal = |error: json::ParseError| {
+            vec![Issue::error(IssueType::Structure, format!("not valid JSON: {error}")).at(error.expression)]
+        };
         Self::from_value(json::parse(bytes).map_err(refusal)?)
     }
 

@@ -68,7 +68,7 @@ fn structural_faults_are_refused_at_their_place() {
             observation(r#","contained":[{"resourceType":"Patient","name":"x"}]"#),
             "Observation.contained[0].name: the element repeats, so it must be an array, not a string",
         ),
-        (observation(r#","contained":[{"id":"x"}]"#), "Observation.contained[0]: resourceType is missing"),
+        (observation(r#","contained":[{"id":"x"}]"#), "Observation.contained[0].resourceType: resourceType is missing"),
         (
             observation(r#","contained":[{"resourceType":"Patient","contained":[{"resourceType":"Patient","id":"x"}]}]"#),
             "Observation.contained[0].contained: a contained resource cannot contain resources (invariant dom-2)",
@@ -77,12 +77,15 @@ fn structural_faults_are_refused_at_their_place() {
             r#"{"resourceType":"Observation","status":"final"}"#.to_owned(),
             "Observation.code: the required element `code` is missing",
         ),
-        (r#"{"resourceType":"Patint"}"#.to_owned(), ": `Patint` is not a resource type of FHIR R4; did you mean `Patient`?"),
-        (r#"{"resourceType":"Resource"}"#.to_owned(), ": `Resource` is not a resource type of FHIR R4"),
-        (r#"{"resourceType":1}"#.to_owned(), ": resourceType must be a string"),
-        ("{}".to_owned(), ": resourceType is missing"),
+        (
+            r#"{"resourceType":"Patint"}"#.to_owned(),
+            "resourceType: `Patint` is not a resource type of FHIR R4; did you mean `Patient`?",
+        ),
+        (r#"{"resourceType":"Resource"}"#.to_owned(), "resourceType: `Resource` is not a resource type of FHIR R4"),
+        (r#"{"resourceType":1}"#.to_owned(), "resourceType: resourceType must be a string"),
+        ("{}".to_owned(), "resourceType: resourceType is missing"),
         ("[]".to_owned(), ": a resource is a JSON object, not an array"),
-        ("{".to_owned(), ": not valid JSON: line 1, column 2: expected a member name in double quotes"),
+        ("{".to_owned(), "Resource: not valid JSON: line 1, column 2: expected a member name in double quotes"),
     ] {
         assert_eq!(refusals(&text), [expected], "{text}");
     }

@@ -78,17 +78,18 @@ impl<'a> Validator<'a> {
         let name = match body.member("resourceType") {
             Some(Value::String(name)) => name,
             Some(_) => {
-                self.report(IssueType::Structure, "resourceType must be a string");
+                self.report_at("resourceType", IssueType::Structure, "resourceType must be a string");
                 return None;
             }
             None => {
-                self.report(IssueType::Structure, "resourceType is missing");
+                self.report_at("resourceType", IssueType::Structure, "resourceType is missing");
                 return None;
             }
         };
         let Some(resource_type) = ResourceType::parse(name) else {
             let near = nearest(name, ResourceType::all().map(|known| known.name().to_owned()));
-            self.report(IssueType::Structure, format!("`{}` is not a resource type of FHIR R4{}", echo(name), suggestion(near)));
+            let unknown = format!("`{}` is not a resource type of FHIR R4{}", echo(name), suggestion(near));
+            self.report_at("resourceType", IssueType::Structure, unknown);
             return None;
         };
         if self.path.is_empty() {

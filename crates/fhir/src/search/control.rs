@@ -12,7 +12,8 @@ use crate::types::ResourceType;
 pub(crate) fn count(value: &str) -> Result<u32, Rejection> {
     let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     if !digits {
-        return Err(Rejection::value(format!("A whole number from 0 to {} is accepted.", SearchQuery::MAXIMUM_COUNT)));
+        let message = format!("A whole number is accepted, from 0; more than {0} counts as {0}.", SearchQuery::MAXIMUM_COUNT);
+        return Err(Rejection::value(message));
     }
     // Digits that do not fit into the type are a huge number: bounded like any other.
     Ok(value.parse::<u32>().unwrap_or(u32::MAX).min(SearchQuery::MAXIMUM_COUNT))

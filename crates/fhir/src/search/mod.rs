@@ -7,6 +7,7 @@ use crate::definitions::SearchParameter;
 use crate::reference::Reference;
 use crate::types::{LogicalId, ResourceType};
 
+pub(crate) mod audit_event;
 mod canonical;
 pub(crate) mod control;
 mod filter;

@@ -1,5 +1,6 @@
 //! From names and values to a [`SearchQuery`].
 
+use super::audit_event;
 use super::control::{self, Direction};
 use super::filter::{self, Rejection, unknown_modifier};
 use super::key::Key;
@@ -25,6 +26,8 @@ pub fn parse(
     for (name, value) in pairs {
         match parser.take(name, value) {
             Ok(Use::Applied) => parser.query.applied.push((name.clone(), value.clone())),
+            // The self link says what was understood: the number as it is bounded.
+            Ok(Use::Count) => parser.query.applied.push((name.clone(), parser.query.count.to_string())),
             Ok(Use::Bookmark) => {}
             Err(rejection) => settle(rejection, name, context.handling, &mut parser.query.ignored, &mut parser.issues),
         }
@@ -49,6 +52,8 @@ pub(crate) fn settle(rejection: Rejection, name: &str, handling: Handling, ignor
 enum Use {
     /// It is part of the query and of the self link.
     Applied,
+    /// It is the page size, which is bounded.
+    Count,
     /// It is the place in the answer, which is no part of the query.
     Bookmark,
 }
@@ -96,10 +101,12 @@ impl<'a> Parser<'a> {
         }
         match (code, modifier) {
             ("_include", None) => {
+                audit_event::check_include(self.query.resource_type)?;
                 let includes = control::include(Direction::Forward, self.query.resource_type, value)?;
                 self.add_includes(|query| &mut query.includes, includes)
             }
             ("_revinclude", None) => {
+                audit_event::check_include(self.query.resource_type)?;
                 let includes = control::include(Direction::Reverse, self.query.resource_type, value)?;
                 self.add_includes(|query| &mut query.reverse_includes, includes)
             }
@@ -140,12 +147,18 @@ impl<'a> Parser<'a> {
         }
         self.once.push(code);
         match code {
-            "_count" => self.query.count = control::count(value)?,
+            "_count" => {
+                self.query.count = control::count(value)?;
+                return Ok(Use::Count);
+            }
             "_elements" => self.query.shape = control::elements(self.query.resource_type, value)?,
             "_format" => {
                 control::format(value).map_err(|message| Rejection::Invalid(IssueType::NotSupported, message.to_owned()))?
             }
-            "_sort" => self.query.sort = control::sort(self.query.resource_type, value)?,
+            "_sort" => {
+                self.query.sort = control::sort(self.query.resource_type, value)?;
+                audit_event::check_order(self.query.resource_type, &self.query.sort)?;
+            }
             "_summary" => self.query.shape = control::summary(value)?,
             "_total" => self.query.total = control::total(value)?,
             _ => {
@@ -158,8 +171,10 @@ impl<'a> Parser<'a> {
 
     fn take_filter(&mut self, code: &str, modifier: Option<&str>, value: &str) -> Result<Use, Rejection> {
         let resource_type = self.query.resource_type;
-        let Some(parameter) = definitions::search_parameter(resource_type, code) else {
-            let known: Vec<&str> = definitions::search_parameters(resource_type).iter().map(|parameter| parameter.code).collect();
+        let found = definitions::search_parameter(resource_type, code);
+        let Some(parameter) = found.filter(|_| audit_event::offers(resource_type, code)) else {
+            let all = definitions::search_parameters(resource_type).iter().map(|parameter| parameter.code);
+            let known: Vec<&str> = all.filter(|code| audit_event::offers(resource_type, code)).collect();
             return Err(Rejection::NotUnderstood(format!(
                 "{resource_type} has no search parameter '{}'; it has: {}.",
                 echo(code),
@@ -167,6 +182,7 @@ impl<'a> Parser<'a> {
             )));
         };
         let test = filter::parse(parameter, modifier, value, self.context)?;
+        audit_event::check_form(resource_type, code, &test)?;
         self.alternatives += value.split(',').count();
         if self.alternatives > SearchQuery::MAXIMUM_ALTERNATIVES {
             let message = format!("At most {} alternatives are accepted in one search.", SearchQuery::MAXIMUM_ALTERNATIVES);

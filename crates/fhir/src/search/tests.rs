@@ -488,3 +488,42 @@ fn canonical_bytes_do_not_change_while_time_goes_on() {
     assert_ne!(at(NOW).filters, at(NOW + DAY).filters);
     assert_eq!(at(NOW).canonical(), at(NOW + DAY).canonical());
 }
+
+#[test]
+fn audit_events_are_searched_by_what_their_index_has_and_by_nothing_else() {
+    for (text, place) in [
+        ("type=rest", "http.type"),
+        ("address=127", "http.address"),
+        ("_tag=x", "http._tag"),
+        ("_include=AuditEvent:agent", "http._include"),
+        ("_revinclude=Provenance:target", "http._revinclude"),
+    ] {
+        let issues = parse_as("AuditEvent", text, Handling::Strict).unwrap_err();
+        assert_eq!((issues.len(), issues[0].expression.as_deref()), (1, Some(place)), "{text}");
+        assert!(issues[0].diagnostics.ends_with('.') && !issues[0].diagnostics.contains("subtype"), "{issues:?}");
+        let query = parse_as("AuditEvent", text, Handling::Lenient).unwrap();
+        assert_eq!((query.filters.len(), query.includes.len(), query.applied.len(), query.ignored.len()), (0, 0, 0, 1), "{text}");
+    }
+    for (text, place) in [
+        ("patient:missing=true", "http.patient"),
+        ("date:missing=false", "http.date"),
+        ("action:text=x", "http.action"),
+        ("entity:identifier=x", "http.entity"),
+        ("_sort=action", "http._sort"),
+        ("_sort=date,_id", "http._sort"),
+    ] {
+        assert_refused("AuditEvent", text, place);
+    }
+    strict(
+        "AuditEvent",
+        "_id=a&_lastUpdated=2024&action:not=C&agent:identifier=x&date=2024&entity=Patient/a&outcome=0&patient=a",
+    );
+}
+
+#[test]
+fn the_self_link_shows_the_page_size_as_it_is_bounded() {
+    for sent in ["1000000", "99999999999999999999", "01000"] {
+        assert_eq!(strict("Patient", &format!("_count={sent}")).self_link(BASE), format!("{BASE}/Patient?_count=1000"), "{sent}");
+    }
+    assert_eq!(strict("Patient", "_count=7").self_link(BASE), format!("{BASE}/Patient?_count=7"));
+}

@@ -9,6 +9,7 @@ use std::time::Duration;
 use portcullis_audit::UnfinishedRecord;
 use portcullis_audit::record::{Event, OperationEntry, Outcome};
 use portcullis_fhir::interaction;
+use portcullis_fhir::json;
 use portcullis_fhir::outcome::Issue;
 use portcullis_fhir::resource::Resource;
 use portcullis_fhir::types::LogicalId;
@@ -140,7 +141,7 @@ async fn store_together(
 fn too_large(batch: &ImportBatch) -> Option<Reason> {
     let bytes: usize = batch.resources.iter().map(|resource| resource.resource.get().len()).sum();
     let fits = batch.resources.len() <= MAXIMUM_TRANSACTION_RESOURCES && bytes <= MAXIMUM_TRANSACTION_BYTES;
-    (!fits).then(|| Reason { path: None, message: transaction_limit() })
+    (!fits).then(|| Reason { path: None, message: transaction_limit(), line: None })
 }
 
 fn count(report: &mut ImportReport, written: &[Written]) {
@@ -156,13 +157,14 @@ fn again(server: &Server, batch: &ImportBatch, indexes: &[usize]) -> Vec<(usize,
 
 /// Reads one resource and derives everything that is stored of it.
 fn version(server: &Server, batch: &ImportBatch, index: usize) -> Result<NewVersion, Vec<Reason>> {
-    let refused = |message: String| vec![Reason { path: None, message }];
+    let refused = |message: String| vec![Reason { path: None, message, line: None }];
     let source = batch.resources.get(index).ok_or_else(|| refused("The batch has no such resource.".to_owned()))?;
     let text = source.resource.get().as_bytes();
     if text.len() > MAXIMUM_RESOURCE {
         return Err(refused(format!("The resource has {} bytes; at most {MAXIMUM_RESOURCE} can be stored.", text.len())));
     }
-    let resource = Resource::parse(text).map_err(|issues| issues.into_iter().map(reason).collect::<Vec<_>>())?;
+    let value = json::parse(text).map_err(|error| vec![Reason::not_json(&error)])?;
+    let resource = Resource::from_value(value).map_err(|issues| issues.into_iter().map(reason).collect::<Vec<_>>())?;
     if !interaction::client_may_write(resource.resource_type()) {
         return Err(refused(format!("Resources of type {} are not stored by clients.", resource.resource_type())));
     }
@@ -187,7 +189,7 @@ fn derived_id(batch: &ImportBatch, index: usize, resource: &ImportResource) -> O
 }
 
 fn reason(issue: Issue) -> Reason {
-    Reason { path: issue.expression, message: issue.diagnostics }
+    Reason { path: issue.expression, message: issue.diagnostics, line: None }
 }
 
 async fn commit_when_possible(
@@ -254,7 +256,7 @@ fn not_stored(error: StoreError) -> NotStored {
         | StoreError::InvalidCursor
         | StoreError::NotSupported(_)
         | StoreError::Corrupt(_) => {
-            NotStored::Resource(Reason { path: None, message: format!("The store refused it: {error}.") })
+            NotStored::Resource(Reason { path: None, message: format!("The store refused it: {error}."), line: None })
         }
     }
 }

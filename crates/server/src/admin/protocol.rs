@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 
+use portcullis_fhir::json::ParseError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -32,6 +33,8 @@ pub fn transaction_limit() -> String {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Request {
+    /// Whether anybody takes commands: answered at once, tells nothing, and is not recorded.
+    Hello,
     /// What runs here.
     Status,
     /// All clients.
@@ -57,6 +60,8 @@ pub enum Request {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Response {
+    /// To [`Request::Hello`].
+    Hello,
     /// To [`Request::Status`].
     Status(Status),
     /// To [`Request::ListClients`].
@@ -77,6 +82,9 @@ pub enum Response {
     UserAdded {
         /// The user's identifier.
         id: String,
+        /// What the user is bound to and is not stored (yet), each as `Type/id`.
+        #[serde(default)]
+        absent: Vec<String>,
     },
     /// To [`Request::Import`] and [`Request::ImportTransaction`].
     Imported(ImportReport),
@@ -196,6 +204,19 @@ pub struct Reason {
     pub path: Option<String>,
     /// What is wrong and what would be accepted.
     pub message: String,
+    /// The line of the resource's own text, from 1, where the reason is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+}
+
+impl Reason {
+    /// A text that is not JSON; whoever knows where the text stands adds its place to the line.
+    pub fn not_json(error: &ParseError) -> Self {
+        let message = format!("This is not valid JSON at column {}: {}.", error.column, error.message);
+        // A place that says no more than that it is somewhere in a resource is none.
+        let path = (error.expression != "Resource").then(|| error.expression.clone());
+        Self { path, message, line: Some(error.line) }
+    }
 }
 
 /// What runs here.

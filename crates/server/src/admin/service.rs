@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use portcullis_audit::PendingRecord;
 use portcullis_audit::record::{Agent, Event, Outcome, Record, RecordId};
+use portcullis_fhir::interaction::Read;
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_jose::Secret;
@@ -14,6 +15,7 @@ use portcullis_oauth::principal::{Operator, OperatorOperation, Principal};
 use portcullis_oauth::redirect_uri::RedirectUri;
 use portcullis_oauth::scopes::{ScopeContext, ScopeSet};
 use portcullis_oauth::users::{Role, Roles, User};
+use portcullis_policy::{Decision, Operation, PermittedOperation, decide};
 use portcullis_store::registry::{Change, RegistryError};
 use tokio::sync::mpsc;
 
@@ -108,6 +110,12 @@ impl Task {
     pub(super) fn new(caller: &Caller, operation: Option<OperatorOperation>, described: String) -> Self {
         Self { principal: caller.principal(operation), operation, described }
     }
+
+    /// The same operator, for something else.
+    fn principal_for(&self, operations: impl IntoIterator<Item = OperatorOperation>) -> Principal {
+        let name = self.principal.operator().map(Operator::name).unwrap_or_default();
+        Principal::command_line_operator(Operator::new(name, operations))
+    }
 }
 
 /// A request on its way through a conversation.
@@ -158,6 +166,8 @@ impl Service {
             Request::Import(_) | Request::ImportTransaction(_) => {
                 return Response::Refused(Refused::new(RefusalKind::Internal, "An import goes another way."));
             }
+            // Nothing is told and nothing is done, so there is nothing to record.
+            Request::Hello => return Response::Hello,
             Request::Status => (None, "status".to_owned()),
             Request::ListClients => (Some(OperatorOperation::ListClients), "clients listed".to_owned()),
             Request::AddClient(client) => (Some(OperatorOperation::AddClient), format!("client added: {}", client.name)),
@@ -197,6 +207,7 @@ impl Service {
 
     async fn carry_out(&self, task: &Task, request: Request) -> Result<Response, Refused> {
         match request {
+            Request::Hello => Ok(Response::Hello),
             Request::Import(_) | Request::ImportTransaction(_) | Request::Status => {
                 self.change(task, Change::Nothing).await?;
                 Ok(Response::Status(self.status()))
@@ -282,8 +293,38 @@ impl Service {
         user.password_hash =
             Secret::new(hash.map_err(|_| Refused::new(RefusalKind::Internal, "The password could not be hashed."))?);
         let id = user.id.as_str().to_owned();
-        self.change(task, Change::AddUser(Box::new(user))).await?;
-        Ok(Response::UserAdded { id })
+        let absent = self.absent(task, &user).await?;
+        let looked = if absent.is_empty() { String::new() } else { format!(" (not stored: {})", absent.join(", ")) };
+        let described = format!("{}{looked}", task.described);
+        let task = Task { principal: task.principal_for(task.operation), operation: task.operation, described };
+        self.change(&task, Change::AddUser(Box::new(user))).await?;
+        Ok(Response::UserAdded { id, absent })
+    }
+
+    /// What a user is bound to and is not stored. That is allowed, since people may be added before their data, and worth a word, since it may be a
+    /// slip of the pen. Only whether it is there leaves this function.
+    async fn absent(&self, task: &Task, user: &User) -> Result<Vec<String>, Refused> {
+        let principal = task.principal_for([OperatorOperation::ReadResources]);
+        let mut bound: Vec<LocalReference> = user.fhir_user.iter().cloned().collect();
+        bound.extend(user.patients.iter().map(|id| LocalReference { resource_type: ResourceType::PATIENT, id: id.clone() }));
+        bound.sort_unstable_by_key(ToString::to_string);
+        bound.dedup();
+        let mut absent = Vec::new();
+        for LocalReference { resource_type, id } in bound {
+            let name = format!("{resource_type}/{id}");
+            let read = Operation::Read(Read { resource_type, id });
+            let Decision::Permit(permit, PermittedOperation::Read(read)) = decide(self.server.decision_id(), &principal, read)
+            else {
+                return Err(Refused::new(RefusalKind::Denied, "Policy does not let this command look for the user's patients."));
+            };
+            let internal = |error: &dyn std::fmt::Display| Refused::new(RefusalKind::Internal, format!("Not done: {error}."));
+            let found = self.server.store.read(read).await.map_err(|error| internal(&error))?;
+            let released = permit.release(found).map_err(|error| internal(&error))?;
+            if released.content().as_ref().is_none_or(|version| version.body.is_none()) {
+                absent.push(name);
+            }
+        }
+        Ok(absent)
     }
 
     /// The user, still without a password.

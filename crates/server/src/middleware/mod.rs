@@ -2,5 +2,6 @@
 
 pub mod body;
 pub mod cors;
+pub mod framing;
 pub mod headers;
 pub mod refusals;

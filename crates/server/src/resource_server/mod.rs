@@ -7,6 +7,7 @@ pub mod pipeline;
 pub mod respond;
 
 mod exchange;
+mod named;
 mod refusal;
 
 pub use exchange::Exchange;

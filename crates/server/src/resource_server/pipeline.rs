@@ -19,7 +19,7 @@ use portcullis_store::{StoreError, Subject};
 use super::exchange::bounded;
 use super::refusal::Refusal;
 use super::respond::{self, Asked, Found};
-use super::{Exchange, authenticate};
+use super::{Exchange, authenticate, named};
 use crate::answer::{Answer, Draft};
 use crate::context::Server;
 use crate::face::Face;
@@ -64,9 +64,12 @@ async fn stages(
     let principal = account.principal.as_ref().ok_or(Refusal::Internal("a request lost its principal"))?;
     let request = server.large.run(body.len(), || parse(server, exchange, path, &body)).await?;
     let (asked, interaction) = Asked::of(request);
-    account.operation = Some(describe(&interaction, exchange, &body));
+    let mut entry = describe(&interaction, exchange, &body);
+    entry.name(named::by(&interaction));
+    let entry = account.operation.insert(entry);
     account.subject = subject(&interaction);
     let operation = server.large.run(body.len(), || plan(server, interaction)).await?;
+    entry.name(named::proposed(&operation));
     let (permit, permitted) = match decide(server.decision_id(), principal, operation) {
         Decision::Permit(permit, permitted) => (permit, permitted),
         Decision::Deny(denial) => {
@@ -150,8 +153,8 @@ fn describe(interaction: &Interaction, exchange: &Exchange, body: &[u8]) -> Oper
             if exchange.method == http::Method::POST {
                 sent = format!("{sent}&{}", String::from_utf8_lossy(body));
             }
-            let sent = format!("{}?{}", query.resource_type, sent.trim_start_matches('&'));
-            OperationEntry { query: Some(bounded(&sent)), ..entry("search-type", query.resource_type.name(), None) }
+            let sent = bounded(sent.trim_start_matches('&'));
+            OperationEntry { query: Some(sent), ..entry("search-type", query.resource_type.name(), None) }
         }
         Interaction::Create(create) => entry("create", create.resource.resource_type().name(), None),
         Interaction::Update(update) => entry("update", update.resource.resource_type().name(), Some(&update.id)),
@@ -271,6 +274,7 @@ async fn complete(server: &Server, exchange: &Exchange, account: &Account, (foun
     let in_vain = status == StatusCode::NOT_FOUND;
     for operation in &mut record.operations {
         let (patients, returned) = found.summary();
+        operation.named.retain(|patient| !patients.contains(patient));
         operation.patients = patients;
         operation.returned = Some(returned);
         if in_vain {

@@ -100,8 +100,9 @@ impl Refusal {
 
     fn status_and_issues(&self) -> (StatusCode, Vec<Issue>) {
         let one = |status, code, text: &str| (status, vec![Issue::error(code, text)]);
+        let body = |status, code, text: &str| (status, vec![Issue::error(code, text).at("Resource")]);
         match self {
-            Self::Body(BodyError::TooLarge(limit)) => one(
+            Self::Body(BodyError::TooLarge(limit)) => body(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 IssueType::TooLong,
                 &format!(
@@ -109,9 +110,9 @@ impl Refusal {
                 ),
             ),
             Self::Body(BodyError::TooSlow) => {
-                one(StatusCode::REQUEST_TIMEOUT, IssueType::TooLong, "The body did not arrive in time.")
+                body(StatusCode::REQUEST_TIMEOUT, IssueType::TooLong, "The body did not arrive in time.")
             }
-            Self::Body(BodyError::Broken) => one(StatusCode::BAD_REQUEST, IssueType::Structure, "The body ended early."),
+            Self::Body(BodyError::Broken) => body(StatusCode::BAD_REQUEST, IssueType::Structure, "The body ended early."),
             Self::Parse(refusal) => {
                 (StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST), refusal.issues.clone())
             }
@@ -128,6 +129,10 @@ impl Refusal {
     }
 }
 
+/// For every write outside the boundary, of whatever type, and whatever is stored: the text must not tell the cases apart.
+const OUTSIDE: &str = "This access does not cover the record that the resource would belong to. Types that belong to no patient's record, such as \
+    Organization and Practitioner, are kept by the organisation itself.";
+
 fn unavailable() -> (StatusCode, Vec<Issue>) {
     let text = "The data store is not available. Try again later.";
     (StatusCode::SERVICE_UNAVAILABLE, vec![Issue::error(IssueType::Transient, text)])
@@ -143,7 +148,7 @@ fn denied(denial: &Denial) -> (StatusCode, Vec<Issue>) {
             "The access token has patient/ scopes but no patient. Ask for launch/patient when you start the app.".to_owned()
         }
         DenialReason::UserNotEntitled => "The signed-in user may not do this.".to_owned(),
-        DenialReason::OutsideBoundary => "The resource belongs to a record that this access does not cover.".to_owned(),
+        DenialReason::OutsideBoundary => OUTSIDE.to_owned(),
         DenialReason::MixedChanges => "These changes need different rights; send them one by one.".to_owned(),
     };
     (StatusCode::FORBIDDEN, vec![Issue::error(IssueType::Forbidden, text)])
@@ -160,9 +165,7 @@ fn store(error: &StoreError) -> (StatusCode, Vec<Issue>) {
             "If-Match names another version than the current one. Read the resource again and repeat the change on it.",
         ),
         StoreError::IdTaken => one(StatusCode::CONFLICT, IssueType::Conflict, "The id is taken. Try again."),
-        StoreError::OutsideBoundary => {
-            one(StatusCode::FORBIDDEN, IssueType::Forbidden, "The resource belongs to a record that this access does not cover.")
-        }
+        StoreError::OutsideBoundary => one(StatusCode::FORBIDDEN, IssueType::Forbidden, OUTSIDE),
         StoreError::InvalidCursor => (
             StatusCode::BAD_REQUEST,
             vec![
@@ -170,7 +173,11 @@ fn store(error: &StoreError) -> (StatusCode, Vec<Issue>) {
                     .at("http._cursor"),
             ],
         ),
-        StoreError::NotSupported(what) => one(StatusCode::BAD_REQUEST, IssueType::NotSupported, what),
+        StoreError::NotSupported(what) => {
+            // Some of these are sentences with advice, others name what is not supported.
+            let text = if what.ends_with('.') { what.clone() } else { format!("This server does not support {what}.") };
+            (StatusCode::BAD_REQUEST, vec![Issue::error(IssueType::NotSupported, text).at("http")])
+        }
         StoreError::Unavailable(_) => unavailable(),
         StoreError::Corrupt(_) => one(
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use http::{StatusCode, header};
 use portcullis_fhir::bundle::{BundleWriter, HistoryEntry, Links, SearchMode};
 use portcullis_fhir::instant;
-use portcullis_fhir::interaction::{Interaction, Preferences, Request, ReturnPreference};
+use portcullis_fhir::interaction::{IfNoneMatch, Interaction, Preferences, Request, ReturnPreference};
 use portcullis_fhir::json;
 use portcullis_fhir::outcome::{self, Issue, IssueType, Severity};
 use portcullis_fhir::query;
@@ -29,8 +29,10 @@ pub const FHIR_JSON: &str = "application/fhir+json; charset=utf-8";
 pub struct Asked {
     preferences: Preferences,
     shape: Shape,
-    if_none_match: Vec<LogicalId>,
+    if_none_match: IfNoneMatch,
     query: Option<SearchQuery>,
+    /// The page size of a history.
+    count: Option<u32>,
     ignored: Vec<Ignored>,
 }
 
@@ -42,7 +44,11 @@ impl Asked {
             Interaction::Search(query) => Some(query.clone()),
             _ => None,
         };
-        (Self { preferences, shape, if_none_match, query, ignored }, interaction)
+        let count = match &interaction {
+            Interaction::InstanceHistory(history) => Some(history.count),
+            _ => None,
+        };
+        (Self { preferences, shape, if_none_match, query, count, ignored }, interaction)
     }
 }
 
@@ -89,7 +95,7 @@ fn version_draft(server: &Server, asked: &Asked, version: &StoredVersion) -> Res
         let issues = [Issue::error(IssueType::Deleted, "The resource was deleted.")];
         return Ok(with_version(Draft::new(StatusCode::GONE).body(FHIR_JSON, outcome::render(&issues)), version));
     };
-    if asked.if_none_match.contains(&version.version) {
+    if asked.if_none_match.matches(&version.version) {
         return Ok(with_version(Draft::new(StatusCode::NOT_MODIFIED), version));
     }
     let draft = Draft::new(StatusCode::OK).body(FHIR_JSON, shaped(body, &asked.shape, version.resource_type)?.into_owned());
@@ -166,7 +172,10 @@ fn history_draft(server: &Server, exchange: &Exchange, asked: &Asked, page: &His
         return Ok(Draft::new(status).body(FHIR_JSON, outcome::render(&issues)));
     }
     let base = format!("{}{}", server.settings.public_url, exchange.target.path());
-    let understood = understood(exchange.target.query().unwrap_or_default(), &asked.ignored);
+    // The page size as it is bounded: the self link says what was understood.
+    let count = asked.count.map(|count| format!("_count={count}")).unwrap_or_default();
+    let mut understood = understood(exchange.target.query().unwrap_or_default(), &asked.ignored);
+    understood.iter_mut().filter(|part| part.starts_with("_count=")).for_each(|part| *part = &count);
     let link = |parts: &[&str]| if parts.is_empty() { base.clone() } else { format!("{base}?{}", parts.join("&")) };
     let next = page.next.as_ref().map(|cursor| {
         let place = format!("_cursor={cursor}");

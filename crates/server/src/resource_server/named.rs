@@ -1,0 +1,61 @@
+//! The patients whom a request names itself: in a search, as an id, or in the content that it wants stored.
+//!
+//! They go into the record of the request, so that an attempt on somebody's record is found by that patient though nothing of it was touched. Nothing
+//! stored is asked: it is what was sent, and whoever sent it knows it.
+
+use portcullis_fhir::interaction::Interaction;
+use portcullis_fhir::reference::Reference;
+use portcullis_fhir::search::{Filter, ReferenceMatch, SearchQuery, Test};
+use portcullis_fhir::types::{LogicalId, ResourceType};
+use portcullis_policy::{Change, Operation};
+
+/// The patients whom the interaction names, without those of a resource's content.
+pub fn by(interaction: &Interaction) -> Vec<String> {
+    let (resource_type, id) = match interaction {
+        Interaction::Search(query) => return searched(query),
+        Interaction::Read(read) => (read.resource_type, &read.id),
+        Interaction::VersionRead(read) => (read.resource_type, &read.id),
+        Interaction::InstanceHistory(history) => (history.resource_type, &history.id),
+        Interaction::Update(update) => (update.resource.resource_type(), &update.id),
+        Interaction::Delete(delete) => (delete.resource_type, &delete.id),
+        Interaction::Capabilities | Interaction::Create(_) => return Vec::new(),
+    };
+    if resource_type == ResourceType::PATIENT { vec![id.to_string()] } else { Vec::new() }
+}
+
+/// The patients in whose records the proposed content would lie.
+pub fn proposed(operation: &Operation) -> Vec<String> {
+    let Operation::Write(set) = operation else { return Vec::new() };
+    let name = |change: &Change| match change {
+        // The id of a new Patient is ours; nobody has sent it.
+        Change::Create(version) if version.resource_type == ResourceType::PATIENT => Vec::new(),
+        change => change.proposed().map(|version| texts(&version.patients)).unwrap_or_default(),
+    };
+    set.changes.iter().flat_map(name).collect()
+}
+
+fn searched(query: &SearchQuery) -> Vec<String> {
+    query.filters.iter().flat_map(|filter| in_filter(query.resource_type, filter)).collect()
+}
+
+fn in_filter(searched: ResourceType, filter: &Filter) -> Vec<String> {
+    match &filter.test {
+        Test::Id(ids) if searched == ResourceType::PATIENT => texts(ids),
+        Test::Reference(references) => references.iter().filter_map(|reference| patient(filter, reference)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn patient(filter: &Filter, reference: &ReferenceMatch) -> Option<String> {
+    match reference {
+        ReferenceMatch::Exact(Reference::Local(local)) => {
+            (local.resource_type == ResourceType::PATIENT).then(|| local.id.to_string())
+        }
+        ReferenceMatch::Exact(_) => None,
+        ReferenceMatch::AnyType(id) => filter.parameter.targets.contains(&ResourceType::PATIENT).then(|| id.to_string()),
+    }
+}
+
+fn texts(ids: &[LogicalId]) -> Vec<String> {
+    ids.iter().map(ToString::to_string).collect()
+}
