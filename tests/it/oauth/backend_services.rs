@@ -270,7 +270,7 @@ async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn malformed_mixed_and_repeated_requests_get_their_exact_error() {
-    verifies!("OAUTH-03", "OAUTH-04", "OAUTH-06", "OAUTH-08", "SMART-61", "SMART-62");
+    verifies!("OAUTH-03", "OAUTH-04", "OAUTH-06", "SMART-61", "SMART-62");
     let backend = Backend::start(SCOPE).await;
     let app = backend.server.add_app("shop", "openid patient/*.rs", true).await;
     let assertion = backend.client.assertion(backend.now(), "unused");
