@@ -167,30 +167,50 @@ def relative(expression, base):
     return {re.sub(rf"^{base}\.", "", part).lower() for part in own if "SampledData" not in part}
 
 
-def components(resource, row, known):
-    """The components of a composite, as ` $ code $ code`: only where all are values of the resource itself, of which it has one, and are what
-    parameters of their own extract. Such a composite holds where both parameters do. Pairs within repeating elements would need an index of pairs."""
-    base, _, _, _, expression = row
-    codes = []
+# Components whose published expressions stand at each other's definition: `relatesto` (a reference) has `code`, and `relation` (a token) has `target`.
+MENDED_COMPONENTS = {("DocumentReference", "relatesto"): "target", ("DocumentReference", "relation"): "code"}
+
+
+def component_parameters(resource, base, known):
+    """Each component as (code of the parameter that defines its type, expression within the element)."""
     for component in resource["component"]:
-        other = known.get((base, component["definition"].rsplit("/", 1)[-1]))
-        if expression != base or other is None or relative(component["expression"], base) != relative(other[4], base):
-            return ""
-        codes.append(other[1])
-    return "".join(f" $ {code}" for code in codes)
+        other = known[(base, component["definition"].rsplit("/", 1)[-1])]
+        expression = component["expression"].replace("%resource.", f"{base}.")
+        yield other, MENDED_COMPONENTS.get((base, other[1]), expression)
+
+
+def composition(resource, row, known, composites):
+    """What a composite consists of, in one of three forms.
+
+    ` $ code $ code`: parameters of the resource itself, of which it has one; the composite holds where both do.
+    ` $ or code $ or code`: other composites, one for each branch of the expression; it holds where one of them does.
+    ` $ code=path $ code=path`: paths from one element (or, where they begin with the type, from the resource) with the parameter that says how
+    their values compare; it holds where all hold within one element."""
+    base, _, _, _, expression = row
+    components = list(component_parameters(resource, base, known))
+    if expression == base and all(relative(path, base) == relative(other[4], base) for other, path in components):
+        return "".join(f" $ {other[1]}" for other, _ in components)
+    paths = [component["expression"] for component in resource["component"]]
+    parts = [composites.get((base, branch, *paths)) for branch in branches(expression)]
+    if len(parts) > 1 and all(parts):
+        return "".join(f" $ or {part}" for part in parts)
+    return "".join(f" $ {other[1]}={path}" for other, path in components)
 
 
 def published_parameters(source):
     resources = [entry["resource"] for entry in load(source / "r4-definitions" / "search-parameters.json.gz")["entry"]]
-    # What a composite's component refers to, by base and the id of the definition.
-    known = {}
+    # What a composite's component refers to, by base and the id of the definition; and composites by what they are made of.
+    known, composites = {}, {}
     for resource in resources:
         for row in parameter_rows(resource):
             known[(row[0], resource["id"])] = row
+            if resource["type"] == "composite":
+                paths = [component["expression"] for component in resource["component"]]
+                composites[(row[0], row[4], *paths)] = resource["code"]
     for resource in resources:
         for row in parameter_rows(resource):
             if resource["type"] == "composite":
-                row = row[:4] + (row[4] + components(resource, row, known),)
+                row = row[:4] + (row[4] + composition(resource, row, known, composites),)
             yield row
 
 

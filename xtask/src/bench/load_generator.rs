@@ -18,6 +18,23 @@ function done(summary, latency, requests)
 end
 "#;
 
+/// Connections of a run that posts.
+const POSTING_CONNECTIONS: u32 = 64;
+
+/// Posts the lines of a file, each once. With no line left it posts nothing, which fails the run.
+const POSTING: &str = r#"
+local bodies, sent = {}, 0
+function init(arguments)
+  for line in io.lines(arguments[1]) do bodies[#bodies + 1] = line end
+  wrk.method = "POST"
+  wrk.headers["Content-Type"] = "application/x-www-form-urlencoded"
+end
+function request()
+  sent = sent + 1
+  return wrk.format(nil, nil, nil, bodies[sent] or "")
+end
+"#;
+
 /// Where requests go.
 #[derive(Clone, Debug)]
 pub struct Place {
@@ -47,27 +64,42 @@ pub struct Run {
 /// The load generator.
 #[derive(Debug)]
 pub struct LoadGenerator {
-    script: PathBuf,
+    getting: PathBuf,
+    posting: PathBuf,
 }
 
 impl LoadGenerator {
     /// One that keeps its script in this folder.
     pub fn new(folder: &Path) -> Result<Self> {
-        let script = folder.join("wrk.lua");
-        fs::write(&script, SCRIPT)?;
-        Ok(Self { script })
+        let (getting, posting) = (folder.join("wrk.lua"), folder.join("wrk-post.lua"));
+        fs::write(&getting, SCRIPT)?;
+        fs::write(&posting, format!("{POSTING}{SCRIPT}"))?;
+        Ok(Self { getting, posting })
     }
 
     /// Loads a place with so many connections for so many seconds, and counts what the server uses meanwhile.
     pub fn run(&self, server: &Server, place: &Place, connections: u32, seconds: u32) -> Result<Run> {
+        self.load(server, place, (connections, seconds), None)
+    }
+
+    /// The same with a POST of each line of a file, of which there must be enough.
+    pub fn post(&self, server: &Server, place: &Place, bodies: &Path, seconds: u32) -> Result<Run> {
+        self.load(server, place, (POSTING_CONNECTIONS, seconds), Some(bodies))
+    }
+
+    fn load(&self, server: &Server, place: &Place, (connections, seconds): (u32, u32), bodies: Option<&Path>) -> Result<Run> {
         let before = server.cpu_seconds()?;
         let mut command = Core::Load.command(Path::new("wrk"));
         command.args(["-t1", "--timeout=10s"]).args([format!("-c{connections}"), format!("-d{seconds}s")]);
-        command.arg("-s").arg(&self.script);
+        command.arg("-s").arg(if bodies.is_some() { &self.posting } else { &self.getting });
         for header in &place.headers {
             command.args(["-H", header]);
         }
-        let output = command.arg(&place.url).stdin(Stdio::null()).output().context("cannot start wrk")?;
+        command.arg(&place.url);
+        if let Some(bodies) = bodies {
+            command.arg("--").arg(bodies);
+        }
+        let output = command.stdin(Stdio::null()).output().context("cannot start wrk")?;
         let after = server.cpu_seconds()?;
         let text = String::from_utf8_lossy(&output.stdout);
         let line = text.lines().find_map(|line| line.strip_prefix("RESULT "));

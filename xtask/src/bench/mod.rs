@@ -12,6 +12,7 @@ mod report;
 mod serving;
 mod statistics;
 mod storage;
+mod token_endpoint;
 mod workshop;
 
 use std::path::PathBuf;
@@ -25,7 +26,7 @@ use self::workshop::Workshop;
 use crate::{packages, run};
 
 /// What can be asked for.
-const IDS: &[&str] = &["G2", "G2b", "G5", "G6", "G7", "G7b", "G8", "G10"];
+const IDS: &[&str] = &["G2", "G2b", "G3", "G3b", "G5", "G6", "G7", "G7b", "G8", "G10"];
 /// Rounds where nothing else is said.
 const ROUNDS: usize = 5;
 /// Programs that drive or anchor a run, and their Debian packages.
@@ -64,6 +65,9 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     storage::measure(&workshop, &options.wanted, options.rounds, &mut report)?;
     if options.wanted.any(&["G2b", "G5", "G6", "G8", "G10"]) {
         serving::measure(&workshop, &options.wanted, options.rounds, &mut report)?;
+    }
+    if options.wanted.any(&["G3", "G3b"]) {
+        token_endpoint::measure(&workshop, &options.wanted, options.rounds, &mut report)?;
     }
     report.note("load average at the end", load_average());
     report.note("seconds, without builds and data", format!("{:.0}", started.elapsed().as_secs_f64()));

@@ -161,6 +161,15 @@ impl Drop for Server {
     }
 }
 
+/// Does something with one server while the others are paused.
+pub fn alone<T>(server: &Server, all: &[&Server], work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let others: Vec<&&Server> = all.iter().filter(|other| other.id() != server.id()).collect();
+    others.iter().try_for_each(|other| other.pause())?;
+    let done = work();
+    others.iter().try_for_each(|other| other.resume())?;
+    done
+}
+
 /// What a command took that has ended.
 #[derive(Clone, Debug)]
 pub struct Finished {

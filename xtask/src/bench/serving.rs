@@ -9,7 +9,7 @@ use super::Wanted;
 use super::load_generator::{LoadGenerator, Place, Run};
 use super::nginx;
 use super::person::Person;
-use super::process::Server;
+use super::process::{self, Server};
 use super::report::{Bound, Report, Target};
 use super::statistics::ratios;
 use super::workshop::{Workshop, free_ports};
@@ -121,12 +121,8 @@ impl Servers {
 
     /// Loads one server while the others are paused.
     fn run(&self, server: &Server, place: &Place, connections: u32, seconds: u32) -> Result<Run> {
-        let others = [&self.nginx, &self.small.server, &self.large.server].into_iter().filter(|other| other.id() != server.id());
-        let others: Vec<&Server> = others.collect();
-        others.iter().try_for_each(|other| other.pause())?;
-        let run = self.generator.run(server, place, connections, seconds);
-        others.iter().try_for_each(|other| other.resume())?;
-        run
+        let all = [&self.nginx, &self.small.server, &self.large.server];
+        process::alone(server, &all, || self.generator.run(server, place, connections, seconds))
     }
 }
 

@@ -1,4 +1,5 @@
-//! What `cargo xtask bench` measures inside a process: the ledger, the store's import, raw SQLite beside them, and open TLS connections.
+//! What `cargo xtask bench` measures inside a process: the ledger, the store's import, raw SQLite beside them, open TLS connections, and
+//! what token requests need.
 //!
 //! Each command prints one line of JSON. Not a part of the product; it may panic.
 
@@ -6,6 +7,7 @@ mod connections;
 mod cost;
 mod durability;
 mod raw;
+mod tokens;
 mod transactions;
 
 use std::path::Path;
@@ -33,6 +35,12 @@ fn run(arguments: &[&str]) -> Value {
         ["raw-page", database, patient, seconds] => raw::pages(Path::new(database), patient, number(seconds)),
         // Memory of a process before and after so many connections, each with one request.
         ["connections", at @ ..] => connections::run(at),
+        // Bodies of token requests, each with an assertion of its own.
+        ["assertions", keys, client, audience, count, output] => tokens::requests(keys, client, audience, number(count), output),
+        // The cryptography of so many such requests alone.
+        ["bare-tokens", count] => tokens::bare(number(count)),
+        // So many grants more, and bodies of requests that refresh them.
+        ["grants", database, client, count, output] => tokens::grants(Path::new(database), client, number(count), output),
         other => panic!("unknown command {other:?}"),
     }
 }
