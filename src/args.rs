@@ -4,6 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod clients;
+mod users;
+
+pub use clients::{ClientMembers, Clients, ClientsAdd, ClientsOne, ClientsShow, ClientsToken, ClientsUpdate};
+pub use users::{UsersInvite, UsersOne, UsersReset};
+
 /// Exchange FHIR R4 data, and prove that it was done safely.
 #[derive(Debug, Parser)]
 #[command(
@@ -69,7 +75,7 @@ Example:
         #[command(subcommand)]
         command: Audit,
     },
-    /// Add, list and remove OAuth clients
+    /// Add, list, show, update and remove OAuth clients
     #[command(after_help = "\
 Examples:
   portcullis clients list --data-dir portcullis-data
@@ -88,6 +94,16 @@ Examples:
         /// What to do.
         #[command(subcommand)]
         command: Users,
+    },
+    /// List and rotate the keys that sign tokens
+    #[command(after_help = "\
+Examples:
+  portcullis keys list --data-dir portcullis-data
+  portcullis keys rotate --config portcullis.toml")]
+    Keys {
+        /// What to do.
+        #[command(subcommand)]
+        command: Keys,
     },
     /// Check a configuration file
     #[command(after_help = "\
@@ -190,71 +206,6 @@ pub struct AuditVerify {
     pub json: bool,
 }
 
-/// `clients ...`
-#[derive(Debug, Subcommand)]
-pub enum Clients {
-    /// Register a client
-    #[command(override_usage = "\
-portcullis clients add [OPTIONS] --name <NAME> --scope <SCOPE>
-           <--redirect-uri <URI>...|--jwks <FILE>|--jwks-uri <URL>>
-           <--config <FILE>|--data-dir <DIR>>")]
-    #[command(after_help = "\
-Examples:
-  portcullis clients add --name 'Growth chart' --data-dir DIR \\
-    --redirect-uri https://app.example.org/callback \\
-    --scope 'launch/patient openid fhirUser patient/Observation.rs'
-  portcullis clients add --name 'Back office' --config FILE \\
-    --confidential --redirect-uri https://... --scope ...
-  portcullis clients add --name 'Night export' --config FILE \\
-    --jwks public-keys.json --scope 'system/*.rs'")]
-    Add(ClientsAdd),
-    /// List the clients
-    #[command(after_help = "\
-Example:
-  portcullis clients list --json --data-dir DIR")]
-    List(Listing),
-    /// Remove a client and everything that was granted to it
-    #[command(after_help = "\
-Example:
-  portcullis clients remove growth-chart --data-dir DIR")]
-    Remove(ClientsRemove),
-}
-
-/// `clients add`
-#[derive(Debug, Args)]
-pub struct ClientsAdd {
-    /// The name that people see
-    #[arg(long)]
-    pub name: String,
-    /// The client id; chosen by the server where absent
-    #[arg(long)]
-    pub id: Option<String>,
-    /// Where the browser may be sent back to; may be repeated
-    #[arg(long, required_unless_present_any = ["jwks", "jwks_uri"], value_name = "URI")]
-    pub redirect_uri: Vec<String>,
-    /// The scopes that it may ask for, separated by spaces
-    #[arg(long)]
-    pub scope: String,
-    /// How it authenticates: public, confidential-symmetric or confidential-asymmetric; otherwise it follows from the options below
-    #[arg(long, value_name = "KIND", value_parser = ["public", "confidential-symmetric", "confidential-asymmetric"])]
-    pub kind: Option<String>,
-    /// The JWK Set with the public keys that it signs with
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["jwks_uri", "confidential"])]
-    pub jwks: Option<PathBuf>,
-    /// The https address of that JWK Set
-    #[arg(long, value_name = "URL", conflicts_with = "confidential")]
-    pub jwks_uri: Option<String>,
-    /// Give it a secret (printed once)
-    #[arg(long)]
-    pub confidential: bool,
-    /// Which server.
-    #[command(flatten)]
-    pub target: Target,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// A listing.
 #[derive(Debug, Args)]
 pub struct Listing {
@@ -264,16 +215,6 @@ pub struct Listing {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// `clients remove`
-#[derive(Debug, Args)]
-pub struct ClientsRemove {
-    /// The client id
-    pub id: String,
-    /// Which server.
-    #[command(flatten)]
-    pub target: Target,
 }
 
 /// `users ...`
@@ -289,11 +230,109 @@ Example:
     --patient pat-0001 --fhir-user Patient/pat-0001 \\
     --data-dir DIR < password.txt")]
     Add(UsersAdd),
+    /// Link an account at another identity provider with a user
+    #[command(after_help = "\
+Example:
+  portcullis users link ana --issuer https://id.city.example \\
+    --subject 248289761001 --config FILE")]
+    Link(UsersLink),
+    /// Separate an account at another identity provider from a user
+    #[command(after_help = "\
+Example:
+  portcullis users unlink ana --issuer https://id.city.example \\
+    --subject 248289761001 --config FILE")]
+    Unlink(UsersLink),
+    /// Let a user act for a patient, for a time and within limits
+    #[command(after_help = "\
+Examples:
+  portcullis users represent ana --patient pat-0002 --until 2027-06-30 \\
+    --read-only --data-dir DIR
+  portcullis users represent ana --patient pat-0002 --end --data-dir DIR")]
+    Represent(UsersRepresent),
     /// List the users
     #[command(after_help = "\
 Example:
   portcullis users list --data-dir DIR")]
     List(Listing),
+    /// Show how somebody can sign in
+    #[command(after_help = "\
+Example:
+  portcullis users show ana --data-dir DIR")]
+    Show(UsersOne),
+    /// Add a user and print the one-time link that sets the first password
+    #[command(after_help = "\
+Example:
+  portcullis users invite ana --display-name 'Ana Ruiz' --role patient \\
+    --patient pat-0001 --data-dir DIR")]
+    Invite(UsersInvite),
+    /// Print a one-time link that sets another password
+    #[command(after_help = "\
+Examples:
+  portcullis users reset ana --data-dir DIR
+  portcullis users reset ana --remove-factors --data-dir DIR
+
+Until the owner signs in with a second factor that was there before, or
+somebody else runs `users confirm`, the account opens no health records.")]
+    Reset(UsersReset),
+    /// Lock an account: sessions end, and the tokens of its apps do not count
+    #[command(after_help = "\
+Example:
+  portcullis users lock ana --data-dir DIR")]
+    Lock(UsersOne),
+    /// Unlock an account
+    #[command(after_help = "\
+Example:
+  portcullis users unlock ana --data-dir DIR")]
+    Unlock(UsersOne),
+    /// Confirm, as another person than who reset it, that an account is with its owner
+    #[command(after_help = "\
+Example:
+  portcullis users confirm ana --data-dir DIR")]
+    Confirm(UsersOne),
+}
+
+/// `users link`, `users unlink`
+#[derive(Debug, Args)]
+pub struct UsersLink {
+    /// The name to sign in with
+    pub username: String,
+    /// The provider's issuer, exactly as it writes it
+    #[arg(long, value_name = "URL")]
+    pub issuer: String,
+    /// What the provider calls the person (sub)
+    #[arg(long, value_name = "SUB")]
+    pub subject: String,
+    /// Which server.
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `users represent`
+#[derive(Debug, Args)]
+pub struct UsersRepresent {
+    /// The name to sign in with
+    pub username: String,
+    /// The patient
+    #[arg(long, value_name = "ID")]
+    pub patient: String,
+    /// The first day, as 2026-01-31, UTC; from now on where absent
+    #[arg(long, value_name = "DATE", conflicts_with = "end")]
+    pub from: Option<String>,
+    /// The last day, as 2026-12-31, UTC
+    #[arg(long, value_name = "DATE", conflicts_with = "end")]
+    pub until: Option<String>,
+    /// Nothing may be written
+    #[arg(long, conflicts_with = "end")]
+    pub read_only: bool,
+    /// A resource type that stays closed; may be repeated
+    #[arg(long, value_name = "TYPE", conflicts_with = "end")]
+    pub exclude: Vec<String>,
+    /// End it now
+    #[arg(long)]
+    pub end: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub target: Target,
 }
 
 /// `users add`
@@ -313,6 +352,40 @@ pub struct UsersAdd {
     /// A patient whom this person may act for; may be repeated
     #[arg(long, value_name = "ID")]
     pub patient: Vec<String>,
+    /// Which server.
+    #[command(flatten)]
+    pub target: Target,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `keys ...`
+#[derive(Debug, Subcommand)]
+pub enum Keys {
+    /// List the keys that sign or verify
+    #[command(after_help = "\
+Example:
+  portcullis keys list --json --data-dir DIR")]
+    List(Listing),
+    /// Make new keys, beside a running server too
+    #[command(after_help = "\
+Examples:
+  portcullis keys rotate --config FILE
+  portcullis keys rotate --now --data-dir DIR
+
+New keys are published at once and sign six minutes later, when no copy of the
+published keys is without them. Old keys verify until the last token that they
+signed has expired, and are then removed. Nobody is signed out.")]
+    Rotate(KeysRotate),
+}
+
+/// `keys rotate`
+#[derive(Debug, Args)]
+pub struct KeysRotate {
+    /// Sign with the new keys at once; clients that keep a copy of the published keys must fetch them again
+    #[arg(long)]
+    pub now: bool,
     /// Which server.
     #[command(flatten)]
     pub target: Target,

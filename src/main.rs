@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Arguments, Audit, Clients, Command, Config, Users};
+use crate::args::{Arguments, Audit, Clients, Command, Config, Keys, Users};
 use crate::failure::Outcome;
 
 /// Gives freed memory back to the system soon (its second version, without huge pages), so that a server that rests after a load is small.
@@ -39,11 +39,25 @@ fn run(command: Command) -> Outcome {
         Command::Load(load) => commands::load::run(&load),
         Command::Generate(generate) => commands::generate::run(&generate),
         Command::Audit { command: Audit::Verify(verify) } => commands::audit::verify(&verify),
-        Command::Clients { command: Clients::Add(add) } => commands::clients::add(add),
+        Command::Clients { command: Clients::Add(add) } => commands::clients::add(*add),
         Command::Clients { command: Clients::List(listing) } => commands::clients::list(&listing),
+        Command::Clients { command: Clients::Show(show) } => commands::clients::show(&show),
+        Command::Clients { command: Clients::Update(update) } => commands::clients::update(*update),
+        Command::Clients { command: Clients::Token { command } } => commands::clients::token(command),
         Command::Clients { command: Clients::Remove(remove) } => commands::clients::remove(&remove),
         Command::Users { command: Users::Add(add) } => commands::users::add(add),
+        Command::Users { command: Users::Link(link) } => commands::people::link(link),
+        Command::Users { command: Users::Unlink(link) } => commands::people::unlink(link),
+        Command::Users { command: Users::Represent(represent) } => commands::people::represent(represent),
         Command::Users { command: Users::List(listing) } => commands::users::list(&listing),
+        Command::Users { command: Users::Show(one) } => commands::accounts::show(one),
+        Command::Users { command: Users::Invite(invite) } => commands::accounts::invite(invite),
+        Command::Users { command: Users::Reset(reset) } => commands::accounts::reset(reset),
+        Command::Users { command: Users::Lock(one) } => commands::accounts::lock(one),
+        Command::Users { command: Users::Unlock(one) } => commands::accounts::unlock(one),
+        Command::Users { command: Users::Confirm(one) } => commands::accounts::confirm(one),
+        Command::Keys { command: Keys::List(listing) } => commands::keys::list(&listing),
+        Command::Keys { command: Keys::Rotate(rotate) } => commands::keys::rotate(&rotate),
         Command::Config { command: Config::Check { file } } => commands::config::check(&file),
     }
 }

@@ -46,6 +46,7 @@ const CALL_SITES: &[(&str, &[&str])] = &[
     ("TokenStatus::from_registry(", &["crates/backends/src/sqlite/registry/token_status.rs"]),
     ("Principal::establish(", &["crates/server/src/resource_server/authenticate.rs"]),
     ("Principal::choosing_patient(", &["crates/server/src/authorization_server/people.rs"]),
+    ("Principal::opening_app(", &["crates/server/src/authorization_server/people.rs"]),
     ("Principal::viewing_own_page(", &["crates/server/src/authorization_server/people.rs"]),
     (
         "Principal::command_line_operator(",
@@ -70,6 +71,13 @@ const CALL_SITES: &[(&str, &[&str])] = &[
         ],
     ),
     ("PresentedAssertion::parse(", &["crates/oauth/src/token_request.rs"]),
+    ("VerifiedProof::verify(", &["crates/server/src/dpop.rs"]),
+    (
+        "Change::SpendProof {",
+        &["crates/server/src/authorization_server/client_authentication.rs", "crates/backends/src/sqlite/registry/change.rs"],
+    ),
+    ("credentials.authenticate(", &["crates/server/src/authorization_server/client_authentication.rs"]),
+    ("client_authentication::authenticate(", &["crates/server/src/authorization_server/client_endpoint.rs"]),
     (
         "Change::SpendAssertion {",
         &["crates/server/src/authorization_server/client_authentication.rs", "crates/backends/src/sqlite/registry/change.rs"],
@@ -102,6 +110,9 @@ const PROOFS: &[(&str, &str)] = &[
     ("pub struct Sought {", "crates/audit/src/sought.rs"),
     ("pub struct Principal {", "crates/oauth/src/principal.rs"),
     ("pub struct VerifiedAssertion {", "crates/oauth/src/client_assertion.rs"),
+    ("pub struct VerifiedProof {", "crates/oauth/src/dpop.rs"),
+    ("pub struct RegisteredCertificate {", "crates/oauth/src/client_certificate.rs"),
+    ("pub struct Credentials {", "crates/server/src/resource_server/authenticate.rs"),
     ("pub struct AuthenticatedClient {", "crates/oauth/src/token_request.rs"),
     ("pub struct TokenStatus(", "crates/oauth/src/principal.rs"),
     ("pub struct Answer {", "crates/server/src/answer.rs"),

@@ -12,12 +12,17 @@ use std::sync::Arc;
 use portcullis_audit::{FileSegments, Ledger};
 use portcullis_backends::sqlite::{AuditIndex, AuditedStore, RootKey, SqliteRegistry};
 use portcullis_backends::{DataDirectory, SqliteStore};
+use portcullis_oauth::federation::Provider;
 use portcullis_outbound::{ExemptHost, Outbound, Trust};
 use portcullis_server::admin::{Caller, Service};
 use portcullis_server::answer::Counters;
+use portcullis_server::authorization_server::breached::BreachedPasswords;
 use portcullis_server::authorization_server::client_keys::ClientKeys;
+use portcullis_server::authorization_server::federation::Federation;
+use portcullis_server::authorization_server::logos::Logos;
 use portcullis_server::authorization_server::password::Passwords;
-use portcullis_server::context::{DemoNotice, Server, Settings, SystemEntropy, token_cache};
+use portcullis_server::brand::Brand;
+use portcullis_server::context::{AuthorizationSettings, DemoNotice, Server, Settings, SystemEntropy, token_cache};
 use portcullis_server::resource_server::capabilities;
 use portcullis_store::{Clock, Registry, SystemClock};
 
@@ -34,10 +39,20 @@ pub struct Setup {
     pub root_key: RootKey,
     /// Scheme, host and port under which clients reach it.
     pub public_url: String,
+    /// Whose records these are.
+    pub brand: Brand,
+    /// What the operator decided about requests and registration.
+    pub authorization: AuthorizationSettings,
     /// What the start page of a demo says.
     pub demo: Option<DemoNotice>,
     /// Whom this server may call.
     pub outbound: OutboundSettings,
+    /// Where clients show a certificate: scheme, host and port; `None` where there is no such port.
+    pub mutual_tls_url: Option<String>,
+    /// A list of passwords that are not taken: SHA-1 hashes ordered by hash.
+    pub breached_passwords: Option<std::path::PathBuf>,
+    /// Identity providers with whose accounts people sign in here.
+    pub federation: Vec<Provider>,
 }
 
 /// Whom this server may call, beside public hosts with certificates of the web.
@@ -61,6 +76,25 @@ impl OutboundSettings {
     }
 }
 
+/// The password hasher, with the list of passwords that are not taken.
+fn passwords(breached: Option<&std::path::Path>) -> Outcome<Passwords> {
+    let open = |path: &std::path::Path| {
+        let failed =
+            |error: std::io::Error| Failure::usage(format!("breached_passwords: {} cannot be used: {error}", path.display()));
+        BreachedPasswords::open(path).map_err(failed)
+    };
+    Ok(Passwords::default().refusing(breached.map(open).transpose()?))
+}
+
+/// Adds what search finds resources by that an earlier version of this program has stored.
+fn complete_index(store: &SqliteStore, base_url: &str) -> Outcome {
+    let completed = store.complete_index(base_url).or_fail("The search index of the database cannot be completed")?;
+    if completed > 0 {
+        tracing::info!(resources = completed, "resources of an earlier version were indexed for composite parameters");
+    }
+    Ok(())
+}
+
 /// An instance that is open and answers the administration service, but listens nowhere.
 pub struct Instance {
     server: Arc<Server>,
@@ -75,13 +109,26 @@ pub struct Instance {
 impl Instance {
     /// Opens everything. Needs a Tokio runtime.
     pub async fn open(setup: Setup) -> Outcome<Self> {
-        let Setup { directory, root_key, public_url, demo, outbound } = setup;
-        let client_keys = ClientKeys::new(Arc::new(outbound.client()?));
+        let Setup {
+            directory,
+            root_key,
+            public_url,
+            brand,
+            authorization,
+            demo,
+            outbound,
+            mutual_tls_url,
+            breached_passwords,
+            federation,
+        } = setup;
+        let outbound = Arc::new(outbound.client()?);
+        let client_keys = ClientKeys::new(Arc::clone(&outbound));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let settings = settings(public_url, demo, &*clock);
+        let settings = Settings { brand, authorization, mutual_tls_url, ..settings(public_url, demo, &*clock) };
         let store = SqliteStore::open(&directory.database(), &root_key).map_err(|error| {
             Failure::failed(format!("The database {} cannot be used: {}", directory.database().display(), causes(&error)))
         })?;
+        complete_index(&store, &settings.fhir_base)?;
         check_that_nothing_is_missing(&directory)?;
         let ledger = Arc::new(open_ledger(&directory)?);
         let outbox = Arc::clone(&store) as Arc<dyn portcullis_store::Outbox>;
@@ -94,16 +141,19 @@ impl Instance {
         let store = Arc::new(AuditedStore::new(store, Arc::clone(&index)));
         let capability_statement = capabilities::render(&settings);
         let server = Arc::new(Server {
-            keys: keys::token_keys(&*registry)?,
+            keys: keys::token_keys(&*registry, clock.now_seconds())?,
+            proof_nonces: Default::default(),
             form_tokens: keys::form_tokens(&*registry)?,
             store,
             registry,
             ledger: Arc::clone(&ledger) as Arc<dyn portcullis_audit::RecordSink>,
             client_keys,
+            federation: Federation::new(federation, Arc::clone(&outbound)),
+            logos: Logos::new(outbound),
             clock,
             entropy: Arc::new(SystemEntropy),
             tokens: token_cache(),
-            passwords: Passwords::default(),
+            passwords: passwords(breached_passwords.as_deref())?,
             refusals: Default::default(),
             large: Default::default(),
             disk: portcullis_server::health::Disk::of(directory.root().to_owned()),
@@ -169,10 +219,13 @@ fn open_ledger(directory: &DataDirectory) -> Outcome<Ledger> {
 fn settings(public_url: String, demo: Option<DemoNotice>, clock: &dyn Clock) -> Settings {
     Settings {
         fhir_base: format!("{public_url}/fhir"),
+        mutual_tls_url: None,
         public_url,
         version: env!("CARGO_PKG_VERSION"),
         started: clock.now_milliseconds(),
+        brand: Brand::default(),
         demo,
+        authorization: Default::default(),
     }
 }
 

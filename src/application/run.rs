@@ -6,7 +6,9 @@ use std::sync::Arc;
 use portcullis_audit::record::{Agent, Event, Outcome as Ended, Record, RecordId};
 use portcullis_server::admin::socket::AdminSocket;
 use portcullis_server::demo_app::DemoApp;
-use portcullis_server::listener::{CertificateFiles, Limits, Listener, ReloadingCertificate, Shutdown, server_config};
+use portcullis_server::listener::{
+    CertificateFiles, ClientTrust, Limits, Listener, ReloadingCertificate, Shutdown, mutual_tls_config, server_config,
+};
 use portcullis_server::middleware::refusals;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -26,6 +28,8 @@ pub struct Listen {
     pub certificate: CertificateFiles,
     /// What each listener may use.
     pub limits: Limits,
+    /// The address where clients show a certificate, and which ones are taken.
+    pub mutual_tls: Option<(SocketAddr, ClientTrust)>,
     /// The demo app and its address.
     pub app: Option<(SocketAddr, DemoApp)>,
 }
@@ -75,6 +79,12 @@ async fn start(instance: &Instance, listen: Listen, shutdown: &Shutdown) -> Outc
             }
             (address, Err(error)) => return Err(cannot_listen(address, &error)),
         }
+    }
+    if let Some((address, trust)) = listen.mutual_tls {
+        let config = mutual_tls_config(Arc::clone(&certificate), &trust).or_fail("Mutual TLS cannot be configured")?;
+        let redirect = &instance.server().settings.public_url;
+        let bound = Listener::bind(address, config, Arc::clone(&certificate), listen.limits, redirect).await;
+        listeners.push(bound.map_err(|error| cannot_listen(address, &error))?);
     }
     let app = match listen.app {
         None => None,

@@ -32,8 +32,13 @@ async fn instance(root: &Path) -> Instance {
         directory,
         root_key,
         public_url: "https://localhost:1".into(),
+        brand: Default::default(),
+        authorization: Default::default(),
         demo: None,
         outbound: Default::default(),
+        mutual_tls_url: None,
+        breached_passwords: None,
+        federation: Vec::new(),
     })
     .await
     .unwrap()
@@ -90,6 +95,7 @@ fn client(id: &str) -> NewClient {
         keys: None,
         redirect_uris: vec!["https://app.example/cb".into()],
         scope: "patient/*.rs".into(),
+        properties: Default::default(),
     }
 }
 
@@ -234,7 +240,7 @@ async fn signing_keys_are_made_once() {
     let (_folder, root) = place();
     let first = instance(&root).await;
     let kids = |instance: &Instance| {
-        let keys = &instance.server().keys;
+        let keys = instance.server().keys.at(instance.server().clock.now_seconds());
         (keys.access.kid().to_owned(), keys.identity.kid().to_owned())
     };
     let before = kids(&first);
@@ -307,9 +313,15 @@ async fn one_resource_that_the_store_refuses_is_found_by_halving_and_the_others_
         ledger: Arc::clone(&original.ledger),
         clock: Arc::clone(&original.clock),
         entropy: Arc::clone(&original.entropy),
-        keys: keys::token_keys(&*original.registry).unwrap(),
+        federation: portcullis_server::authorization_server::federation::Federation::new(
+            Vec::new(),
+            Arc::new(OutboundSettings::default().client().unwrap()),
+        ),
+        keys: keys::token_keys(&*original.registry, original.clock.now_seconds()).unwrap(),
+        proof_nonces: Default::default(),
         form_tokens: keys::form_tokens(&*original.registry).unwrap(),
         client_keys: ClientKeys::new(Arc::new(OutboundSettings::default().client().unwrap())),
+        logos: original.logos.clone(),
         tokens: token_cache(),
         passwords: Passwords::default(),
         refusals: Default::default(),

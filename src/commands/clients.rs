@@ -1,11 +1,14 @@
-//! `portcullis clients`: adds, lists and removes OAuth clients.
+//! `portcullis clients`: adds, lists, shows, changes and removes OAuth clients.
+
+use std::path::Path;
 
 use portcullis_server::admin::protocol::{ClientSummary, NewClient, NewClientKeys, Request, Response};
-use serde_json::json;
+use portcullis_server::admin::{ClientDetails, ClientRequest, InitialToken};
+use serde_json::{Map, Value, json};
 
 use super::channel::{Channel, unexpected};
 use super::place::{Place, runtime};
-use crate::args::{ClientsAdd, ClientsRemove, Listing, Target};
+use crate::args::{ClientMembers, ClientsAdd, ClientsOne, ClientsShow, ClientsToken, ClientsUpdate, Listing, Target};
 use crate::failure::{Failure, Outcome};
 use crate::terminal::{self, print_json};
 
@@ -25,7 +28,7 @@ pub fn ask(target: &Target, command: &str, request: Request) -> Outcome<Response
 
 /// `clients add`
 pub fn add(arguments: ClientsAdd) -> Outcome {
-    let keys = keys(&arguments)?;
+    let keys = keys(arguments.jwks.as_deref(), arguments.jwks_uri.as_deref())?;
     let secret = arguments.confidential || arguments.kind.as_deref() == Some("confidential-symmetric");
     let follows = match (&keys, secret) {
         (Some(_), _) => "confidential-asymmetric",
@@ -43,6 +46,7 @@ pub fn add(arguments: ClientsAdd) -> Outcome {
         keys,
         redirect_uris: arguments.redirect_uri,
         scope: arguments.scope,
+        properties: members(&arguments.members),
     };
     let Response::ClientAdded { id, secret } = ask(&arguments.target, "clients add", Request::AddClient(client))? else {
         return Err(unexpected());
@@ -61,13 +65,142 @@ pub fn add(arguments: ClientsAdd) -> Outcome {
 }
 
 /// The public keys that the arguments name.
-fn keys(arguments: &ClientsAdd) -> Outcome<Option<NewClientKeys>> {
-    if let Some(path) = &arguments.jwks {
+fn keys(file: Option<&Path>, url: Option<&str>) -> Outcome<Option<NewClientKeys>> {
+    if let Some(path) = file {
         let text = std::fs::read_to_string(path)
             .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", path.display())))?;
         return Ok(Some(NewClientKeys::Jwks(text)));
     }
-    Ok(arguments.jwks_uri.clone().map(NewClientKeys::JwksUri))
+    Ok(url.map(|url| NewClientKeys::JwksUri(url.to_owned())))
+}
+
+/// The members that were given, by their names in the metadata of clients.
+fn members(given: &ClientMembers) -> Map<String, Value> {
+    let mut members = Map::new();
+    for (name, list) in [
+        ("origins", &given.origin),
+        ("grant_types", &given.grant_type),
+        ("launch_urls", &given.launch_url),
+        ("contacts", &given.contact),
+    ] {
+        if !list.is_empty() {
+            members.insert(name.into(), json!(list));
+        }
+    }
+    for (name, flag) in [
+        ("verified", given.verified),
+        ("resource_server", given.resource_server),
+        ("administrator", given.administrator),
+        ("launcher", given.launcher),
+        ("require_pushed_authorization_requests", given.require_pushed_authorization_requests),
+        ("require_signed_request_object", given.require_signed_request_object),
+        ("dpop_bound_access_tokens", given.dpop_bound_access_tokens),
+        ("tls_client_certificate_bound_access_tokens", given.tls_client_certificate_bound_access_tokens),
+    ] {
+        if let Some(flag) = flag {
+            members.insert(name.into(), flag.into());
+        }
+    }
+    for (name, text) in [
+        ("smart", &given.smart),
+        ("introspection_signed_response_alg", &given.introspection_signed_response_alg),
+        ("logo_uri", &given.logo_uri),
+        ("client_uri", &given.client_uri),
+        ("policy_uri", &given.policy_uri),
+        ("tos_uri", &given.tos_uri),
+    ] {
+        if let Some(text) = text {
+            members.insert(name.into(), text.as_str().into());
+        }
+    }
+    members
+}
+
+/// `clients show`
+pub fn show(arguments: &ClientsShow) -> Outcome {
+    let request = Request::Client(ClientRequest::Show { id: arguments.id.clone() });
+    let Response::Client(details) = ask(&arguments.target, "clients show", request)? else { return Err(unexpected()) };
+    tell(&details, arguments.json)
+}
+
+/// `clients update`
+pub fn update(arguments: ClientsUpdate) -> Outcome {
+    let mut changes = members(&arguments.members);
+    for (name, text) in [("client_name", &arguments.name), ("scope", &arguments.scope)] {
+        if let Some(text) = text {
+            changes.insert(name.into(), text.as_str().into());
+        }
+    }
+    if !arguments.redirect_uri.is_empty() {
+        changes.insert("redirect_uris".into(), json!(arguments.redirect_uri));
+    }
+    if let Some(kind) = &arguments.kind {
+        let method = if kind == "public" { "none" } else { "client_secret_basic" };
+        changes.insert("token_endpoint_auth_method".into(), method.into());
+    }
+    match keys(arguments.jwks.as_deref(), arguments.jwks_uri.as_deref())? {
+        None => {}
+        Some(NewClientKeys::JwksUri(url)) => drop(changes.insert("jwks_uri".into(), url.into())),
+        Some(NewClientKeys::Jwks(text)) => {
+            let set = serde_json::from_str(&text).map_err(|error| Failure::usage(format!("The JWK Set is not JSON: {error}")))?;
+            changes.insert("jwks".into(), set);
+        }
+    }
+    if changes.contains_key("jwks") || changes.contains_key("jwks_uri") {
+        changes.insert("token_endpoint_auth_method".into(), "private_key_jwt".into());
+    }
+    changes.extend(arguments.unset.into_iter().map(|name| (name, Value::Null)));
+    if changes.is_empty() && !arguments.new_secret {
+        return Err(Failure::usage("Nothing is to be changed").advise("`portcullis clients update --help` lists what can be."));
+    }
+    let request = Request::Client(ClientRequest::Update { id: arguments.id, changes, new_secret: arguments.new_secret });
+    let Response::Client(details) = ask(&arguments.target, "clients update", request)? else { return Err(unexpected()) };
+    tell(&details, arguments.json)
+}
+
+/// Everything about a client: a line for each member, then what is a risk, then a secret that is told once.
+fn tell(details: &ClientDetails, json: bool) -> Outcome {
+    let secret = details.secret.as_ref().map(|secret| secret.0.as_str());
+    if json {
+        let mut members = details.metadata.clone();
+        members.insert("risks".into(), json!(details.risks));
+        if let Some(secret) = secret {
+            members.insert("client_secret".into(), secret.into());
+        }
+        return print_json(&members);
+    }
+    let shown = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.iter().all(Value::is_string) => {
+            items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
+        }
+        other => other.to_string(),
+    };
+    let mut text = String::new();
+    for (name, value) in &details.metadata {
+        text.push_str(&format!("{name}\n{}", terminal::wrapped(&shown(value), DETAIL_INDENT)));
+    }
+    text.push_str(&risks(&details.risks));
+    if let Some(secret) = secret {
+        text.push_str(&format!(
+            "client_secret\n    {secret}\n\nThe secret is shown this once: put it where the client reads its secrets.\n"
+        ));
+    }
+    terminal::print(&text)
+}
+
+/// What is a risk, a line each.
+fn risks(risks: &[String]) -> String {
+    risks.iter().map(|risk| terminal::wrapped(&format!("Risk: {risk}"), DETAIL_INDENT)).collect()
+}
+
+/// The risks of the clients of a server, a line each: for `config check`.
+pub fn all_risks(target: &Target) -> Outcome<Vec<String>> {
+    let Response::Clients(clients) = ask(target, "config check", Request::ListClients)? else { return Err(unexpected()) };
+    let of = |client: &ClientSummary| -> Vec<String> {
+        client.risks.iter().map(|risk| format!("client {}: {risk}", client.id)).collect()
+    };
+    Ok(clients.iter().flat_map(of).collect())
 }
 
 /// `clients list`
@@ -95,12 +228,46 @@ fn text(clients: &[ClientSummary]) -> String {
         text.push_str(&format!("{line}\n"));
         text.push_str(&terminal::wrapped(&client.redirect_uris.join(" "), DETAIL_INDENT));
         text.push_str(&terminal::wrapped(&client.scope, DETAIL_INDENT));
+        text.push_str(&risks(&client.risks));
     }
     text
 }
 
+/// `clients token ...`
+pub fn token(command: ClientsToken) -> Outcome {
+    let tokens = |target: &Target, request| match ask(target, "clients token", Request::Client(request))? {
+        Response::InitialTokens(tokens) => Ok(tokens),
+        _ => Err(unexpected()),
+    };
+    match command {
+        ClientsToken::Add { name, uses, days, target, json } => {
+            let made = tokens(&target, ClientRequest::AddToken { name, uses, days })?;
+            if json {
+                return print_json(&made);
+            }
+            let text = |made: &InitialToken| {
+                let token = made.token.as_ref().map_or("", |token| token.0.as_str());
+                format!("Token id  {}\nToken     {token}\n\nThe token is shown this once.\n", made.id)
+            };
+            terminal::print(&made.iter().map(text).collect::<String>())
+        }
+        ClientsToken::List(listing) => {
+            let found = tokens(&listing.target, ClientRequest::ListTokens)?;
+            if listing.json {
+                return print_json(&found);
+            }
+            let row = |token: &InitialToken| vec![token.id.clone(), token.uses_left.to_string(), token.name.clone()];
+            terminal::print(&terminal::table(&["Token id", "Uses left", "For"], &found.iter().map(row).collect::<Vec<_>>()))
+        }
+        ClientsToken::Remove(one) => {
+            tokens(&one.target, ClientRequest::RemoveToken { id: one.id.clone() })?;
+            terminal::print_line(&format!("Removed {}.", one.id))
+        }
+    }
+}
+
 /// `clients remove`
-pub fn remove(arguments: &ClientsRemove) -> Outcome {
+pub fn remove(arguments: &ClientsOne) -> Outcome {
     let Response::ClientRemoved = ask(&arguments.target, "clients remove", Request::RemoveClient { id: arguments.id.clone() })?
     else {
         return Err(unexpected());

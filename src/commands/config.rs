@@ -8,7 +8,9 @@ use portcullis_backends::DataDirectory;
 use portcullis_backends::sqlite::RootKey;
 use portcullis_server::listener::{CertificateFiles, ReloadingCertificate};
 
+use super::clients::all_risks;
 use super::place::configuration;
+use crate::args::Target;
 use crate::config::Configuration;
 use crate::failure::{Failure, Outcome, causes};
 use crate::terminal::{self, counted};
@@ -18,6 +20,9 @@ pub fn check(path: &Path) -> Outcome {
     let configuration = configuration(path)?;
     let problems = problems(&configuration);
     if problems.is_empty() {
+        for risk in risks(path, &configuration) {
+            terminal::print_line(&format!("{}: risk: {risk}", path.display()))?;
+        }
         return terminal::print_line(&format!(
             "{}: OK. Start it with: portcullis serve --config {}",
             path.display(),
@@ -29,6 +34,19 @@ pub fn check(path: &Path) -> Outcome {
     }
     let count = counted(u64::try_from(problems.len()).unwrap_or(u64::MAX), "problem", "problems");
     Err(Failure::usage(format!("{count} found")).advise("Correct what is named above, then check again."))
+}
+
+/// What a client may do that weakens the rules; nothing where there are no data yet, or where nobody can be asked about them.
+fn risks(path: &Path, configuration: &Configuration) -> Vec<String> {
+    let mut risks: Vec<String> = configuration.clients.risks().map(str::to_owned).into_iter().collect();
+    if DataDirectory::exists(&configuration.data_dir) {
+        let target = Target { config: Some(path.to_owned()), data_dir: None };
+        match all_risks(&target) {
+            Ok(of_clients) => risks.extend(of_clients),
+            Err(failure) => risks.push(format!("the clients could not be looked at: {failure}")),
+        }
+    }
+    risks
 }
 
 /// What would keep a server from starting, key by key.

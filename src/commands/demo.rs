@@ -37,8 +37,13 @@ pub fn run(arguments: &args::Demo) -> Outcome {
         directory,
         root_key,
         public_url: addresses.issuer(),
+        brand: crate::demo::brand(&addresses.issuer()),
+        authorization: Default::default(),
         demo: Some(moved(description, addresses).notice()),
         outbound: Default::default(),
+        mutual_tls_url: None,
+        breached_passwords: None,
+        federation: Vec::new(),
     };
     if let Some(plan) = plan(root, addresses, arguments.patients)? {
         let setup = setup(plan.description());
@@ -51,8 +56,13 @@ pub fn run(arguments: &args::Demo) -> Outcome {
     runtime()?.block_on(async {
         let (instance, description) = reuse(Instance::open(setup).await?, description, addresses, root).await?;
         let first_token = first_token(instance.service(), &description).await?;
-        let listen =
-            Listen { addresses: loopback(arguments.port), certificate, limits: Limits::default(), app: Some(app(addresses)) };
+        let listen = Listen {
+            addresses: loopback(arguments.port),
+            certificate,
+            limits: Limits::default(),
+            mutual_tls: None,
+            app: Some(app(addresses)),
+        };
         serve(instance, listen, || terminal::print(&greeting(root, &description, renewed, &first_token))).await
     })
 }
@@ -135,7 +145,10 @@ async fn reuse(
 
 async fn move_clients(service: &Service, description: &Description) -> Outcome {
     for client in &description.clients {
-        service.move_client(&account(), &client.client_id, &client.redirect_uris).await.map_err(refused)?;
+        service
+            .move_client(&account(), &client.client_id, (&client.redirect_uris, &client.launch_urls))
+            .await
+            .map_err(refused)?;
     }
     Ok(())
 }

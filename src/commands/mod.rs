@@ -1,12 +1,15 @@
 //! The commands, one module each. They wire parts together and speak with people; what they do lies elsewhere.
 
+pub mod accounts;
 pub mod audit;
 pub mod channel;
 pub mod clients;
 pub mod config;
 pub mod demo;
 pub mod generate;
+pub mod keys;
 pub mod load;
+pub mod people;
 pub mod place;
 pub mod serve;
 pub mod users;

@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 
 use portcullis_backends::DataDirectory;
 use portcullis_backends::sqlite::RootKey;
+use portcullis_server::brand::Brand;
+use portcullis_server::context::AuthorizationSettings;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::application::{OutboundSettings, Setup};
 use crate::args::Target;
-use crate::config::Configuration;
+use crate::config::{Configuration, FederationProvider};
 use crate::demo::Description;
 use crate::failure::{Exit, Failure, OrFail, Outcome, causes};
 
@@ -23,7 +25,12 @@ pub struct Place {
     root_key: PathBuf,
     public_url: String,
     demo: bool,
+    brand: Brand,
+    authorization: AuthorizationSettings,
     outbound: OutboundSettings,
+    breached_passwords: Option<PathBuf>,
+    mutual_tls_url: Option<String>,
+    federation: Vec<FederationProvider>,
 }
 
 impl Place {
@@ -43,7 +50,12 @@ impl Place {
             root_key: configuration.root_key_file.clone(),
             public_url: configuration.public_url.clone(),
             demo: false,
+            brand: configuration.brand.clone(),
+            authorization: configuration.clients.settings(),
             outbound: configuration.outbound.settings(),
+            federation: configuration.federation.clone(),
+            breached_passwords: configuration.breached_passwords.clone(),
+            mutual_tls_url: configuration.mutual_tls.as_ref().map(|mutual| mutual.public_url.clone()),
         }
     }
 
@@ -61,9 +73,14 @@ impl Place {
         Ok(Self {
             directory: directory.to_owned(),
             root_key: directory.join("root.key"),
+            brand: crate::demo::brand(&description.issuer),
+            authorization: AuthorizationSettings::default(),
             public_url: description.issuer,
             demo: true,
             outbound: OutboundSettings::default(),
+            federation: Vec::new(),
+            breached_passwords: None,
+            mutual_tls_url: None,
         })
     }
 
@@ -74,7 +91,19 @@ impl Place {
                 .advise("A demo's key lies beside its data, so it is never served: choose another data_dir."));
         }
         let (public_url, outbound) = (self.public_url.clone(), self.outbound.clone());
-        Ok(Setup { directory, root_key: root_key(&self.root_key)?, public_url, demo: None, outbound })
+        let federation = self.federation.iter().map(FederationProvider::load).collect::<Outcome<_>>()?;
+        Ok(Setup {
+            directory,
+            root_key: root_key(&self.root_key)?,
+            public_url,
+            brand: self.brand.clone(),
+            authorization: self.authorization.clone(),
+            demo: None,
+            mutual_tls_url: self.mutual_tls_url.clone(),
+            breached_passwords: self.breached_passwords.clone(),
+            outbound,
+            federation,
+        })
     }
 }
 

@@ -5,9 +5,16 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use portcullis_outbound::ExemptHost;
+use portcullis_server::brand::Brand;
 use serde::Deserialize;
 
 use crate::application::OutboundSettings;
+
+mod clients;
+mod federation;
+
+pub use clients::Clients;
+pub use federation::FederationProvider;
 
 /// A configuration file, checked.
 #[derive(Clone, Debug, Deserialize)]
@@ -29,6 +36,19 @@ pub struct Configuration {
     /// Whom this server may call.
     #[serde(default)]
     pub outbound: OutboundCalls,
+    /// Identity providers with whose accounts people sign in here.
+    #[serde(default)]
+    pub federation: Vec<FederationProvider>,
+    /// A list of passwords that nobody may choose: SHA-1 hashes in hexadecimal, ordered by hash, as Pwned Passwords are.
+    pub breached_passwords: Option<PathBuf>,
+    /// A second port, where clients show a certificate (RFC 8705).
+    pub mutual_tls: Option<MutualTls>,
+    /// Who may register a client, and how authorization requests must come.
+    #[serde(default)]
+    pub clients: Clients,
+    /// Whose records these are, for apps to show (user-access brand).
+    #[serde(default)]
+    pub brand: Brand,
 }
 
 /// `[outbound]`: calls that this server makes, such as for the keys of a client at its `jwks_uri`.
@@ -59,6 +79,18 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// The private key, PEM.
     pub key: PathBuf,
+}
+
+/// `[mutual_tls]`: a port of its own, so that no browser is asked for a certificate.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MutualTls {
+    /// The URL under which clients reach this port: scheme, host and port, no path.
+    pub public_url: String,
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// Certification authorities whose client certificates are let in, PEM; without, every certificate is, and counts as the key that it holds.
+    pub client_ca_file: Option<PathBuf>,
 }
 
 /// `[limits]`
@@ -119,24 +151,41 @@ impl Configuration {
         ] {
             *relative = folder.join(&*relative);
         }
+        configuration.breached_passwords = configuration.breached_passwords.map(|path| folder.join(path));
+        if let Some(mutual) = &mut configuration.mutual_tls {
+            mutual.client_ca_file = mutual.client_ca_file.take().map(|path| folder.join(path));
+        }
         configuration.outbound.ca_file = configuration.outbound.ca_file.map(|path| folder.join(path));
+        configuration.federation.iter_mut().for_each(|provider| provider.relative_to(folder));
         configuration.check()?;
         Ok(configuration)
     }
 
     fn check(&self) -> Result<(), ConfigurationError> {
         let wrong = |key, problem: &str| Err(ConfigurationError::Value { key, problem: problem.to_owned() });
-        let Some(authority) = self.public_url.strip_prefix("https://") else {
-            return wrong("public_url", "must begin with https://, for example https://fhir.example.org");
-        };
-        if authority.is_empty() || authority.contains(['/', '?', '#', '@', ' ']) {
-            return wrong("public_url", "must be scheme, host and port only, without a path or a slash at the end");
+        let mutual = self.mutual_tls.as_ref().map(|mutual| ("mutual_tls.public_url", &mutual.public_url));
+        for (key, url) in [Some(("public_url", &self.public_url)), mutual].into_iter().flatten() {
+            let Some(authority) = url.strip_prefix("https://") else {
+                return wrong(key, "must begin with https://, for example https://fhir.example.org");
+            };
+            if authority.is_empty() || authority.contains(['/', '?', '#', '@', ' ']) {
+                return wrong(key, "must be scheme, host and port only, without a path or a slash at the end");
+            }
+        }
+        if mutual.is_some_and(|(_, url)| *url == self.public_url) {
+            return wrong("mutual_tls.public_url", "must be another URL than public_url: browsers come there");
         }
         if self.limits.connections == 0 {
             return wrong("limits.connections", "must be at least 1");
         }
         if self.outbound.exempt.iter().any(|text| ExemptHost::parse(text).is_none()) {
             return wrong("outbound.exempt", "must be a list of \"host:port\", for example [\"keys.example.org:8443\"]");
+        }
+        if let Err((key, problem)) = self.brand.check() {
+            return wrong(key, problem);
+        }
+        if let Err((key, problem)) = FederationProvider::check(&self.federation) {
+            return wrong(key, problem);
         }
         if inside(&self.root_key_file, &self.data_dir) {
             return wrong("root_key_file", "must not lie in data_dir: whoever copies the data must not get the key with it");
@@ -168,6 +217,9 @@ mod tests {
     #[test]
     fn a_complete_file_is_accepted_and_its_paths_are_relative_to_it() {
         assert!(read(GOOD).unwrap().data_dir.is_absolute());
+        let brand = "[brand]\nname = 'General'\ncategories = ['clinical']\nidentifiers = [{ system = 'http://hl7.org/fhir/sid/us-npi', value = '1' }]\n\
+                     [[brand.addresses]]\ncity = 'Boston'\n[tls]";
+        assert_eq!(read(&GOOD.replace("[tls]", brand)).unwrap().brand.name.as_deref(), Some("General"));
     }
 
     #[test]
@@ -181,6 +233,8 @@ mod tests {
             ("key = 'k.pem'", "", "key"),
             ("[tls]", "[outbound]\nexempt = ['keys.example.org']\n[tls]", "outbound.exempt"),
             ("[tls]", "[outbound]\nproxy = 'x'\n[tls]", "proxy"),
+            ("[tls]", "[brand]\nwebsite = 'http://hospital.example'\n[tls]", "brand.website"),
+            ("[tls]", "[brand]\nnames = []\n[tls]", "names"),
         ] {
             let error = read(&GOOD.replace(from, to)).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");

@@ -64,6 +64,9 @@ pub struct DemoClient {
     pub jwks_private_file: Option<String>,
     /// Where the browser may be sent back to.
     pub redirect_uris: Vec<String>,
+    /// Where an EHR opens it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub launch_urls: Vec<String>,
     /// What it may ask for.
     pub scope: String,
 }
@@ -136,6 +139,9 @@ impl Description {
             if client.jwks_private_file.is_none() {
                 client.redirect_uris = addresses.redirect_uris();
             }
+            if client.client_id == super::APP_CLIENT {
+                client.launch_urls = vec![format!("{}/launch", addresses.app())];
+            }
         }
     }
 
@@ -181,6 +187,7 @@ mod tests {
             client_secret: None,
             jwks_private_file: None,
             redirect_uris: Vec::new(),
+            launch_urls: Vec::new(),
             scope: "openid".into(),
         };
         let mut description = Description {

@@ -25,7 +25,7 @@ pub const APP_CLIENT: &str = "demo-app";
 pub const APP_SCOPE: &str = "launch/patient openid fhirUser offline_access patient/Patient.rs patient/ExplanationOfBenefit.rs patient/Coverage.rs \
                              patient/Observation.rs patient/Encounter.rs patient/Organization.rs patient/Practitioner.rs";
 /// What the demo app may ask for at most.
-const APP_REGISTERED: &str = "launch/patient openid fhirUser offline_access patient/*.rs";
+const APP_REGISTERED: &str = "launch launch/patient launch/encounter openid fhirUser offline_access patient/*.rs";
 /// The client with a secret.
 pub const CONFIDENTIAL_CLIENT: &str = "demo-confidential";
 /// What the program behind the greeting's curl gets, in the first patient's name.
@@ -133,6 +133,7 @@ fn clients() -> Vec<DemoClient> {
         client_secret: None,
         jwks_private_file: None,
         redirect_uris: Vec::new(),
+        launch_urls: Vec::new(),
         scope: scope.to_owned(),
     };
     let backend = client(BACKEND_CLIENT, "confidential-asymmetric", BACKEND_REGISTERED);
@@ -273,6 +274,11 @@ async fn add_client(channel: &mut Channel, client: &DemoClient, directory: &Path
         keys,
         redirect_uris: client.redirect_uris.clone(),
         scope: client.scope.clone(),
+        properties: if client.launch_urls.is_empty() {
+            Default::default()
+        } else {
+            [("launch_urls".to_owned(), client.launch_urls.clone().into())].into_iter().collect()
+        },
     };
     channel.send(Request::AddClient(new.clone())).await?;
     let mut response = channel.receive().await?;

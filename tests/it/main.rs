@@ -8,10 +8,12 @@
     reason = "a test that cannot be set up has failed, and may say what it measured"
 )]
 
+mod account;
 mod demo;
 mod fhir;
 mod health;
 mod http2;
+mod jar;
 mod matrix;
 mod non_interference;
 mod oauth;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use http::Method;
-use portcullis_server::route::{FIXED, Route};
+use portcullis_server::route::{ClientRoute, FIXED, Route};
 use portcullis_testkit::Protocol;
 use portcullis_testkit::server::PASSWORD;
 
@@ -49,13 +49,28 @@ fn probes(path: &'static str, route: &Route) -> Vec<(&'static str, &'static str)
         | Route::OpenIdConfiguration
         | Route::OAuthMetadata
         | Route::SmartConfiguration
+        | Route::Brands
         | Route::Jwks
         | Route::Person
         | Route::Unknown => vec![("GET", path), ("DELETE", path)],
-        Route::Authorize | Route::Login => vec![("GET", path), ("POST", path)],
-        Route::Token | Route::Revoke | Route::Logout | Route::Consent | Route::PersonRevoke => {
+        Route::Authorize | Route::Chart | Route::Login => vec![("GET", path), ("POST", path)],
+        Route::Launch
+        | Route::Token
+        | Route::Revoke
+        | Route::Introspect
+        | Route::PushedRequest
+        | Route::Logout
+        | Route::Consent
+        | Route::PersonRevoke => {
             vec![("POST", path), ("GET", path)]
         }
+        Route::Clients(ClientRoute::All) => vec![("GET", path), ("POST", path)],
+        Route::Clients(ClientRoute::Register) => vec![("POST", path), ("GET", path)],
+        Route::Clients(_) => vec![("GET", path), ("PUT", path), ("DELETE", path)],
+        Route::Federation(page) if page.methods() == "POST" => vec![("POST", path), ("GET", path)],
+        Route::Federation(_) => vec![("GET", path), ("POST", path)],
+        Route::Account(page) if page.has_page() => vec![("GET", path), ("POST", path)],
+        Route::Account(_) => vec![("POST", path), ("GET", path)],
         Route::Fhir(rest) if rest.is_empty() => vec![("GET", path), ("POST", path)],
         Route::Fhir(_) => INTERACTIONS.to_vec(),
     }
@@ -63,7 +78,15 @@ fn probes(path: &'static str, route: &Route) -> Vec<(&'static str, &'static str)
 
 /// Every fixed path, and one of each kind that is not fixed.
 fn routes() -> Vec<(&'static str, Route)> {
-    let others = ["/static/style.css", "/nowhere", "/fhir/"].map(|path| (path, Route::of(path)));
+    let others = [
+        "/static/style.css",
+        "/nowhere",
+        "/fhir/",
+        "/login/federated/callback/elsewhere",
+        "/admin/clients/app",
+        "/oauth/register/app",
+    ]
+    .map(|path| (path, Route::of(path)));
     FIXED.iter().cloned().chain(others).collect()
 }
 

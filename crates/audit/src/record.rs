@@ -62,8 +62,14 @@ pub enum Event {
     Consent,
     /// A token was asked for.
     Token,
+    /// An app pushed or began an authorization request that came ahead of its browser.
+    AuthorizationRequest,
+    /// The state of a token was asked for.
+    Introspection,
     /// A grant or token was revoked.
     Revocation,
+    /// A person changed how they sign in: password, second factor, passkey, sessions.
+    Credential,
     /// Data was imported from files.
     Import,
     /// Users, clients, keys or settings were changed or listed by an operator.

@@ -101,13 +101,7 @@ fn resource(resource_type: ResourceType) -> Value {
     let is_audit_event = resource_type == ResourceType::AUDIT_EVENT;
     let parameters = definitions::search_parameters(resource_type);
     let supported = |parameter: &&&SearchParameter| {
-        let answered = audit_event::offers(resource_type, parameter.code);
-        answered
-            && match parameter.parameter_type {
-                ParameterType::Composite => parameter.components.is_some(),
-                ParameterType::Special => false,
-                _ => true,
-            }
+        audit_event::offers(resource_type, parameter.code) && parameter.parameter_type != ParameterType::Special
     };
     let interactions: &[&str] = if client_may_write(resource_type) {
         &["read", "vread", "update", "delete", "history-instance", "create", "search-type"]
@@ -184,6 +178,7 @@ fn search_parameter(parameter: &SearchParameter) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::definitions::Composition;
     use crate::json;
     use crate::search::{self, Handling, SearchContext};
 
@@ -227,7 +222,8 @@ mod tests {
             }
             for name in texts(resource.member("searchParam"), Some("name")) {
                 let parameter = definitions::search_parameter(resource_type, name).unwrap();
-                match (parameter.components, parameter.parameter_type) {
+                match (&parameter.composition, parameter.parameter_type) {
+                    (Some(Composition::Element(components)), _) if components.len() == 3 => accepts(name, "a$2024$2024"),
                     (Some(_), _) => accepts(name, "a$2024"),
                     // The index of AuditEvents does not know what an event lacks.
                     (None, ParameterType::Date) if resource_type == ResourceType::AUDIT_EVENT => accepts(name, "2024"),

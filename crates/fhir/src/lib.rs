@@ -13,6 +13,7 @@ pub mod interaction;
 pub mod json;
 pub mod outcome;
 pub mod path;
+pub mod qualifier;
 pub mod query;
 pub mod reference;
 pub mod resource;

@@ -80,6 +80,17 @@ impl UnverifiedJwt {
         self.key_url.as_deref()
     }
 
+    /// The left half of the digest of a text with the hash of this token's algorithm, as base64url: `at_hash` (OpenID Connect Core section 3.1.3.6).
+    pub fn left_half_hash(&self, text: &str) -> String {
+        let algorithm = match self.algorithm {
+            ClientAlgorithm::Rs256 | ClientAlgorithm::Es256 => &aws_lc_rs::digest::SHA256,
+            ClientAlgorithm::Rs384 | ClientAlgorithm::Es384 => &aws_lc_rs::digest::SHA384,
+        };
+        let digest = aws_lc_rs::digest::digest(algorithm, text.as_bytes());
+        let digest = digest.as_ref();
+        base64url::encode(digest.get(..digest.len() / 2).unwrap_or_default())
+    }
+
     /// Checks the signature with the one key of the set that fits, and gives the claims out.
     pub fn verify(&self, keys: &ClientKeySet) -> Result<SignedClaims<'_>, JwtError> {
         keys.verify(self.algorithm, &self.kid, self.message.as_bytes(), &self.signature)?;
@@ -100,7 +111,7 @@ impl fmt::Debug for UnverifiedJwt {
 
 /// Claims under a signature that was verified; their content is not judged.
 #[derive(Debug)]
-pub struct SignedClaims<'a>(&'a Map<String, Value>);
+pub struct SignedClaims<'a>(pub(crate) &'a Map<String, Value>);
 
 impl SignedClaims<'_> {
     /// A claim that must be text and not empty.
@@ -111,6 +122,11 @@ impl SignedClaims<'_> {
             Some(Value::String(text)) => Ok(text),
             Some(_) => Err(JwtError::WrongClaimType),
         }
+    }
+
+    /// All claims, for a token whose claims are parameters.
+    pub fn members(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
     /// A NumericDate in seconds since the epoch; text is no number.

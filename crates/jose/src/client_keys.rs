@@ -11,9 +11,11 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
     VerificationAlgorithm,
 };
+use base64::Engine as _;
 use serde_json::{Map, Value};
 
 use crate::base64url;
+use crate::digest::sha256;
 use crate::json::parse_object;
 use crate::verify::JwtError;
 
@@ -78,7 +80,11 @@ pub enum KeySetError {
 
 /// A client's keys.
 #[derive(Clone, Debug)]
-pub struct ClientKeySet(Vec<ClientKey>);
+pub struct ClientKeySet {
+    keys: Vec<ClientKey>,
+    /// SHA-256 of each key's own certificate.
+    certificates: Vec<[u8; 32]>,
+}
 
 /// One key under one algorithm; an RSA key without `alg` stands twice.
 #[derive(Clone, Debug)]
@@ -99,20 +105,26 @@ impl ClientKeySet {
         if members.len() > MAXIMUM_KEYS {
             return Err(KeySetError::TooLarge);
         }
-        let mut keys = Vec::new();
+        let (mut keys, mut certificates) = (Vec::new(), Vec::new());
         for member in members {
             let Value::Object(jwk) = member else { return Err(KeySetError::Malformed) };
-            if ["d", "k", "p", "q", "dp", "dq", "qi", "oth"].iter().any(|name| jwk.contains_key(*name)) {
+            if holds_secret(jwk) {
                 return Err(KeySetError::Secret);
             }
             keys.extend(usable(jwk));
+            certificates.extend(certificate(jwk));
         }
-        if keys.is_empty() { Err(KeySetError::NoUsableKey) } else { Ok(Self(keys)) }
+        if keys.is_empty() { Err(KeySetError::NoUsableKey) } else { Ok(Self { keys, certificates }) }
+    }
+
+    /// The SHA-256 of the certificates of these keys: the first of each `x5c` (RFC 7517 section 4.7).
+    pub fn certificates(&self) -> &[[u8; 32]] {
+        &self.certificates
     }
 
     /// Verifies a signature with the one key that fits.
     pub(crate) fn verify(&self, algorithm: ClientAlgorithm, kid: &str, message: &[u8], signature: &[u8]) -> Result<(), JwtError> {
-        let mut named = self.0.iter().filter(|key| &*key.kid == kid).peekable();
+        let mut named = self.keys.iter().filter(|key| &*key.kid == kid).peekable();
         if named.peek().is_none() {
             return Err(JwtError::UnknownKey);
         }
@@ -125,10 +137,28 @@ impl ClientKeySet {
     }
 }
 
-/// What a JWK can verify; nothing where it is not for us.
+/// Whether a JWK has a member that only private or symmetric keys have.
+pub(crate) fn holds_secret(jwk: &Map<String, Value>) -> bool {
+    ["d", "k", "p", "q", "dp", "dq", "qi", "oth"].iter().any(|name| jwk.contains_key(*name))
+}
+
+/// The SHA-256 of a key's own certificate. Whether it is one, a handshake shows.
+fn certificate(jwk: &Map<String, Value>) -> Option<[u8; 32]> {
+    let first = jwk.get("x5c")?.as_array()?.first()?.as_str()?;
+    Some(sha256(base64::engine::general_purpose::STANDARD.decode(first).ok()?))
+}
+
+/// What a JWK with a `kid` can verify; nothing where it is not for us.
 fn usable(jwk: &Map<String, Value>) -> Vec<ClientKey> {
+    let kid = jwk.get("kid").and_then(Value::as_str).filter(|kid| (1..=MAXIMUM_KID_BYTES).contains(&kid.len()));
+    let Some(kid) = kid else { return Vec::new() };
+    let keys = public_keys(jwk).into_iter();
+    keys.map(|(algorithm, public)| ClientKey { kid: kid.into(), algorithm, public }).collect()
+}
+
+/// The public key of a JWK under each algorithm that it can verify.
+pub(crate) fn public_keys(jwk: &Map<String, Value>) -> Vec<(ClientAlgorithm, ParsedPublicKey)> {
     let text = |name: &str| jwk.get(name).and_then(Value::as_str);
-    let Some(kid) = text("kid").filter(|kid| (1..=MAXIMUM_KID_BYTES).contains(&kid.len())) else { return Vec::new() };
     if !for_signatures(jwk) {
         return Vec::new();
     }
@@ -150,10 +180,7 @@ fn usable(jwk: &Map<String, Value>) -> Vec<ClientKey> {
     candidates
         .into_iter()
         .filter(|(algorithm, _)| restricted.is_none_or(|alg| alg.as_str() == Some(algorithm.name())))
-        .filter_map(|(algorithm, bytes)| {
-            let public = ParsedPublicKey::new(parameters(algorithm), bytes).ok()?;
-            Some(ClientKey { kid: kid.into(), algorithm, public })
-        })
+        .filter_map(|(algorithm, bytes)| Some((algorithm, ParsedPublicKey::new(parameters(algorithm), bytes).ok()?)))
         .collect()
 }
 

@@ -6,9 +6,11 @@
 use std::sync::Arc;
 
 use portcullis_fhir::types::LogicalId;
+use portcullis_jose::digest::sha256;
 use portcullis_jose::{JwtError, SignError, SigningKey, VerificationKeys, VerifyPolicy, verify};
 use serde::{Deserialize, Serialize};
 
+use crate::confirmation::Confirmation;
 use crate::identifiers::{ClientId, GrantId, TokenId, UserId};
 use crate::scopes::{CompiledScopes, ScopeSet};
 
@@ -52,6 +54,9 @@ pub struct AccessTokenClaims {
     /// The patient in context.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_patient")]
     pub patient: Option<LogicalId>,
+    /// What whoever presents the token must prove (RFC 7800); nothing for a bearer token.
+    #[serde(rename = "cnf", skip_serializing_if = "Option::is_none")]
+    pub confirmation: Option<Confirmation>,
 }
 
 /// Who acts with a token.
@@ -114,8 +119,11 @@ pub struct VerifiedToken {
     client: ClientId,
     subject: Subject,
     grant: GrantId,
+    scope: Box<str>,
     scopes: Arc<CompiledScopes>,
     patient: Option<LogicalId>,
+    confirmation: Option<Confirmation>,
+    hash: [u8; 32],
     issued_at: i64,
     expires_at: i64,
 }
@@ -129,10 +137,17 @@ struct ReceivedClaims {
     scope: String,
     gid: GrantId,
     patient: Option<String>,
+    /// Absent or an object: `null` binds to nothing, and is not what we write.
+    #[serde(default, deserialize_with = "present")]
+    cnf: Option<Confirmation>,
+}
+
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Confirmation>, D::Error> {
+    Confirmation::deserialize(deserializer).map(Some)
 }
 
 impl VerifiedToken {
-    /// Verifies a bearer token at a time in seconds since the epoch.
+    /// Verifies an access token at a time in seconds since the epoch.
     pub fn verify(token: &str, trust: &AccessTokenTrust<'_>, now: i64) -> Result<Self, AccessTokenError> {
         let policy = VerifyPolicy {
             keys: trust.keys,
@@ -152,14 +167,21 @@ impl VerifiedToken {
             None => None,
             Some(text) => Some(LogicalId::parse(&text).ok_or(AccessTokenError::Claims)?),
         };
+        // What binds to nothing binds: an empty `cnf` is nobody's token.
+        if claims.cnf == Some(Confirmation::default()) {
+            return Err(AccessTokenError::Claims);
+        }
         let itself = claims.sub.as_str() == claims.client_id.as_str();
         Ok(Self {
             token_id: claims.jti,
             subject: if itself { Subject::Client(claims.client_id.clone()) } else { Subject::User(claims.sub) },
             client: claims.client_id,
             grant: claims.gid,
-            scopes: Arc::new(scopes.compiled()),
+            scope: claims.scope.into(),
+            scopes: Arc::new(scopes.compiled().at(trust.fhir_base)),
             patient,
+            confirmation: claims.cnf,
+            hash: sha256(token),
             issued_at,
             expires_at,
         })
@@ -193,6 +215,11 @@ impl VerifiedToken {
         &self.grant
     }
 
+    /// Its scopes as granted.
+    pub fn scope(&self) -> &str {
+        &self.scope
+    }
+
     /// What its scopes allow.
     pub fn scopes(&self) -> &Arc<CompiledScopes> {
         &self.scopes
@@ -201,6 +228,16 @@ impl VerifiedToken {
     /// The patient in context.
     pub fn patient(&self) -> Option<&LogicalId> {
         self.patient.as_ref()
+    }
+
+    /// What whoever presents it must prove.
+    pub fn confirmation(&self) -> Option<&Confirmation> {
+        self.confirmation.as_ref()
+    }
+
+    /// The SHA-256 of its text.
+    pub fn hash(&self) -> &[u8; 32] {
+        &self.hash
     }
 
     /// The time of issue, in seconds since the epoch.
@@ -239,6 +276,7 @@ pub(crate) mod tests {
             scope: "openid patient/Observation.read".into(),
             grant: GrantId::parse("g1").unwrap(),
             patient: LogicalId::parse("p1"),
+            confirmation: None,
         }
     }
 
@@ -303,7 +341,7 @@ pub(crate) mod tests {
             assert_eq!(verify_signed(&with(name, json!(7)), HEADER_TYPE, NOW), Err(AccessTokenError::Claims), "{name}");
         }
         for (name, value) in [
-            ("scope", json!("patient/Observation.rs?category=x")),
+            ("scope", json!("patient/Observation.rs?_include=x")),
             ("scope", json!("openid bogus")),
             ("patient", json!("a/b")),
             ("patient", json!("")),
@@ -316,6 +354,17 @@ pub(crate) mod tests {
                 "{name} {value}"
             );
         }
+    }
+
+    #[test]
+    fn a_cnf_that_binds_to_nothing_or_is_not_understood_is_not_ours() {
+        for value in [json!({}), json!({"jwk": {}}), json!({"jkt": "x"}), json!("x"), Value::Null] {
+            let result = verify_signed(&with("cnf", value.clone()), HEADER_TYPE, NOW);
+            assert_eq!(result, Err(AccessTokenError::Claims), "{value}");
+        }
+        let thumbprint = crate::confirmation::KeyThumbprint::from_bytes([7; 32]);
+        let token = verify_signed(&with("cnf", json!({"jkt": thumbprint.to_text()})), HEADER_TYPE, NOW).unwrap();
+        assert_eq!(token.confirmation().and_then(|confirmation| confirmation.key), Some(thumbprint));
     }
 
     #[test]

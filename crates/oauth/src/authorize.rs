@@ -5,19 +5,22 @@
 //! redirection URI, or if the client identifier is missing or invalid, the authorization server SHOULD inform the resource owner of
 //! the error and MUST NOT automatically redirect" (RFC 6749 section 4.1.2.1). Then the rest, whose errors go to the app.
 //!
-//! Launch from an EHR, request objects and other response modes are not built, and refused by name.
+//! What the handle of a launch from an EHR stands for is looked up by the caller: [`crate::launch`].
 
 mod error;
 
 pub use error::{AuthorizationError, AuthorizationErrorResponse, PageError};
 
 use crate::clients::{Client, GrantType};
+use crate::confirmation::KeyThumbprint;
+use crate::grant::SecretHash;
 use crate::identifiers::ClientId;
 use crate::metadata;
 use crate::parameters::{Parameters, append_to_query};
 use crate::pkce::{self, CodeChallenge};
 use crate::redirect_uri::RedirectTarget;
-use crate::scopes::{RequestedScopes, Scope, ScopeSet};
+use crate::scopes::{RequestedScopes, Scope, ScopeKind, ScopeSet};
+use crate::session::AssuranceLevel;
 
 /// The longest `nonce` and `login_hint`, in bytes.
 const MAXIMUM_HINT_BYTES: usize = 512;
@@ -47,6 +50,12 @@ impl<'a> RedirectableRequest<'a> {
         Ok(Self { parameters, client, redirect })
     }
 
+    /// The answer that takes an error to the app before the rest of the request is read.
+    pub fn refuse(&self, error: AuthorizationError, description: &'static str) -> AuthorizationErrorResponse {
+        let state = self.parameters.value("state").ok().flatten().map(str::to_owned);
+        AuthorizationErrorResponse { redirect: self.redirect.clone(), error, description, state }
+    }
+
     /// Reads the rest of the request for a server with this FHIR base (without slash at the end).
     pub fn parse(self, fhir_base: &str) -> Result<AuthorizationRequest, AuthorizationErrorResponse> {
         let state = self.parameters.value("state").ok().flatten().map(str::to_owned);
@@ -63,18 +72,22 @@ impl<'a> RedirectableRequest<'a> {
         let state = self.required("state", "state is required")?;
         self.check_audience(fhir_base)?;
         let challenge = self.challenge()?;
-        let (scopes, left_out) = self.scopes()?;
+        let (mut scopes, mut left_out) = self.scopes()?;
+        let launch = self.launch(&mut scopes, &mut left_out)?;
         Ok(AuthorizationRequest {
             client: self.client.id.clone(),
             redirect: self.redirect.clone(),
             state: state.to_owned(),
             scopes,
             left_out,
+            launch,
             challenge,
+            key: self.key()?,
             nonce: self.bounded("nonce", "nonce is too long")?,
             prompt: self.prompt()?,
             max_age_seconds: self.max_age()?,
             login_hint: self.bounded("login_hint", "login_hint is too long")?,
+            assurance: self.bounded("acr_values", "acr_values is too long")?.as_deref().and_then(AssuranceLevel::preferred),
         })
     }
 
@@ -103,9 +116,6 @@ impl<'a> RedirectableRequest<'a> {
         if self.optional("response_mode")?.is_some_and(|mode| mode != "query") {
             return Err((InvalidRequest, "response_mode must be query"));
         }
-        if self.optional("launch")?.is_some() {
-            return Err((InvalidRequest, "launch from an EHR is not supported; leave launch out"));
-        }
         Ok(())
     }
 
@@ -123,14 +133,29 @@ impl<'a> RedirectableRequest<'a> {
         Ok(())
     }
 
-    fn challenge(&self) -> Result<CodeChallenge, Refusal> {
-        let text = self.required("code_challenge", "code_challenge is required")?;
+    /// The challenge: required of all but clients that were let off it, and enforced wherever it is sent.
+    fn challenge(&self) -> Result<Option<CodeChallenge>, Refusal> {
+        let method = self.optional("code_challenge_method")?;
+        let Some(text) = self.optional("code_challenge")? else {
+            return if self.client.may_omit_challenge() && method.is_none() {
+                Ok(None)
+            } else {
+                Err((AuthorizationError::InvalidRequest, "code_challenge is required"))
+            };
+        };
         // An absent method means plain (RFC 7636 section 4.3), and plain protects nothing.
-        if self.optional("code_challenge_method")? != Some(pkce::METHOD) {
+        if method != Some(pkce::METHOD) {
             return Err((AuthorizationError::InvalidRequest, "code_challenge_method is required and must be S256"));
         }
         let problem = (AuthorizationError::InvalidRequest, "code_challenge must have 43 to 128 unreserved characters");
-        CodeChallenge::parse(text).ok_or(problem)
+        CodeChallenge::parse(text).map(Some).ok_or(problem)
+    }
+
+    /// The thumbprint of the key that the code is to be bound to (RFC 9449 section 10).
+    fn key(&self) -> Result<Option<KeyThumbprint>, Refusal> {
+        let Some(text) = self.optional("dpop_jkt")? else { return Ok(None) };
+        let problem = (AuthorizationError::InvalidRequest, "dpop_jkt must be a SHA-256 thumbprint in base64url");
+        KeyThumbprint::parse(text).map(Some).ok_or(problem)
     }
 
     /// The scopes that can be granted, and those that are left out: not understood, not offered, or not open to this client.
@@ -146,6 +171,27 @@ impl<'a> RedirectableRequest<'a> {
             return Err((AuthorizationError::InvalidScope, "none of the requested scopes can be granted to this client"));
         }
         Ok((scopes, left_out))
+    }
+
+    /// The handle of a launch from an EHR; it and the scope `launch` need each other. An app that asks for a choice of its own, too, comes
+    /// standalone when it brings no handle: then `launch` is left out.
+    fn launch(&self, scopes: &mut ScopeSet, left_out: &mut Vec<String>) -> Result<Option<SecretHash>, Refusal> {
+        use AuthorizationError::{InvalidRequest, InvalidScope};
+        let standalone = scopes.has(ScopeKind::LaunchPatient) || scopes.has(ScopeKind::LaunchEncounter);
+        match (self.bounded("launch", "launch is too long")?, scopes.has(ScopeKind::Launch)) {
+            (Some(handle), true) => Ok(Some(SecretHash::of(&handle))),
+            (Some(_), false) if left_out.iter().any(|scope| scope == "launch") => {
+                Err((InvalidScope, "this client may not ask for the scope launch"))
+            }
+            (Some(_), false) => Err((InvalidRequest, "the parameter launch needs the scope launch")),
+            (None, true) if standalone => {
+                *scopes = scopes.retaining(|scope| scope.kind() != ScopeKind::Launch);
+                left_out.push("launch".to_owned());
+                Ok(None)
+            }
+            (None, true) => Err((InvalidRequest, "the scope launch needs the parameter launch that the EHR gave to the app")),
+            (None, false) => Ok(None),
+        }
     }
 
     fn prompt(&self) -> Result<Prompt, Refusal> {
@@ -219,8 +265,12 @@ pub struct AuthorizationRequest {
     pub scopes: ScopeSet,
     /// The scopes that will not be granted, as asked for; the consent screen names them.
     pub left_out: Vec<String>,
-    /// What the code's redeemer must know the origin of.
-    pub challenge: CodeChallenge,
+    /// The hash of the handle of a launch from an EHR.
+    pub launch: Option<SecretHash>,
+    /// What the code's redeemer must know the origin of; none where a client of SMART 1.0 sent none.
+    pub challenge: Option<CodeChallenge>,
+    /// The key that the code is bound to.
+    pub key: Option<KeyThumbprint>,
     /// To be returned in the id_token.
     pub nonce: Option<String>,
     /// What the person should see.
@@ -229,6 +279,8 @@ pub struct AuthorizationRequest {
     pub max_age_seconds: Option<i64>,
     /// Who will probably sign in.
     pub login_hint: Option<String>,
+    /// How sure the app wants to be who it is (`acr_values`): the first level that is known here.
+    pub assurance: Option<AssuranceLevel>,
 }
 
 impl AuthorizationRequest {

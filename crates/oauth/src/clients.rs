@@ -3,59 +3,18 @@
 //! Public clients name themselves; confidential ones prove a secret that this server made (SMART App Launch 2.2.0, "Client
 //! Authentication: Symmetric") or sign with a private key whose public half is registered ("Client Authentication: Asymmetric").
 
-use portcullis_jose::digest::sha256;
-use portcullis_jose::{ClientKeySet, KeySetError, Random, Secret, base64url, constant_time, random};
+mod keys;
+mod properties;
+mod secret;
 
+pub use keys::{KeySource, KeySourceError};
+pub use properties::{ClientOrigin, ClientProperties, PropertyError, ResponseAlgorithm, SmartVersion};
+pub use secret::ClientSecretHash;
+
+use crate::client_display::is_deceptive;
 use crate::identifiers::{ClientId, GrantId};
 use crate::redirect_uri::{RedirectTarget, RedirectUri};
 use crate::scopes::{ScopeContext, ScopeSet};
-
-/// The SHA-256 of a client secret.
-///
-/// A fast hash is right here, and only because the secret is 256 random bits of ours: there is nothing to guess. Secrets that people
-/// choose are never taken.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ClientSecretHash([u8; 32]);
-
-impl ClientSecretHash {
-    /// Makes a new secret and its hash. The secret is shown once and kept nowhere.
-    pub fn generate(source: &mut dyn Random) -> (Secret<String>, Self) {
-        let secret = random::opaque_secret(source);
-        let hash = Self(sha256(secret.expose()));
-        (secret, hash)
-    }
-
-    /// A hash as stored.
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// A hash as stored in text, as [`Self::to_text`] writes it.
-    pub fn parse(text: &str) -> Option<Self> {
-        base64url::decode(text)?.try_into().ok().map(Self)
-    }
-
-    /// The hash for storing in text: base64url.
-    pub fn to_text(&self) -> String {
-        base64url::encode(self.0)
-    }
-
-    /// The hash for storing.
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
-    /// Whether this is the hash of a secret; in constant time.
-    pub fn accepts(&self, secret: &str) -> bool {
-        constant_time::equal(self.0, sha256(secret))
-    }
-}
-
-impl std::fmt::Debug for ClientSecretHash {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("…")
-    }
-}
 
 /// How a client authenticates.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,50 +34,6 @@ pub enum ClientKind {
         /// Where its public keys are.
         keys: KeySource,
     },
-}
-
-/// The longest `jwks_uri`, in bytes.
-const MAXIMUM_KEY_URL_BYTES: usize = 2048;
-
-/// Where the public keys of a client are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeySource {
-    /// A JWK Set, as text that [`ClientKeySet::parse`] accepted.
-    Value(Box<str>),
-    /// The https address of a JWK Set.
-    Url(Box<str>),
-}
-
-/// Why keys cannot be registered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeySourceError {
-    /// The set is not usable.
-    #[error(transparent)]
-    Set(#[from] KeySetError),
-    /// The address is not an https URL with a host and without user information or fragment, of at most 2048 bytes.
-    #[error("the jwks_uri must be an https URL without user information and fragment")]
-    Url,
-}
-
-impl KeySource {
-    /// A JWK Set.
-    pub fn value(text: &str) -> Result<Self, KeySourceError> {
-        ClientKeySet::parse(text.as_bytes())?;
-        Ok(Self::Value(text.into()))
-    }
-
-    /// The address of a JWK Set. Whether the host may be connected to is asked when it is.
-    pub fn url(text: &str) -> Result<Self, KeySourceError> {
-        let parsed = url::Url::parse(text).map_err(|_| KeySourceError::Url)?;
-        let plain = parsed.username().is_empty() && parsed.password().is_none() && parsed.fragment().is_none();
-        let sound = parsed.scheme() == "https" && parsed.has_host() && plain && text.len() <= MAXIMUM_KEY_URL_BYTES;
-        // What is compared with a `jku` byte for byte must have one spelling.
-        if sound && text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            Ok(Self::Url(text.into()))
-        } else {
-            Err(KeySourceError::Url)
-        }
-    }
 }
 
 impl ClientKind {
@@ -182,6 +97,8 @@ pub struct Client {
     pub grant_types: Vec<GrantType>,
     /// When it was registered, in seconds since the epoch.
     pub created_at: i64,
+    /// What else is registered about it.
+    pub properties: ClientProperties,
 }
 
 /// Why a client cannot be registered.
@@ -191,7 +108,7 @@ pub enum RegistrationError {
     #[error("this client_id is reserved")]
     ReservedId,
     /// The name is empty, longer than 100 characters, or has control characters.
-    #[error("the client's name must have 1 to 100 characters and no control characters")]
+    #[error("the client's name must have 1 to 100 characters, none of them a control character or one that hides or turns text")]
     Name,
     /// A client of the code flow has no redirect URI, or more than 20.
     #[error("a client needs 1 to 20 redirect URIs")]
@@ -208,6 +125,9 @@ pub enum RegistrationError {
     /// It may ask for nothing.
     #[error("a client needs at least one scope")]
     Scope,
+    /// A property cannot be registered.
+    #[error(transparent)]
+    Property(#[from] PropertyError),
 }
 
 impl Client {
@@ -216,7 +136,7 @@ impl Client {
         if self.id.is_reserved() {
             return Err(RegistrationError::ReservedId);
         }
-        if self.name.trim().is_empty() || self.name.chars().count() > 100 || self.name.chars().any(char::is_control) {
+        if self.name.trim().is_empty() || self.name.chars().count() > 100 || self.name.chars().any(is_deceptive) {
             return Err(RegistrationError::Name);
         }
         let (by_code, by_itself) = (self.may_use(GrantType::AuthorizationCode), self.may_use(GrantType::ClientCredentials));
@@ -237,7 +157,7 @@ impl Client {
         if self.scope.is_empty() {
             return Err(RegistrationError::Scope);
         }
-        Ok(())
+        Ok(self.properties.check(&self.kind)?)
     }
 
     /// Whether the client may use a grant type.
@@ -252,12 +172,19 @@ impl Client {
 
     /// The origins of the client's pages, which may read answers across origins.
     pub fn origins(&self) -> impl Iterator<Item = &str> {
-        self.redirect_uris.iter().map(RedirectUri::origin)
+        self.redirect_uris.iter().map(RedirectUri::origin).chain(self.properties.origins.iter().map(ClientOrigin::as_str))
+    }
+
+    /// Whether the authorization request may come without a PKCE challenge: the client is of SMART 1.0, which knows none.
+    pub fn may_omit_challenge(&self) -> bool {
+        self.properties.smart == Some(SmartVersion::V1_0)
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use portcullis_jose::Random;
+
     use super::*;
 
     /// Random bytes that count upwards.
@@ -281,6 +208,7 @@ pub(crate) mod tests {
             scope: ScopeSet::parse("openid fhirUser launch/patient offline_access patient/*.rs").unwrap(),
             grant_types: GrantType::WITH_PERSON.to_vec(),
             created_at: 0,
+            properties: ClientProperties::default(),
         }
     }
 
@@ -294,6 +222,8 @@ pub(crate) mod tests {
         assert_eq!(refused(|client| client.id = ClientId::reserved_command_line()), RegistrationError::ReservedId);
         assert_eq!(refused(|client| client.name = " ".into()), RegistrationError::Name);
         assert_eq!(refused(|client| client.name = "a\nb".into()), RegistrationError::Name);
+        assert_eq!(refused(|client| client.name = "Good \u{202E}ppA".into()), RegistrationError::Name);
+        assert_eq!(refused(|client| client.name = "Go\u{200B}od".into()), RegistrationError::Name);
         assert_eq!(refused(|client| client.name = "x".repeat(101)), RegistrationError::Name);
         assert_eq!(refused(|client| client.redirect_uris.clear()), RegistrationError::RedirectUris);
         assert_eq!(refused(|client| client.grant_types = vec![GrantType::RefreshToken]), RegistrationError::GrantTypes);
@@ -343,43 +273,9 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn keys_are_taken_as_a_usable_set_or_as_an_https_address() {
-        assert_eq!(KeySource::value("{\"keys\":[]}"), Err(KeySourceError::Set(KeySetError::NoUsableKey)));
-        for url in [
-            "http://keys.example/jwks",
-            "https://user@keys.example/jwks",
-            "https://user:pw@keys.example/jwks",
-            "https://keys.example/jwks#k",
-            "https://keys.example/a b",
-            "https://",
-            "ftp://keys.example/jwks",
-            "file:///etc/passwd",
-            "keys.example/jwks",
-            "",
-        ] {
-            assert_eq!(KeySource::url(url), Err(KeySourceError::Url), "{url}");
-        }
-        assert_eq!(KeySource::url(&format!("https://keys.example/{}", "x".repeat(2048))), Err(KeySourceError::Url));
-        assert!(KeySource::url("https://keys.example:8443/jwks?v=1").is_ok());
-    }
-
-    #[test]
     fn only_a_registered_redirect_uri_is_a_target() {
         assert_eq!(public_client().redirect_target("https://127.0.0.1:8444/other"), None);
         assert!(public_client().redirect_target("https://127.0.0.1:8444/callback").is_some());
         assert_eq!(public_client().origins().collect::<Vec<_>>(), ["https://127.0.0.1:8444"]);
-    }
-
-    #[test]
-    fn a_secret_is_accepted_by_its_own_hash_only() {
-        let (secret, hash) = ClientSecretHash::generate(&mut Counter(0));
-        let (other, _) = ClientSecretHash::generate(&mut Counter(1));
-        assert!(hash.accepts(secret.expose()));
-        assert!(!hash.accepts(other.expose()));
-        assert!(!hash.accepts(""));
-        assert_eq!(ClientSecretHash::from_bytes(*hash.as_bytes()), hash);
-        assert_eq!(ClientSecretHash::parse(&hash.to_text()), Some(hash.clone()));
-        assert_eq!(ClientSecretHash::parse("short"), None);
-        assert_eq!(format!("{hash:?}"), "…");
     }
 }

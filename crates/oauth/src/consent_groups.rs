@@ -67,7 +67,7 @@ impl ConsentGroup {
                 Some(Self::WhoYouAre)
             }
             ScopeKind::LaunchEncounter => Some(Self::Visits),
-            ScopeKind::Resource(resource) => Some(match resource.target {
+            ScopeKind::Resource(resource) | ScopeKind::Qualified(resource) => Some(match resource.target {
                 ScopeTarget::Any => Self::EverythingElse,
                 ScopeTarget::Type(resource_type) => Self::of_type(resource_type),
             }),
@@ -83,6 +83,13 @@ impl ConsentGroup {
 /// What a resource type is called after "your"; `None` for types that no patient's record usually has.
 pub fn noun(resource_type: ResourceType) -> Option<&'static str> {
     entry(resource_type).map(|(_, _, noun)| *noun)
+}
+
+/// What the resources of one category are called after "your": the categories by which US Core divides types (its "SMART on FHIR Obligations and
+/// Capabilities"), and others of the same code systems.
+pub fn category_noun(resource_type: ResourceType, system: &str, code: &str) -> Option<&'static str> {
+    let is_it = |row: &&(&str, &str, &str, &str)| row.0 == resource_type.name() && row.1 == system && row.2 == code;
+    CATEGORIES.iter().find(is_it).map(|row| row.3)
 }
 
 fn entry(resource_type: ResourceType) -> Option<&'static (&'static str, ConsentGroup, &'static str)> {
@@ -186,6 +193,34 @@ static TYPES: &[(&str, ConsentGroup, &str)] = &[
     ("Basic", EverythingElse, "entries of other kinds"),
 ];
 
+const OBSERVATION_CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/observation-category";
+const CONDITION_CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/condition-category";
+const US_CORE_CONDITION: &str = "http://hl7.org/fhir/us/core/CodeSystem/condition-category";
+const US_CORE_CATEGORY: &str = "http://hl7.org/fhir/us/core/CodeSystem/us-core-category";
+const US_CORE_DOCUMENT: &str = "http://hl7.org/fhir/us/core/CodeSystem/us-core-documentreference-category";
+const DIAGNOSTIC_SERVICE: &str = "http://terminology.hl7.org/CodeSystem/v2-0074";
+
+/// Type, system and code of a category, and what follows "your".
+#[rustfmt::skip]
+static CATEGORIES: &[(&str, &str, &str, &str)] = &[
+    ("Observation", OBSERVATION_CATEGORY, "laboratory", "lab results"),
+    ("Observation", OBSERVATION_CATEGORY, "vital-signs", "vital signs, such as blood pressure and weight"),
+    ("Observation", OBSERVATION_CATEGORY, "social-history", "habits and social history, such as smoking"),
+    ("Observation", OBSERVATION_CATEGORY, "survey", "answers to surveys and screenings"),
+    ("Observation", OBSERVATION_CATEGORY, "imaging", "findings from scans and X-rays"),
+    ("Observation", OBSERVATION_CATEGORY, "procedure", "findings from procedures"),
+    ("Observation", OBSERVATION_CATEGORY, "exam", "findings from examinations"),
+    ("Observation", OBSERVATION_CATEGORY, "therapy", "findings from therapy"),
+    ("Observation", OBSERVATION_CATEGORY, "activity", "physical activity"),
+    ("Observation", US_CORE_CATEGORY, "sdoh", "living situation, such as food, housing and transport"),
+    ("Condition", CONDITION_CATEGORY, "encounter-diagnosis", "diagnoses from visits"),
+    ("Condition", CONDITION_CATEGORY, "problem-list-item", "problem list"),
+    ("Condition", US_CORE_CONDITION, "health-concern", "health concerns"),
+    ("Condition", US_CORE_CATEGORY, "sdoh", "problems with your living situation, such as food, housing and transport"),
+    ("DocumentReference", US_CORE_DOCUMENT, "clinical-note", "clinical notes"),
+    ("DiagnosticReport", DIAGNOSTIC_SERVICE, "LAB", "lab reports"),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,6 +233,26 @@ mod tests {
             assert!(seen.insert(name), "{name} twice");
             assert!(!noun.is_empty() && !noun.starts_with("your"), "{noun}");
         }
+    }
+
+    #[test]
+    fn every_category_names_a_type_with_that_parameter() {
+        for (name, system, code, noun) in CATEGORIES {
+            let resource_type = ResourceType::parse(name).unwrap();
+            let scope = format!("patient/{name}.rs?category={system}|{code}");
+            assert!(Scope::parse(&scope).is_ok(), "{scope}");
+            assert_eq!(category_noun(resource_type, system, code), Some(*noun));
+        }
+        assert_eq!(category_noun(ResourceType::PATIENT, OBSERVATION_CATEGORY, "laboratory"), None);
+        // The table of US Core misspells this system once; a misspelling is not known.
+        assert_eq!(
+            category_noun(
+                ResourceType::OBSERVATION,
+                "http://terminology.hl7.org//CodeSystem-observation-category",
+                "social-history"
+            ),
+            None
+        );
     }
 
     #[test]

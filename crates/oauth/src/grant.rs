@@ -16,6 +16,7 @@ use portcullis_jose::digest::sha256;
 use portcullis_jose::{Random, Secret, random};
 
 use crate::identifiers::{ClientId, GrantId, SessionId, UserId};
+use crate::launch::ContextParameters;
 use crate::scopes::{ScopeKind, ScopeSet};
 use crate::token_error::TokenError;
 
@@ -64,6 +65,8 @@ pub struct Grant {
     pub user: UserId,
     /// The patient in context.
     pub patient: Option<LogicalId>,
+    /// The other launch context parameters, told with each token.
+    pub context: ContextParameters,
     /// What was granted, as asked for.
     pub scopes: ScopeSet,
     /// The login session in which it was given.
@@ -119,6 +122,7 @@ mod tests {
             client: ClientId::parse("demo-app").unwrap(),
             user: UserId::parse("u-ann").unwrap(),
             patient: LogicalId::parse("p1"),
+            context: ContextParameters::default(),
             scopes: ScopeSet::parse(scopes).unwrap(),
             session: SessionId::parse("s1").unwrap(),
             authenticated_at: 0,

@@ -32,6 +32,12 @@ pub struct IdTokenClaims {
     /// When the user signed in, in seconds since the epoch.
     #[serde(rename = "auth_time")]
     pub authenticated_at: i64,
+    /// How sure it is that it was this person; see [`crate::session::AssuranceLevel`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acr: Option<&'static str>,
+    /// How the user signed in (RFC 8176).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub amr: Vec<&'static str>,
     /// The nonce of the request; it must be there if one was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,
@@ -73,6 +79,8 @@ mod tests {
             expires_at: 400,
             issued_at: 100,
             authenticated_at: 90,
+            acr: None,
+            amr: Vec::new(),
             nonce: None,
             fhir_user: None,
             name: None,
@@ -91,6 +99,8 @@ mod tests {
     #[test]
     fn optional_claims_have_their_names_on_the_wire() {
         let full = IdTokenClaims {
+            acr: Some("phr"),
+            amr: vec!["pop", "mfa"],
             nonce: Some("n".into()),
             fhir_user: Some("https://localhost:8443/fhir/Patient/p1".into()),
             name: Some("Ann".into()),
@@ -98,6 +108,7 @@ mod tests {
             ..claims()
         };
         let json = serde_json::to_value(full).unwrap();
+        assert_eq!((&json["acr"], &json["amr"]), (&json!("phr"), &json!(["pop", "mfa"])));
         assert_eq!(
             (&json["nonce"], &json["fhirUser"], &json["name"], &json["at_hash"]),
             (&json!("n"), &json!("https://localhost:8443/fhir/Patient/p1"), &json!("Ann"), &json!("h"))

@@ -7,19 +7,27 @@ use serde_json::{Value, json};
 
 use portcullis_jose::ClientAlgorithm;
 
-use crate::clients::GrantType;
+use crate::clients::{GrantType, ResponseAlgorithm};
+use crate::dpop;
 use crate::pkce;
 use crate::scopes::{Scope, ScopeContext, ScopeKind};
+use crate::session::AssuranceLevel;
 
-/// The SMART capabilities that are built.
-pub const CAPABILITIES: [&str; 13] = [
+/// The SMART capabilities that are built. `tests/it/oauth/capabilities.rs` walks them: one without a proof there fails. smart-app-state is not built.
+pub const CAPABILITIES: [&str; 19] = [
+    "launch-ehr",
     "launch-standalone",
     "authorize-post",
     "client-public",
     "client-confidential-symmetric",
     "client-confidential-asymmetric",
     "sso-openid-connect",
+    "context-banner",
+    "context-style",
+    "context-ehr-patient",
+    "context-ehr-encounter",
     "context-standalone-patient",
+    "context-standalone-encounter",
     "permission-offline",
     "permission-online",
     "permission-patient",
@@ -29,11 +37,13 @@ pub const CAPABILITIES: [&str; 13] = [
 ];
 
 /// Examples of the scopes that can be granted; the list need not be complete (SMART), but names those that CARIN Blue Button asks for.
-pub const SCOPES: [&str; 28] = [
+pub const SCOPES: [&str; 30] = [
     "openid",
     "fhirUser",
     "profile",
+    "launch",
     "launch/patient",
+    "launch/encounter",
     "offline_access",
     "online_access",
     "patient/*.rs",
@@ -63,20 +73,26 @@ pub const SCOPES: [&str; 28] = [
 /// How clients authenticate at the token endpoint.
 pub const CLIENT_AUTHENTICATION_METHODS: [&str; 3] = ["client_secret_basic", "private_key_jwt", "none"];
 
+/// How callers authenticate at the introspection endpoint; an access token in the header is the other way.
+pub const INTROSPECTION_AUTHENTICATION_METHODS: [&str; 2] = ["client_secret_basic", "private_key_jwt"];
+
+/// Client authentication by a certificate whose key is registered (RFC 8705 section 2.2), on the port for mutual TLS.
+pub const SELF_SIGNED_TLS_CLIENT_AUTH: &str = "self_signed_tls_client_auth";
+
 /// Whether the authorization endpoint can grant a scope at all.
 ///
-/// Launch from an EHR and the choice of an encounter are understood but not built. Access without a user comes
-/// another way: [`offers_to_clients`].
+/// Access without a user comes another way: [`offers_to_clients`].
 pub fn offers(scope: &Scope) -> bool {
     match scope.kind() {
         ScopeKind::OpenId
         | ScopeKind::FhirUser
         | ScopeKind::Profile
+        | ScopeKind::Launch
         | ScopeKind::LaunchPatient
+        | ScopeKind::LaunchEncounter
         | ScopeKind::OfflineAccess
         | ScopeKind::OnlineAccess => true,
-        ScopeKind::Launch | ScopeKind::LaunchEncounter => false,
-        ScopeKind::Resource(resource) => match resource.context {
+        ScopeKind::Resource(resource) | ScopeKind::Qualified(resource) => match resource.context {
             ScopeContext::Patient | ScopeContext::User => true,
             ScopeContext::System => false,
         },
@@ -85,7 +101,18 @@ pub fn offers(scope: &Scope) -> bool {
 
 /// Whether a client can be granted a scope on its own behalf.
 pub fn offers_to_clients(scope: &Scope) -> bool {
-    scope.resource().is_some_and(|resource| resource.context == ScopeContext::System)
+    scope.reach().is_some_and(|reach| reach.context == ScopeContext::System)
+}
+
+/// Where the user-access brands are, and which of them is this server's (SMART App Launch 2.2.0, "User-access Brands and Endpoints").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrandLink {
+    /// The URL of the Bundle.
+    pub bundle: String,
+    /// The system of the identifier that exactly one Organization in it has.
+    pub system: String,
+    /// The value of that identifier.
+    pub value: String,
 }
 
 /// Absolute URLs of this server. The optional ones appear in the documents where they are built.
@@ -93,6 +120,8 @@ pub fn offers_to_clients(scope: &Scope) -> bool {
 pub struct Endpoints {
     /// The issuer: https, no query, no fragment, no slash at the end.
     pub issuer: String,
+    /// Scheme, host and port where clients show a certificate (RFC 8705 section 5), where there is such a port.
+    pub mutual_tls: Option<String>,
     /// The authorization endpoint.
     pub authorization: String,
     /// The token endpoint.
@@ -105,6 +134,14 @@ pub struct Endpoints {
     pub revocation: Option<String>,
     /// RFC 7662.
     pub introspection: Option<String>,
+    /// RFC 9126.
+    pub pushed_authorization_request: Option<String>,
+    /// Whether every authorization request must be pushed.
+    pub require_pushed_authorization_requests: bool,
+    /// RFC 7591; only where somebody may register.
+    pub registration: Option<String>,
+    /// The organisation whose records these are, for apps to show.
+    pub brand: Option<BrandLink>,
 }
 
 impl Endpoints {
@@ -121,6 +158,10 @@ impl Endpoints {
         if let Some(management) = &self.management {
             set(&mut document, "management_endpoint", json!(management));
         }
+        if let Some(brand) = &self.brand {
+            set(&mut document, "user_access_brand_bundle", json!(brand.bundle));
+            set(&mut document, "user_access_brand_identifier", json!({"system": brand.system, "value": brand.value}));
+        }
         document
     }
 
@@ -130,6 +171,24 @@ impl Endpoints {
         set(&mut document, "grant_types_supported", json!(GrantType::ALL.map(GrantType::as_str)));
         set(&mut document, "response_modes_supported", json!(["query"]));
         set(&mut document, "authorization_response_iss_parameter_supported", json!(true));
+        // RFC 9101: objects by value, signed by clients with keys; which clients must is registered with each.
+        set(&mut document, "request_parameter_supported", json!(true));
+        // This one is true where it is absent (OpenID Connect Discovery 1.0): addresses are not fetched.
+        set(&mut document, "request_uri_parameter_supported", json!(false));
+        set(&mut document, "request_object_signing_alg_values_supported", json!(ClientAlgorithm::ALL.map(ClientAlgorithm::name)));
+        set(&mut document, "require_signed_request_object", json!(false));
+        if self.introspection.is_some() {
+            set(&mut document, "introspection_endpoint_auth_methods_supported", json!(INTROSPECTION_AUTHENTICATION_METHODS));
+            let algorithms = json!(ClientAlgorithm::ALL.map(ClientAlgorithm::name));
+            set(&mut document, "introspection_endpoint_auth_signing_alg_values_supported", algorithms);
+            let signed = ResponseAlgorithm::ALL.map(|algorithm| algorithm.0.name());
+            set(&mut document, "introspection_signing_alg_values_supported", json!(signed));
+        }
+        if let Some(endpoint) = &self.pushed_authorization_request {
+            set(&mut document, "pushed_authorization_request_endpoint", json!(endpoint));
+            let required = self.require_pushed_authorization_requests;
+            set(&mut document, "require_pushed_authorization_requests", json!(required));
+        }
         document
     }
 
@@ -138,13 +197,11 @@ impl Endpoints {
         let mut document = self.authorization_server_metadata();
         set(&mut document, "subject_types_supported", json!(["public"]));
         set(&mut document, "id_token_signing_alg_values_supported", json!(["RS256"]));
-        let claims = ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "fhirUser", "name"];
+        let claims = ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "acr", "amr", "fhirUser", "name"];
         set(&mut document, "claims_supported", json!(claims));
+        set(&mut document, "acr_values_supported", json!(AssuranceLevel::ALL.map(AssuranceLevel::acr)));
         set(&mut document, "prompt_values_supported", json!(["none", "login", "consent", "select_account"]));
         set(&mut document, "claims_parameter_supported", json!(false));
-        set(&mut document, "request_parameter_supported", json!(false));
-        // This one is true where it is absent.
-        set(&mut document, "request_uri_parameter_supported", json!(false));
         document
     }
 
@@ -160,13 +217,39 @@ impl Endpoints {
             "code_challenge_methods_supported": [pkce::METHOD],
             "token_endpoint_auth_methods_supported": CLIENT_AUTHENTICATION_METHODS,
             "token_endpoint_auth_signing_alg_values_supported": ClientAlgorithm::ALL.map(ClientAlgorithm::name),
+            "dpop_signing_alg_values_supported": dpop::ALGORITHMS.map(ClientAlgorithm::name),
         });
-        for (name, endpoint) in [("revocation_endpoint", &self.revocation), ("introspection_endpoint", &self.introspection)] {
+        for (name, endpoint) in [
+            ("revocation_endpoint", &self.revocation),
+            ("introspection_endpoint", &self.introspection),
+            ("registration_endpoint", &self.registration),
+        ] {
             if let Some(endpoint) = endpoint {
                 set(&mut document, name, json!(endpoint));
             }
         }
+        self.add_mutual_tls(&mut document);
         document
+    }
+
+    /// The same endpoints where clients show a certificate (RFC 8705 sections 3.3 and 5).
+    fn add_mutual_tls(&self, document: &mut Value) {
+        let Some(base) = &self.mutual_tls else { return };
+        let methods: Vec<&str> = CLIENT_AUTHENTICATION_METHODS.into_iter().chain([SELF_SIGNED_TLS_CLIENT_AUTH]).collect();
+        set(document, "token_endpoint_auth_methods_supported", json!(methods));
+        set(document, "tls_client_certificate_bound_access_tokens", json!(true));
+        let mut aliases = json!({});
+        for (name, endpoint) in [
+            ("token_endpoint", Some(&self.token)),
+            ("revocation_endpoint", self.revocation.as_ref()),
+            ("introspection_endpoint", self.introspection.as_ref()),
+            ("pushed_authorization_request_endpoint", self.pushed_authorization_request.as_ref()),
+        ] {
+            if let Some(path) = endpoint.and_then(|endpoint| endpoint.strip_prefix(self.issuer.as_str())) {
+                set(&mut aliases, name, json!(format!("{base}{path}")));
+            }
+        }
+        set(document, "mtls_endpoint_aliases", aliases);
     }
 }
 
@@ -183,12 +266,17 @@ mod tests {
     fn endpoints() -> Endpoints {
         Endpoints {
             issuer: "https://localhost:8443".into(),
+            mutual_tls: None,
             authorization: "https://localhost:8443/authorize".into(),
             token: "https://localhost:8443/token".into(),
             jwks: "https://localhost:8443/jwks".into(),
             management: None,
             revocation: None,
             introspection: None,
+            pushed_authorization_request: None,
+            require_pushed_authorization_requests: false,
+            registration: None,
+            brand: None,
         }
     }
 
@@ -202,11 +290,11 @@ mod tests {
 
     #[test]
     fn what_is_not_built_is_not_offered() {
-        for text in ["launch", "launch/encounter", "system/*.rs", "system/Patient.read"] {
+        for text in ["system/*.rs", "system/Patient.read"] {
             assert!(!offers(&Scope::parse(text).unwrap()), "{text}");
         }
         let document = endpoints().smart_configuration().to_string();
-        for absent in ["plain", "launch-ehr", "refresh_token", "null"] {
+        for absent in ["plain", "smart-app-state", "refresh_token", "null"] {
             assert!(!document.contains(absent), "{absent}");
         }
     }

@@ -95,6 +95,17 @@ impl Parameters {
         values.iter().map(String::as_str)
     }
 
+    /// Every name with its value; one that occurs several times, several times.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.values.iter().flat_map(|(name, occurrences)| {
+            let values: &[String] = match occurrences {
+                Occurrences::Once(value) => std::slice::from_ref(value),
+                Occurrences::Several(values) => values,
+            };
+            values.iter().map(|value| (name.as_str(), value.as_str()))
+        })
+    }
+
     /// Whether any parameter, known or not, occurs more than once.
     pub fn has_repeated(&self) -> bool {
         self.values.values().any(|occurrences| matches!(occurrences, Occurrences::Several(_)))

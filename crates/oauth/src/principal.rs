@@ -6,10 +6,12 @@
 use std::sync::Arc;
 
 use portcullis_fhir::reference::LocalReference;
-use portcullis_fhir::types::LogicalId;
+use portcullis_fhir::types::{LogicalId, ResourceType};
 
 use crate::access_token::{Subject, VerifiedToken};
+use crate::confirmation::{ConfirmationError, Possession};
 use crate::identifiers::{ClientId, GrantId, TokenId, UserId};
+use crate::representation::{Representation, acting_for};
 use crate::scopes::CompiledScopes;
 use crate::users::Roles;
 
@@ -28,6 +30,17 @@ pub struct PrincipalUser {
     pub fhir_user: Option<LocalReference>,
     /// The patients for whom the user may act.
     pub patients: Vec<LogicalId>,
+    /// For whom the user acts for a time, or within limits. What the registry read; once the principal stands, those that hold.
+    pub represents: Vec<Representation>,
+}
+
+impl PrincipalUser {
+    /// The user with those patients for whom the user may act at a time in seconds since the epoch.
+    fn acting_at(mut self, now: i64) -> Self {
+        self.represents.retain(|representation| representation.holds(now));
+        self.patients = acting_for(&self.patients, &self.represents, now);
+        self
+    }
 }
 
 /// Why data is asked for (`http://terminology.hl7.org/CodeSystem/v3-ActReason`).
@@ -94,6 +107,45 @@ impl TokenStatus {
     pub fn from_registry(facts: TokenFacts) -> Self {
         Self(facts)
     }
+
+    /// Whether a token stands at a time in seconds since the epoch, and for whom. That it stands lets nobody in: [`Principal::establish`] asks
+    /// for more.
+    pub(crate) fn standing(self, token: &VerifiedToken, now: i64) -> Result<Standing, EstablishError> {
+        let Self(facts) = self;
+        if facts.token_id != *token.token_id() {
+            return Err(EstablishError::OtherToken);
+        }
+        if !facts.active {
+            return Err(EstablishError::Inactive);
+        }
+        // The token may have been verified, and cached, long before.
+        if now >= token.expires_at() {
+            return Err(EstablishError::Expired);
+        }
+        let client = facts.client.filter(|client| client == token.client()).ok_or(EstablishError::UnknownClient)?;
+        // A client that acts for itself has no user, and a user's token no registration: whatever is mixed is nobody.
+        let (user, registered) = match (token.subject(), facts.user, facts.registered) {
+            (Subject::User(id), Some(user), None) if user.id == *id => (Some(user), None),
+            (Subject::Client(id), None, Some(registered)) if *id == client => (None, Some(registered)),
+            _ => return Err(EstablishError::UnknownUser),
+        };
+        Ok(Standing { client, user, registered, purpose_of_use: facts.purpose_of_use, epoch: facts.epoch })
+    }
+}
+
+/// A token that stands, with what the registry knows of those behind it.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    /// The client.
+    client: ClientId,
+    /// The user, where one granted the token.
+    pub(crate) user: Option<PrincipalUser>,
+    /// What the client may do on its own behalf.
+    registered: Option<CompiledScopes>,
+    /// The purpose that the grant was given for.
+    purpose_of_use: Option<PurposeOfUse>,
+    /// The epoch at which this was read.
+    epoch: u64,
 }
 
 /// Why a verified token makes no principal. For the log; the client learns only `invalid_token`.
@@ -114,6 +166,9 @@ pub enum EstablishError {
     /// The user is gone or is not the one who granted the token.
     #[error("the user is unknown")]
     UnknownUser,
+    /// The request does not prove what the token is bound to.
+    #[error(transparent)]
+    Unconfirmed(#[from] ConfirmationError),
 }
 
 /// The context of the launch.
@@ -140,36 +195,26 @@ pub struct Principal {
 }
 
 impl Principal {
-    /// The principal of a token that verified and that the registry says is active, at a time in seconds since the epoch.
-    pub fn establish(token: &VerifiedToken, status: TokenStatus, now: i64) -> Result<Self, EstablishError> {
-        let TokenStatus(facts) = status;
-        if facts.token_id != *token.token_id() {
-            return Err(EstablishError::OtherToken);
-        }
-        if !facts.active {
-            return Err(EstablishError::Inactive);
-        }
-        // The token may have been verified, and cached, long before.
-        if now >= token.expires_at() {
-            return Err(EstablishError::Expired);
-        }
-        let client = facts.client.filter(|client| client == token.client()).ok_or(EstablishError::UnknownClient)?;
-        // A client that acts for itself has no user, and a user's token no registration: whatever is mixed is nobody.
-        let (user, registered) = match (token.subject(), facts.user, facts.registered) {
-            (Subject::User(id), Some(user), None) if user.id == *id => (Some(user), None),
-            (Subject::Client(id), None, Some(registered)) if *id == client => (None, Some(registered)),
-            _ => return Err(EstablishError::UnknownUser),
-        };
+    /// The principal of a token that verified, that this request proves to hold rightly, and that the registry says is active, at a time in
+    /// seconds since the epoch.
+    pub fn establish(
+        token: &VerifiedToken,
+        possession: &Possession<'_>,
+        status: TokenStatus,
+        now: i64,
+    ) -> Result<Self, EstablishError> {
+        possession.confirms(token.confirmation(), token.hash())?;
+        let Standing { client, user, registered, purpose_of_use, epoch } = status.standing(token, now)?;
         Ok(Self {
             client,
-            user,
+            user: user.map(|user| user.acting_at(now)),
             registered,
             launch: LaunchContext { patient: token.patient().cloned() },
             scopes: Arc::clone(token.scopes()),
-            purpose_of_use: facts.purpose_of_use,
+            purpose_of_use,
             token_id: Some(token.token_id().clone()),
             grant: Some(token.grant().clone()),
-            epoch: facts.epoch,
+            epoch,
             expires_at: token.expires_at(),
             operator: None,
         })
@@ -183,6 +228,11 @@ impl Principal {
     /// A signed-in person on the own page: may search the audit trail within the own rights, nothing else.
     pub fn viewing_own_page(user: PrincipalUser, expires_at: i64) -> Self {
         Self::of_page(user, "user/AuditEvent.rs", expires_at)
+    }
+
+    /// A signed-in person who opens an app with something in context: may read and search this one type within the own rights, nothing else.
+    pub fn opening_app(user: PrincipalUser, resource_type: ResourceType, expires_at: i64) -> Self {
+        Self::of_page(user, &format!("user/{resource_type}.rs"), expires_at)
     }
 
     fn of_page(user: PrincipalUser, scope: &str, expires_at: i64) -> Self {
@@ -297,8 +347,6 @@ impl Principal {
 
 #[cfg(test)]
 mod tests {
-    use portcullis_fhir::types::ResourceType;
-
     use super::*;
     use crate::access_token::tests::{NOW, verified, verified_client};
     use crate::scopes::{Letter, ScopeContext};
@@ -315,6 +363,7 @@ mod tests {
                 roles: Roles::NONE.with(Role::Patient),
                 fhir_user: LocalReference::parse("Patient/p1"),
                 patients: vec![LogicalId::parse("p1").unwrap()],
+                represents: Vec::new(),
             }),
             purpose_of_use: Some(PurposeOfUse::PatientRequest),
             registered: None,
@@ -322,7 +371,7 @@ mod tests {
     }
 
     fn refusal(facts: TokenFacts, now: i64) -> EstablishError {
-        Principal::establish(&verified(), TokenStatus::from_registry(facts), now).unwrap_err()
+        Principal::establish(&verified(), &Possession::NOTHING, TokenStatus::from_registry(facts), now).unwrap_err()
     }
 
     #[test]
@@ -339,7 +388,7 @@ mod tests {
     #[test]
     fn a_token_that_expired_since_it_was_verified_makes_no_principal() {
         assert_eq!(refusal(facts(), NOW + 300), EstablishError::Expired);
-        assert!(Principal::establish(&verified(), TokenStatus::from_registry(facts()), NOW + 299).is_ok());
+        assert!(Principal::establish(&verified(), &Possession::NOTHING, TokenStatus::from_registry(facts()), NOW + 299).is_ok());
     }
 
     #[test]
@@ -361,7 +410,9 @@ mod tests {
 
     #[test]
     fn a_client_acts_for_itself_only_by_its_registration() {
-        let client = |facts: TokenFacts| Principal::establish(&verified_client(), TokenStatus::from_registry(facts), NOW);
+        let client = |facts: TokenFacts| {
+            Principal::establish(&verified_client(), &Possession::NOTHING, TokenStatus::from_registry(facts), NOW)
+        };
         let registered = crate::scopes::ScopeSet::parse("system/Patient.rs").unwrap().compiled();
         let own = TokenFacts { user: None, registered: Some(registered.clone()), ..facts() };
         assert_eq!(client(TokenFacts { registered: None, ..own }).unwrap_err(), EstablishError::UnknownUser);
@@ -374,7 +425,8 @@ mod tests {
 
     #[test]
     fn a_principal_says_what_token_and_registry_said() {
-        let principal = Principal::establish(&verified(), TokenStatus::from_registry(facts()), NOW).unwrap();
+        let principal =
+            Principal::establish(&verified(), &Possession::NOTHING, TokenStatus::from_registry(facts()), NOW).unwrap();
         assert_eq!(principal.client().as_str(), "demo-app");
         assert_eq!(principal.user(), facts().user.as_ref());
         assert!(principal.roles().contains(Role::Patient));

@@ -3,7 +3,8 @@
 //! SMART App Launch 2.2.0, "Scopes and Launch Context"; the v1 words `.read`, `.write`, `.*` of SMART 1.0 as well.
 //!
 //! A scope that is not fully understood is [`UnsupportedScope`]: it is left out of every grant, named to the person, and never
-//! reinterpreted as something smaller or larger. That includes every scope with a `?` search part, until those are enforced.
+//! reinterpreted as something smaller or larger. That includes every scope with a `?` search part that a single resource does not decide
+//! ([`portcullis_fhir::qualifier`]).
 
 mod compiled;
 mod letters;
@@ -11,7 +12,7 @@ mod parse;
 mod set;
 mod words;
 
-pub use compiled::{CompiledScopes, TypeLetters};
+pub use compiled::{CompiledScopes, Opening, TypeLetters};
 pub use letters::{Letter, LetterSet};
 pub use parse::{ResourceScope, Scope, ScopeContext, ScopeKind, ScopeTarget, UnsupportedScope};
 pub use set::{MAXIMUM_SCOPES, RequestedScopes, ScopeSet, TooManyScopes};

@@ -4,6 +4,8 @@
 
 use serde_json::{Value, json};
 
+use crate::authorize::AuthorizationError;
+use crate::dpop::ProofError;
 use crate::grant::{ExchangeError, Rotation};
 
 /// An error of the token endpoint. The text is the `error_description`.
@@ -27,6 +29,12 @@ pub enum TokenError {
     /// The scope is malformed or more than was granted.
     #[error("{0}")]
     InvalidScope(&'static str),
+    /// A pushed authorization request is not one that could be answered (RFC 9126 section 2.3).
+    #[error("{1}")]
+    AuthorizationRequest(AuthorizationError, &'static str),
+    /// The DPoP proof is missing or wrong, or lacks a nonce of ours (RFC 9449 sections 5 and 8).
+    #[error(transparent)]
+    Dpop(ProofError),
     /// An error of ours.
     #[error("the server could not answer")]
     ServerError,
@@ -46,6 +54,9 @@ impl TokenError {
             Self::UnauthorizedClient(_) => "unauthorized_client",
             Self::UnsupportedGrantType(_) => "unsupported_grant_type",
             Self::InvalidScope(_) => "invalid_scope",
+            Self::AuthorizationRequest(error, _) => error.code(),
+            Self::Dpop(ProofError::Nonce) => "use_dpop_nonce",
+            Self::Dpop(_) => "invalid_dpop_proof",
             Self::ServerError => "server_error",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
@@ -58,7 +69,9 @@ impl TokenError {
             | Self::InvalidGrant(_)
             | Self::UnauthorizedClient(_)
             | Self::UnsupportedGrantType(_)
-            | Self::InvalidScope(_) => 400,
+            | Self::InvalidScope(_)
+            | Self::Dpop(_)
+            | Self::AuthorizationRequest(..) => 400,
             Self::InvalidClient(_) => 401,
             Self::ServerError => 500,
             Self::TemporarilyUnavailable => 503,
@@ -91,7 +104,7 @@ impl Rotation {
     pub fn error(&self) -> Option<TokenError> {
         match self {
             Self::Rotate(_) => None,
-            Self::Reused { .. } | Self::Expired | Self::WrongClient => {
+            Self::Reused { .. } | Self::Expired | Self::WrongClient | Self::WrongKey => {
                 Some(TokenError::InvalidGrant("the refresh token is expired, used, revoked, or was issued to another client"))
             }
         }

@@ -3,11 +3,16 @@
 //! Confidential clients authenticate by HTTP Basic, the one method of SMART's symmetric profile. A secret in the body is refused, since
 //! RFC 6749 section 2.3.1 advises against it and nothing advertises it. Clients with keys send an assertion (RFC 7523).
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use portcullis_jose::Secret;
 
 use crate::client_assertion::{ASSERTION_TYPE, PresentedAssertion, VerifiedAssertion};
+use crate::client_certificate::ClientProof;
 use crate::clients::{Client, ClientKind, GrantType};
+use crate::confirmation::{CertificateThumbprint, Confirmation};
+use crate::dpop::{ProofError, VerifiedProof};
 use crate::identifiers::ClientId;
 use crate::parameters::{Parameters, ParametersError, decode};
 use crate::pkce;
@@ -64,8 +69,8 @@ pub enum TokenGrant {
         code: Secret<String>,
         /// The redirect URI of the authorization request.
         redirect_uri: String,
-        /// The verifier for the challenge of the authorization request, well-formed.
-        code_verifier: Secret<String>,
+        /// The verifier for the challenge of the authorization request, well-formed; a client of SMART 1.0 may have none.
+        code_verifier: Option<Secret<String>>,
     },
     /// `grant_type=refresh_token`
     RefreshToken {
@@ -90,26 +95,79 @@ impl TokenGrant {
             Self::ClientCredentials { .. } => GrantType::ClientCredentials,
         }
     }
+
+    /// Refuses a grant type that the client was not registered for, and a code without the verifier that the client must send.
+    pub fn check_allowed(&self, client: &Client) -> Result<(), TokenError> {
+        if !client.may_use(self.grant_type()) {
+            return Err(TokenError::UnauthorizedClient("this client may not use this grant type"));
+        }
+        match self {
+            Self::AuthorizationCode { code_verifier: None, .. } if !client.may_omit_challenge() => {
+                Err(TokenError::InvalidRequest("code_verifier is required"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
-/// A client whose credentials hold and that may use the grant type; only [`TokenRequest::authenticate`] makes one.
+/// A client whose credentials hold; only [`ClientCredentials::authenticate`] makes one.
 ///
 /// Where it came with an assertion, that one is still inside, and whatever is stored or answered for the client must spend it.
 #[derive(Debug)]
+#[must_use = "what it authenticated with can be presented again until it is spent"]
 pub struct AuthenticatedClient {
-    id: ClientId,
-    assertion: Option<VerifiedAssertion>,
+    client: Client,
+    assertion: Option<Arc<VerifiedAssertion>>,
+    proof: Option<Arc<VerifiedProof>>,
+    certificate: Option<CertificateThumbprint>,
 }
 
 impl AuthenticatedClient {
-    /// The client.
+    /// The client's identifier.
     pub fn id(&self) -> &ClientId {
-        &self.id
+        &self.client.id
     }
 
-    /// The assertion that has to be spent with what follows; none the second time, and none for other credentials.
-    pub fn take_assertion(&mut self) -> Option<VerifiedAssertion> {
-        self.assertion.take()
+    /// The client as registered.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The same client, which has also sent a proof, or has a certificate on its connection.
+    pub fn showing(self, proof: Option<VerifiedProof>, certificate: Option<CertificateThumbprint>) -> Self {
+        Self { proof: proof.map(Arc::new), certificate, ..self }
+    }
+
+    /// The proof that has to be spent with what follows.
+    pub fn proof(&self) -> Option<&Arc<VerifiedProof>> {
+        self.proof.as_ref()
+    }
+
+    /// What it has proven to hold.
+    pub fn shown(&self) -> Confirmation {
+        Confirmation { key: self.proof.as_ref().map(|proof| proof.key()), certificate: self.certificate }
+    }
+
+    /// What its access tokens are bound to: the key of its proof, and its certificate where it is registered so (RFC 8705 section 3).
+    pub fn confirmation(&self) -> Result<Option<Confirmation>, TokenError> {
+        let properties = &self.client.properties;
+        let mut confirmation = self.shown();
+        if properties.dpop_bound_access_tokens && confirmation.key.is_none() {
+            return Err(ProofError::Missing.into());
+        }
+        if !properties.tls_client_certificate_bound_access_tokens {
+            confirmation.certificate = None;
+        } else if confirmation.certificate.is_none() {
+            return Err(TokenError::InvalidRequest(
+                "this client's tokens are bound to its certificate: use the mtls_endpoint_aliases",
+            ));
+        }
+        Ok(confirmation.bound())
+    }
+
+    /// The assertion that has to be spent with what follows; none for other credentials.
+    pub fn assertion(&self) -> Option<&Arc<VerifiedAssertion>> {
+        self.assertion.as_ref()
     }
 }
 
@@ -118,22 +176,6 @@ impl TokenRequest {
     pub fn parse(parts: TokenRequestParts<'_>) -> Result<Self, TokenError> {
         let parameters = form(&parts)?;
         Ok(Self { credentials: credentials(parts.authorization, &parameters)?, grant: grant(&parameters)? })
-    }
-
-    /// Authenticates the client, given what is registered under the name that it presents, and the assertion where it came with one
-    /// that was verified with the keys of that client.
-    ///
-    /// That a name is unknown is not hidden in time: client ids are public. Secrets are compared in constant time.
-    pub fn authenticate(
-        &self,
-        registered: Option<&Client>,
-        assertion: Option<VerifiedAssertion>,
-    ) -> Result<AuthenticatedClient, TokenError> {
-        let client = self.credentials.authenticate(registered, assertion.as_ref())?;
-        if !client.may_use(self.grant.grant_type()) {
-            return Err(TokenError::UnauthorizedClient("this client may not use this grant type"));
-        }
-        Ok(AuthenticatedClient { id: client.id.clone(), assertion })
     }
 }
 
@@ -151,18 +193,27 @@ pub fn parse_revocation(parts: TokenRequestParts<'_>) -> Result<(ClientCredentia
 }
 
 impl ClientCredentials {
-    /// Authenticates the client, given what is registered under the name that it presents, and its assertion where it was verified. The
-    /// caller has to spend the assertion.
-    pub fn authenticate<'a>(
-        &self,
-        registered: Option<&'a Client>,
-        assertion: Option<&VerifiedAssertion>,
-    ) -> Result<&'a Client, TokenError> {
+    /// Authenticates the client, given what is registered under the name that it presents, and what was found about its
+    /// assertion or certificate with the keys of that client.
+    ///
+    /// That a name is unknown is not hidden in time: client ids are public. Secrets are compared in constant time.
+    pub fn authenticate(&self, registered: Option<Client>, proof: ClientProof) -> Result<AuthenticatedClient, TokenError> {
         const FAILED: TokenError = TokenError::InvalidClient("client authentication failed");
         let client = registered.filter(|client| client.id == *self.client_id()).ok_or(FAILED)?;
+        let (assertion, certificate) = match proof {
+            ClientProof::Nothing => (None, None),
+            ClientProof::Assertion(assertion) => (Some(assertion), None),
+            ClientProof::Certificate(certificate) => (None, Some(certificate)),
+        };
         match (self, &client.kind) {
+            (ClientCredentials::Public { .. }, ClientKind::ConfidentialAsymmetric { .. })
+                if client.properties.self_signed_tls_client_auth
+                    && certificate.as_ref().is_some_and(|certificate| *certificate.client() == client.id) => {}
+            (_, ClientKind::ConfidentialAsymmetric { .. }) if client.properties.self_signed_tls_client_auth => {
+                return Err(TokenError::InvalidClient("this client must authenticate by its certificate and client_id"));
+            }
             (ClientCredentials::Assertion(_), ClientKind::ConfidentialAsymmetric { .. })
-                if assertion.is_some_and(|assertion| *assertion.client() == client.id) => {}
+                if assertion.as_ref().is_some_and(|assertion| *assertion.client() == client.id) => {}
             (ClientCredentials::Assertion(_), ClientKind::ConfidentialAsymmetric { .. }) => return Err(FAILED),
             (ClientCredentials::Assertion(_), _) => {
                 return Err(TokenError::InvalidClient("this client has no registered keys and cannot send an assertion"));
@@ -181,7 +232,7 @@ impl ClientCredentials {
                 return Err(TokenError::InvalidClient("this client is public and must send client_id without a secret"));
             }
         }
-        Ok(client)
+        Ok(AuthenticatedClient { client, assertion: assertion.map(Arc::new), proof: None, certificate: None })
     }
 
     /// The name that the client presents, by which it is looked up.
@@ -201,7 +252,7 @@ fn is_form(content_type: &str) -> bool {
 }
 
 /// The parameters of a request, each at most once.
-fn form(parts: &TokenRequestParts<'_>) -> Result<Parameters, TokenError> {
+pub(crate) fn form(parts: &TokenRequestParts<'_>) -> Result<Parameters, TokenError> {
     if !parts.content_type.is_some_and(is_form) {
         return Err(TokenError::InvalidRequest("the body must be application/x-www-form-urlencoded"));
     }
@@ -219,12 +270,12 @@ fn optional<'a>(parameters: &'a Parameters, name: &str) -> Result<Option<&'a str
     parameters.value(name).map_err(|_| REPEATED)
 }
 
-fn required<'a>(parameters: &'a Parameters, name: &str, problem: &'static str) -> Result<&'a str, TokenError> {
+pub(crate) fn required<'a>(parameters: &'a Parameters, name: &str, problem: &'static str) -> Result<&'a str, TokenError> {
     optional(parameters, name)?.ok_or(TokenError::InvalidRequest(problem))
 }
 
 /// "The client MUST NOT use more than one authentication method in each request" (RFC 6749 section 2.3).
-fn credentials(authorization: Option<&str>, parameters: &Parameters) -> Result<ClientCredentials, TokenError> {
+pub(crate) fn credentials(authorization: Option<&str>, parameters: &Parameters) -> Result<ClientCredentials, TokenError> {
     let named = optional(parameters, "client_id")?;
     let in_body = optional(parameters, "client_secret")?.is_some();
     let (assertion_text, assertion_type) =
@@ -288,11 +339,11 @@ fn grant(parameters: &Parameters) -> Result<TokenGrant, TokenError> {
         "authorization_code" => {
             let code = secret(required(parameters, "code", "code is required")?);
             let redirect_uri = required(parameters, "redirect_uri", "redirect_uri is required")?.to_owned();
-            let verifier = required(parameters, "code_verifier", "code_verifier is required")?;
-            if !pkce::well_formed(verifier) {
+            let verifier = optional(parameters, "code_verifier")?;
+            if verifier.is_some_and(|verifier| !pkce::well_formed(verifier)) {
                 return Err(TokenError::InvalidRequest("code_verifier must have 43 to 128 unreserved characters"));
             }
-            Ok(TokenGrant::AuthorizationCode { code, redirect_uri, code_verifier: secret(verifier) })
+            Ok(TokenGrant::AuthorizationCode { code, redirect_uri, code_verifier: verifier.map(secret) })
         }
         "refresh_token" => {
             let refresh_token = secret(required(parameters, "refresh_token", "refresh_token is required")?);

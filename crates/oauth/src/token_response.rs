@@ -4,6 +4,8 @@ use portcullis_fhir::types::LogicalId;
 use portcullis_jose::Secret;
 use serde_json::{Map, Value};
 
+use crate::confirmation::Confirmation;
+use crate::launch::ContextParameters;
 use crate::scopes::ScopeSet;
 
 /// Tokens and context for a client. It is answered with `Cache-Control: no-store` and `Pragma: no-cache`.
@@ -11,6 +13,8 @@ use crate::scopes::ScopeSet;
 pub struct TokenResponse {
     /// The access token.
     pub access_token: Secret<String>,
+    /// What it is bound to, which decides how it is presented.
+    pub confirmation: Option<Confirmation>,
     /// Its lifetime in seconds.
     pub expires_in_seconds: i64,
     /// What was granted, as asked for; SMART wants it even when it equals the request.
@@ -21,6 +25,8 @@ pub struct TokenResponse {
     pub refresh_token: Option<Secret<String>>,
     /// The patient in context.
     pub patient: Option<LogicalId>,
+    /// The other launch context parameters.
+    pub context: ContextParameters,
 }
 
 impl TokenResponse {
@@ -28,7 +34,7 @@ impl TokenResponse {
     pub fn to_json(&self) -> Value {
         let mut members = Map::new();
         members.insert("access_token".into(), self.access_token.expose().as_str().into());
-        members.insert("token_type".into(), "Bearer".into());
+        members.insert("token_type".into(), Confirmation::token_type(self.confirmation.as_ref()).into());
         members.insert("expires_in".into(), self.expires_in_seconds.into());
         members.insert("scope".into(), self.scope.to_string().into());
         if let Some(id_token) = &self.id_token {
@@ -40,6 +46,7 @@ impl TokenResponse {
         if let Some(patient) = &self.patient {
             members.insert("patient".into(), patient.as_str().into());
         }
+        members.extend(self.context.members());
         Value::Object(members)
     }
 }
@@ -53,11 +60,13 @@ mod tests {
     fn response() -> TokenResponse {
         TokenResponse {
             access_token: Secret::new("at".into()),
+            confirmation: None,
             expires_in_seconds: 300,
             scope: ScopeSet::parse("patient/Observation.read").unwrap(),
             id_token: None,
             refresh_token: None,
             patient: None,
+            context: ContextParameters::default(),
         }
     }
 
@@ -74,10 +83,16 @@ mod tests {
             id_token: Some(Secret::new("it".into())),
             refresh_token: Some(Secret::new("rt".into())),
             patient: LogicalId::parse("p1"),
+            context: ContextParameters {
+                encounter: LogicalId::parse("e1"),
+                need_patient_banner: Some(true),
+                ..Default::default()
+            },
             ..response()
         };
         let json = full.to_json();
         assert_eq!((&json["id_token"], &json["refresh_token"], &json["patient"]), (&json!("it"), &json!("rt"), &json!("p1")));
+        assert_eq!((&json["encounter"], &json["need_patient_banner"]), (&json!("e1"), &json!(true)));
         assert!(!format!("{full:?}").contains("at\""), "tokens are not printed");
     }
 }

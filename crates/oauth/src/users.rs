@@ -9,6 +9,7 @@ use portcullis_fhir::types::LogicalId;
 use portcullis_jose::Secret;
 
 use crate::identifiers::UserId;
+use crate::representation::{Representation, acting_for};
 
 /// What a user may be. The last three read no clinical data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -132,8 +133,20 @@ pub struct User {
     pub fhir_user: Option<LocalReference>,
     /// The patients for whom the user may act; for a patient, the own record.
     pub patients: Vec<LogicalId>,
+    /// For whom the user acts for a time, or within limits; also those whose time is over or has not come.
+    pub represents: Vec<Representation>,
     /// When the user was made, in seconds since the epoch.
     pub created_at: i64,
+}
+
+impl User {
+    /// The user with those patients for whom the user may act at a time in seconds since the epoch.
+    #[must_use]
+    pub fn acting_at(mut self, now: i64) -> Self {
+        self.represents.retain(|representation| representation.holds(now));
+        self.patients = acting_for(&self.patients, &self.represents, now);
+        self
+    }
 }
 
 #[cfg(test)]
@@ -171,6 +184,7 @@ mod tests {
             roles: Roles::NONE.with(Role::Patient),
             fhir_user: None,
             patients: Vec::new(),
+            represents: Vec::new(),
             created_at: 0,
         };
         assert!(!format!("{user:?}").contains("argon2id"));

@@ -1,4 +1,4 @@
-//! One GET: resolve, check, connect to the checked address, TLS, request, bounded answer.
+//! One call, a GET or a form: resolve, check, connect to the checked address, TLS, request, bounded answer.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, StatusCode, header};
-use http_body_util::{BodyExt, Empty};
+use http::{HeaderValue, Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
@@ -30,27 +30,40 @@ const ADDRESSES_TRIED: usize = 4;
 pub enum Purpose {
     /// The public keys of a client (`jwks_uri`).
     ClientKeys,
+    /// The logo of a client (`logo_uri`).
+    Logo,
+    /// What an identity provider says of itself (OpenID Connect Discovery).
+    ProviderMetadata,
+    /// The public keys of an identity provider.
+    ProviderKeys,
+    /// The token endpoint of an identity provider.
+    ProviderToken,
 }
 
 impl Purpose {
     /// The largest answer, in bytes.
     fn maximum_bytes(self) -> usize {
         match self {
-            Self::ClientKeys => 64 * 1024,
+            Self::ClientKeys | Self::ProviderMetadata | Self::ProviderKeys | Self::ProviderToken => 64 * 1024,
+            Self::Logo => 1024 * 1024,
         }
     }
 
     /// The longest time for all of it, from the first question for an address to the last byte.
     fn time(self) -> Duration {
         match self {
-            Self::ClientKeys => Duration::from_secs(5),
+            Self::ClientKeys | Self::Logo | Self::ProviderMetadata | Self::ProviderKeys => Duration::from_secs(5),
+            // The provider may ask its own directory.
+            Self::ProviderToken => Duration::from_secs(10),
         }
     }
 
     /// What is asked for.
     fn accept(self) -> &'static str {
         match self {
-            Self::ClientKeys => "application/jwk-set+json, application/json",
+            Self::ClientKeys | Self::ProviderKeys => "application/jwk-set+json, application/json",
+            Self::ProviderMetadata | Self::ProviderToken => "application/json",
+            Self::Logo => "image/png, image/jpeg",
         }
     }
 }
@@ -91,6 +104,29 @@ pub struct Document {
     pub bytes: Bytes,
     /// For how many seconds it may be kept.
     pub fresh_for_seconds: i64,
+}
+
+/// A form for a token endpoint (RFC 6749 section 3.2), encoded by the caller. It holds secrets, so it is never shown.
+pub struct Form {
+    /// The body, `application/x-www-form-urlencoded`.
+    pub body: Bytes,
+    /// The `Authorization` header, where the caller authenticates by one.
+    pub authorization: Option<HeaderValue>,
+}
+
+impl fmt::Debug for Form {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Form(…)")
+    }
+}
+
+/// What an endpoint answered to a form: a token endpoint tells errors with the status 400 and a document.
+#[derive(Debug)]
+pub struct Reply {
+    /// The status, 200 or 400.
+    pub status: u16,
+    /// The body.
+    pub bytes: Bytes,
 }
 
 /// Why certificates cannot be trusted.
@@ -166,11 +202,28 @@ impl Outbound {
 
     /// Fetches a document.
     pub async fn get(&self, purpose: Purpose, url: &str) -> Result<Document, OutboundError> {
+        let answer = self.call(purpose, url, None).await?;
+        if answer.status != StatusCode::OK {
+            return Err(OutboundError::Status(answer.status.as_u16()));
+        }
+        Ok(Document { bytes: answer.bytes, fresh_for_seconds: answer.fresh_for_seconds })
+    }
+
+    /// Sends a form, with the same checks of the address. Any status but 200 and 400 is an error; redirects are not followed.
+    pub async fn post(&self, purpose: Purpose, url: &str, form: Form) -> Result<Reply, OutboundError> {
+        let answer = self.call(purpose, url, Some(form)).await?;
+        match answer.status.as_u16() {
+            status @ (200 | 400) => Ok(Reply { status, bytes: answer.bytes }),
+            other => Err(OutboundError::Status(other)),
+        }
+    }
+
+    async fn call(&self, purpose: Purpose, url: &str, form: Option<Form>) -> Result<Received, OutboundError> {
         let target = Target::parse(url, &self.exempt)?;
         let call = async {
             let _turn = self.turns.acquire().await;
             let stream = self.connect(&target).await?;
-            request(stream, purpose, &target).await
+            request(stream, purpose, &target, form).await
         };
         tokio::time::timeout(purpose.time(), call).await.unwrap_or(Err(OutboundError::TooSlow))
     }
@@ -196,28 +249,49 @@ impl Outbound {
     }
 }
 
+/// An answer of a status that some caller may want.
+struct Received {
+    status: StatusCode,
+    bytes: Bytes,
+    fresh_for_seconds: i64,
+}
+
 async fn request(
     stream: tokio_rustls::client::TlsStream<TcpStream>,
     purpose: Purpose,
     target: &Target,
-) -> Result<Document, OutboundError> {
+    form: Option<Form>,
+) -> Result<Received, OutboundError> {
     let broken = |error: hyper::Error| OutboundError::Connection(Box::new(error));
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    let request = Request::get(target.path_and_query())
+    let method = if form.is_some() { Method::POST } else { Method::GET };
+    let mut builder = Request::builder()
+        .method(method)
+        .uri(target.path_and_query())
         .header(header::HOST, target.authority())
         .header(header::ACCEPT, purpose.accept())
         .header(header::USER_AGENT, concat!("portcullis/", env!("CARGO_PKG_VERSION")))
-        .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| OutboundError::Connection(Box::new(error)))?;
+        .header(header::CONNECTION, "close");
+    if form.is_some() {
+        builder = builder.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    }
+    let mut body = Bytes::new();
+    if let Some(form) = form {
+        body = form.body;
+        if let Some(authorization) = form.authorization {
+            builder = builder.header(header::AUTHORIZATION, authorization);
+        }
+    }
+    let request = builder.body(Full::new(body)).map_err(|error| OutboundError::Connection(Box::new(error)))?;
     let answer = async {
         let response = sender.send_request(request).await.map_err(broken)?;
-        if response.status() != StatusCode::OK {
-            return Err(OutboundError::Status(response.status().as_u16()));
+        let status = response.status();
+        if status != StatusCode::OK && status != StatusCode::BAD_REQUEST {
+            return Err(OutboundError::Status(status.as_u16()));
         }
         let fresh_for_seconds = freshness::lifetime(response.headers());
         let bytes = collect(response.into_body(), purpose.maximum_bytes()).await?;
-        Ok(Document { bytes, fresh_for_seconds })
+        Ok(Received { status, bytes, fresh_for_seconds })
     };
     // The connection moves only while the answer is awaited, and ends with it.
     let mut connection = std::pin::pin!(connection);

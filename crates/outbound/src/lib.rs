@@ -1,4 +1,4 @@
-//! The only HTTP client: GET over TLS to addresses that were checked, with bounds on everything, and a cache of what was fetched.
+//! The only HTTP client: GET, and forms for token endpoints, over TLS to addresses that were checked, with bounds on everything, and a cache of what was fetched.
 //!
 //! A URL often comes from somebody else (a client's `jwks_uri`), so that whoever wrote it could make this server ask its own neighbours
 //! (OWASP API7, server-side request forgery). Each call names its [`Purpose`]; the host is resolved once, every address is checked, and the
@@ -6,7 +6,8 @@
 //! refused. No redirect is followed and no proxy variable is read. Hosts that the operator names, by exact host and port, are exempt from the
 //! check of addresses and from nothing else.
 //!
-//! It sends no credentials, no cookies and no body, and knows nothing of what it fetches.
+//! It sends no cookies, and credentials only in the form that its caller made for an identity provider of the operator's. It knows nothing of what it
+//! fetches.
 
 mod address;
 mod cache;
@@ -16,5 +17,5 @@ mod target;
 
 pub use address::is_public;
 pub use cache::{DocumentCache, DocumentError};
-pub use client::{Document, Outbound, OutboundError, Purpose, Trust, TrustError};
+pub use client::{Document, Form, Outbound, OutboundError, Purpose, Reply, Trust, TrustError};
 pub use target::{ExemptHost, ForbiddenUrl, Target};

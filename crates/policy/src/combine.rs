@@ -16,6 +16,8 @@ use crate::rules::{Ruling, operator, patient_context, system_context, user_conte
 
 /// The name under which the scope check stands in traces.
 const SCOPE: &str = "scope";
+/// The name under which it stands that criteria of a scope narrow the permit.
+const SCOPE_CRITERIA: &str = "scope-criteria";
 
 type Rule = (&'static str, fn(&Principal) -> Ruling);
 
@@ -66,6 +68,9 @@ pub fn decide(id: DecisionId, principal: &Principal, operation: Operation) -> De
         return Decision::Deny(Denial { id, reason: DenialReason::UserNotEntitled, trace });
     };
     let permitted = PermittedOperation::new(id, &constraint, operation);
+    if constraint.is_qualified() {
+        trace.0.push(Verdict { rule: SCOPE_CRITERIA, effect: Effect::Permit });
+    }
     Decision::Permit(Permit { id, constraint, trace }, permitted)
 }
 

@@ -8,6 +8,8 @@ use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::scopes::Letter;
 
+use crate::qualified::{Admission, Qualifications};
+
 /// A set that is never empty, so that an empty list cannot be read as "all".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NonEmpty<T>(Vec<T>);
@@ -98,6 +100,8 @@ pub struct Grant {
     pub update: TypeSet,
     /// Types that may be deleted (`d`).
     pub delete: TypeSet,
+    /// For which of these types only some resources are open. Empty where the scopes have no criteria.
+    pub qualifications: Qualifications,
 }
 
 impl Grant {
@@ -110,6 +114,11 @@ impl Grant {
             Letter::Delete => &self.delete,
             Letter::Search => &self.search,
         }
+    }
+
+    /// Which resources of an open type are open for a letter, where that is not all of them.
+    pub fn admission(&self, resource_type: ResourceType, letter: Letter) -> Option<&Admission> {
+        self.qualifications.admission(resource_type, letter)
     }
 }
 
@@ -124,6 +133,22 @@ pub struct Constraint {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct NonEmptyGrants(Vec<Grant>);
 
+/// The types of the records that make others visible.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sources<'a> {
+    /// Types that are open as a whole.
+    pub whole: TypeSet,
+    /// Types of which only some records are open.
+    pub qualified: Vec<(ResourceType, &'a Admission)>,
+}
+
+impl Sources<'_> {
+    /// Whether a record of this type may make others visible: whether this one does may depend on its content.
+    pub fn contains(&self, resource_type: ResourceType) -> bool {
+        self.whole.contains(resource_type) || self.qualified.iter().any(|(qualified, _)| *qualified == resource_type)
+    }
+}
+
 /// How one grant shows records of one type. A record is visible when any of them holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Visibility<'a> {
@@ -135,7 +160,7 @@ pub enum Visibility<'a> {
         /// Whose records refer.
         boundary: &'a Boundary,
         /// The types of the referring records.
-        sources: TypeSet,
+        sources: Sources<'a>,
     },
     /// Records about records (Provenance): visible when `target` names at least one record of these types in the boundary's compartments,
     /// and no local record outside.
@@ -143,10 +168,27 @@ pub enum Visibility<'a> {
         /// Whose records are targets.
         boundary: &'a Boundary,
         /// The types that the targets may have.
-        targets: TypeSet,
+        targets: Sources<'a>,
     },
     /// Every record of the type.
     Every,
+    /// Records that are visible in another way, as far as they are admitted by their content.
+    Qualified {
+        /// The other way; never again a qualified one.
+        way: Box<Visibility<'a>>,
+        /// Which records.
+        admission: &'a Admission,
+    },
+}
+
+impl Visibility<'_> {
+    /// The way without its qualification: what it shows at most.
+    pub fn unqualified(&self) -> &Self {
+        match self {
+            Self::Qualified { way, .. } => way,
+            plain => plain,
+        }
+    }
 }
 
 impl Constraint {
@@ -179,9 +221,15 @@ impl Constraint {
         self.grants.0.iter().map(|grant| &grant.boundary)
     }
 
-    /// The boundaries that hold for writes of this type.
-    pub fn write_boundaries(&self, resource_type: ResourceType) -> impl Iterator<Item = &Boundary> {
-        self.grants.0.iter().filter(move |grant| grant.types(self.letter).contains(resource_type)).map(|grant| &grant.boundary)
+    /// The boundaries that hold for writes of this type, each with what a record inside must be besides.
+    pub fn write_boundaries(&self, resource_type: ResourceType) -> impl Iterator<Item = (&Boundary, Option<&Admission>)> {
+        let open = self.grants.0.iter().filter(move |grant| grant.types(self.letter).contains(resource_type));
+        open.map(move |grant| (&grant.boundary, grant.admission(resource_type, self.letter)))
+    }
+
+    /// Whether some type is open in part only.
+    pub fn is_qualified(&self) -> bool {
+        self.grants.0.iter().any(|grant| !grant.qualifications.is_empty())
     }
 }
 
@@ -202,13 +250,29 @@ fn in_patient_compartment(resource_type: ResourceType) -> bool {
 }
 
 fn visibility_in(grant: &Grant, resource_type: ResourceType, letter: Letter) -> Vec<Visibility<'_>> {
+    let ways = ways_in(grant, resource_type, letter);
+    match grant.admission(resource_type, letter) {
+        None => ways,
+        Some(admission) => ways.into_iter().map(|way| Visibility::Qualified { way: Box::new(way), admission }).collect(),
+    }
+}
+
+fn ways_in(grant: &Grant, resource_type: ResourceType, letter: Letter) -> Vec<Visibility<'_>> {
     let boundary = &grant.boundary;
     if *boundary == Boundary::Whole {
         return vec![Visibility::Every];
     }
     // A Provenance grounds nothing: one about two patients is hidden from each of them alone.
     let grounds = |open: &ResourceType| in_patient_compartment(*open) && *open != ResourceType::PROVENANCE;
-    let clinical = || -> TypeSet { grant.types(letter).iter().filter(grounds).collect() };
+    let clinical = || {
+        let mut sources = Sources { whole: grant.types(letter).iter().filter(grounds).collect(), qualified: Vec::new() };
+        if !grant.qualifications.is_empty() {
+            let admission = |source| Some((source, grant.admission(source, letter)?));
+            sources.qualified = sources.whole.iter().filter_map(admission).collect();
+            sources.whole = sources.whole.iter().filter(|source| grant.admission(*source, letter).is_none()).collect();
+        }
+        sources
+    };
     if resource_type == ResourceType::PROVENANCE {
         return vec![Visibility::About { boundary, targets: clinical() }];
     }

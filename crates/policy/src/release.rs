@@ -6,7 +6,7 @@
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::scopes::Letter;
 
-use crate::constraint::{Boundary, Constraint, TypeSet, Visibility};
+use crate::constraint::{Boundary, Constraint, Sources, Visibility};
 use crate::decision::{DecisionId, Permit};
 use crate::stored::{HistoryPage, SearchPage, StoredVersion, Written};
 
@@ -106,7 +106,7 @@ impl Permit {
         let mut content = unreleased.content;
         let mut judge = Judge::new(&self.constraint, Letter::Read, &in_care);
         for written in &mut content {
-            let (Written::Created(version) | Written::Updated(version) | Written::Deleted(version)) = written;
+            let version = written.version_mut();
             if !judge.covers(version) {
                 version.body = None;
             }
@@ -140,18 +140,26 @@ impl<'a> Judge<'a> {
                 &mut other.insert((version.resource_type, ways)).1
             }
         };
-        ways.iter().any(|way| match way {
-            Visibility::Every => true,
-            Visibility::Compartment(boundary) => inside(boundary, &version.patients, self.in_care),
-            Visibility::ReferencedFrom { boundary, sources } => {
-                version.patients.is_empty() && grounded(boundary, sources, version, self.in_care)
-            }
-            Visibility::About { boundary, targets } => grounded(boundary, targets, version, self.in_care),
-        })
+        ways.iter().any(|way| shows(way, version, self.in_care))
     }
 }
 
-fn grounded(boundary: &Boundary, types: &TypeSet, version: &StoredVersion, in_care: &[LogicalId]) -> bool {
+fn shows(way: &Visibility<'_>, version: &StoredVersion, in_care: &[LogicalId]) -> bool {
+    match way {
+        Visibility::Every => true,
+        Visibility::Compartment(boundary) => inside(boundary, &version.patients, in_care),
+        Visibility::ReferencedFrom { boundary, sources } => {
+            version.patients.is_empty() && grounded(boundary, sources, version, in_care)
+        }
+        Visibility::About { boundary, targets } => grounded(boundary, targets, version, in_care),
+        Visibility::Qualified { way, admission } => {
+            shows(way, version, in_care) && admission.admits_body(version.body.as_deref())
+        }
+    }
+}
+
+/// What the grounds say of themselves is judged. Whether they are admitted by their own content is the store's word, from a statement of its own.
+fn grounded(boundary: &Boundary, types: &Sources<'_>, version: &StoredVersion, in_care: &[LogicalId]) -> bool {
     version
         .grounds
         .as_ref()

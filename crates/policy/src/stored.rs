@@ -76,15 +76,24 @@ pub enum Written {
     Created(StoredVersion),
     /// Stored as a further version.
     Updated(StoredVersion),
+    /// An import that brought nothing new: the version that is there stays.
+    Unchanged(StoredVersion),
     /// Deleted, or deleted before.
     Deleted(StoredVersion),
 }
 
 impl Written {
-    /// The version that the change made.
+    /// The version that the change made, or left as it was.
     pub fn version(&self) -> &StoredVersion {
         match self {
-            Self::Created(version) | Self::Updated(version) | Self::Deleted(version) => version,
+            Self::Created(version) | Self::Updated(version) | Self::Unchanged(version) | Self::Deleted(version) => version,
+        }
+    }
+
+    /// The same, to be judged.
+    pub fn version_mut(&mut self) -> &mut StoredVersion {
+        match self {
+            Self::Created(version) | Self::Updated(version) | Self::Unchanged(version) | Self::Deleted(version) => version,
         }
     }
 }

@@ -11,12 +11,15 @@ use portcullis_jose::{Algorithm, SigningKey, VerificationKeys};
 use portcullis_oauth::access_token::{AccessTokenClaims, AccessTokenTrust, Subject, VerifiedToken};
 use portcullis_oauth::identifiers::{ClientId, GrantId, TokenId, UserId};
 use portcullis_oauth::principal::{Operator, OperatorOperation, Principal, PrincipalUser, TokenFacts, TokenStatus};
-use portcullis_oauth::scopes::ScopeSet;
+use portcullis_oauth::representation::Representation;
+use portcullis_oauth::scopes::{Letter, ScopeSet};
 use portcullis_oauth::users::Role;
 use portcullis_verifies::verifies;
 
+use crate::constraint::{Boundary, Grant, NonEmpty};
 use crate::decision::{Denial, DenialReason};
 use crate::release::{Disagreement, Unreleased};
+use crate::rules::Ruling;
 use crate::stored::{StoredVersion, Written};
 use crate::{Change, Decision, DecisionId, Operation, Permit, PermittedOperation, WriteSet, decide};
 
@@ -30,12 +33,14 @@ struct Person<'a> {
     roles: &'a [Role],
     fhir_user: Option<&'a str>,
     patients: &'a [&'a str],
+    represents: &'a [&'a str],
 }
 
-const ANN: Person<'_> = Person { roles: &[Role::Patient], fhir_user: Some("Patient/a"), patients: &["a"] };
-const CLINICIAN: Person<'_> = Person { roles: &[Role::Clinician], fhir_user: Some("Practitioner/dr"), patients: &[] };
-const AUDITOR: Person<'_> = Person { roles: &[Role::Auditor], fhir_user: None, patients: &[] };
-const ADMINISTRATOR: Person<'_> = Person { roles: &[Role::Administrator], fhir_user: None, patients: &[] };
+const ANN: Person<'_> = Person { roles: &[Role::Patient], fhir_user: Some("Patient/a"), patients: &["a"], represents: &[] };
+const CLINICIAN: Person<'_> =
+    Person { roles: &[Role::Clinician], fhir_user: Some("Practitioner/dr"), patients: &[], represents: &[] };
+const AUDITOR: Person<'_> = Person { roles: &[Role::Auditor], fhir_user: None, patients: &[], represents: &[] };
+const ADMINISTRATOR: Person<'_> = Person { roles: &[Role::Administrator], fhir_user: None, patients: &[], represents: &[] };
 
 fn id(text: &str) -> LogicalId {
     LogicalId::parse(text).unwrap()
@@ -55,6 +60,7 @@ fn principal(scope: &str, launch_patient: Option<&str>, person: &Person<'_>) -> 
         scope: scope.into(),
         grant: GrantId::parse("g").unwrap(),
         patient: launch_patient.map(id),
+        confirmation: None,
     };
     let keys = VerificationKeys::of([&*KEY]);
     let trust = AccessTokenTrust { keys: &keys, issuer: ISSUER, fhir_base: BASE };
@@ -64,6 +70,7 @@ fn principal(scope: &str, launch_patient: Option<&str>, person: &Person<'_>) -> 
         roles: person.roles.iter().copied().collect(),
         fhir_user: person.fhir_user.map(|text| LocalReference::parse(text).unwrap()),
         patients: person.patients.iter().map(|text| id(text)).collect(),
+        represents: person.represents.iter().map(|line| Representation::parse(line).unwrap()).collect(),
     };
     let facts = TokenFacts {
         token_id: token.token_id().clone(),
@@ -74,7 +81,8 @@ fn principal(scope: &str, launch_patient: Option<&str>, person: &Person<'_>) -> 
         purpose_of_use: None,
         registered: None,
     };
-    Principal::establish(&token, TokenStatus::from_registry(facts), NOW).unwrap()
+    Principal::establish(&token, &portcullis_oauth::confirmation::Possession::NOTHING, TokenStatus::from_registry(facts), NOW)
+        .unwrap()
 }
 
 /// A client on its own behalf, registered for some scopes, with a token for others.
@@ -91,6 +99,7 @@ fn system(registered: &str, scope: &str) -> Principal {
         scope: scope.into(),
         grant: GrantId::parse("registration").unwrap(),
         patient: None,
+        confirmation: None,
     };
     let keys = VerificationKeys::of([&*KEY]);
     let trust = AccessTokenTrust { keys: &keys, issuer: ISSUER, fhir_base: BASE };
@@ -104,7 +113,8 @@ fn system(registered: &str, scope: &str) -> Principal {
         purpose_of_use: None,
         registered: Some(ScopeSet::parse(registered).unwrap().compiled()),
     };
-    Principal::establish(&token, TokenStatus::from_registry(facts), NOW).unwrap()
+    Principal::establish(&token, &portcullis_oauth::confirmation::Possession::NOTHING, TokenStatus::from_registry(facts), NOW)
+        .unwrap()
 }
 
 fn read(resource_type: &str, resource_id: &str) -> Operation {
@@ -281,5 +291,122 @@ fn the_answer_to_a_write_shows_the_resource_only_to_who_may_read_it() {
         let written = vec![Written::Created(version("Observation", "o", &["a"]))];
         let released = permit.release_written(Unreleased::new(DecisionId(1), Vec::new(), written)).unwrap();
         assert_eq!(released.content()[0].version().body.is_some(), shown, "{scope}");
+    }
+}
+
+/// An Observation of one patient with one category.
+fn observation(patient: &str, category: &str) -> StoredVersion {
+    let body = format!(
+        r#"{{"resourceType":"Observation","status":"final","code":{{"text":"x"}},"category":[{{"coding":[{{"system":"s","code":"{category}"}}]}}],
+        "subject":{{"reference":"{BASE}/Patient/{patient}"}}}}"#
+    );
+    StoredVersion { body: Some(body.into_bytes()), ..version("Observation", "o", &[patient]) }
+}
+
+#[test]
+fn release_judges_the_content_of_what_a_scope_with_criteria_opens() {
+    verifies!("SMART-41");
+    let release = |principal: &Principal, found: StoredVersion| {
+        let (permit, _) = decided(principal, read("Observation", "o")).unwrap();
+        permit.release(Unreleased::new(DecisionId(1), Vec::new(), Some(found))).is_ok()
+    };
+    let lab = principal("patient/Observation.rs?category=s|laboratory", Some("a"), &ANN);
+    assert!(release(&lab, observation("a", "laboratory")));
+    assert!(!release(&lab, observation("a", "survey")));
+    assert!(!release(&lab, observation("b", "laboratory")), "the compartment and the criteria must both hold");
+    assert!(!release(&lab, StoredVersion { body: None, ..observation("a", "laboratory") }), "a deletion has no content");
+    assert!(!release(&lab, version("Observation", "o", &["a"])), "what is no resource is not admitted");
+
+    let several =
+        principal("patient/Observation.r?category=s|laboratory patient/Observation.rs?category=s|survey", Some("a"), &ANN);
+    assert!(release(&several, observation("a", "laboratory")) && release(&several, observation("a", "survey")));
+    assert!(!release(&several, observation("a", "vital-signs")));
+    let whole = principal("patient/Observation.r?category=s|laboratory patient/Observation.rs", Some("a"), &ANN);
+    assert!(release(&whole, observation("a", "vital-signs")));
+    let letters = principal("patient/Observation.s?category=s|laboratory", Some("a"), &ANN);
+    assert!(matches!(decided(&letters, read("Observation", "o")), Err(DenialReason::MissingScope(..))));
+
+    // References are told by the server's own base.
+    let subject = principal("user/Observation.rs?subject=Patient/a", None, &ANN);
+    assert!(release(&subject, observation("a", "survey")));
+}
+
+#[test]
+fn the_criteria_of_a_token_and_of_a_registration_must_both_hold() {
+    let release = |registered: &str, scope: &str, category: &str| {
+        let (permit, _) = decided(&system(registered, scope), read("Observation", "o")).unwrap();
+        permit.release(Unreleased::new(DecisionId(1), Vec::new(), Some(observation("a", category)))).is_ok()
+    };
+    let lab = "system/Observation.rs?category=s|laboratory";
+    for (registered, scope) in
+        [(lab, "system/*.rs"), ("system/*.rs", lab), (lab, lab), (lab, "system/Observation.rs?category=laboratory,survey")]
+    {
+        assert!(release(registered, scope, "laboratory"), "{registered} / {scope}");
+        assert!(!release(registered, scope, "survey"), "{registered} / {scope}");
+    }
+    assert!(!release(lab, "system/Observation.rs?category=survey", "laboratory"));
+}
+
+#[test]
+fn a_plain_permit_has_no_criteria_and_never_looks_at_a_body() {
+    let (permit, _) = decided(&principal("patient/*.cruds", Some("a"), &ANN), read("Observation", "o")).unwrap();
+    let unreadable = version("Observation", "o", &["a"]);
+    assert!(permit.release(Unreleased::new(DecisionId(1), Vec::new(), Some(unreadable))).is_ok());
+    assert!(!permit.trace().0.iter().any(|verdict| verdict.rule == "scope-criteria"));
+    let (permit, _) = decided(&principal("patient/Observation.r?category=x", Some("a"), &ANN), read("Observation", "o")).unwrap();
+    assert!(permit.trace().0.iter().any(|verdict| verdict.rule == "scope-criteria"));
+}
+
+fn daughter<'a>(represents: &'a [&'a str]) -> Person<'a> {
+    Person { roles: &[Role::Representative], fhir_user: Some("RelatedPerson/d"), patients: &["a"], represents }
+}
+
+fn reads(scope: &str, launch: &str, person: &Person<'_>) -> bool {
+    let read = Operation::Read(Read { resource_type: ResourceType::OBSERVATION, id: id("x") });
+    let decided = decide(DecisionId(1), &principal(scope, Some(launch), person), read);
+    matches!(decided, Decision::Permit(..))
+}
+
+#[test]
+fn a_representation_counts_from_its_beginning_to_before_its_end() {
+    for (line, permitted) in [
+        (format!("m {NOW} - rw -"), true),
+        (format!("m {} {} rw -", NOW - 10, NOW + 1), true),
+        (format!("m {} {NOW} rw -", NOW - 10), false),
+        (format!("m {} - rw -", NOW + 1), false),
+    ] {
+        assert_eq!(reads("patient/Observation.rs", "m", &daughter(&[&line])), permitted, "{line}");
+    }
+    assert!(!reads("patient/Observation.rs", "m", &daughter(&[])));
+    let without_role = Person { roles: &[Role::Clinician], ..daughter(&["m 0 - rw -"]) };
+    assert!(!reads("patient/Observation.rs", "m", &Person { fhir_user: None, ..without_role }), "the role is asked for, too");
+}
+
+#[test]
+fn what_a_representation_leaves_out_stays_closed_for_that_patient_alone() {
+    let limited = daughter(&["m 0 - ro Observation"]);
+    assert!(!reads("patient/*.rs", "m", &limited));
+    assert!(reads("patient/*.rs", "a", &limited), "the own record is whole");
+    let letters = |scope: &str, launch: Option<&str>, letter: Letter, resource_type: ResourceType| {
+        let Ruling::Grant(grants) = patient_or_user(scope, launch, &limited) else { panic!("{scope}") };
+        let open = |grant: &&Grant| grant.types(letter).contains(resource_type);
+        grants.iter().filter(open).map(|grant| grant.boundary.clone()).collect::<Vec<_>>()
+    };
+    let of = |patient: &str| Boundary::Patients(NonEmpty::of([id(patient)]).unwrap());
+    let (observation, condition) = (ResourceType::OBSERVATION, ResourceType::parse("Condition").unwrap());
+    assert_eq!(letters("patient/*.cruds", Some("m"), Letter::Read, condition), [of("m")]);
+    assert_eq!(letters("patient/*.cruds", Some("m"), Letter::Create, condition), [], "read only");
+    assert_eq!(letters("user/*.cruds", None, Letter::Read, condition), [of("a"), of("m")]);
+    assert_eq!(letters("user/*.cruds", None, Letter::Search, observation), [of("a")]);
+    for letter in [Letter::Create, Letter::Update, Letter::Delete] {
+        assert_eq!(letters("user/*.cruds", None, letter, condition), [of("a")]);
+    }
+}
+
+fn patient_or_user(scope: &str, launch: Option<&str>, person: &Person<'_>) -> Ruling {
+    let principal = principal(scope, launch, person);
+    match crate::rules::patient_context::apply(&principal) {
+        Ruling::NotApplicable => crate::rules::user_context::apply(&principal),
+        ruling => ruling,
     }
 }

@@ -1,5 +1,6 @@
-// SMART App Launch 2.2.0, standalone launch, public client, PKCE S256: discovery, the way to the server and back, tokens.
+// SMART App Launch 2.2.0, public client, PKCE S256: discovery, the way to the server and back, tokens.
 
+import { scopeOf } from './ehr.js';
 import { Choice, LAUNCH_KEY, PermissionEnded, Problem, SESSION_KEY, base64url, get, json, keep, secret, sha256, state, stored } from './tools.js';
 
 const issuerOf = () => state.discovery.issuer ?? state.configuration.issuer;
@@ -21,7 +22,8 @@ export async function discover() {
 
 // ---- Launch
 
-export async function launch() {
+/** The way to the server; `launch` is the handle with which an EHR opened this app. */
+export async function launch(launch) {
   const started = { state: secret(), nonce: secret(), verifier: secret() };
   keep(LAUNCH_KEY, started);
   const target = new URL(state.discovery.authorization_endpoint);
@@ -29,12 +31,13 @@ export async function launch() {
     response_type: 'code',
     client_id: state.configuration.client_id,
     redirect_uri: state.configuration.redirect_uri,
-    scope: state.configuration.scope,
+    scope: scopeOf(launch),
     state: started.state,
     nonce: started.nonce,
     aud: state.configuration.fhir_base,
     code_challenge: base64url(await sha256(started.verifier)),
     code_challenge_method: 'S256',
+    ...(launch ? { launch } : {}),
   };
   for (const [name, value] of Object.entries(parameters)) target.searchParams.set(name, value);
   location.assign(target);
@@ -117,6 +120,9 @@ function remember(tokens, before) {
     expires_at: Date.now() + (tokens.expires_in ?? 300) * 1000,
     scope: tokens.scope ?? before.scope ?? '',
     patient: tokens.patient ?? before.patient,
+    encounter: tokens.encounter ?? before.encounter,
+    need_patient_banner: tokens.need_patient_banner ?? before.need_patient_banner,
+    smart_style_url: tokens.smart_style_url ?? before.smart_style_url,
   };
   keep(SESSION_KEY, state.session);
 }

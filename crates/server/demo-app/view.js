@@ -136,6 +136,8 @@ function showBundle(part, body, bundle) {
 
 async function showPatient() {
   const card = byId('patient');
+  // The EHR that embeds this app says already whose record it is.
+  card.hidden = state.session.need_patient_banner === false;
   if (!shared('Patient', 'r')) {
     card.replaceChildren(make('p', { class: 'refused' }, 'You did not share your name and contact details.'));
     card.dataset.state = 'refused';
@@ -152,7 +154,7 @@ async function showPatient() {
       ['Address', [...(address?.line ?? []), address?.city, address?.state, address?.postalCode].filter(Boolean).join(', ')],
       ['Contact', (patient.telecom ?? []).map(entry => entry.value).filter(Boolean).slice(0, 2).join(', ')],
     ];
-    if (facts[0][1]) byId('record-title').textContent = `The record of ${facts[0][1]}`;
+    if (facts[0][1] && !card.hidden) byId('record-title').textContent = `The record of ${facts[0][1]}`;
     card.replaceChildren(make('dl', {}, ...facts.map(([term, value]) => fact(term, value || NOTHING))));
     card.dataset.state = 'loaded';
   } catch (problem) {
@@ -167,6 +169,7 @@ const fact = (term, value) => make('div', {}, make('dt', {}, term), make('dd', {
 export function showGrant() {
   byId('grant').replaceChildren(
     fact('Patient', state.session.patient),
+    fact('Visit', state.session.encounter ?? NOTHING),
     fact('Scopes', state.session.scope),
     fact('Token until', new Date(state.session.expires_at).toLocaleTimeString(navigator.language)),
     fact('Can be renewed', state.session.refresh_token ? 'Yes, until you take it back' : 'No'),

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 use portcullis_audit::sink::RecordSink;
-use portcullis_jose::{Random, SigningKey, VerificationKeys};
+use portcullis_jose::Random;
 use portcullis_oauth::access_token::VerifiedToken;
 use portcullis_policy::DecisionId;
 use portcullis_store::registry::Registry;
 use portcullis_store::{Clock, FhirStore};
-use tokio::sync::Semaphore;
 
 use crate::answer::Counters;
+pub use crate::authorization_server::signing_keys::TokenKeys;
 
 /// URLs and texts that do not change while the server runs.
 #[derive(Clone, Debug)]
@@ -21,12 +21,41 @@ pub struct Settings {
     pub public_url: String,
     /// `public_url` + `/fhir`
     pub fhir_base: String,
+    /// Scheme, host and port of the same server where clients show a certificate (RFC 8705); `None` where there is no such port.
+    pub mutual_tls_url: Option<String>,
     /// The product's version.
     pub version: &'static str,
     /// When this process started, milliseconds since the epoch.
     pub started: i64,
+    /// Whose records these are.
+    pub brand: crate::brand::Brand,
     /// What the start page of a demo says about it; `None` for `serve`.
     pub demo: Option<DemoNotice>,
+    /// What the operator decided about requests and registration.
+    pub authorization: AuthorizationSettings,
+}
+
+/// What the operator decided about authorization requests and the registration of clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuthorizationSettings {
+    /// Whether every authorization request must be pushed (RFC 9126 section 5).
+    pub require_pushed_authorization_requests: bool,
+    /// Who may register a client by itself (RFC 7591).
+    pub registration: RegistrationPolicy,
+    /// The most clients that may register themselves within an hour.
+    pub registrations_per_hour: u32,
+}
+
+/// Who may register a client by itself (RFC 7591 section 1.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RegistrationPolicy {
+    /// Nobody.
+    #[default]
+    Off,
+    /// Whoever has an initial access token of the operator.
+    Token,
+    /// Anybody.
+    Open,
 }
 
 /// What the start page of a demo shows.
@@ -36,29 +65,6 @@ pub struct DemoNotice {
     pub app_url: String,
     /// Names to sign in with, and who they are.
     pub users: Vec<(String, String)>,
-}
-
-/// Keys that sign tokens.
-pub struct TokenKeys {
-    /// ES256: access tokens.
-    pub access: SigningKey,
-    /// RS256: id_tokens.
-    pub identity: Arc<SigningKey>,
-    /// How many id_tokens may be signed at once.
-    pub identity_turns: Arc<Semaphore>,
-    /// What access tokens are verified with.
-    pub verification: VerificationKeys,
-}
-
-/// RSA signatures that may be made at once.
-const CONCURRENT_RSA: usize = 2;
-
-impl TokenKeys {
-    /// With these keys.
-    pub fn new(access: SigningKey, identity: SigningKey) -> Self {
-        let verification = VerificationKeys::of([&access]);
-        Self { access, identity: Arc::new(identity), identity_turns: Arc::new(Semaphore::new(CONCURRENT_RSA)), verification }
-    }
 }
 
 /// A source of random bytes that many requests share.
@@ -126,8 +132,14 @@ pub struct Server {
     pub passwords: crate::authorization_server::password::Passwords,
     /// Tokens of forms.
     pub form_tokens: crate::authorization_server::csrf::FormTokens,
+    /// Nonces of DPoP proofs, and the proofs that came.
+    pub proof_nonces: crate::dpop::ProofNonces,
     /// Public keys of clients.
     pub client_keys: crate::authorization_server::client_keys::ClientKeys,
+    /// Providers elsewhere, with whose accounts people sign in here.
+    pub federation: crate::authorization_server::federation::Federation,
+    /// Logos of clients.
+    pub logos: crate::authorization_server::logos::Logos,
     /// Refusals of strangers.
     pub refusals: crate::middleware::refusals::Refusals,
     /// Work on large bodies.

@@ -11,7 +11,7 @@ mod handler;
 
 pub use handler::{AppSettings, DemoApp};
 
-/// Its files: path, media type, bytes. `/` and `/callback` are the same page, so either may be the redirect URI.
+/// Its files: path, media type, bytes. `/`, `/callback` and `/launch` are the same page: the first two may be the redirect URI, the last one is where an EHR opens it.
 pub fn files() -> &'static [(&'static str, &'static str, &'static [u8])] {
     const HTML: &str = "text/html; charset=utf-8";
     const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -20,7 +20,9 @@ pub fn files() -> &'static [(&'static str, &'static str, &'static [u8])] {
         ("/", HTML, INDEX),
         ("/index.html", HTML, INDEX),
         ("/callback", HTML, INDEX),
+        ("/launch", HTML, INDEX),
         ("/app.js", SCRIPT, include_bytes!("../demo-app/app.js")),
+        ("/ehr.js", SCRIPT, include_bytes!("../demo-app/ehr.js")),
         ("/fhir.js", SCRIPT, include_bytes!("../demo-app/fhir.js")),
         ("/oauth.js", SCRIPT, include_bytes!("../demo-app/oauth.js")),
         ("/other.js", SCRIPT, include_bytes!("../demo-app/other.js")),
@@ -84,7 +86,7 @@ mod tests {
             }
             scripts += 1;
         }
-        assert_eq!(scripts, 7);
+        assert_eq!(scripts, 8);
     }
 
     #[test]

@@ -23,7 +23,16 @@ impl Face {
     pub fn of_path(path: &str) -> Self {
         match Route::of(path) {
             Route::Fhir(_) | Route::SmartConfiguration => Self::Fhir,
-            Route::Token | Route::Revoke | Route::Jwks | Route::OpenIdConfiguration | Route::OAuthMetadata => Self::OAuth,
+            Route::Token
+            | Route::Revoke
+            | Route::Introspect
+            | Route::PushedRequest
+            | Route::Clients(_)
+            | Route::Jwks
+            | Route::OpenIdConfiguration
+            | Route::OAuthMetadata => Self::OAuth,
+            Route::Launch => Self::OAuth,
+            Route::Brands => Self::Fhir,
             _ => Self::Page,
         }
     }

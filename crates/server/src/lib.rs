@@ -2,12 +2,17 @@
 //!
 //! Every response is an [`Answer`](answer::Answer), which only a durable audit record can make.
 
+mod account_route;
 pub mod admin;
 pub mod answer;
 pub mod authorization_server;
+pub mod brand;
+pub mod client_route;
 pub mod context;
 pub mod demo_app;
+pub mod dpop;
 pub mod face;
+mod federation_route;
 pub mod health;
 pub mod interrupted;
 pub mod listener;

@@ -3,6 +3,10 @@
 //! A path is compared byte for byte: no case folding, no percent-decoding, no dot segments, no slash too many. Two spellings of one path would be two
 //! ways in for whoever filters requests before us.
 
+pub use crate::account_route::AccountRoute;
+pub use crate::client_route::ClientRoute;
+pub use crate::federation_route::FederationRoute;
+
 /// Where a request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
@@ -30,6 +34,16 @@ pub enum Route {
     Token,
     /// `/oauth/revoke`
     Revoke,
+    /// `/oauth/introspect`
+    Introspect,
+    /// `/oauth/par`: authorization requests that are pushed.
+    PushedRequest,
+    /// `/oauth/launch`: an EHR has a launch made.
+    Launch,
+    /// `/ehr`: a clinician's patients, and the apps that open from a chart.
+    Chart,
+    /// `/user-access-brands.json`
+    Brands,
     /// `/login`
     Login,
     /// `/logout`
@@ -40,6 +54,12 @@ pub enum Route {
     Person,
     /// `/me/revoke`: takes an app's access back.
     PersonRevoke,
+    /// Pages and forms about how people sign in.
+    Account(AccountRoute),
+    /// Clients as JSON.
+    Clients(ClientRoute),
+    /// Signing in with an account elsewhere.
+    Federation(FederationRoute),
     /// `/fhir/...`: the raw path after `/fhir`, with its slash, still percent-encoded; empty for `/fhir` itself.
     Fhir(String),
     /// Nothing is here.
@@ -59,9 +79,29 @@ pub const FIXED: &[(&str, Route)] = &[
     ("/oauth/authorize", Route::Authorize),
     ("/oauth/token", Route::Token),
     ("/oauth/revoke", Route::Revoke),
+    ("/oauth/introspect", Route::Introspect),
+    ("/oauth/par", Route::PushedRequest),
+    ("/oauth/launch", Route::Launch),
+    ("/ehr", Route::Chart),
+    (crate::brand::PATH, Route::Brands),
     ("/login", Route::Login),
     ("/logout", Route::Logout),
     ("/consent", Route::Consent),
+    ("/login/second", Route::Account(AccountRoute::SecondFactor)),
+    ("/login/passkey", Route::Account(AccountRoute::PasskeySignIn)),
+    ("/set-password", Route::Account(AccountRoute::SetPassword)),
+    ("/me/password", Route::Account(AccountRoute::Password)),
+    ("/me/authenticator", Route::Account(AccountRoute::Authenticator)),
+    ("/me/authenticator/remove", Route::Account(AccountRoute::AuthenticatorRemove)),
+    ("/me/recovery-codes", Route::Account(AccountRoute::RecoveryCodes)),
+    ("/me/passkey", Route::Account(AccountRoute::Passkey)),
+    ("/me/passkey/remove", Route::Account(AccountRoute::PasskeyRemove)),
+    ("/me/sessions/end", Route::Account(AccountRoute::SessionsEnd)),
+    ("/login/federated", Route::Federation(FederationRoute::Begin)),
+    ("/me/federation", Route::Federation(FederationRoute::Own)),
+    ("/me/federation/unlink", Route::Federation(FederationRoute::Unlink)),
+    ("/admin/clients", Route::Clients(ClientRoute::All)),
+    ("/oauth/register", Route::Clients(ClientRoute::Register)),
     ("/me", Route::Person),
     ("/me/revoke", Route::PersonRevoke),
     ("/fhir", Route::Fhir(String::new())),
@@ -72,6 +112,12 @@ impl Route {
     pub fn of(path: &str) -> Self {
         if let Some((_, route)) = FIXED.iter().find(|(fixed, _)| *fixed == path) {
             return route.clone();
+        }
+        if let Some(route) = ClientRoute::of(path) {
+            return Self::Clients(route);
+        }
+        if let Some(route) = FederationRoute::of(path) {
+            return Self::Federation(route);
         }
         match (path.strip_prefix("/fhir").filter(|rest| rest.starts_with('/')), path.strip_prefix("/static/")) {
             (Some(rest), _) => Self::Fhir(rest.to_owned()),

@@ -7,9 +7,11 @@ use hyper::body::Body as _;
 use portcullis_audit::record::{Event, Outcome};
 use portcullis_audit::{Counted, LedgerError};
 
+use crate::admin;
 use crate::answer::{Answer, Draft};
 use crate::authorization_server as oauth;
 use crate::context::Server;
+use crate::dpop;
 use crate::face::Face;
 use crate::health;
 use crate::interrupted::Begun;
@@ -18,7 +20,7 @@ use crate::middleware::framing::FramingError;
 use crate::middleware::refusals::{self, Admission, Standing};
 use crate::middleware::{cors, headers};
 use crate::resource_server::{Exchange, pipeline};
-use crate::route::Route;
+use crate::route::{ClientRoute, Route};
 use crate::ui;
 
 impl Handler for Server {
@@ -43,6 +45,7 @@ impl Server {
             headers: parts.headers,
         };
         let route = Route::of(exchange.target.path());
+        let speaks_dpop = dpop::speaks(&exchange.headers);
         let (id, head) = (exchange.id.clone(), exchange.method == Method::HEAD);
         let openness = cors::openness(&route);
         let origin = exchange.headers.get(header::ORIGIN).cloned();
@@ -62,6 +65,9 @@ impl Server {
         refusals::follow(&self);
         if openness != cors::Openness::Closed {
             answer.headers_mut().entry(header::VARY).or_insert(HeaderValue::from_static("Authorization, Origin"));
+        }
+        if speaks_dpop {
+            dpop::add_nonce(&self, answer.headers_mut());
         }
         headers::secure(answer.headers_mut(), &id, self.settings.demo.is_none());
         if let Some(origin) = &origin {
@@ -108,7 +114,7 @@ async fn dispatch(server: &Arc<Server>, exchange: Exchange, route: Route, body: 
         Route::Fhir(path) => pipeline::serve(Arc::clone(server), exchange, path, body).await,
         Route::Start if reading => counted(Counted::StaticFile, ui::start(server)),
         Route::Docs if reading => counted(Counted::StaticFile, ui::docs(server)),
-        Route::Static(name) if reading => match ui::asset(&name) {
+        Route::Static(name) if reading => match ui::asset(&name).or_else(|| ui::logo(server, &name)) {
             Some(draft) => counted(Counted::StaticFile, draft),
             None => not_found(server, &exchange).await,
         },
@@ -117,14 +123,25 @@ async fn dispatch(server: &Arc<Server>, exchange: Exchange, route: Route, body: 
         Route::SmartConfiguration if reading => counted(Counted::Discovery, oauth::discovery::smart_configuration(server)),
         Route::OpenIdConfiguration if reading => counted(Counted::Discovery, oauth::discovery::openid_configuration(server)),
         Route::OAuthMetadata if reading => counted(Counted::Discovery, oauth::discovery::oauth_metadata(server)),
+        Route::Brands if reading => counted(Counted::Discovery, crate::brand::bundle(&server.settings, &exchange.headers)),
         Route::Jwks if reading => counted(Counted::Discovery, oauth::discovery::jwks(server)),
+        Route::Clients(route @ (ClientRoute::All | ClientRoute::One(_))) => {
+            admin::https::serve(server, &exchange, route, body).await
+        }
+        Route::Clients(route) => oauth::registration::serve(server, &exchange, route, body).await,
         Route::Authorize
         | Route::Token
         | Route::Revoke
+        | Route::Introspect
+        | Route::PushedRequest
+        | Route::Launch
+        | Route::Chart
         | Route::Login
         | Route::Logout
         | Route::Consent
         | Route::Person
+        | Route::Account(_)
+        | Route::Federation(_)
         | Route::PersonRevoke => oauth::serve(Arc::clone(server), exchange, route, body).await,
         Route::Start
         | Route::Docs
@@ -134,6 +151,7 @@ async fn dispatch(server: &Arc<Server>, exchange: Exchange, route: Route, body: 
         | Route::SmartConfiguration
         | Route::OpenIdConfiguration
         | Route::OAuthMetadata
+        | Route::Brands
         | Route::Jwks => server.record_page(&exchange, Outcome::Rejected, ui::method_not_allowed("GET, HEAD")).await,
         Route::Unknown => not_found(server, &exchange).await,
     }

@@ -2,10 +2,15 @@
 //!
 //! Everything that returns or changes FHIR data takes an [`Authorized`](portcullis_policy::Authorized) operation.
 
+pub mod client_registration;
 pub mod clock;
+pub mod federation;
 pub mod fhir_store;
 pub mod registry;
+pub mod sign_in;
 
 pub use clock::{Clock, SystemClock};
+pub use federation::FederationRegistry;
 pub use fhir_store::{BoxFuture, Committed, FhirStore, Outbox, StoreError, Subject};
 pub use registry::{Registry, RegistryError};
+pub use sign_in::SignInRegistry;

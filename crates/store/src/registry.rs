@@ -3,18 +3,26 @@
 //! Reads that prepare an authentication (a user by name, a client, a session) come before there is a principal; listings of people are for
 //! the operator and are recorded like changes.
 
+use std::sync::Arc;
+
 use portcullis_audit::{Acknowledgement, PendingRecord};
 use portcullis_jose::Secret;
 use portcullis_oauth::access_token::VerifiedToken;
 use portcullis_oauth::client_assertion::VerifiedAssertion;
 use portcullis_oauth::clients::Client;
+use portcullis_oauth::dpop::VerifiedProof;
 use portcullis_oauth::grant::{AuthorizationCode, CodeState, Grant, RefreshToken, SecretHash};
 use portcullis_oauth::identifiers::{ClientId, GrantId, SessionId, TokenId, UserId};
+use portcullis_oauth::launch::{Launch, LaunchState};
 use portcullis_oauth::lockout::{AttemptCounter, AttemptKey, Lockout};
 use portcullis_oauth::principal::TokenStatus;
+use portcullis_oauth::pushed_request::StoredRequest;
 use portcullis_oauth::users::User;
 
+use crate::client_registration::{InitialAccessToken, RegistrationChange};
+use crate::federation::{FederationChange, FederationRegistry};
 use crate::fhir_store::BoxFuture;
+use crate::sign_in::{SessionDetails, SignInChange, SignInRegistry};
 
 /// Why the registry could not.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +41,18 @@ pub enum RegistryError {
 /// The conflict of a client assertion that comes a second time.
 pub const ASSERTION_USED: &str = "the client assertion was used before";
 
+/// The conflict of a launch that was used meanwhile.
+pub const LAUNCH_USED: &str = "the launch was used before";
+
+/// The conflict of one more pushed request than are kept.
+pub const TOO_MANY_PUSHED: &str = "too many authorization requests wait";
+
+/// The conflict of a server secret that somebody else replaced meanwhile.
+pub const SECRET_CHANGED: &str = "the secret was changed meanwhile";
+
+/// The conflict of a DPoP proof that comes a second time.
+pub const PROOF_USED: &str = "the DPoP proof was used before";
+
 /// A signed-in browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
@@ -44,6 +64,8 @@ pub struct Session {
     pub authenticated_at: i64,
     /// The end, in seconds since the epoch.
     pub expires_at: i64,
+    /// How, from where, and since when it is idle.
+    pub details: SessionDetails,
 }
 
 /// A grant that stands, with its use.
@@ -79,6 +101,10 @@ pub enum Change {
     },
     /// A user signed out.
     CloseSession(SessionId),
+    /// Second factors, passwords, links, locks, and sessions that go on.
+    SignIn(Box<SignInChange>),
+    /// Identities elsewhere, states that came back, and who acts for whom.
+    Federation(Box<FederationChange>),
     /// A wrong password, or an unknown name: one more failure of each counter, and the wait that follows from it, counted in the
     /// transaction so that none is lost.
     CountFailure {
@@ -117,8 +143,28 @@ pub enum Change {
     /// A client presented an assertion. It is spent, and with it, or not at all, what the client asked for happens; a `jti` that was used
     /// before is the conflict [`ASSERTION_USED`].
     SpendAssertion {
-        /// The assertion.
-        assertion: VerifiedAssertion,
+        /// The assertion; shared with whoever has to spend it alone where the rest conflicts.
+        assertion: Arc<VerifiedAssertion>,
+        /// Now, in seconds since the epoch.
+        now: i64,
+        /// What the client asked for.
+        then: Box<Change>,
+    },
+    /// An EHR made a launch for an app.
+    AddLaunch(Box<Launch>),
+    /// An app came with the handle of a launch and got its answer. The handle counts once: it is spent together with what follows, or all of
+    /// it is the conflict [`LAUNCH_USED`].
+    SpendLaunch {
+        /// The hash of the handle.
+        launch: SecretHash,
+        /// What follows.
+        then: Box<Change>,
+    },
+    /// A client sent a DPoP proof. It is spent, and with it, or not at all, what the client asked for happens; a `jti` that the same key used
+    /// before is the conflict [`PROOF_USED`].
+    SpendProof {
+        /// The proof; shared with whoever has to spend it alone where the rest conflicts.
+        proof: Arc<VerifiedProof>,
         /// Now, in seconds since the epoch.
         now: i64,
         /// What the client asked for.
@@ -131,12 +177,39 @@ pub enum Change {
         /// When it ends anyway, in seconds since the epoch.
         expires_at: i64,
     },
+    /// A client registers itself, or what it needs for that changes.
+    Registration(RegistrationChange),
+    /// An authorization request came ahead of its browser, or goes on with it. There are at most so many ([`TOO_MANY_PUSHED`]).
+    AddPushedRequest {
+        /// The request.
+        request: Box<StoredRequest>,
+        /// Now, in seconds since the epoch.
+        now: i64,
+    },
+    /// A browser begins with a pushed request, which must still wait, and goes on under another handle.
+    BeginPushedRequest {
+        /// The handle that is spent.
+        waiting: SecretHash,
+        /// What goes on.
+        continued: Box<StoredRequest>,
+        /// Now, in seconds since the epoch.
+        now: i64,
+    },
+    /// A secret of the server in the place of the one that was read; another one meanwhile is the conflict [`SECRET_CHANGED`].
+    ReplaceSecret {
+        /// Its name.
+        name: &'static str,
+        /// The SHA-256 of the one before.
+        before: [u8; 32],
+        /// The new one.
+        after: Secret<Vec<u8>>,
+    },
     /// Nothing changes, but the event must be as durable as a change: a refusal, a listing.
     Nothing,
 }
 
 /// Users, clients, sessions, grants.
-pub trait Registry: Send + Sync {
+pub trait Registry: SignInRegistry + FederationRegistry + Send + Sync {
     /// Makes a change durable together with its record.
     fn apply<'a>(&'a self, change: Change, record: &'a PendingRecord) -> BoxFuture<'a, Result<Acknowledgement, RegistryError>>;
 
@@ -170,8 +243,20 @@ pub trait Registry: Send + Sync {
     /// A code as it stands, by its hash.
     fn code<'a>(&'a self, hash: &'a SecretHash) -> BoxFuture<'a, Result<Option<CodeState>, RegistryError>>;
 
+    /// A launch as it stands, by the hash of its handle.
+    fn launch<'a>(&'a self, hash: &'a SecretHash) -> BoxFuture<'a, Result<Option<LaunchState>, RegistryError>>;
+
     /// A refresh token, by its hash.
     fn refresh<'a>(&'a self, hash: &'a SecretHash) -> BoxFuture<'a, Result<Option<RefreshToken>, RegistryError>>;
+
+    /// The client that a registration access token is for, by the hash of the token.
+    fn registered_by<'a>(&'a self, token: &'a SecretHash) -> BoxFuture<'a, Result<Option<ClientId>, RegistryError>>;
+
+    /// The initial access tokens, also those that are used up or expired, by id.
+    fn initial_access_tokens(&self) -> BoxFuture<'_, Result<Vec<InitialAccessToken>, RegistryError>>;
+
+    /// An authorization request that came ahead of its browser, by the hash of its handle; expired ones too.
+    fn pushed_request<'a>(&'a self, hash: &'a SecretHash) -> BoxFuture<'a, Result<Option<StoredRequest>, RegistryError>>;
 
     /// A grant, also one that was revoked.
     fn grant<'a>(&'a self, id: &'a GrantId) -> BoxFuture<'a, Result<Option<Grant>, RegistryError>>;

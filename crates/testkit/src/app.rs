@@ -100,8 +100,7 @@ impl App {
                 self.client.post(path).form(&fields).send().await
             }
             Some(secret) => {
-                let basic = standard_base64(format!("{}:{secret}", self.client_id).as_bytes());
-                self.client.post(path).header("authorization", &format!("Basic {basic}")).form(fields).send().await
+                self.client.post(path).header("authorization", &basic(&self.client_id, secret)).form(fields).send().await
             }
         }
     }
@@ -163,6 +162,11 @@ fn unescape(text: &str) -> String {
         text = text.replace(escaped, plain);
     }
     text
+}
+
+/// The `Authorization` header of a client with a secret.
+pub fn basic(client_id: &str, secret: &str) -> String {
+    format!("Basic {}", standard_base64(format!("{client_id}:{secret}").as_bytes()))
 }
 
 fn standard_base64(bytes: &[u8]) -> String {

@@ -49,6 +49,14 @@ impl ClientKey {
         Self { kid: jwk["kid"].as_str().unwrap().to_owned(), algorithm: Algorithm::ES384, key }
     }
 
+    /// A JWT of this type whose header brings the key itself, such as a DPoP proof.
+    pub fn sign_with_key_inside(&self, header_type: &str, claims: &Value) -> String {
+        let mut header = jsonwebtoken::Header::new(self.algorithm);
+        header.typ = Some(header_type.to_owned());
+        header.jwk = Some(Jwk::from_encoding_key(&self.key, self.algorithm).unwrap());
+        jsonwebtoken::encode(&header, claims, &self.key).unwrap()
+    }
+
     /// The public key as a JWK.
     pub fn jwk(&self) -> Value {
         let mut jwk = serde_json::to_value(Jwk::from_encoding_key(&self.key, self.algorithm).unwrap()).unwrap();

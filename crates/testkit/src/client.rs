@@ -101,6 +101,18 @@ impl Client {
         Self { config: Arc::new(config), protocol, ..self.clone() }
     }
 
+    /// The same client at another port, where it shows this certificate; none where there is none to show.
+    pub fn showing(&self, port: u16, shown: Option<(CertificateDer<'static>, rustls_pki_types::PrivateKeyDer<'static>)>) -> Self {
+        let mut config = (*self.config).clone();
+        if let Some((certificate, key)) = shown {
+            let provider = rustls::crypto::aws_lc_rs::default_provider();
+            let key = rustls::sign::CertifiedKey::from_der(vec![certificate], key, &provider).unwrap();
+            config.client_auth_cert_resolver = Arc::new(rustls::sign::SingleCertAndKey::from(key));
+        }
+        config.resumption = rustls::client::Resumption::disabled();
+        Self { address: SocketAddr::new(self.address.ip(), port), config: Arc::new(config), ..self.clone() }
+    }
+
     /// The protocol that it speaks.
     pub fn protocol(&self) -> Protocol {
         self.protocol

@@ -15,7 +15,7 @@ pub struct KeyServer {
     /// Its certificate.
     pub certificate: CertificateDer<'static>,
     port: u16,
-    answer: Arc<Mutex<String>>,
+    answer: Arc<Mutex<Vec<u8>>>,
     calls: Arc<AtomicUsize>,
 }
 
@@ -31,7 +31,7 @@ impl KeyServer {
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let answer = Arc::new(Mutex::new("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_owned()));
+        let answer = Arc::new(Mutex::new(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_vec()));
         let server = Self { certificate, port, answer, calls: Arc::default() };
         tokio::spawn(server.clone().serve(listener, acceptor));
         server
@@ -48,7 +48,7 @@ impl KeyServer {
                 }
                 server.calls.fetch_add(1, Ordering::SeqCst);
                 let answer = server.answer.lock().unwrap().clone();
-                let _ = stream.write_all(answer.as_bytes()).await;
+                let _ = stream.write_all(&answer).await;
                 let _ = stream.shutdown().await;
             });
         }
@@ -59,7 +59,13 @@ impl KeyServer {
         let body = set.to_string();
         let length = body.len();
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\ncache-control: {cache_control}\r\n\r\n");
-        *self.answer.lock().unwrap() = head + &body;
+        *self.answer.lock().unwrap() = (head + &body).into_bytes();
+    }
+
+    /// The same for a file of any kind.
+    pub fn publish_file(&self, file: &[u8]) {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", file.len());
+        *self.answer.lock().unwrap() = [head.as_bytes(), file].concat();
     }
 
     /// Where.

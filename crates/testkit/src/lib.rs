@@ -3,13 +3,16 @@
 //! Never part of the product. It may panic: a test that cannot be set up has failed.
 
 pub mod app;
+pub mod authenticator;
 pub mod backend;
 pub mod client;
 pub mod clock;
+pub mod dpop;
 pub mod entropy;
 pub mod key_server;
 pub mod ledger;
 pub mod process;
+pub mod provider_server;
 pub mod resources;
 pub mod server;
 pub mod store;
@@ -21,6 +24,7 @@ pub use client::{Client, Protocol, Reply};
 pub use clock::FakeClock;
 pub use key_server::KeyServer;
 pub use process::{Demo, Portcullis};
+pub use provider_server::ProviderServer;
 pub use server::TestServer;
 pub use webdriver::Browser;
 

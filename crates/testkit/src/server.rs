@@ -12,9 +12,11 @@ use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::resource::Resource;
 use portcullis_fhir::types::LogicalId;
 use portcullis_fhir::version::NewVersion;
-use portcullis_jose::{Algorithm, Secret, SigningKey};
+use portcullis_jose::Secret;
 use portcullis_oauth::clients::{Client as OauthClient, ClientKind, ClientSecretHash, GrantType, KeySource};
+use portcullis_oauth::federation::Provider;
 use portcullis_oauth::identifiers::{ClientId, GrantId, UserId};
+use portcullis_oauth::key_ring::KeyRing;
 use portcullis_oauth::principal::{Operator, OperatorOperation, Principal};
 use portcullis_oauth::redirect_uri::RedirectUri;
 use portcullis_oauth::scopes::ScopeSet;
@@ -23,12 +25,17 @@ use portcullis_outbound::{ExemptHost, Outbound, Trust};
 use portcullis_policy::{Decision, DecisionId, Operation, PermittedOperation, WriteSet, decide};
 use portcullis_server::authorization_server::client_keys::ClientKeys;
 use portcullis_server::authorization_server::csrf::FormTokens;
+use portcullis_server::authorization_server::federation::Federation;
+use portcullis_server::authorization_server::logos::Logos;
 use portcullis_server::authorization_server::password::{Passwords, hash_now};
-use portcullis_server::context::{Entropy, Server, Settings, TokenKeys, token_cache};
-use portcullis_server::listener::{CertificateFiles, Limits, Listener, ReloadingCertificate, Shutdown, server_config};
+use portcullis_server::authorization_server::signing_keys::RING_NAME;
+use portcullis_server::context::{AuthorizationSettings, Entropy, Server, Settings, TokenKeys, token_cache};
+use portcullis_server::listener::{
+    CertificateFiles, ClientTrust, Limits, Listener, ReloadingCertificate, Shutdown, mutual_tls_config, server_config,
+};
 use portcullis_server::resource_server::capabilities;
 use portcullis_store::registry::Change;
-use portcullis_store::{Clock, FhirStore, Outbox};
+use portcullis_store::{Clock, FhirStore, Outbox, Registry as _};
 use rustls_pki_types::CertificateDer;
 
 use crate::app::App;
@@ -38,6 +45,7 @@ use crate::clock::FakeClock;
 use crate::entropy::SeededEntropy;
 use crate::key_server::KeyServer;
 use crate::ledger::FaultySegments;
+use crate::provider_server::ProviderServer;
 
 /// The password of every user that [`TestServer::add_user`] makes.
 pub const PASSWORD: &str = "correct horse battery staple";
@@ -62,6 +70,8 @@ pub struct TestServer {
     pub fhir_base: String,
     /// Its certificate.
     pub certificate: CertificateDer<'static>,
+    /// Its port where clients show a certificate, any certificate.
+    pub mutual_tls_port: u16,
     /// A server of keys that this one may ask.
     pub keys: KeyServer,
     /// The same as PEM, for programs.
@@ -84,6 +94,24 @@ impl TestServer {
 
     /// Starts an empty server with a client that speaks this protocol.
     pub async fn start_over(protocol: Protocol) -> Self {
+        Self::start_beside(protocol, None, AuthorizationSettings::default()).await
+    }
+
+    /// Starts an empty server whose operator decided this about requests and registration.
+    pub async fn start_with(authorization: AuthorizationSettings) -> Self {
+        Self::start_beside(Protocol::Http1, None, authorization).await
+    }
+
+    /// Starts an empty server whose people may sign in with accounts at this provider.
+    pub async fn start_with_provider(server: &ProviderServer, provider: Provider) -> Self {
+        Self::start_beside(Protocol::Http1, Some((server, provider)), AuthorizationSettings::default()).await
+    }
+
+    async fn start_beside(
+        protocol: Protocol,
+        provider: Option<(&ProviderServer, Provider)>,
+        authorization: AuthorizationSettings,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = RootKey::generate().unwrap();
         let store = SqliteStore::open(&folder.path().join("portcullis.db"), &root).unwrap();
@@ -95,6 +123,10 @@ impl TestServer {
         let certificate_pem = std::fs::read_to_string(folder.path().join("server.pem")).unwrap();
         let config = server_config(Arc::clone(&certificate)).unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mutual = mutual_tls_config(Arc::clone(&certificate), &ClientTrust::AnyCertificate).unwrap();
+        let mutual =
+            Listener::bind(address, mutual, Arc::clone(&certificate), Limits::default(), "https://localhost/").await.unwrap();
+        let mutual_tls_port = mutual.local_address().unwrap().port();
         let listener = Listener::bind(address, config, certificate, Limits::default(), "https://localhost/").await.unwrap();
         let address = listener.local_address().unwrap();
         let public_url = format!("https://localhost:{}", address.port());
@@ -107,9 +139,13 @@ impl TestServer {
         let (faulty, reads_panic) = crate::store::FaultyStore::new(audited);
         let keys = KeyServer::start().await;
         let stores = (&*store, Arc::new(faulty) as Arc<dyn FhirStore>);
-        let server = Arc::new(assemble(public_url, stores, Arc::clone(&ledger), Arc::clone(&clock), &keys));
+        let mut server = assemble(public_url, stores, Arc::clone(&ledger), Arc::clone(&clock), (&keys, provider));
+        server.settings.authorization = authorization;
+        server.settings.mutual_tls_url = Some(format!("https://localhost:{mutual_tls_port}"));
+        let server = Arc::new(server);
         let shutdown = Shutdown::default();
         tokio::spawn(listener.run(Arc::clone(&server), shutdown.clone()));
+        tokio::spawn(mutual.run(Arc::clone(&server), shutdown.clone()));
         let client = Client::new(address, "localhost", std::slice::from_ref(&trusted)).over(protocol);
         Self {
             server,
@@ -121,6 +157,7 @@ impl TestServer {
             client,
             fhir_base,
             certificate: trusted,
+            mutual_tls_port,
             keys,
             certificate_pem,
             shutdown,
@@ -162,7 +199,8 @@ impl TestServer {
         serde_json::from_str(&text).unwrap()
     }
 
-    async fn change(&self, change: Change) {
+    /// Makes a change of the registry.
+    pub async fn change(&self, change: Change) {
         self.server.registry.apply(change, &PendingRecord::new(&self.record()).unwrap()).await.unwrap();
     }
 
@@ -176,6 +214,7 @@ impl TestServer {
             roles: roles.iter().copied().collect(),
             fhir_user: fhir_user.map(|text| LocalReference::parse(text).unwrap()),
             patients: patients.iter().map(|id| LogicalId::parse(id).unwrap()).collect(),
+            represents: Vec::new(),
             created_at: self.clock.now_seconds(),
         };
         self.change(Change::AddUser(Box::new(user))).await;
@@ -199,6 +238,7 @@ impl TestServer {
             scope: ScopeSet::parse(scope).unwrap(),
             grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
             created_at: self.clock.now_seconds(),
+            properties: Default::default(),
         };
         self.change(Change::AddClient(Box::new(client))).await;
         App {
@@ -208,6 +248,15 @@ impl TestServer {
             redirect_uri,
             fhir_base: self.fhir_base.clone(),
         }
+    }
+
+    /// Registers a public app with something else about it.
+    pub async fn add_app_with(&self, client_id: &str, scope: &str, change: impl FnOnce(&mut OauthClient)) -> App {
+        let app = self.add_app(client_id, scope, false).await;
+        let mut client = self.server.registry.client(&ClientId::parse(client_id).unwrap()).await.unwrap().unwrap();
+        change(&mut client);
+        self.change(Change::ReplaceClient(Box::new(client))).await;
+        app
     }
 
     /// Registers a client that signs and may act for itself within these scopes.
@@ -227,6 +276,42 @@ impl TestServer {
         let (secret, fhir_base) = (None, self.fhir_base.clone());
         let app = App { client: self.client.clone(), client_id: client_id.to_owned(), secret, redirect_uri, fhir_base };
         (app, self.backend(client_id, key))
+    }
+
+    /// Changes a client's registration.
+    pub async fn change_client(&self, client_id: &str, change: impl FnOnce(&mut OauthClient)) {
+        let id = ClientId::parse(client_id).unwrap();
+        let mut client = self.server.registry.client(&id).await.unwrap().unwrap();
+        change(&mut client);
+        client.check().unwrap();
+        self.change(Change::ReplaceClient(Box::new(client))).await;
+    }
+
+    /// Replaces the properties of a client.
+    pub async fn set_properties(&self, client_id: &str, properties: portcullis_oauth::clients::ClientProperties) {
+        let id = ClientId::parse(client_id).unwrap();
+        let client = self.server.registry.client(&id).await.unwrap().unwrap();
+        self.change(Change::ReplaceClient(Box::new(OauthClient { properties, ..client }))).await;
+    }
+
+    /// Replaces where a client's browser is sent back to.
+    pub async fn set_redirect_uris(&self, client_id: &str, redirect_uris: &[&str]) {
+        let id = ClientId::parse(client_id).unwrap();
+        let client = self.server.registry.client(&id).await.unwrap().unwrap();
+        let redirect_uris = redirect_uris.iter().map(|uri| RedirectUri::parse(uri).unwrap()).collect();
+        self.change(Change::ReplaceClient(Box::new(OauthClient { redirect_uris, ..client }))).await;
+    }
+
+    /// Registers a client that acts for itself and authenticates by this certificate.
+    pub async fn add_certified(&self, client_id: &str, scope: &str, certificate: &CertificateDer<'static>) {
+        use base64::Engine as _;
+        let mut set = ClientKey::generate("key-1", "ES256").jwks();
+        set["keys"][0]["x5c"] = serde_json::json!([base64::engine::general_purpose::STANDARD.encode(certificate)]);
+        let keys = KeySource::value(&set.to_string()).unwrap();
+        let mut client = self.asymmetric(client_id, scope, keys, vec![GrantType::ClientCredentials]);
+        client.properties.self_signed_tls_client_auth = true;
+        client.properties.tls_client_certificate_bound_access_tokens = true;
+        self.change(Change::AddClient(Box::new(client))).await;
     }
 
     /// Takes a client's registration back.
@@ -249,6 +334,7 @@ impl TestServer {
             scope: ScopeSet::parse(scope).unwrap(),
             grant_types,
             created_at: self.clock.now_seconds(),
+            properties: Default::default(),
         }
     }
 
@@ -299,33 +385,52 @@ fn assemble(
     (sqlite, store): (&SqliteStore, Arc<dyn FhirStore>),
     ledger: Arc<Ledger>,
     clock: Arc<FakeClock>,
-    keys: &KeyServer,
+    (keys, provider): (&KeyServer, Option<(&ProviderServer, Provider)>),
 ) -> Server {
-    let trust = Trust::of_the_web().with(keys.certificate.clone()).unwrap();
-    let outbound = Outbound::new(trust, vec![ExemptHost::parse(&keys.authority()).unwrap()]).unwrap();
+    let mut trust = Trust::of_the_web().with(keys.certificate.clone()).unwrap();
+    let mut exempt = vec![ExemptHost::parse(&keys.authority()).unwrap()];
+    if let Some((server, _)) = &provider {
+        trust = trust.with(server.certificate.clone()).unwrap();
+        exempt.push(ExemptHost::parse(&server.authority()).unwrap());
+    }
+    let outbound = Arc::new(Outbound::new(trust, exempt).unwrap());
     let fhir_base = format!("{public_url}/fhir");
-    let access = SigningKey::generate(Algorithm::Es256).unwrap();
-    let identity = SigningKey::generate(Algorithm::Rs256).unwrap();
     let entropy = SeededEntropy::new(u64::from(std::process::id()));
     let mut form_key = [0; 32];
     entropy.fill(&mut form_key);
     let started = clock.now_milliseconds();
-    let settings = Settings { public_url, fhir_base, version: "0.0.0", started, demo: None };
+    let registry = SqliteRegistry::new(sqlite);
+    let ring = KeyRing::generate(started.div_euclid(1000)).unwrap();
+    // As the application stores them, so that they can be rotated.
+    registry.server_secret(RING_NAME, &|| ring.to_bytes().ok().map(|bytes| bytes.expose().clone())).unwrap();
+    let settings = Settings {
+        public_url,
+        fhir_base,
+        mutual_tls_url: None,
+        version: "0.0.0",
+        started,
+        brand: Default::default(),
+        demo: None,
+        authorization: Default::default(),
+    };
     Server {
         capability_statement: capabilities::render(&settings),
         settings,
-        registry: Arc::new(SqliteRegistry::new(sqlite)),
+        registry: Arc::new(registry),
         store,
         ledger,
         clock,
         entropy: Arc::new(entropy),
-        keys: TokenKeys::new(access, identity),
+        keys: TokenKeys::of(ring, started.div_euclid(1000)).unwrap(),
         tokens: token_cache(),
         passwords: Passwords::default(),
+        proof_nonces: Default::default(),
         refusals: Default::default(),
         large: Default::default(),
         disk: Default::default(),
-        client_keys: ClientKeys::new(Arc::new(outbound)),
+        client_keys: ClientKeys::new(Arc::clone(&outbound)),
+        federation: Federation::new(provider.map(|(_, provider)| provider).into_iter().collect(), Arc::clone(&outbound)),
+        logos: Logos::new(outbound),
         form_tokens: FormTokens::new(&form_key),
         counters: Default::default(),
     }

@@ -144,6 +144,7 @@ impl Load {
         match response {
             Response::Imported(imported) => {
                 self.report.stored(imported.stored, imported.replaced);
+                self.report.unchanged(imported.unchanged);
                 let label = self.label(batch.source);
                 let place = |index| batch.places.get(index).cloned().unwrap_or(Place { line: 0, entry: None });
                 let mut refusals: Vec<_> =
@@ -195,7 +196,7 @@ impl Load {
                     .advise("Give the same command again: it goes on where it stopped."))
             }
             Ended::Complete if self.report.any_refused() => Err(Failure::failed(self.report.refusals_told())
-                .advise("Correct those places and load their files again: what is stored already is replaced by the same.")),
+                .advise("Correct those places and load their files again: what is stored already stays as it is.")),
             Ended::Complete => Ok(()),
         }
     }

@@ -19,6 +19,8 @@ const MAXIMUM_LISTED: usize = 1000;
 pub struct Report {
     stored: BTreeMap<String, u64>,
     replaced: u64,
+    /// Resources that were there already with the same content.
+    unchanged: u64,
     refused: u64,
     /// How many of the refusals are transactions with all of their entries.
     transactions: u64,
@@ -57,6 +59,7 @@ struct Summary<'a> {
     loaded: u64,
     new: u64,
     replaced: u64,
+    unchanged: u64,
     refused: u64,
     loaded_before: u64,
     by_type: &'a BTreeMap<String, u64>,
@@ -73,6 +76,7 @@ impl Report {
         Self {
             stored: BTreeMap::new(),
             replaced: 0,
+            unchanged: 0,
             refused: 0,
             transactions: 0,
             skipped,
@@ -88,6 +92,11 @@ impl Report {
         for (name, count) in by_type {
             *self.stored.entry(name).or_default() += count;
         }
+    }
+
+    /// So many resources were there already with the same content.
+    pub fn unchanged(&mut self, count: u64) {
+        self.unchanged += count;
     }
 
     /// A resource was refused: told at once, a line for each reason.
@@ -143,7 +152,7 @@ impl Report {
             1 => " (among them every entry of a transaction)".to_owned(),
             many => format!(" (among them every entry of {} transactions)", grouped(many)),
         };
-        let rest = match (self.loaded(), self.skipped) {
+        let rest = match (self.present(), self.skipped) {
             (0, 0) => "nothing is stored",
             (0, _) => "nothing more is stored",
             _ => "everything else is stored",
@@ -156,14 +165,19 @@ impl Report {
         self.stored.values().sum()
     }
 
+    /// How many resources are stored as they were given, now or before.
+    fn present(&self) -> u64 {
+        self.loaded() + self.unchanged
+    }
+
     /// What stands beside the progress bar.
     pub fn rate_text(&self) -> String {
-        format!("{} resources, {} per second", grouped(self.loaded()), grouped(self.per_second()))
+        format!("{} resources, {} per second", grouped(self.present()), grouped(self.per_second()))
     }
 
     fn per_second(&self) -> u64 {
         let milliseconds = u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
-        self.loaded().saturating_mul(1000) / milliseconds
+        self.present().saturating_mul(1000) / milliseconds
     }
 
     fn elapsed(&self) -> Duration {
@@ -174,12 +188,13 @@ impl Report {
     pub fn print(&self, json: bool, complete: bool) -> Outcome {
         if json {
             let seconds = self.elapsed().as_secs_f64();
-            let per_second = if seconds > 0.0 { rate(self.loaded(), seconds) } else { 0.0 };
+            let per_second = if seconds > 0.0 { rate(self.present(), seconds) } else { 0.0 };
             let loaded = self.loaded();
             return terminal::print_json(&Summary {
                 loaded,
                 new: loaded.saturating_sub(self.replaced),
                 replaced: self.replaced,
+                unchanged: self.unchanged,
                 refused: self.refused,
                 loaded_before: self.skipped,
                 by_type: &self.stored,
@@ -208,6 +223,9 @@ impl Report {
             text.push_str(&format!("; {} new, {} replaced what was there", grouped(new), grouped(self.replaced)));
         } else if self.loaded() > 0 {
             text.push_str("; all of them new");
+        }
+        if self.unchanged > 0 {
+            text.push_str(&format!("; {} unchanged", grouped(self.unchanged)));
         }
         if self.refused > 0 {
             text.push_str(&format!("; refused {}", grouped(self.refused)));
@@ -256,6 +274,10 @@ mod tests {
         );
         report.stored(BTreeMap::from([("Patient".to_owned(), 1)]), 0);
         assert!(report.refusals_told().ends_with("; everything else is stored"));
+        let mut same = Report::begin(0);
+        same.unchanged(4);
+        same.refused("a.json", &place, &reasons, &progress);
+        assert!(same.refusals_told().ends_with("; everything else is stored"));
         let mut resumed = Report::begin(7);
         resumed.refused("a.json", &place, &reasons, &progress);
         assert_eq!(resumed.refusals_told(), "1 refusal, named above with its reasons; nothing more is stored");
@@ -306,9 +328,13 @@ mod tests {
         assert!(report.text().contains("; all of them new;"), "{}", report.text());
         report.stored(BTreeMap::from([("Patient".to_owned(), 1)]), 1);
         report.refused = 2;
+        report.unchanged(3);
         let text = report.text();
         assert!(text.contains("Loaded 1,204 resources in "), "{text}");
-        assert!(text.contains("; 1,203 new, 1 replaced what was there; refused 2; 7 were dealt with before."), "{text}");
+        assert!(
+            text.contains("; 1,203 new, 1 replaced what was there; 3 unchanged; refused 2; 7 were dealt with before."),
+            "{text}"
+        );
         assert!(text.contains("Patient           1,201"), "{text}");
     }
 }

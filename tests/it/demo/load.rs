@@ -92,7 +92,7 @@ async fn every_form_is_taken_beside_a_running_server_and_every_refusal_is_named(
     assert_eq!(observations_of(&demo, &person).await.len(), 11, "what stands around a refusal is stored");
     a_pipe_is_read(&demo);
     let text = demo.run(&["load", &folder.path().join("more/plain.ndjson").display().to_string()]).expect(0);
-    assert!(text.contains("Observation") && text.contains("Loaded 1 resource "), "{text}");
+    assert!(text.contains("Loaded 0 resources ") && text.contains("; 1 unchanged."), "{text}");
     assert!(records(&demo.directory).iter().any(|record| {
         record.event == Event::Import && record.operations.iter().any(|operation| operation.id.as_deref() == Some("packed"))
     }));
@@ -213,7 +213,7 @@ async fn a_transaction_is_stored_whole_or_not_at_all() {
     assert_eq!(ids.iter().map(String::as_str).collect::<Vec<_>>(), ["t-1", "t-2", "t-6", "t-7"]);
     let again = stopped.run(&["load", "--json", &path.display().to_string()]);
     let summary: Value = serde_json::from_str(&again.stdout).unwrap();
-    assert_eq!((&summary["new"], &summary["replaced"]), (&json!(0), &json!(4)), "{summary}");
+    assert_eq!((&summary["loaded"], &summary["unchanged"]), (&json!(0), &json!(4)), "{summary}");
     synthetic_data_of_another_seed_replaces_nothing_of_the_demo(&stopped);
 }
 
@@ -264,7 +264,9 @@ async fn a_killed_load_stores_no_half_transaction() {
         whole(&imported(&stopped.directory));
     }
     let summary = stopped.run(&["load", "--json", &path.display().to_string()]).expect_json(0);
-    let (loaded, before) = (summary["loaded"].as_u64().unwrap(), summary["loaded_before"].as_u64().unwrap());
+    // What was stored and not yet marked as done when the load was killed is there again, unchanged.
+    let loaded = summary["loaded"].as_u64().unwrap() + summary["unchanged"].as_u64().unwrap();
+    let before = summary["loaded_before"].as_u64().unwrap();
     assert!(loaded + before == (bundles * entries) as u64 && before > 0, "{summary}");
     assert_eq!(before % entries as u64, 0, "it goes on between two transactions: {summary}");
     assert_eq!(whole(&imported(&stopped.directory)), bundles);
@@ -278,9 +280,14 @@ fn synthetic_data_of_another_seed_replaces_nothing_of_the_demo(stopped: &Stopped
     let first = load();
     assert_eq!((&first["replaced"], &first["new"]), (&json!(0), &first["loaded"]), "{first}");
     let second = load();
-    assert_eq!((&second["new"], &second["replaced"]), (&json!(0), &first["loaded"]), "{second}");
+    assert_eq!((&second["loaded"], &second["unchanged"]), (&json!(0), &first["loaded"]), "{second}");
+    let text = fs::read_to_string(&path).unwrap();
+    let (first_line, rest) = text.split_once('\n').unwrap();
+    let mut changed: Value = serde_json::from_str(first_line).unwrap();
+    changed["meta"]["tag"] = json!([{"code": "changed"}]);
+    fs::write(&path, format!("{changed}\n{rest}")).unwrap();
     let text = stopped.run(&["load", &path.display().to_string()]).expect(0);
-    assert!(text.contains("; 0 new, ") && text.contains("replaced what was there"), "{text}");
+    assert!(text.contains("; 0 new, 1 replaced what was there; ") && text.contains(" unchanged"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -301,7 +308,9 @@ async fn an_interrupted_load_goes_on_where_it_stopped_and_loses_nothing() {
     interrupted.expect(1);
     interrupt(&stopped, &path, "KILL").await;
     let summary = stopped.run(&["load", "--json", &path.display().to_string()]).expect_json(0);
-    let (loaded, before) = (summary["loaded"].as_u64().unwrap(), summary["loaded_before"].as_u64().unwrap());
+    // What was stored and not yet marked as done when the load was killed is there again, unchanged.
+    let loaded = summary["loaded"].as_u64().unwrap() + summary["unchanged"].as_u64().unwrap();
+    let before = summary["loaded_before"].as_u64().unwrap();
     assert_eq!(loaded + before, many, "{summary}");
     assert!(before >= first["loaded"].as_u64().unwrap() && before > 0, "{first} {summary}");
     assert!(!stopped.directory.join("load-progress").exists(), "a finished load leaves no bookmarks");

@@ -4,7 +4,9 @@ mod backend;
 mod browser;
 mod command_line;
 mod crash;
+mod federation;
 mod first_start;
+mod keys;
 mod load;
 mod serve;
 

@@ -68,6 +68,16 @@ async fn elements_and_summaries_leave_out_and_say_so() {
     let first = &elements["entry"][0]["resource"];
     assert!(first["status"].is_string() && first["valueQuantity"].is_null(), "{first}");
     assert!(first["meta"]["tag"].to_string().contains("SUBSETTED"));
+    // "The list of elements does not apply to included resources." A summary does.
+    let included =
+        get("/fhir/Observation?_id=obs-ann-1&_elements=status&_include=Observation:subject&_revinclude=Provenance:target").await;
+    let [matched, patient] = included["entry"].as_array().unwrap().as_slice() else { panic!("{included}") };
+    assert_eq!((&matched["search"]["mode"], &patient["search"]["mode"]), (&"match".into(), &"include".into()));
+    assert!(matched["resource"]["code"].is_object() && matched["resource"]["valueQuantity"].is_null(), "{matched}");
+    assert_eq!(matched["resource"]["meta"]["tag"][0]["code"], "SUBSETTED");
+    assert!(patient["resource"]["name"][0]["family"].is_string() && patient["resource"]["meta"]["tag"].is_null(), "{patient}");
+    let summary = get("/fhir/Observation?_id=obs-ann-1&_summary=true&_include=Observation:subject").await;
+    assert!(summary["entry"][1]["resource"]["meta"]["tag"].to_string().contains("SUBSETTED"), "{summary}");
     let count = get("/fhir/Observation?_summary=count").await;
     assert_eq!((&count["total"], count["entry"].is_null()), (&serde_json::json!(2), true));
 }
@@ -103,4 +113,51 @@ async fn the_audit_trail_is_for_the_auditor_and_for_oneself() {
     world.server.client.get("/fhir/Observation/obs-ann-1").bearer(&token).send().await;
     let mine = search(&own, "_count=1000").await.to_string();
     assert!(mine.contains("obs-ann-1") && !mine.contains("Patient/bob"), "{mine}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn composites_hold_within_one_element_and_never_across_patients() {
+    let world = World::start().await;
+    let pressure = |id: &str, patient: &str, systolic: i64, diastolic: i64| {
+        let component = |code: &str, value: i64| {
+            serde_json::json!({"code": {"coding": [{"system": "http://loinc.org", "code": code}]},
+                "valueQuantity": {"value": value, "unit": "mmHg", "system": "http://unitsofmeasure.org", "code": "mm[Hg]"}})
+        };
+        serde_json::json!({"resourceType": "Observation", "id": id, "status": "final", "subject": {"reference": format!("Patient/{patient}")},
+            "code": {"coding": [{"system": "http://loinc.org", "code": "85354-9"}]},
+            "component": [component("8480-6", systolic), component("8462-4", diastolic)]})
+        .to_string()
+    };
+    let records =
+        [pressure("bp-ann-1", "ann", 160, 80), pressure("bp-ann-2", "ann", 100, 60), pressure("bp-bob-1", "bob", 170, 90)];
+    world.server.import(&records).await;
+    let token = world.ann().await;
+    let get = |query: &'static str| {
+        let request = world.server.client.get(&format!("/fhir/Observation?{query}")).bearer(&token);
+        async move { request.send().await }
+    };
+    for (query, expected) in [
+        ("component-code-value-quantity=http://loinc.org%7C8480-6$gt140", &["bp-ann-1"][..]),
+        ("component-code-value-quantity=8462-4$gt140", &[]),
+        (
+            "component-code-value-quantity=8462-4$60,8480-6$ge160%7Chttp://unitsofmeasure.org%7Cmm[Hg]&_sort=_id",
+            &["bp-ann-1", "bp-ann-2"],
+        ),
+        ("combo-code-value-quantity=8480-6$gt165", &[]),
+        ("combo-code-value-quantity=4548-4$gt6,8462-4$80&_sort=_id", &["bp-ann-1", "obs-ann-2"]),
+        ("code-value-quantity=4548-4$gt6", &["obs-ann-2"]),
+    ] {
+        let reply = get(query).await;
+        assert_eq!(reply.status, 200, "{query} {}", reply.text());
+        let bundle = reply.json();
+        assert_eq!(ids(&bundle), expected, "{query}");
+        assert!(link(&bundle, "self").unwrap().contains("code-value-quantity="), "what was understood is in the self link");
+    }
+    for query in
+        ["component-code-value-quantity=8480-6", "component-code-value-quantity:not=a$1", "combo-code-value-quantity=a$b$c"]
+    {
+        let reply = get(query).await;
+        assert_eq!(reply.status, 400, "{query} {}", reply.text());
+        assert_eq!(reply.json()["issue"][0]["expression"][0], format!("http.{}", query.split([':', '=']).next().unwrap()));
+    }
 }

@@ -27,7 +27,7 @@ const MOST_PAGES: usize = 4;
 
 /// The people of these tests, by the name to sign in with.
 pub fn people() -> [(&'static str, Person); 3] {
-    let scopes = |context| vec![Scope { context, resource_type: None, letters: "cruds" }];
+    let scopes = |context| vec![Scope { context, resource_type: None, letters: "cruds", criteria: None }];
     let (patient, user) = (scopes(Context::Patient), scopes(Context::User));
     [
         ("ann", Person { patients: vec!["p0"], practitioner: None, launch: Some("p0"), scopes: patient }),

@@ -11,6 +11,7 @@ use portcullis_oauth::principal::{Operator, OperatorOperation, Principal, Princi
 use portcullis_oauth::users::Role;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
+use serde_json::Value;
 
 use super::data::{BASE, KINDS, NOW, PATIENTS};
 
@@ -35,6 +36,93 @@ pub struct Scope {
     pub resource_type: Option<&'static str>,
     /// A part of `cruds`.
     pub letters: &'static str,
+    /// What follows the question mark, and what it means to the view; only with a type.
+    pub criteria: Option<&'static Criteria>,
+}
+
+/// Criteria of a scope.
+#[derive(Debug)]
+pub struct Criteria {
+    /// The types for which they can be asked.
+    pub types: &'static [&'static str],
+    /// As in a scope.
+    pub text: &'static str,
+    /// Whether they hold for a resource of one of the types.
+    pub admit: fn(&Value) -> bool,
+}
+
+/// The codings of an element that is a concept or a list of such.
+fn codings<'a>(body: &'a Value, element: &str) -> Vec<&'a Value> {
+    let concepts = body[element].as_array().map_or_else(|| vec![&body[element]], |concepts| concepts.iter().collect());
+    concepts.into_iter().filter_map(|concept| concept["coding"].as_array()).flatten().collect()
+}
+
+fn has_code(body: &Value, element: &str, code: &str) -> bool {
+    codings(body, element).iter().any(|coding| coding["code"] == code)
+}
+
+/// Criteria of every kind that scopes may have, written down twice: as a scope says them, and as the bodies of these tests fulfil them.
+static CRITERIA: [Criteria; 11] = [
+    Criteria {
+        types: &["Observation", "Condition"],
+        text: "code=http://loinc.org|4548-4",
+        admit: |body| {
+            codings(body, "code").iter().any(|coding| coding["system"] == "http://loinc.org" && coding["code"] == "4548-4")
+        },
+    },
+    Criteria { types: &["Observation", "Condition", "Device"], text: "_tag=s%7Ct", admit: |body| body["meta"]["tag"].is_array() },
+    Criteria { types: &["Observation", "Condition"], text: "code=4548-4", admit: |body| has_code(body, "code", "4548-4") },
+    Criteria {
+        types: &["Observation"],
+        text: "code=8867-4,85354-9&date=ge2026-03",
+        admit: |body| {
+            let date = body["effectiveDateTime"].as_str().unwrap_or_default();
+            // "2026" ends after March, and so after the whole of it.
+            (has_code(body, "code", "8867-4") || has_code(body, "code", "85354-9"))
+                && (date == "2026" || date.starts_with("2026-0"))
+        },
+    },
+    Criteria {
+        types: &["Observation", "Condition"],
+        text: "code:not=http://loinc.org|8867-4,bare",
+        admit: |body| {
+            !codings(body, "code")
+                .iter()
+                .any(|coding| coding["code"] == "bare" || coding["system"] == "http://loinc.org" && coding["code"] == "8867-4")
+        },
+    },
+    Criteria { types: &["Observation"], text: "date:missing=true", admit: |body| body["effectiveDateTime"].is_null() },
+    Criteria {
+        types: &["Observation"],
+        text: "code=s|",
+        admit: |body| codings(body, "code").iter().any(|coding| coding["system"] == "s"),
+    },
+    Criteria {
+        types: &["Encounter"],
+        text: "subject=Patient/p0",
+        admit: |body| local(&body["subject"]) == Some("Patient/p0".to_owned()),
+    },
+    Criteria {
+        types: &["Organization", "Location"],
+        text: "name=smith",
+        admit: |body| body["name"].as_str().is_some_and(|name| name.starts_with("Smith")),
+    },
+    Criteria {
+        types: &["Practitioner", "Patient"],
+        text: "family:exact=Smith",
+        admit: |body| body["name"][0]["family"] == "Smith",
+    },
+    Criteria {
+        types: &["Provenance", "Device", "Coverage"],
+        text: "_profile:missing=true",
+        admit: |body| body["meta"]["profile"].is_null(),
+    },
+];
+
+fn local(reference: &Value) -> Option<String> {
+    let text = reference["reference"].as_str()?;
+    let relative = text.strip_prefix(BASE).and_then(|rest| rest.strip_prefix('/')).unwrap_or(text);
+    Some(relative.split("/_history").next()?.to_owned())
 }
 
 /// A person with a token.
@@ -53,13 +141,13 @@ pub struct Person {
 impl Person {
     /// A patient with an app that may read and search everything.
     pub fn patient(id: &'static str) -> Self {
-        let scopes = vec![Scope { context: Context::Patient, resource_type: None, letters: "rs" }];
+        let scopes = vec![Scope { context: Context::Patient, resource_type: None, letters: "rs", criteria: None }];
         Self { patients: vec![id], practitioner: None, launch: Some(id), scopes }
     }
 
     /// A clinician with an app that may read and search everything.
     pub fn clinician(practitioner: &'static str) -> Self {
-        let scopes = vec![Scope { context: Context::User, resource_type: None, letters: "rs" }];
+        let scopes = vec![Scope { context: Context::User, resource_type: None, letters: "rs", criteria: None }];
         Self { patients: Vec::new(), practitioner: Some(practitioner), launch: None, scopes }
     }
 
@@ -67,7 +155,8 @@ impl Person {
     pub fn scope(&self) -> String {
         let one = |scope: &Scope| {
             let context = if scope.context == Context::Patient { "patient" } else { "user" };
-            format!("{context}/{}.{}", scope.resource_type.unwrap_or("*"), scope.letters)
+            let criteria = scope.criteria.map(|criteria| format!("?{}", criteria.text)).unwrap_or_default();
+            format!("{context}/{}.{}{criteria}", scope.resource_type.unwrap_or("*"), scope.letters)
         };
         self.scopes.iter().map(one).collect::<Vec<_>>().join(" ")
     }
@@ -87,6 +176,7 @@ impl Person {
             scope: self.scope(),
             grant: GrantId::parse("grant").unwrap(),
             patient: self.launch.and_then(LogicalId::parse),
+            confirmation: None,
         };
         let keys = VerificationKeys::of([&*KEY]);
         let trust = AccessTokenTrust { keys: &keys, issuer: ISSUER, fhir_base: BASE };
@@ -101,6 +191,7 @@ impl Person {
             roles: self.roles().into_iter().collect(),
             fhir_user,
             patients: self.patients.iter().filter_map(|id| LogicalId::parse(id)).collect(),
+            represents: Vec::new(),
         };
         let facts = TokenFacts {
             token_id: token.token_id().clone(),
@@ -111,7 +202,13 @@ impl Person {
             purpose_of_use: None,
             registered: None,
         };
-        Principal::establish(&token, TokenStatus::from_registry(facts), NOW / 1000).unwrap()
+        Principal::establish(
+            &token,
+            &portcullis_oauth::confirmation::Possession::NOTHING,
+            TokenStatus::from_registry(facts),
+            NOW / 1000,
+        )
+        .unwrap()
     }
 
     /// The roles.
@@ -133,9 +230,13 @@ pub fn operator() -> Principal {
 
 /// Acts for every patient, with every letter.
 pub fn guardian_of_all() -> Person {
-    let scopes = vec![Scope { context: Context::User, resource_type: None, letters: "cruds" }];
+    let scopes = vec![Scope { context: Context::User, resource_type: None, letters: "cruds", criteria: None }];
     Person { patients: PATIENTS.to_vec(), practitioner: None, launch: None, scopes }
 }
+
+/// Each of the criteria with each type for which they can be asked.
+static QUALIFIABLE: LazyLock<Vec<(&'static str, &'static Criteria)>> =
+    LazyLock::new(|| CRITERIA.iter().flat_map(|criteria| criteria.types.iter().map(move |name| (*name, criteria))).collect());
 
 /// Random people: patients, representatives, clinicians, and some who are several of these.
 pub fn people() -> impl Strategy<Value = Person> {
@@ -186,10 +287,26 @@ fn scopes(context: Context) -> impl Strategy<Value = Vec<Scope>> {
         context,
         resource_type: Some(kind.name),
         letters,
+        criteria: None,
     });
-    let everything = move |letters| vec![Scope { context, resource_type: None, letters }];
-    let any = letters().prop_map(move |letters| Scope { context, resource_type: None, letters });
+    let everything = move |letters| vec![Scope { context, resource_type: None, letters, criteria: None }];
+    let any = letters().prop_map(move |letters| Scope { context, resource_type: None, letters, criteria: None });
+    let qualified = (select(QUALIFIABLE.as_slice()), letters()).prop_map(move |((name, criteria), letters)| Scope {
+        context,
+        resource_type: Some(name),
+        letters,
+        criteria: Some(criteria),
+    });
+    // Named types as a whole, others in part only, and sometimes one in both.
+    let in_part =
+        (prop::collection::vec(named.clone(), 0..10), prop::collection::vec(qualified, 1..6)).prop_map(|(whole, part)| {
+            let is_named = |scope: &Scope| part.iter().any(|other| other.resource_type == scope.resource_type);
+            let rest =
+                whole.iter().enumerate().filter(|(number, scope)| number % 4 == 0 || !is_named(scope)).map(|(_, scope)| *scope);
+            rest.chain(part.iter().copied()).collect::<Vec<_>>()
+        });
     prop_oneof![
+        3 => in_part,
         2 => Just(everything("rs")),
         5 => Just(everything("cruds")),
         1 => prop::collection::vec(prop_oneof![6 => named.clone(), 1 => any], 1..5),

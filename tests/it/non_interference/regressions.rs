@@ -245,7 +245,8 @@ const E0: &str = r#"{"resourceType":"Encounter","id":"e0","status":"finished","c
 /// Found by the property: SQL's NULL for a patient who does not exist was an internal error, and told that somebody else by that id does.
 #[test]
 fn a_launch_patient_who_does_not_exist_is_nobody_and_no_error() {
-    let scopes = [Context::Patient, Context::User].map(|context| Scope { context, resource_type: None, letters: "cruds" });
+    let scopes =
+        [Context::Patient, Context::User].map(|context| Scope { context, resource_type: None, letters: "cruds", criteria: None });
     let person = Person { patients: Vec::new(), practitioner: Some("d0"), launch: Some("p3"), scopes: scopes.to_vec() };
     let tally = after(&[P0, D0, E0], &[person], &[Write::Create(draft("Observation", 0, &[]))], &[]);
     assert_eq!((tally.writes, tally.written), (1, 1));

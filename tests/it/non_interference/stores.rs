@@ -139,7 +139,7 @@ impl Held {
             Some(Err(error)) => Answer::Refused(error.to_string()),
             Some(Ok(written)) => match written.as_slice() {
                 [Written::Created(version)] => Answer::Written(Outcome::Created, seen(version)),
-                [Written::Updated(version)] => Answer::Written(Outcome::Updated, seen(version)),
+                [Written::Updated(version) | Written::Unchanged(version)] => Answer::Written(Outcome::Updated, seen(version)),
                 [Written::Deleted(version)] => Answer::Written(Outcome::Deleted, seen(version)),
                 other => panic!("{other:?}"),
             },

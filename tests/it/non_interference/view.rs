@@ -9,6 +9,8 @@
 //! - a Provenance: a local target lies inside, is no Provenance and of a type that the context opens, and no local target does not;
 //! - nothing else.
 //!
+//! A scope with criteria opens those records only whose own content fulfils them; a deletion has no content.
+//!
 //! An earlier version is visible where the current one is, and it was about somebody inside; of a Provenance, where it had the same targets.
 
 use std::collections::BTreeSet;
@@ -73,11 +75,12 @@ impl<'a> View<'a> {
     }
 
     /// Whether content of this type lies wholly inside one context: there are patients, and none is outside.
-    pub fn holds(&self, body: &Value) -> bool {
-        let name = body["resourceType"].as_str().unwrap();
-        let patients = patients(body);
+    /// `stated` says whom it is about; `content` is `None` for what is deleted.
+    pub fn holds(&self, stated: &Value, content: Option<&Value>) -> bool {
+        let name = stated["resourceType"].as_str().unwrap();
+        let patients = patients(stated);
         self.opened.iter().any(|opened| {
-            self.opens(opened, name)
+            self.admits(opened, name, content)
                 && !patients.is_empty()
                 && patients.iter().all(|patient| self.is_someone_inside(opened, patient))
         })
@@ -91,14 +94,13 @@ impl<'a> View<'a> {
 
     fn versions(&self, record: &Record) -> Vec<Version> {
         let shown = |number: &usize| {
-            let stated = record.stated(*number);
-            match record.resource_type.as_str() {
-                "Provenance" => stated["target"] == record.last_stated()["target"],
-                name if is_shared(stated) => {
-                    self.opened.iter().any(|opened| self.opens(opened, name) && self.is_referred_to(opened, record))
-                }
-                name => self.opened.iter().any(|opened| self.opens(opened, name) && self.is_about_someone_inside(opened, stated)),
-            }
+            let (stated, name) = (record.stated(*number), record.resource_type.as_str());
+            let content = record.versions[*number].body.as_ref();
+            self.opened.iter().filter(|opened| self.admits(opened, name, content)).any(|opened| match name {
+                "Provenance" => stated["target"] == record.last_stated()["target"] && self.is_about_visible(opened, record),
+                _ if is_shared(stated) => self.is_referred_to(opened, record),
+                _ => self.is_about_someone_inside(opened, stated),
+            })
         };
         (0..record.versions.len()).filter(shown).map(|number| record.versions[number].clone()).collect()
     }
@@ -110,14 +112,27 @@ impl<'a> View<'a> {
             .any(|scope| scope.resource_type.is_none_or(|name| name == resource_type) && scope.letters.contains(self.letter))
     }
 
+    /// Whether a context opens a record of this type with this content; `None`: it is deleted.
+    fn admits(&self, opened: &Opened<'_>, resource_type: &str, content: Option<&Value>) -> bool {
+        let of_type = |scope: &&&Scope| scope.resource_type.is_none_or(|name| name == resource_type);
+        let opening = opened.scopes.iter().filter(of_type).filter(|scope| scope.letters.contains(self.letter));
+        let admits =
+            |scope: &Scope| scope.criteria.is_none_or(|criteria| content.is_some_and(|content| (criteria.admit)(content)));
+        opening.copied().any(admits)
+    }
+
+    fn is_about_visible(&self, opened: &Opened<'_>, record: &Record) -> bool {
+        let targets = references_at(record.last_stated(), "target");
+        !targets.is_empty() && targets.iter().all(|target| self.is_inside(opened, target))
+    }
+
     fn shows(&self, opened: &Opened<'_>, record: &Record) -> bool {
         let name = record.resource_type.as_str();
-        if !self.opens(opened, name) {
+        if !self.admits(opened, name, record.current()) {
             return false;
         }
         if name == "Provenance" {
-            let targets = references_at(record.last_stated(), "target");
-            return !targets.is_empty() && targets.iter().all(|target| self.is_inside(opened, target));
+            return self.is_about_visible(opened, record);
         }
         if is_shared(record.last_stated()) {
             return self.is_referred_to(opened, record);
@@ -130,7 +145,7 @@ impl<'a> View<'a> {
         self.records.iter().any(|source| {
             source.links.shared.contains(&own)
                 && is_clinical(&source.resource_type)
-                && self.opens(opened, &source.resource_type)
+                && self.admits(opened, &source.resource_type, source.current())
                 && self.is_about_someone_inside(opened, source.last_stated())
         })
     }
@@ -139,8 +154,9 @@ impl<'a> View<'a> {
     fn is_inside(&self, opened: &Opened<'_>, (name, id): &Name) -> bool {
         let found = self.records.iter().find(|record| record.resource_type == *name && record.id == *id);
         is_clinical(name)
-            && self.opens(opened, name)
-            && found.is_some_and(|record| self.is_about_someone_inside(opened, record.last_stated()))
+            && found.is_some_and(|record| {
+                self.admits(opened, name, record.current()) && self.is_about_someone_inside(opened, record.last_stated())
+            })
     }
 
     fn is_about_someone_inside(&self, opened: &Opened<'_>, body: &Value) -> bool {

@@ -1,5 +1,6 @@
 //! Writes of clients: what is asked, and, by the same independent evaluator as the view, what must come of it and what it lets others see.
 //!
+//! - Where a scope has criteria, both the current and the new content must fulfil them.
 //! - What is hidden from the person for the letter is not found. What is seen may be changed where all its patients lie inside one context, and so must
 //!   those of the new content; then a deletion is final, and `If-Match` names the current version.
 //! - A writer lets nobody in: an Encounter or CareTeam says nothing new about who cares, and a reference makes a shared record visible only where it did
@@ -123,7 +124,7 @@ impl Planned {
             let Some(current) = found.map(|found| &records[found]).filter(|record| view.sees(record)) else {
                 return refused("not found");
             };
-            if !view.holds(current.last_stated()) {
+            if !view.holds(current.last_stated(), current.current()) {
                 return refused("outside the boundary");
             }
             let last = &current.versions[current.versions.len() - 1];
@@ -134,7 +135,7 @@ impl Planned {
                 return refused("version conflict");
             }
         }
-        if self.body.as_ref().is_some_and(|body| !view.holds(body)) {
+        if self.body.as_ref().is_some_and(|body| !view.holds(body, Some(body))) {
             return refused("outside the boundary");
         }
         let links =

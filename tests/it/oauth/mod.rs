@@ -1,13 +1,30 @@
 //! The authorization server, as apps and people meet it.
 
+mod administration;
 mod authorization_code;
 mod backend_services;
+mod brands;
+mod capabilities;
+mod client_endpoint;
+mod consent_screen;
 mod discovery;
+mod dpop;
+mod federation;
+mod introspection;
+mod key_rotation;
+mod launch;
 mod ledger_down;
 mod lockout;
+mod mutual_tls;
 mod pages;
 mod person;
 mod picker;
+mod pushed_requests;
+mod qualified_scopes;
 mod records;
+mod registration;
+mod representatives;
 mod sign_in;
+mod smart_1_0;
+mod smart_clients;
 mod token_endpoint;

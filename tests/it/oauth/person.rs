@@ -47,7 +47,9 @@ async fn what_has_ended_by_itself_is_not_listed() {
     world.server.clock.advance_seconds(3600);
     assert!(me(&world, &at.cookies).await.text().contains("You have allowed no app"));
     let (at, _) = connected(&world.app, "ann", "launch/patient offline_access patient/Patient.r").await;
-    world.server.clock.advance_seconds(3601);
+    world.server.clock.advance_seconds(1800);
+    me(&world, &at.cookies).await;
+    world.server.clock.advance_seconds(1801);
     assert!(me(&world, &at.cookies).await.text().contains("<bdi>App app</bdi>"), "it can still be refreshed");
 }
 

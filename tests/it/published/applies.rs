@@ -4,6 +4,8 @@
 use portcullis_fhir::definitions::{ParameterType, SearchParameter};
 use serde_json::Value;
 
+use super::composites;
+
 /// The types that end the names of choice elements. (`Id` does too, but `subscriberId` is no `subscriber`.)
 const CHOICES: [&str; 24] = [
     "Age",
@@ -34,7 +36,10 @@ const CHOICES: [&str; 24] = [
 
 /// Whether the parameter applies; `None` where this reading cannot say.
 pub fn applies(parameter: &SearchParameter, resource: &Value) -> Option<bool> {
-    let silent = matches!(parameter.parameter_type, ParameterType::Composite | ParameterType::Special)
+    if parameter.parameter_type == ParameterType::Composite {
+        return Some(composites::applies(parameter, resource));
+    }
+    let silent = parameter.parameter_type == ParameterType::Special
         || matches!(parameter.code, "_id" | "_lastUpdated")
         || parameter.expression.contains(" and ");
     (!silent)
@@ -42,7 +47,7 @@ pub fn applies(parameter: &SearchParameter, resource: &Value) -> Option<bool> {
 }
 
 /// What an expression leads to.
-fn nodes<'a>(expression: &str, resource: &'a Value) -> Vec<&'a Value> {
+pub fn nodes<'a>(expression: &str, resource: &'a Value) -> Vec<&'a Value> {
     expression.split(" | ").flat_map(|branch| branch_nodes(&plain(branch), resource)).collect()
 }
 
@@ -118,6 +123,16 @@ fn holds(test: &str, node: &Value) -> bool {
     }
     let (member, literal) = test.split_once('=').unwrap();
     node[member.trim()].as_str() == Some(literal.trim().trim_matches('\''))
+}
+
+/// The same for a component of a composite, which has no modifiers: a concept of text alone cannot be asked for.
+pub fn can_be_asked_for(kind: ParameterType, node: &Value) -> bool {
+    let coded = |value: &Value| value["system"].is_string() || value["code"].is_string();
+    let text_alone = kind == ParameterType::Token
+        && node.is_object()
+        && !coded(node)
+        && !node["coding"].as_array().is_some_and(|codings| codings.iter().any(coded));
+    !text_alone && says_something(kind, node)
 }
 
 /// Whether a value holds anything that a search of this kind can compare.

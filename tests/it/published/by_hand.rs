@@ -215,6 +215,17 @@ const READ: &[(&str, &str, &[&str], &[&str])] = &[
     ("Observation", "combo-value-quantity=44||mmHg", &["blood-pressure"], &[]),
     ("Observation", "value-quantity=44||mmHg", &[], &[]),
     ("Observation", "code=8480-6", &[], &[]),
+    // Systolic 109, diastolic 44: the numbers belong to their codes.
+    (
+        "Observation",
+        "component-code-value-quantity=http://loinc.org|8480-6$109",
+        &["blood-pressure"],
+        &["average-blood-pressure"],
+    ),
+    ("Observation", "component-code-value-quantity=8462-4$109", &[], &[]),
+    ("Observation", "component-code-value-quantity=8462-4$gt100,8480-6$lt110||mmHg", &["blood-pressure"], &[]),
+    ("Observation", "combo-code-value-quantity=8462-4$44", &["blood-pressure"], &["average-blood-pressure"]),
+    ("Observation", "code-value-quantity=8462-4$44", &[], &[]),
     // A time with zone is the instant: 2022-03-28T18:30:40-07:00 is 2022-03-29T01:30:40Z.
     ("Observation", "date=2022-03-28T18:30:40-07:00", &["PRAPARE-item-example-54899-0"], &["serum-sodium"]),
     ("Observation", "date=2022-03-29T01:30:40Z", &["PRAPARE-item-example-54899-0"], &[]),

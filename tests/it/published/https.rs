@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
+use portcullis_fhir::definitions::search_parameters;
 use portcullis_fhir::index::extract;
 use portcullis_oauth::users::Role;
 use portcullis_testkit::TestServer;
@@ -11,8 +12,8 @@ use portcullis_verifies::verifies;
 use serde_json::Value;
 
 use super::examples::{self, Example};
-use super::queries;
 use super::tree::Tree;
+use super::{composites, queries};
 
 /// Where a record names the patient whom it is about.
 const ABOUT: [&str; 3] = ["subject", "patient", "beneficiary"];
@@ -93,10 +94,13 @@ impl Record<'_> {
             let resource = example.parse().unwrap();
             let name = resource.resource_type().name();
             types.entry(name).or_default().insert(example.key.clone());
-            for entry in extract(&resource, &self.server.fhir_base) {
-                let query = queries::encoded(&queries::of(&entry, &self.server.fhir_base)[0]);
-                let parameter = format!("{name}.{}", entry.parameter.code);
-                parameters.entry(parameter).or_insert_with(|| (&example.key, format!("{name}?{query}&_count=1000")));
+            let entries = extract(&resource, &self.server.fhir_base);
+            let plainest = entries.iter().filter_map(|entry| queries::of(entry, &self.server.fhir_base).into_iter().next());
+            let composites = composites::questions(search_parameters(resource.resource_type()), &entries, &self.server.fhir_base);
+            for query in plainest.chain(composites) {
+                let parameter = format!("{name}.{}", query.0.split(':').next().unwrap());
+                let text = format!("{name}?{}&_count=1000", queries::encoded(&query));
+                parameters.entry(parameter).or_insert_with(|| (&example.key, text));
             }
         }
         for (name, keys) in types {

@@ -12,6 +12,7 @@ use portcullis_testkit::TestServer;
 use tokio::task::JoinSet;
 
 use super::applies;
+use super::composites;
 use super::examples::{self, Example};
 use super::queries::{self, Query};
 use super::store::Everything;
@@ -75,12 +76,17 @@ async fn every_published_example_comes_back_as_written_and_is_found_by_every_par
             let entries = extract(&resource, &everything.base);
             check_applicability(example, resource.resource_type(), &entries);
             tally.resources += 1;
+            let mut own: Vec<Query> = Vec::new();
             for entry in &entries {
                 tally.count(entry);
-                for query in queries::of(entry, &everything.base) {
-                    if asked.insert((example.key.clone(), query.clone())) {
-                        questions.entry((resource.resource_type(), query)).or_default().insert(example.key.clone());
-                    }
+                own.extend(queries::of(entry, &everything.base));
+            }
+            let composites = composites::questions(search_parameters(resource.resource_type()), &entries, &everything.base);
+            tally.composites += composites.len();
+            own.extend(composites);
+            for query in own {
+                if asked.insert((example.key.clone(), query.clone())) {
+                    questions.entry((resource.resource_type(), query)).or_default().insert(example.key.clone());
                 }
             }
             held.insert(example.key.clone(), entries);
@@ -94,6 +100,7 @@ async fn every_published_example_comes_back_as_written_and_is_found_by_every_par
     tally.searches += presence_and_order(&everything, &held).await;
     eprintln!("{tally:?}, {} refused, {:?}", refused.len(), started.elapsed());
     assert!(tally.resources >= 700 && tally.found > 5_000, "{tally:?}");
+    assert!(tally.composites > 500, "{tally:?}");
     for kind in ["Token", "String", "Reference", "Date", "Quantity", "Uri"] {
         assert!(tally.kinds.get(kind).is_some_and(|count| *count > 100), "{kind}: {tally:?}");
     }
@@ -103,7 +110,10 @@ async fn every_published_example_comes_back_as_written_and_is_found_by_every_par
 fn check_applicability(example: &Example, resource_type: ResourceType, entries: &[IndexEntry]) {
     let json = serde_json::from_str(&example.text).unwrap();
     for parameter in search_parameters(resource_type) {
-        let indexed = entries.iter().any(|entry| entry.parameter == *parameter);
+        let indexed = match parameter.parameter_type {
+            ParameterType::Composite => composites::is_indexed(parameter, entries),
+            _ => entries.iter().any(|entry| entry.parameter == *parameter),
+        };
         let applies = applies::applies(parameter, &json);
         assert!(applies.is_none_or(|applies| applies == indexed), "{}: {} applies: {applies:?}", example.name, parameter.code);
     }
@@ -116,6 +126,8 @@ struct Tally {
     searches: usize,
     /// Resources that were asked for and found, summed over the searches.
     found: usize,
+    /// Questions for composites.
+    composites: usize,
     /// Index entries by the type of their parameter.
     kinds: BTreeMap<String, usize>,
 }

@@ -6,6 +6,7 @@
 
 mod applies;
 mod by_hand;
+mod composites;
 mod examples;
 mod https;
 mod mass;

@@ -51,6 +51,8 @@ pub fn of(entry: &IndexEntry, base: &str) -> Vec<Query> {
             queries.extend(numbers.into_iter().map(plain));
             queries
         }
+        // One value of a composite is no question: `composites` puts them together.
+        IndexValue::Component { .. } => Vec::new(),
         IndexValue::Uri(uri) => {
             let parent = uri.rsplit_once('/').map_or(&**uri, |(parent, _)| parent);
             vec![plain(escape(uri)), modified("below", escape(parent)), modified("above", format!("{}/further", escape(uri)))]

@@ -8,13 +8,14 @@ use crate::{Agent, Event, OperationEntry, Outcome, Record, Sought};
 
 const OBSERVER: &str = "https://ehr.example.org/fhir";
 
-const ALL_EVENTS: [Event; 12] = [
+const ALL_EVENTS: [Event; 13] = [
     Event::Rest,
     Event::Login,
     Event::Logout,
     Event::Consent,
     Event::Token,
     Event::Revocation,
+    Event::Credential,
     Event::Import,
     Event::Administration,
     Event::Start,
@@ -223,6 +224,7 @@ fn other_events_have_the_dicom_codes_of_their_kind() {
         (Event::Logout, "110114", "110123", "E"),
         (Event::Consent, "110113", "AuthZ-Consent", "E"),
         (Event::Revocation, "110113", "110137", "E"),
+        (Event::Credential, "110113", "110137", "E"),
         (Event::Administration, "110113", "110129", "E"),
         (Event::Start, "110100", "110120", "E"),
         (Event::Stop, "110100", "110121", "E"),

@@ -12,4 +12,10 @@ pub const MAIN: &[Migration] = &[
     Migration { number: 4, name: "index rows", sql: include_str!("0004_index_rows.sql") },
     Migration { number: 5, name: "sign in", sql: include_str!("0005_sign_in.sql") },
     Migration { number: 6, name: "client keys", sql: include_str!("0006_client_keys.sql") },
+    Migration { number: 7, name: "composites", sql: include_str!("0007_composites.sql") },
+    Migration { number: 8, name: "sender constrained", sql: include_str!("0008_sender_constrained.sql") },
+    Migration { number: 9, name: "client properties", sql: include_str!("0009_client_properties.sql") },
+    Migration { number: 10, name: "launches", sql: include_str!("0010_launches.sql") },
+    Migration { number: 12, name: "factors", sql: include_str!("0012_factors.sql") },
+    Migration { number: 13, name: "federation", sql: include_str!("0013_federation.sql") },
 ];

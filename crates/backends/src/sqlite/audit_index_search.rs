@@ -76,7 +76,9 @@ impl View {
                 // Who looked at the records of a clinician's patients is not the clinician's business: no rule gives this.
                 Visibility::Compartment(Boundary::CareRelationship(_) | Boundary::Whole)
                 | Visibility::ReferencedFrom { .. }
-                | Visibility::About { .. } => {}
+                | Visibility::About { .. }
+                // No scope with criteria opens the audit trail.
+                | Visibility::Qualified { .. } => {}
             }
         }
         patients.sort_unstable();

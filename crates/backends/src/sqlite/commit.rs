@@ -8,10 +8,11 @@ use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_fhir::version::NewVersion;
 use portcullis_oauth::scopes::Letter;
 use portcullis_policy::constraint::SHARED_TYPES;
-use portcullis_policy::{Boundary, Change, Constraint, StoredVersion, Written};
+use portcullis_policy::{Admission, Boundary, Change, Constraint, StoredVersion, Written};
 use portcullis_store::StoreError;
 use rusqlite::{Connection, params};
 
+use super::admission;
 use super::database::store_error;
 use super::generations::Generations;
 use super::locator::{self, Locators};
@@ -20,7 +21,7 @@ use super::parameters::Parameters;
 use super::read;
 use super::rows::{self, Row, Source, Waiting};
 use super::seal::{DataKey, Header, Seal};
-use super::visibility;
+use super::{unchanged, visibility};
 
 /// Data keys that the writer remembers, at most twice this number.
 const MAXIMUM_KEYS: usize = 1024;
@@ -116,7 +117,7 @@ impl Application<'_> {
     }
 
     fn create(&mut self, version: &NewVersion) -> Result<Done, StoreError> {
-        self.require_inside(version.resource_type, &version.patients)?;
+        self.require_inside(version.resource_type, &version.patients, &Content::Proposed(version))?;
         let mut prepared = self.prepare(version)?;
         if !self.put_first(version, &mut prepared)? {
             return Err(StoreError::IdTaken);
@@ -127,19 +128,19 @@ impl Application<'_> {
     fn update(&mut self, version: &NewVersion, if_match: Option<&LogicalId>) -> Result<Done, StoreError> {
         let current = self.visible(version.resource_type, &version.id)?.ok_or(StoreError::NotFound)?;
         let before = read::patients(&current.patients)?;
-        self.require_inside(version.resource_type, &before)?;
+        self.require_inside(version.resource_type, &before, &Content::Stored(current.pk))?;
         if current.deleted {
             return Err(StoreError::Gone);
         }
         current.require(if_match)?;
-        self.require_inside(version.resource_type, &version.patients)?;
+        self.require_inside(version.resource_type, &version.patients, &Content::Proposed(version))?;
         let prepared = self.prepare(version)?;
         self.replace(version, &prepared)?;
         Ok(Done { written: Written::Updated(stored(version)), before })
     }
 
     fn import(&mut self, version: &NewVersion) -> Result<Done, StoreError> {
-        self.require_inside(version.resource_type, &version.patients)?;
+        self.require_inside(version.resource_type, &version.patients, &Content::Proposed(version))?;
         let mut prepared = self.prepare(version)?;
         if self.put_first(version, &mut prepared)? {
             return Ok(Done { written: Written::Created(stored(version)), before: Vec::new() });
@@ -147,6 +148,11 @@ impl Application<'_> {
         self.state.waiting.put(self.connection)?;
         let current = self.visible(version.resource_type, &version.id)?.ok_or(StoreError::IdTaken)?;
         let before = read::patients(&current.patients)?;
+        if !current.deleted
+            && let Some(stored) = unchanged::find(self.connection, self.seal, (version, prepared.neg_time), &prepared.rows)?
+        {
+            return Ok(Done { written: Written::Unchanged(stored), before });
+        }
         self.replace(version, &prepared)?;
         let written = if current.deleted { Written::Created(stored(version)) } else { Written::Updated(stored(version)) };
         Ok(Done { written, before })
@@ -155,7 +161,7 @@ impl Application<'_> {
     fn delete(&mut self, deletion: &Deletion<'_>, if_match: Option<&LogicalId>) -> Result<Done, StoreError> {
         let current = self.visible(deletion.resource_type, deletion.id)?.ok_or(StoreError::NotFound)?;
         let patients = read::patients(&current.patients)?;
-        self.require_inside(deletion.resource_type, &patients)?;
+        self.require_inside(deletion.resource_type, &patients, &Content::Stored(current.pk))?;
         let identity = |version: &LogicalId, last_updated| StoredVersion {
             resource_type: deletion.resource_type,
             id: deletion.id.clone(),
@@ -206,14 +212,33 @@ impl Application<'_> {
         Ok(Some(Current { pk, version, last_updated, deleted, patients }))
     }
 
-    /// Every patient of the content must be inside one boundary, and there must be one, unless the boundary is everything.
-    fn require_inside(&self, resource_type: ResourceType, patients: &[LogicalId]) -> Result<(), StoreError> {
-        for boundary in self.constraint.write_boundaries(resource_type) {
-            if self.inside(boundary, patients)? {
+    /// Every patient of the content must be inside one boundary, and there must be one, unless the boundary is everything. Where the scope behind that
+    /// boundary has criteria, the content must fulfil them.
+    fn require_inside(
+        &self,
+        resource_type: ResourceType,
+        patients: &[LogicalId],
+        content: &Content<'_>,
+    ) -> Result<(), StoreError> {
+        for (boundary, admission) in self.constraint.write_boundaries(resource_type) {
+            if self.inside(boundary, patients)? && admission.map_or(Ok(true), |admission| self.admits(admission, content))? {
                 return Ok(());
             }
         }
         Err(StoreError::OutsideBoundary)
+    }
+
+    fn admits(&self, admission: &Admission, content: &Content<'_>) -> Result<bool, StoreError> {
+        match content {
+            Content::Proposed(version) => Ok(admission.admits(&version.entries)),
+            Content::Stored(pk) => {
+                let mut parameters = Parameters::default();
+                let pk = parameters.bind(*pk);
+                let admitted = admission::admitted(admission, "r", &mut parameters);
+                let sql = format!("SELECT count(*) FROM resource r WHERE r.pk = {pk} AND {admitted}");
+                parameters.integer(self.connection, &sql).map(|found| found != 0).map_err(store_error)
+            }
+        }
     }
 
     fn inside(&self, boundary: &Boundary, patients: &[LogicalId]) -> Result<bool, StoreError> {
@@ -264,7 +289,8 @@ impl Application<'_> {
     }
 
     fn is_unbounded(&self, resource_type: ResourceType) -> bool {
-        self.constraint.write_boundaries(resource_type).any(|boundary| *boundary == Boundary::Whole)
+        let mut boundaries = self.constraint.write_boundaries(resource_type);
+        boundaries.any(|(boundary, admission)| *boundary == Boundary::Whole && admission.is_none())
     }
 
     fn is_so(&self, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Result<bool, StoreError> {
@@ -376,7 +402,7 @@ impl Application<'_> {
     /// The answer shows a record only where a read would: what is visible through other records needs its grounds.
     fn grounds(&self, written: &mut [Written]) -> Result<(), StoreError> {
         for one in written {
-            let (Written::Created(version) | Written::Updated(version) | Written::Deleted(version)) = one;
+            let version = one.version_mut();
             let through_others =
                 version.resource_type == ResourceType::PROVENANCE || SHARED_TYPES.contains(&version.resource_type);
             if !through_others {
@@ -395,6 +421,14 @@ impl Application<'_> {
         }
         Ok(())
     }
+}
+
+/// What a change is judged by.
+enum Content<'a> {
+    /// The version that is current.
+    Stored(i64),
+    /// The version that would be.
+    Proposed(&'a NewVersion),
 }
 
 struct Current {
@@ -432,7 +466,8 @@ fn completion(done: &Done) -> Completion {
     let version = done.written.version();
     let interaction = match done.written {
         Written::Created(_) => "create",
-        Written::Updated(_) => "update",
+        // What was asked for; the version that it names is the one that was there.
+        Written::Updated(_) | Written::Unchanged(_) => "update",
         Written::Deleted(_) => "delete",
     };
     let names = |patients: &[LogicalId]| patients.iter().map(|patient| patient.as_str().to_owned()).collect();

@@ -58,7 +58,7 @@ pub fn history(
                 open(connection, seal, (pk, &current), outline.sequence)
             }
         };
-        if judge.compares_targets() && !judge.same_targets(&version()?, outline.sequence)? {
+        if judge.reads_content() && !judge.shows_content(&version()?, outline.sequence)? {
             continue;
         }
         let too_old = history.since.is_some_and(|since| outline.last_updated < since);
@@ -83,7 +83,28 @@ pub fn history(
             page.next = last.map(|sequence| bookmarks.seal(&[Value::Integer(sequence)])).transpose()?;
         }
     }
+    if constraint.is_qualified() {
+        for version in &mut page.versions {
+            in_care.extend(own_grounds(connection, constraint, pk, version)?);
+        }
+    }
     Ok(Found { content: page, in_care })
+}
+
+/// Finds what makes a version visible in a way that admits its own content, which may be another way than that of the current one; returns those patients
+/// of what was found with whom an actor has a care relationship.
+pub fn own_grounds(
+    connection: &Connection,
+    constraint: &Constraint,
+    pk: i64,
+    version: &mut StoredVersion,
+) -> Result<Vec<LogicalId>, StoreError> {
+    let mut row = [(pk, StoredVersion { grounds: None, ..version.clone() })];
+    visibility::grounds(connection, constraint, constraint.letter(), &mut row)?;
+    let [(_, judged)] = row;
+    version.grounds = judged.grounds;
+    let patients = version.grounds.iter().flat_map(|grounds| &grounds.patients).cloned().collect::<Vec<_>>();
+    visibility::patients_in_care(connection, constraint, &patients)
 }
 
 fn sequence(bookmarks: &Bookmarks<'_>, bookmark: &str) -> Result<i64, StoreError> {
@@ -178,17 +199,50 @@ impl<'a> Judge<'a> {
 
     /// Whether the version at this place in the sequence is visible.
     pub fn shows(&self, version: &StoredVersion, sequence: i64) -> Result<bool, StoreError> {
-        Ok(self.admits(&version.patients) && (!self.compares_targets() || self.same_targets(version, sequence)?))
+        Ok(self.admits(&version.patients) && (!self.reads_content() || self.shows_content(version, sequence)?))
+    }
+
+    /// Whether more than the patients of a version decides.
+    fn reads_content(&self) -> bool {
+        self.compares_targets() || self.ways.iter().any(|way| matches!(way, Visibility::Qualified { .. }))
+    }
+
+    /// Whether what a version says lets it be shown: a Provenance about the same, and content that the scope's criteria admit. A deletion says nothing.
+    fn shows_content(&self, version: &StoredVersion, sequence: i64) -> Result<bool, StoreError> {
+        let mut shown = false;
+        for way in &self.ways {
+            let admitted = match way {
+                Visibility::Qualified { admission, .. } => admission.admits_body(version.body.as_deref()),
+                _ => true,
+            };
+            shown = shown || admitted && self.way_admits(way, &version.patients) && self.way_is_grounded(way)?;
+        }
+        Ok(shown && (!self.compares_targets() || self.same_targets(version, sequence)?))
+    }
+
+    /// Whether what makes the current version visible does so in this very way: another may have let it be seen.
+    fn way_is_grounded(&self, way: &Visibility<'_>) -> Result<bool, StoreError> {
+        match way.unqualified() {
+            Visibility::ReferencedFrom { .. } | Visibility::About { .. } => {
+                Ok(visibility::grounds_in(self.connection, way, self.pk)?.is_some())
+            }
+            _ => Ok(true),
+        }
     }
 
     /// Whether a version with these patients may be shown. What is visible through other records keeps the grounds of the current version.
     fn admits(&self, patients: &[LogicalId]) -> bool {
-        self.ways.iter().any(|way| match way {
+        self.ways.iter().any(|way| self.way_admits(way.unqualified(), patients))
+    }
+
+    fn way_admits(&self, way: &Visibility<'_>, patients: &[LogicalId]) -> bool {
+        match way {
             Visibility::Every => true,
             Visibility::Compartment(boundary) => patients.iter().any(|patient| self.inside(boundary, patient)),
             Visibility::ReferencedFrom { .. } => patients.is_empty() && self.current.grounds.is_some(),
             Visibility::About { .. } => self.current.grounds.is_some(),
-        })
+            Visibility::Qualified { way, .. } => self.way_admits(way, patients),
+        }
     }
 
     fn inside(&self, boundary: &Boundary, patient: &LogicalId) -> bool {

@@ -3,6 +3,7 @@
 //! Every statement that produces a resource carries the permit's condition (`visibility`). Bodies are sealed (`seal`); what is found
 //! but fails its authentication is an error, never an answer.
 
+mod admission;
 mod audit_index;
 mod audit_index_search;
 mod audit_store;
@@ -13,6 +14,7 @@ mod database;
 mod generations;
 mod history;
 mod include;
+mod index_backlog;
 mod locator;
 mod outbox;
 mod parameters;
@@ -25,12 +27,14 @@ mod row_statements;
 mod rows;
 mod seal;
 mod search;
+mod search_composite;
 mod search_filter;
 mod search_range;
 mod search_sql;
 mod seek;
 mod sort;
 mod store;
+mod unchanged;
 mod visibility;
 mod writer;
 

@@ -79,7 +79,10 @@ pub fn version_read(
     }
     visibility::grounds(connection, constraint, constraint.letter(), std::slice::from_mut(&mut current))?;
     let asked = history::earlier_version(connection, seal, &current, &read.version)?;
-    let Some((sequence, asked)) = asked else { return Ok(Found { content: None, in_care: Vec::new() }) };
+    let Some((sequence, mut asked)) = asked else { return Ok(Found { content: None, in_care: Vec::new() }) };
+    if constraint.is_qualified() {
+        history::own_grounds(connection, constraint, current.0, &mut asked)?;
+    }
     let in_care = patients_in_care(connection, constraint, &[&asked])?;
     let judge = history::Judge::new((connection, seal), constraint, (current.0, &current.1), &in_care)?;
     let visible = judge.shows(&asked, sequence)?;
@@ -165,6 +168,11 @@ impl SealedRow {
             key: row.get(7).map_err(store_error)?,
             body: Sealed::copy(body).ok_or_else(corrupt)?,
         })
+    }
+
+    /// The type.
+    pub fn resource_type(&self) -> ResourceType {
+        self.resource_type
     }
 
     /// The bytes of the sealed body.

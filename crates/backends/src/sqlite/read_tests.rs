@@ -95,7 +95,8 @@ async fn a_practitioner_is_visible_through_a_visible_record_with_every_version()
     let practitioner = r#"{"resourceType":"Practitioner","id":"doc"}"#.to_owned();
     let hermit = r#"{"resourceType":"Practitioner","id":"hermit"}"#.to_owned();
     let world = World::of(&[patient("pat"), patient("other"), observation("o1", "pat", "1"), practitioner.clone(), hermit]).await;
-    world.commit(Who::Operator, vec![portcullis_policy::Change::Import(version(&practitioner, "v2", 2))]).await.unwrap();
+    let second = practitioner.replace("\"doc\"", "\"doc\",\"active\":true");
+    world.commit(Who::Operator, vec![portcullis_policy::Change::Import(version(&second, "v2", 2))]).await.unwrap();
     assert!(world.read(PAT, "Practitioner", "doc").await.unwrap().unwrap().grounds.is_some());
     assert!(world.read(PAT, "Practitioner", "hermit").await.unwrap().is_none());
     assert!(world.read(OTHER, "Practitioner", "doc").await.unwrap().is_none());

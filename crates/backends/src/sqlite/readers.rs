@@ -12,7 +12,9 @@ use portcullis_store::StoreError;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
+use super::admission;
 use super::database::{open_reader, store_error};
+use super::seal::Seal;
 
 /// Searches that run at the same time.
 const CONCURRENT_SEARCHES: usize = 4;
@@ -36,6 +38,8 @@ pub struct Readers(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     path: PathBuf,
+    /// The keys, where statements may need hashes.
+    seal: Option<Arc<Seal>>,
     idle: Mutex<Vec<Connection>>,
     turns: Arc<Semaphore>,
     waiting: AtomicUsize,
@@ -44,8 +48,17 @@ struct Shared {
 impl Readers {
     /// Readers of the database at this path, which the writer has opened before. Connections are opened when needed.
     pub fn new(path: &Path) -> Self {
+        Self::of(path, None)
+    }
+
+    /// The same for statements with criteria of scopes.
+    pub fn with_seal(path: &Path, seal: Arc<Seal>) -> Self {
+        Self::of(path, Some(seal))
+    }
+
+    fn of(path: &Path, seal: Option<Arc<Seal>>) -> Self {
         let turns = Arc::new(Semaphore::new(CONCURRENT_SEARCHES));
-        Self(Arc::new(Shared { path: path.into(), idle: Mutex::new(Vec::new()), turns, waiting: AtomicUsize::new(0) }))
+        Self(Arc::new(Shared { path: path.into(), seal, idle: Mutex::new(Vec::new()), turns, waiting: AtomicUsize::new(0) }))
     }
 
     /// Does the work on the calling thread with a connection of its own. Only for what takes microseconds.
@@ -57,7 +70,7 @@ impl Readers {
         let idle = self.idle().pop();
         let mut connection = match idle {
             Some(connection) => connection,
-            None => open_reader(&self.0.path).map_err(store_error)?,
+            None => self.open().map_err(store_error)?,
         };
         let result = work(&mut connection);
         let mut idle = self.idle();
@@ -65,6 +78,12 @@ impl Readers {
             idle.push(connection);
         }
         result
+    }
+
+    fn open(&self) -> rusqlite::Result<Connection> {
+        let connection = open_reader(&self.0.path)?;
+        self.0.seal.iter().try_for_each(|seal| admission::add_functions(&connection, seal))?;
+        Ok(connection)
     }
 
     /// The same with all statements of the work in one snapshot.

@@ -6,7 +6,7 @@ use portcullis_store::StoreError;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::database::store_error;
-use super::rows::Row;
+use super::rows::{ComponentRow, Row};
 
 /// Remembers the rows of a resource.
 pub fn store(connection: &Connection, pk: i64, rows: &[Row]) -> Result<(), StoreError> {
@@ -61,6 +61,15 @@ fn encode(rows: &[Row]) -> Vec<u8> {
             Row::Uri { parameter, uri } => {
                 output.tag(9).number(*parameter).text(uri);
             }
+            Row::Component(row) => {
+                let ComponentRow { parameter, element, component, code, system, numbers, unit, normalised } = &**row;
+                output.tag(10).number(*parameter).number(*element).byte(*component);
+                output.fixed(code.cast_unsigned()).fixed(system.cast_unsigned()).fixed(unit.cast_unsigned());
+                for bits in numbers {
+                    output.fixed(*bits);
+                }
+                output.text(normalised);
+            }
         }
     }
     output.0
@@ -89,6 +98,16 @@ fn decode(bytes: &[u8]) -> Option<Vec<Row>> {
                 unit: input.hash()?,
             },
             9 => Row::Uri { parameter: input.number()?, uri: input.text()? },
+            10 => Row::Component(Box::new(ComponentRow {
+                parameter: input.number()?,
+                element: input.number()?,
+                component: input.byte()?,
+                code: input.hash()?,
+                system: input.hash()?,
+                unit: input.hash()?,
+                numbers: [input.fixed()?, input.fixed()?, input.fixed()?],
+                normalised: input.text()?,
+            })),
             _ => return None,
         });
     }
@@ -208,6 +227,16 @@ mod tests {
                     code: 0,
                     unit: value,
                 },
+                Row::Component(Box::new(ComponentRow {
+                    parameter: 1137,
+                    element: u32::MAX,
+                    component: 2,
+                    code: value,
+                    system: -1,
+                    numbers: [0, 1.5_f64.to_bits(), u64::MAX],
+                    unit: value,
+                    normalised: "ß".into(),
+                })),
             ]);
         }
         rows.sort_unstable();
@@ -228,6 +257,7 @@ mod tests {
             assert_eq!(decode(&bytes[..length]), None, "{length}");
         }
         assert_eq!(decode(&[10]), None);
+        assert_eq!(decode(&[11]), None);
         assert_eq!(decode(&[2, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), None);
         assert_eq!(decode(&[9, 0, 0xff, 0xff, 0xff, 0xff, 0x7f]), None);
     }

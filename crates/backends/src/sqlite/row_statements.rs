@@ -4,10 +4,10 @@ use portcullis_store::StoreError;
 use rusqlite::{CachedStatement, Connection, params};
 
 use super::database::store_error;
-use super::rows::Row;
+use super::rows::{ComponentRow, Row};
 
 /// For each table: how a row is put, and how it is removed.
-const SQL: [(&str, &str); 10] = [
+const SQL: [(&str, &str); 11] = [
     (
         "INSERT OR IGNORE INTO compartment (pk, patient, type, neg_time) VALUES (?1, ?2, ?3, ?4)",
         "DELETE FROM compartment WHERE pk = ?1 AND patient = ?2 AND type = ?3 AND neg_time = ?4",
@@ -44,6 +44,12 @@ const SQL: [(&str, &str); 10] = [
     (
         "INSERT OR IGNORE INTO index_uri (pk, parameter, uri) VALUES (?1, ?2, ?3)",
         "DELETE FROM index_uri WHERE pk = ?1 AND parameter = ?2 AND uri = ?3",
+    ),
+    (
+        "INSERT OR IGNORE INTO index_composite (pk, parameter, element, component, code, system, value, low, high, unit, normalised) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        "DELETE FROM index_composite WHERE pk = ?1 AND parameter = ?2 AND element = ?3 AND component = ?4 AND code = ?5 AND system = ?6 \
+         AND value = ?7 AND low = ?8 AND high = ?9 AND unit = ?10 AND normalised = ?11",
     ),
 ];
 
@@ -86,6 +92,11 @@ impl<'c> RowStatements<'c> {
                 statement.execute(params![pk, parameter, value, low, high, system, code, unit])
             }
             Row::Uri { parameter, uri } => statement.execute(params![pk, parameter, uri]),
+            Row::Component(row) => {
+                let ComponentRow { parameter, element, component, code, system, numbers, unit, normalised } = &**row;
+                let [value, low, high] = numbers.map(f64::from_bits);
+                statement.execute(params![pk, parameter, element, component, code, system, value, low, high, unit, normalised])
+            }
         };
         executed.map(|_| ()).map_err(store_error)
     }
@@ -112,5 +123,6 @@ fn table(row: &Row) -> usize {
         Row::Date { .. } => 7,
         Row::Number { .. } => 8,
         Row::Uri { .. } => 9,
+        Row::Component(_) => 10,
     }
 }

@@ -66,9 +66,42 @@ pub enum Row {
     Number { parameter: u32, value: u64, low: u64, high: u64, system: i64, code: i64, unit: i64 },
     /// `index_uri`
     Uri { parameter: u32, uri: Box<str> },
+    /// `index_composite`; behind a pointer, so that the many other rows stay small.
+    Component(Box<ComponentRow>),
+}
+
+/// A row of `index_composite`: a value of one component within one element. What a kind of value does not have is 0 or empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ComponentRow {
+    /// The composite.
+    pub parameter: u32,
+    /// The number of the element.
+    pub element: u32,
+    /// The place in the composite.
+    pub component: u8,
+    /// The hash of a code; of a reference the target.
+    pub code: i64,
+    /// The hash of a system.
+    pub system: i64,
+    /// A number and its range, as their bits.
+    pub numbers: [u64; 3],
+    /// The hash of a unit's text.
+    pub unit: i64,
+    /// A string.
+    pub normalised: Box<str>,
 }
 
 impl Row {
+    /// The same row of a resource with this time.
+    pub fn at(self, time: i64) -> Self {
+        match self {
+            Self::Compartment { patient, resource_type, .. } => Self::Compartment { patient, resource_type, neg_time: time },
+            Self::Token { parameter, code, system, .. } => Self::Token { parameter, code, system, neg_time: time },
+            Self::Reference { parameter, target, .. } => Self::Reference { parameter, target, neg_time: time },
+            other => other,
+        }
+    }
+
     /// Whether the row stays when the resource is deleted: what says to whom the deletion is visible.
     fn outlives_deletion(&self) -> bool {
         matches!(self, Self::Compartment { .. } | Self::About { .. })
@@ -165,8 +198,43 @@ impl Source<'_> {
                 rows.extend(number(parameter, [*value, *low, *high], hashes));
             }
             IndexValue::Uri(uri) => rows.push(Row::Uri { parameter, uri: uri.clone() }),
+            IndexValue::Component { .. } => self.components(std::slice::from_ref(entry), rows)?,
         }
         Ok(())
+    }
+
+    /// Adds the rows of the components among these values.
+    pub fn components(&mut self, entries: &[IndexEntry], rows: &mut Vec<Row>) -> Result<(), StoreError> {
+        for entry in entries {
+            if let IndexValue::Component { element, component, value } = &entry.value {
+                let parameter = u32::from(entry.parameter.key);
+                let place = ComponentRow { parameter, element: *element, component: *component, ..ComponentRow::default() };
+                rows.extend(self.component(place, value)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// The row of a component's value at its place.
+    fn component(&mut self, place: ComponentRow, value: &IndexValue) -> Result<Option<Row>, StoreError> {
+        let row = match value {
+            IndexValue::Token { system, code, .. } => {
+                ComponentRow { code: self.seal.hash64(&fold_code(code)), system: self.seal.hash64(system), ..place }
+            }
+            IndexValue::Reference(reference) => {
+                ComponentRow { code: self.locators.obtain_reference(self.connection, reference)?, ..place }
+            }
+            IndexValue::String { normalised, .. } => ComponentRow { normalised: normalised.clone(), ..place },
+            IndexValue::Number { value, low, high } => ComponentRow { numbers: [*value, *low, *high].map(f64::to_bits), ..place },
+            IndexValue::Quantity { value, low, high, system, code, unit } => {
+                let [system, code, unit] = [system, code, unit].map(|text| self.seal.hash64(text));
+                ComponentRow { numbers: [*value, *low, *high].map(f64::to_bits), system, code, unit, ..place }
+            }
+            // No composite of R4 has components of other kinds: a test of the definitions says so.
+            IndexValue::Date { .. } | IndexValue::Uri(_) | IndexValue::Component { .. } => return Ok(None),
+        };
+        let comparable = !row.numbers.iter().any(|bits| f64::from_bits(*bits).is_nan());
+        Ok(comparable.then(|| Row::Component(Box::new(row))))
     }
 }
 

@@ -15,11 +15,11 @@ use super::locator::{self, IDENTIFIER};
 use super::parameters::{Parameters, any};
 use super::rows::TEXT_OFFSET;
 use super::seal::Seal;
-use super::search_range;
+use super::{search_composite, search_range};
 
 /// Up to so many alternatives each candidate is looked up; beyond, the alternatives are collected once. Of what the store knows of a criterion no
 /// more than this is bound; more is written into the statement, as numbers.
-const LOOKED_UP_ALTERNATIVES: usize = 8;
+pub(super) const LOOKED_UP_ALTERNATIVES: usize = 8;
 
 /// From this length on, in bytes, a URI counts as several values.
 const LONG_URI: usize = 256;
@@ -72,7 +72,8 @@ pub enum Route {
 }
 
 impl Condition {
-    fn never() -> Self {
+    /// What nothing fulfils.
+    pub(super) fn never() -> Self {
         Self { sql: "0".to_owned(), route: None }
     }
 
@@ -130,13 +131,14 @@ pub fn condition(
             Condition::member(format!("SELECT x.pk FROM index_uri x WHERE x.parameter = {key} AND x.uri IN ({above})"))
         }
         Test::Pairs(pairs) => {
-            let mut either = Vec::with_capacity(pairs.len());
-            for pair in pairs {
-                let both =
-                    pair.iter().map(|filter| condition(filter, resource_type, resolver, parameters).map(|found| found.sql));
-                either.push(super::parameters::all(&both.collect::<Result<Vec<_>, _>>()?));
-            }
-            Condition::only(any(&either))
+            let mut one = |filter| condition(filter, resource_type, resolver, parameters);
+            let pairs = pairs.iter().map(|[first, second]| Ok([one(first)?, one(second)?]));
+            search_composite::pairs(pairs.collect::<Result<_, StoreError>>()?)
+        }
+        Test::Components(alternatives) => search_composite::components(key, alternatives, resolver, parameters)?,
+        Test::Either(filters) => {
+            let one = |filter| condition(filter, resource_type, resolver, parameters);
+            search_composite::either(&filters.iter().map(one).collect::<Result<Vec<_>, _>>()?)
         }
         Test::Id(ids) => {
             let code = resource_type.code();
@@ -165,6 +167,8 @@ pub fn values(test: &Test) -> usize {
         Test::UriAbove(uris) => uris.iter().map(|uri| 1 + 2 * uri.matches('/').count() * (1 + uri.len() / LONG_URI)).sum(),
         Test::Id(ids) => ids.len(),
         Test::Pairs(pairs) => pairs.iter().flatten().map(|filter| values(&filter.test)).sum(),
+        Test::Components(alternatives) => alternatives.iter().flatten().map(|filter| values(&filter.test)).sum(),
+        Test::Either(filters) => filters.iter().map(|filter| values(&filter.test)).sum(),
     }
 }
 
@@ -346,7 +350,7 @@ fn exact(key: u16, texts: &[Box<str>], parameters: &mut Parameters) -> String {
 }
 
 /// Texts that start with `text`, as a range of the index: no pattern, so that nothing in the text has a meaning.
-fn prefix(column: &str, text: &str, parameters: &mut Parameters) -> String {
+pub(super) fn prefix(column: &str, text: &str, parameters: &mut Parameters) -> String {
     let low = parameters.bind(text.to_owned());
     match after(text) {
         Some(end) => format!("({column} >= {low} AND {column} < {})", parameters.bind(end)),
@@ -379,7 +383,8 @@ fn path_prefixes(uri: &str) -> Vec<String> {
     prefixes
 }
 
-fn quantity(quantity: &QuantityMatch, resolver: &Resolver<'_>, parameters: &mut Parameters) -> String {
+/// A stored quantity (a row `x` with the columns of `index_number`) against the quantity of the query.
+pub(super) fn quantity(quantity: &QuantityMatch, resolver: &Resolver<'_>, parameters: &mut Parameters) -> String {
     let mut conditions = vec![search_range::number(&quantity.number, parameters)];
     let hash = |text: &str| resolver.seal.hash64(text);
     if let Some(system) = &quantity.system {

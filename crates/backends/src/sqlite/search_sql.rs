@@ -7,7 +7,7 @@
 use portcullis_fhir::reference::Reference;
 use portcullis_fhir::search::{ReferenceMatch, SearchQuery, Test};
 use portcullis_fhir::types::ResourceType;
-use portcullis_policy::constraint::TypeSet;
+use portcullis_policy::constraint::Sources;
 use portcullis_policy::{Boundary, Constraint, Visibility};
 use portcullis_store::StoreError;
 
@@ -196,7 +196,8 @@ fn count_candidates(route: &Route, resolver: &Resolver<'_>, parameters: &Paramet
 /// The way through the boundary, where there is only one and it is bounded.
 fn boundary_route(query: &SearchQuery, constraint: &Constraint, parameters: &mut Parameters) -> Option<Route> {
     let ways = visibility::ways(constraint, query.resource_type, constraint.letter());
-    match ways.as_slice() {
+    // A way to candidates may lead to more than is shown.
+    match ways.iter().map(Visibility::unqualified).collect::<Vec<_>>().as_slice() {
         [Visibility::Compartment(Boundary::Patients(patients))] if names_patient(query, patients.items()) => None,
         [Visibility::Compartment(boundary)] => compartment_route(boundary, query.resource_type, parameters),
         [Visibility::ReferencedFrom { boundary, sources }] => referenced_route(boundary, sources, parameters),
@@ -241,7 +242,7 @@ fn compartment_members(boundary: &Boundary, resource_type: ResourceType, paramet
     Some(format!("SELECT c.pk FROM compartment c WHERE c.type = {code} AND c.patient IN ({patients})"))
 }
 
-fn referenced_route(boundary: &Boundary, sources: &TypeSet, parameters: &mut Parameters) -> Option<Route> {
+fn referenced_route(boundary: &Boundary, sources: &Sources<'_>, parameters: &mut Parameters) -> Option<Route> {
     match boundary {
         Boundary::Patients(_) | Boundary::PatientsInCare(..) => {
             Some(Route::Set(visibility::referenced_from(boundary, sources, parameters)))

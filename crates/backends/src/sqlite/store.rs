@@ -19,7 +19,7 @@ use super::readers::Readers;
 use super::root_key::RootKey;
 use super::seal::Seal;
 use super::writer::{Limits, Writer};
-use super::{history, outbox, read, search, seek};
+use super::{admission, history, index_backlog, outbox, read, search, seek};
 use crate::migrations::MAIN;
 
 /// The largest page that is made on the calling thread.
@@ -54,9 +54,28 @@ impl SqliteStore {
         let connection = open_writer(path, MAIN)?;
         let seal = Arc::new(Seal::new(root)?);
         seal.claim(&connection)?;
+        admission::add_functions(&connection, &seal)?;
         let writer = Arc::new(Writer::start(connection, limits)?);
         let writing = Arc::new(Writing { state: Mutex::new(WriteState::new()), rollbacks: writer.rollbacks() });
-        Ok(Arc::new(Self { writer, readers: Readers::new(path), seal, writing, filled: Arc::default() }))
+        Ok(Arc::new(Self { writer, readers: Readers::with_seal(path, Arc::clone(&seal)), seal, writing, filled: Arc::default() }))
+    }
+
+    /// Adds the index rows that resources lack because an earlier version of this program stored them; `base_url` is the server's own, without a
+    /// slash at the end. Belongs before the first search: what is not yet added is not found. Gives the number of resources that got rows. Blocks.
+    pub fn complete_index(&self, base_url: &str) -> Result<usize, StoreError> {
+        let mut completed = 0;
+        loop {
+            let (seal, base_url) = (Arc::clone(&self.seal), base_url.to_owned());
+            let progress = self.writer.run_blocking(move |connection| index_backlog::step(connection, &seal, &base_url))?;
+            if progress.seen == 0 {
+                return Ok(completed);
+            }
+            if progress.unreadable > 0 {
+                let count = progress.unreadable;
+                tracing::warn!(count, "resources that cannot be read are not found by composite parameters");
+            }
+            completed += progress.completed;
+        }
     }
 
     /// The writer, for what else lives in the same file.

@@ -62,6 +62,7 @@ impl Who<'_> {
             scope: scope.into(),
             grant: GrantId::parse("grant").unwrap(),
             patient: own.map(id),
+            confirmation: None,
         };
         let key = SigningKey::generate(Algorithm::Es256).unwrap();
         let keys = VerificationKeys::of([&key]);
@@ -69,8 +70,13 @@ impl Who<'_> {
         let token = VerifiedToken::verify(&claims.sign(&key).unwrap(), &trust, NOW).unwrap();
         let fhir_user =
             fhir_user.map(|practitioner| LocalReference { resource_type: ResourceType::PRACTITIONER, id: id(practitioner) });
-        let user =
-            PrincipalUser { id: user, roles: Roles::NONE.with(role), fhir_user, patients: own.map(id).into_iter().collect() };
+        let user = PrincipalUser {
+            id: user,
+            roles: Roles::NONE.with(role),
+            fhir_user,
+            patients: own.map(id).into_iter().collect(),
+            represents: Vec::new(),
+        };
         let facts = TokenFacts {
             token_id,
             active: true,
@@ -80,7 +86,8 @@ impl Who<'_> {
             purpose_of_use: None,
             registered: None,
         };
-        Principal::establish(&token, TokenStatus::from_registry(facts), NOW).unwrap()
+        Principal::establish(&token, &portcullis_oauth::confirmation::Possession::NOTHING, TokenStatus::from_registry(facts), NOW)
+            .unwrap()
     }
 
     pub fn permit(self, operation: Operation) -> (Permit, PermittedOperation) {

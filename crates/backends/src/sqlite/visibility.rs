@@ -9,12 +9,13 @@ use portcullis_fhir::compartment::membership_parameters;
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::scopes::Letter;
-use portcullis_policy::constraint::{NonEmpty, TypeSet};
+use portcullis_policy::constraint::{NonEmpty, Sources, TypeSet};
 use portcullis_policy::stored::Grounds;
 use portcullis_policy::{Boundary, Constraint, StoredVersion, Visibility};
 use portcullis_store::StoreError;
 use rusqlite::Connection;
 
+use super::admission::admitted;
 use super::database::store_error;
 use super::locator::IDENTIFIER;
 use super::parameters::{Parameters, any};
@@ -53,6 +54,9 @@ pub fn ways(constraint: &Constraint, resource_type: ResourceType, letter: Letter
 fn shows(way: &Visibility<'_>, resource_type: ResourceType, alias: &str, parameters: &mut Parameters) -> String {
     match way {
         Visibility::Every => "1".to_owned(),
+        Visibility::Qualified { way, admission } => {
+            format!("({} AND {})", shows(way, resource_type, alias, parameters), admitted(admission, alias, parameters))
+        }
         Visibility::Compartment(boundary) => {
             let inside = within(boundary, "c.patient", parameters);
             let code = resource_type.code();
@@ -66,10 +70,10 @@ fn shows(way: &Visibility<'_>, resource_type: ResourceType, alias: &str, paramet
                 // A practice's popular practitioner is soon found from the practitioner's side, a patient's few records from the patient's.
                 Boundary::CareRelationship(_) | Boundary::Whole => {
                     let inside = within(boundary, "c.patient", parameters);
-                    let types = type_list(sources);
+                    let source = is_source(sources, "c", parameters);
                     format!(
                         "EXISTS (SELECT 1 FROM shared_link s CROSS JOIN compartment c ON c.pk = s.source \
-                         WHERE s.target = {alias}.pk AND c.type IN ({types}) AND {inside})"
+                         WHERE s.target = {alias}.pk AND {source} AND {inside})"
                     )
                 }
                 Boundary::Patients(_) | Boundary::PatientsInCare(..) => {
@@ -84,10 +88,9 @@ fn shows(way: &Visibility<'_>, resource_type: ResourceType, alias: &str, paramet
             }
         }
         Visibility::About { boundary, targets } => {
-            let types = type_list(targets);
+            let source = is_source(targets, "c", parameters);
             let inside = within(boundary, "c.patient", parameters);
-            let target =
-                format!("EXISTS (SELECT 1 FROM compartment c WHERE c.pk = b.target AND c.type IN ({types}) AND {inside})");
+            let target = format!("EXISTS (SELECT 1 FROM compartment c WHERE c.pk = b.target AND {source} AND {inside})");
             format!(
                 "(EXISTS (SELECT 1 FROM about b WHERE b.source = {alias}.pk AND {target}) \
                  AND NOT EXISTS (SELECT 1 FROM about b CROSS JOIN locator t ON t.pk = b.target \
@@ -98,12 +101,10 @@ fn shows(way: &Visibility<'_>, resource_type: ResourceType, alias: &str, paramet
 }
 
 /// A query for the shared records that records of these types inside the boundary refer to; a record may come several times.
-pub fn referenced_from(boundary: &Boundary, sources: &TypeSet, parameters: &mut Parameters) -> String {
+pub fn referenced_from(boundary: &Boundary, sources: &Sources<'_>, parameters: &mut Parameters) -> String {
     let inside = within(boundary, "c.patient", parameters);
-    let types = type_list(sources);
-    format!(
-        "SELECT s.target AS pk FROM compartment c CROSS JOIN shared_link s ON s.source = c.pk WHERE {inside} AND c.type IN ({types})"
-    )
+    let source = is_source(sources, "c", parameters);
+    format!("SELECT s.target AS pk FROM compartment c CROSS JOIN shared_link s ON s.source = c.pk WHERE {inside} AND {source}")
 }
 
 /// A condition over the locator of a patient: whether the boundary holds that patient's compartment.
@@ -166,6 +167,16 @@ fn type_list(types: &TypeSet) -> String {
     grounding.map(|resource_type| resource_type.code().to_string()).collect::<Vec<_>>().join(", ")
 }
 
+/// A condition over `alias`, a row with the columns `pk` and `type`: whether it is a record that makes others visible.
+fn is_source(sources: &Sources<'_>, alias: &str, parameters: &mut Parameters) -> String {
+    let mut either = vec![format!("{alias}.type IN ({})", type_list(&sources.whole))];
+    let grounding = sources.qualified.iter().filter(|(resource_type, _)| *resource_type != ResourceType::PROVENANCE);
+    either.extend(grounding.map(|(resource_type, admission)| {
+        format!("({alias}.type = {} AND {})", resource_type.code(), admitted(admission, alias, parameters))
+    }));
+    any(&either)
+}
+
 /// Fills in what makes each row visible, where that is not its own compartment. Rows are locators with versions of current resources.
 pub fn grounds(
     connection: &Connection,
@@ -179,11 +190,11 @@ pub fn grounds(
             of_type = Some((version.resource_type, ways(constraint, version.resource_type, letter)));
         }
         for way in of_type.iter().flat_map(|(_, ways)| ways) {
-            let found = match way {
-                Visibility::Every | Visibility::Compartment(_) => None,
-                Visibility::ReferencedFrom { boundary, sources } => referring_record(connection, *pk, boundary, sources)?,
-                Visibility::About { boundary, targets } => target_record(connection, *pk, boundary, targets)?,
+            let admitted = match way {
+                Visibility::Qualified { admission, .. } => admission.admits_body(version.body.as_deref()),
+                _ => true,
             };
+            let found = if admitted { grounds_in(connection, way, *pk)? } else { None };
             if found.is_some() {
                 version.grounds = found;
                 break;
@@ -193,36 +204,50 @@ pub fn grounds(
     Ok(())
 }
 
+/// What makes a current resource visible in one way, where that is not its own compartment; whether its content is admitted is not asked.
+pub fn grounds_in(connection: &Connection, way: &Visibility<'_>, pk: i64) -> Result<Option<Grounds>, StoreError> {
+    match way.unqualified() {
+        Visibility::Every | Visibility::Compartment(_) | Visibility::Qualified { .. } => Ok(None),
+        Visibility::ReferencedFrom { boundary, sources } => referring_record(connection, pk, boundary, sources),
+        Visibility::About { boundary, targets } => target_record(connection, pk, boundary, targets),
+    }
+}
+
 fn referring_record(
     connection: &Connection,
     pk: i64,
     boundary: &Boundary,
-    types: &TypeSet,
+    sources: &Sources<'_>,
 ) -> Result<Option<Grounds>, StoreError> {
     let mut parameters = Parameters::default();
     let target = parameters.bind(pk);
     let inside = within(boundary, "c.patient", &mut parameters);
+    let source = is_source(sources, "x", &mut parameters);
     let joined = match boundary {
         Boundary::CareRelationship(_) | Boundary::Whole => "shared_link s CROSS JOIN compartment c ON c.pk = s.source",
         Boundary::Patients(_) | Boundary::PatientsInCare(..) => "compartment c CROSS JOIN shared_link s ON s.source = c.pk",
     };
     let sql = format!(
         "SELECT x.type, l.id, x.patients FROM {joined} CROSS JOIN resource x ON x.pk = s.source CROSS JOIN locator l ON l.pk = x.pk \
-         WHERE s.target = {target} AND {inside} AND x.deleted = 0 AND x.type IN ({}) LIMIT 1",
-        type_list(types)
+         WHERE s.target = {target} AND {inside} AND x.deleted = 0 AND {source} LIMIT 1"
     );
     first_grounds(connection, &sql, &parameters)
 }
 
-fn target_record(connection: &Connection, pk: i64, boundary: &Boundary, types: &TypeSet) -> Result<Option<Grounds>, StoreError> {
+fn target_record(
+    connection: &Connection,
+    pk: i64,
+    boundary: &Boundary,
+    targets: &Sources<'_>,
+) -> Result<Option<Grounds>, StoreError> {
     let mut parameters = Parameters::default();
     let source = parameters.bind(pk);
     let inside = within(boundary, "c.patient", &mut parameters);
+    let target = is_source(targets, "x", &mut parameters);
     let sql = format!(
         "SELECT x.type, l.id, x.patients FROM about b CROSS JOIN resource x ON x.pk = b.target CROSS JOIN locator l ON l.pk = x.pk \
-         WHERE b.source = {source} AND x.type IN ({}) \
-         AND EXISTS (SELECT 1 FROM compartment c WHERE c.pk = x.pk AND {inside}) LIMIT 1",
-        type_list(types)
+         WHERE b.source = {source} AND {target} \
+         AND EXISTS (SELECT 1 FROM compartment c WHERE c.pk = x.pk AND {inside}) LIMIT 1"
     );
     first_grounds(connection, &sql, &parameters)
 }

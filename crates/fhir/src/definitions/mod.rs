@@ -13,5 +13,6 @@ pub use elements::{
     structure, structure_named, structure_of, summary_elements,
 };
 pub use search_parameters::{
-    ParameterType, SearchParameter, search_parameter, search_parameter_by_key, search_parameters, search_parameters_of_all_types,
+    Component, Composition, ParameterType, SearchParameter, search_parameter, search_parameter_by_key, search_parameters,
+    search_parameters_of_all_types,
 };

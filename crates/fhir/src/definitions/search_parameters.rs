@@ -62,9 +62,47 @@ pub struct SearchParameter {
     pub expression: &'static str,
     /// For references: the types it may point to; empty for any type.
     pub targets: Vec<ResourceType>,
-    /// For composites whose components are values of the resource itself: the two parameters that must hold. Other composites, whose components
-    /// belong together within a repeating element, are not supported and have none.
-    pub components: Option<[&'static str; 2]>,
+    /// What a composite consists of; `None` for the other types.
+    pub composition: Option<Composition>,
+}
+
+/// What a composite consists of (<https://hl7.org/fhir/R4/search.html#combining>), in one of three forms. Names are those of parameters of the same base.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Composition {
+    /// The components are values of which a resource has one: the composite holds where both parameters do.
+    Resource([&'static str; 2]),
+    /// The components belong together within one of the elements to which the composite's expression leads.
+    Element(Vec<Component>),
+    /// One of these composites holds.
+    Either(Vec<&'static str>),
+}
+
+/// A component of a composite over elements.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Component {
+    /// The parameter that says how its values compare.
+    pub parameter: &'static str,
+    /// From the element to the values; from the resource where it begins with the resource's type.
+    pub expression: &'static str,
+}
+
+impl Composition {
+    /// Reads ` $ `-separated parts: `code`, `or code`, or `code=expression`.
+    fn parse(parts: &[&'static str]) -> Option<Self> {
+        if let Some(either) =
+            parts.iter().map(|part| part.strip_prefix("or ")).collect::<Option<Vec<_>>>().filter(|or| !or.is_empty())
+        {
+            return Some(Self::Either(either));
+        }
+        if let [first, second] = parts
+            && !parts.iter().any(|part| part.contains('='))
+        {
+            return Some(Self::Resource([first, second]));
+        }
+        let components = parts.iter().map(|part| part.split_once('='));
+        let components = components.map(|part| part.map(|(parameter, expression)| Component { parameter, expression }));
+        components.collect::<Option<Vec<_>>>().filter(|components| components.len() > 1).map(Self::Element)
+    }
 }
 
 impl PartialEq for SearchParameter {
@@ -112,10 +150,10 @@ fn parse_line(line: &'static str) -> Option<SearchParameter> {
     let code = fields.next()?;
     let parameter_type = ParameterType::parse(fields.next()?)?;
     let targets = fields.next()?.split(',').filter_map(ResourceType::parse).collect();
-    let mut expression = fields.next()?.split(" $ ");
-    let (expression, first, second) = (expression.next()?, expression.next(), expression.next());
-    let components = first.zip(second).map(|(first, second)| [first, second]);
-    Some(SearchParameter { key, base, code, parameter_type, expression, targets, components })
+    let parts: Vec<&'static str> = fields.next()?.split(" $ ").collect();
+    let (expression, parts) = parts.split_first()?;
+    let composition = Composition::parse(parts);
+    Some(SearchParameter { key, base, code, parameter_type, expression, targets, composition })
 }
 
 /// The parameter of this type with this name, also those of all types (`_id`, `_lastUpdated`, `_tag`, `_profile`, `_security`, `_source`).
@@ -211,16 +249,43 @@ mod tests {
     }
 
     #[test]
-    fn a_composite_is_supported_where_its_components_are_parameters_of_the_resource_itself() {
-        let with = |parameter: &&SearchParameter| parameter.components.is_some();
-        let supported: Vec<&str> = PARAMETERS.iter().filter(with).map(|parameter| parameter.code).collect();
-        assert_eq!(supported, ["code-value-concept", "code-value-date", "code-value-quantity"]);
-        for parameter in PARAMETERS.iter().filter(with) {
-            assert_eq!(parameter.parameter_type, ParameterType::Composite);
-            for component in parameter.components.unwrap() {
-                assert!(search_parameter(parameter.base.unwrap(), component).is_some(), "{component}");
+    fn every_composite_has_a_composition_of_parameters_of_its_base() {
+        let mut forms = [0; 3];
+        for parameter in PARAMETERS.iter() {
+            let Some(composition) = &parameter.composition else {
+                assert_ne!(parameter.parameter_type, ParameterType::Composite, "{:?} {}", parameter.base, parameter.code);
+                continue;
+            };
+            assert_eq!(parameter.parameter_type, ParameterType::Composite, "{}", parameter.code);
+            let of_base = |code: &str| search_parameter(parameter.base.unwrap(), code).unwrap();
+            match composition {
+                Composition::Resource(codes) => {
+                    forms[0] += 1;
+                    assert!(codes.iter().all(|code| of_base(code).composition.is_none()), "{}", parameter.code);
+                }
+                Composition::Element(components) => {
+                    forms[1] += 1;
+                    assert!((2..=3).contains(&components.len()), "{}", parameter.code);
+                    assert!(components.iter().all(|component| of_base(component.parameter).composition.is_none()));
+                }
+                Composition::Either(codes) => {
+                    forms[2] += 1;
+                    let plain = |code: &&str| {
+                        matches!(of_base(code).composition, Some(Composition::Resource(_) | Composition::Element(_)))
+                    };
+                    assert!(codes.iter().all(plain), "{}", parameter.code);
+                }
             }
         }
+        assert_eq!(forms, [3, 67, 2]);
+    }
+
+    #[test]
+    fn the_crossed_components_of_relationship_stand_in_their_places() {
+        let relationship = search_parameter(named("DocumentReference"), "relationship").unwrap();
+        let Some(Composition::Element(components)) = &relationship.composition else { panic!("{relationship:?}") };
+        let pairs: Vec<_> = components.iter().map(|component| (component.parameter, component.expression)).collect();
+        assert_eq!(pairs, [("relatesto", "target"), ("relation", "code")]);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! What search finds a resource by: the values that its search parameters extract.
 //!
-//! <https://hl7.org/fhir/R4/search.html>. `_id` and `_lastUpdated` are columns of a store and are not extracted. Parameters of type `composite` and
-//! `special` extract nothing, and neither does a `SampledData` (it has no one value). Nothing is looked up in terminologies: the system of
+//! <https://hl7.org/fhir/R4/search.html>. `_id` and `_lastUpdated` are columns of a store and are not extracted. Composites extract the components of each
+//! element, unless they consist of other parameters. Parameters of type `special` extract nothing, and neither does a `SampledData` (it has no one value). Nothing is looked up in terminologies: the system of
 //! a plain `code` is the one that its required binding implies, where that is exactly one.
 
+mod composite;
 mod decimal;
 mod normalise;
 mod values;
@@ -86,6 +87,15 @@ pub enum IndexValue {
     },
     /// `uri`, as written.
     Uri(Box<str>),
+    /// `composite` over elements: a value of one component in one element that has values of all of them.
+    Component {
+        /// The element, numbered within the composite's expression.
+        element: u32,
+        /// The component, in the order of the composite.
+        component: u8,
+        /// In the form that the component's own parameter compares; never a `Component`.
+        value: Box<IndexValue>,
+    },
 }
 
 /// The compiled parameters of each type, by the type's code; compiled when the first resource of the type is indexed.
@@ -132,7 +142,13 @@ pub fn extract(resource: &Resource, base_url: &str) -> Vec<IndexEntry> {
         }
         remove_repeated(&mut entries, start);
     }
+    composite::extract(resource, base_url, &mut entries);
     entries
+}
+
+/// Whether composites of this type extract values of their own.
+pub fn has_composites_over_elements(resource_type: ResourceType) -> bool {
+    !composite::compiled(resource_type).is_empty()
 }
 
 /// Leaves each value once among the entries from `start` on.
@@ -148,7 +164,7 @@ fn remove_repeated(entries: &mut Vec<IndexEntry>, start: usize) {
 
 /// A total order of values of one kind.
 fn order(left: &IndexValue, right: &IndexValue) -> Ordering {
-    use IndexValue::{Date, Number, Quantity, String, Token, Uri};
+    use IndexValue::{Component, Date, Number, Quantity, String, Token, Uri};
     match (left, right) {
         (Token { system: a, code: b, text: c }, Token { system: x, code: y, text: z }) => (a, b, c).cmp(&(x, y, z)),
         (String { normalised: a, exact: b }, String { normalised: x, exact: y }) => (a, b).cmp(&(x, y)),
@@ -161,6 +177,9 @@ fn order(left: &IndexValue, right: &IndexValue) -> Ordering {
         ) => order_numbers([*a, *b, *c], [*x, *y, *z])
             .then_with(|| (system, code, unit).cmp(&(other_system, other_code, other_unit))),
         (Uri(a), Uri(x)) => a.cmp(x),
+        (Component { element: a, component: b, value }, Component { element: x, component: y, value: other }) => {
+            (a, b).cmp(&(x, y)).then_with(|| order(value, other))
+        }
         // One parameter's values are of one kind.
         _ => Ordering::Less,
     }

@@ -12,7 +12,11 @@ fn index(text: &str) -> Vec<IndexEntry> {
 /// The values of one parameter in a short form.
 fn values(entries: &[IndexEntry], code: &str) -> Vec<String> {
     let own = entries.iter().filter(|entry| entry.parameter.code == code);
-    own.map(|entry| match &entry.value {
+    own.map(|entry| short(&entry.value)).collect()
+}
+
+fn short(value: &IndexValue) -> String {
+    match value {
         IndexValue::Token { system, code, text } => format!("{system}|{code}|{text}"),
         IndexValue::String { normalised, exact } => format!("{normalised}={exact}"),
         IndexValue::Reference(Reference::Local(local)) => local.to_string(),
@@ -25,8 +29,8 @@ fn values(entries: &[IndexEntry], code: &str) -> Vec<String> {
             format!("{value} {}..{} {system}|{code}|{unit}", end(*low), end(*high))
         }
         IndexValue::Uri(uri) => uri.to_string(),
-    })
-    .collect()
+        IndexValue::Component { element, component, value } => format!("{element}.{component} {}", short(value)),
+    }
 }
 
 #[test]
@@ -205,4 +209,73 @@ fn every_local_reference_in_a_body_is_listed_once() {
     assert_eq!(found, ["Device/4", "Organization/5", "Patient/1", "Practitioner/2"]);
     let elsewhere: Vec<String> = references(&resource, "https://elsewhere.example").iter().map(ToString::to_string).collect();
     assert_eq!(elsewhere, ["Device/4", "Organization/5", "Patient/1"]);
+}
+
+#[test]
+fn components_are_extracted_together_with_the_number_of_their_element() {
+    let quantity = |value: &str| format!(r#""valueQuantity":{{"value":{value},"unit":"mmHg","system":"u","code":"mm[Hg]"}}"#);
+    let code = |code: &str| format!(r#""code":{{"coding":[{{"system":"l","code":"{code}"}},{{"code":"{code}"}}]}}"#);
+    let entries = index(&format!(
+        r#"{{"resourceType":"Observation","status":"final","code":{{"text":"pressure"}},"component":[
+            {{{},{}}},{{{}}},{{"code":{{"text":"text alone"}},{}}},{{{},{}}},
+            {{{},"valueCodeableConcept":{{"coding":[{{"system":"s","code":"a"}},{{"system":"s","code":"a"}}]}}}}]}}"#,
+        code("systolic"),
+        quantity("120"),
+        code("no value"),
+        quantity("1"),
+        code("diastolic"),
+        quantity("80"),
+        code("position"),
+    ));
+    assert_eq!(
+        values(&entries, "component-code-value-quantity"),
+        [
+            "0.1 120 119.5000..120.5000 u|mm[Hg]|mmHg",
+            "0.0 |systolic|",
+            "0.0 l|systolic|",
+            "1.1 80 79.5000..80.5000 u|mm[Hg]|mmHg",
+            "1.0 |diastolic|",
+            "1.0 l|diastolic|"
+        ]
+    );
+    assert_eq!(values(&entries, "component-code-value-concept"), ["0.1 s|a|", "0.0 |position|", "0.0 l|position|"]);
+    // What consists of other parameters has no values of its own.
+    for code in ["code-value-quantity", "combo-code-value-quantity", "combo-code-value-concept", "code-value-string"] {
+        assert!(values(&entries, code).is_empty(), "{code}");
+    }
+}
+
+#[test]
+fn a_component_may_belong_to_the_resource_and_a_composite_may_have_three() {
+    let entries = index(
+        r#"{"resourceType":"MolecularSequence","coordinateSystem":0,"referenceSeq":{"chromosome":{"coding":[{"code":"1"}]},
+            "windowStart":10,"windowEnd":20},"variant":[{"start":1,"end":2},{"start":3},{"start":5,"end":6}]}"#,
+    );
+    assert_eq!(
+        values(&entries, "chromosome-variant-coordinate"),
+        ["0.2 2 1.5000..2.5000", "0.1 1 0.5000..1.5000", "0.0 |1|", "1.2 6 5.5000..6.5000", "1.1 5 4.5000..5.5000", "1.0 |1|"]
+    );
+    assert_eq!(values(&entries, "chromosome-window-coordinate").len(), 3);
+    let entries = index(
+        r#"{"resourceType":"DocumentReference","status":"current","content":[{"attachment":{"title":"x"}}],
+            "relatesTo":[{"code":"replaces","target":{"reference":"DocumentReference/1"}}]}"#,
+    );
+    let own = values(&entries, "relationship");
+    assert_eq!(own, ["0.1 http://hl7.org/fhir/document-relationship-type|replaces|", "0.0 DocumentReference/1"]);
+}
+
+#[test]
+fn components_count_towards_the_most_values_of_a_resource() {
+    let component = |number: usize| {
+        format!(
+            r#"{{"code":{{"coding":[{{"code":"c{number}"}}]}},"valueQuantity":{{"value":{number},"code":"mg","system":"u"}}}}"#
+        )
+    };
+    let components: Vec<String> = (0..60_000).map(component).collect();
+    let text = format!(
+        r#"{{"resourceType":"Observation","status":"final","code":{{"text":"x"}},"component":[{}]}}"#,
+        components.join(",")
+    );
+    let length = index(&text).len();
+    assert!(length > MAXIMUM_ENTRIES && length <= 2 * MAXIMUM_ENTRIES + 10, "{length}");
 }

@@ -23,6 +23,11 @@ pub(super) fn compile(expression: &Expression<'_>, resource_type: ResourceType) 
     path(expression, &[Type::new(structure_of(resource_type))])
 }
 
+/// The same for an expression that begins at values of these types.
+pub(super) fn compile_from(expression: &Expression<'_>, context: &[Type]) -> Result<Path, PathError> {
+    path(expression, context)
+}
+
 fn path(expression: &Expression<'_>, context: &[Type]) -> Result<Path, PathError> {
     match expression {
         Expression::Name(name) => {

@@ -99,6 +99,11 @@ impl Path {
         compile::compile(&parse::parse(expression)?, resource_type)
     }
 
+    /// Compiles an expression that begins at the results of this one.
+    pub fn compile_further(&self, expression: &str) -> Result<Self, PathError> {
+        compile::compile_from(&parse::parse(expression)?, &self.types)
+    }
+
     /// The types that its results may have.
     pub fn types(&self) -> impl Iterator<Item = StructureId> {
         self.types.iter().map(|item| item.structure)
@@ -108,6 +113,11 @@ impl Path {
     pub fn evaluate<'a>(&self, resource: &'a Value, resource_type: ResourceType, found: &mut dyn FnMut(Node<'a>)) {
         let root = Node { value: resource, structure: crate::definitions::structure_of(resource_type), system: "" };
         self.visit(root, found);
+    }
+
+    /// The same for an expression that begins at this node.
+    pub fn evaluate_at<'a>(&self, node: Node<'a>, found: &mut dyn FnMut(Node<'a>)) {
+        self.visit(node, found);
     }
 
     fn visit<'a>(&self, context: Node<'a>, found: &mut dyn FnMut(Node<'a>)) {

@@ -3,6 +3,7 @@
 //! <https://hl7.org/fhir/R4/json.html>, <https://hl7.org/fhir/R4/validation.html>: known elements, JSON types, cardinalities, choices, primitive formats and
 //! safe narrative. Bindings, invariants, profiles, slicing and the existence of reference targets are not checked.
 
+mod content;
 mod narrative;
 mod primitive;
 mod validate;
@@ -11,6 +12,8 @@ use crate::instant;
 use crate::json::{self, Value};
 use crate::outcome::{Issue, IssueType};
 use crate::types::{LogicalId, ResourceType};
+
+pub use content::same_content;
 
 /// A well-formed R4 resource: known type, known elements with the right JSON types and cardinalities, valid primitives.
 ///

@@ -111,6 +111,8 @@ impl Form {
             Test::Id(items) => self.list(15, items, |form, id| form.text(id.as_str())),
             Test::LastUpdated(items) => self.list(16, items, Self::date),
             Test::Pairs(items) => self.list(17, items, |form, pair| pair.iter().for_each(|filter| form.filter(filter))),
+            Test::Components(items) => self.list(18, items, |form, criteria| form.list(0, criteria, Self::filter)),
+            Test::Either(items) => self.list(19, items, Self::filter),
         }
     }
 

@@ -3,9 +3,9 @@
 //! <https://hl7.org/fhir/R4/search.html#modifiers>: "Servers SHALL reject any search request that contains a search parameter modifier that
 //! the server does not support for that parameter."
 
-use super::value::{alternatives, date, normalised, number, quantity, reference, split, token, unescape};
-use super::{Filter, SearchContext, SearchQuery, Test};
-use crate::definitions::{self, ParameterType, SearchParameter};
+use super::value::{alternatives, date, normalised, number, quantity, reference, token, unescape};
+use super::{SearchContext, Test, composite};
+use crate::definitions::{ParameterType, SearchParameter};
 use crate::outcome::IssueType;
 use crate::query::echo;
 use crate::types::{LogicalId, ResourceType};
@@ -43,7 +43,7 @@ pub(super) fn parse(
         };
     }
     match (parameter.parameter_type, modifier) {
-        (ParameterType::Composite, modifier) => composite(parameter, modifier, value, context),
+        (ParameterType::Composite, modifier) => composite::parse(parameter, modifier, value, context),
         (ParameterType::Special, _) => {
             Err(Rejection::NotUnderstood(format!("'{code}' is a special parameter and not supported.")))
         }
@@ -61,44 +61,6 @@ pub(super) fn parse(
         (ParameterType::Number, None) => alternatives(value, number).map(Test::Number).map_err(Rejection::value),
         (ParameterType::Quantity, None) => alternatives(value, quantity).map(Test::Quantity).map_err(Rejection::value),
     }
-}
-
-/// `first$second`, each part as the parameter of the component takes it (<https://hl7.org/fhir/R4/search.html#combining>).
-fn composite(
-    parameter: &SearchParameter,
-    modifier: Option<&str>,
-    value: &str,
-    context: &SearchContext<'_>,
-) -> Result<Test, Rejection> {
-    let code = parameter.code;
-    let component =
-        |name| parameter.base.and_then(|base| definitions::search_parameter(base, name)).filter(|found| *found != parameter);
-    let Some([first, second]) = parameter.components.map(|names| names.map(component)) else {
-        return Err(Rejection::NotUnderstood(format!(
-            "'{code}' is a composite of parts of the resource, which is not supported."
-        )));
-    };
-    let (Some(first), Some(second)) = (first, second) else {
-        return Err(Rejection::NotUnderstood(format!("'{code}' is not supported.")));
-    };
-    if let Some(modifier) = modifier {
-        return Err(unknown_modifier(code, modifier, "no modifier"));
-    }
-    let pair = |text: &str| {
-        let [left, right] = <[&str; 2]>::try_from(split(text, '$')).map_err(|_| {
-            Rejection::value(format!("Accepted are a value of '{}' and one of '{}' with a $ between.", first.code, second.code))
-        })?;
-        let one = |parameter: &'static SearchParameter, text| {
-            parse(parameter, None, text, context).map(|test| Filter { parameter, test })
-        };
-        Ok([one(first, left)?, one(second, right)?])
-    };
-    let pairs = split(value, ',');
-    if pairs.len() > SearchQuery::MAXIMUM_ALTERNATIVES {
-        let message = format!("At most {} alternatives are accepted in one parameter.", SearchQuery::MAXIMUM_ALTERNATIVES);
-        return Err(Rejection::value(message));
-    }
-    pairs.into_iter().map(pair).collect::<Result<_, _>>().map(Test::Pairs)
 }
 
 fn id(text: &str) -> Result<LogicalId, String> {

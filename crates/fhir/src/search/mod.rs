@@ -1,7 +1,8 @@
 //! The search grammar: a query string becomes a [`SearchQuery`] whose every part is understood, or is named as ignored.
 //!
-//! <https://hl7.org/fhir/R4/search.html>. Chained parameters, `_has`, `:iterate`, the bare wildcard of includes, special parameters, and composites of
-//! values within a repeating element are recognised, and are not accepted yet: an error under strict handling, otherwise ignored and named.
+//! <https://hl7.org/fhir/R4/search.html>. Chained parameters, `_has`, `:iterate`, the bare wildcard of includes, and the special parameter of R4 that is
+//! a value of a resource (`near` of Location) are recognised, and are not accepted: an error under strict handling, otherwise ignored and named. So are
+//! `_content`, `_text`, `_filter`, `_query` and `_list`, which are no parameters here.
 
 use crate::definitions::SearchParameter;
 use crate::reference::Reference;
@@ -9,6 +10,7 @@ use crate::types::{LogicalId, ResourceType};
 
 pub(crate) mod audit_event;
 mod canonical;
+mod composite;
 pub(crate) mod control;
 mod filter;
 mod key;
@@ -134,8 +136,13 @@ pub enum Test {
     Id(Vec<LogicalId>),
     /// `_lastUpdated`
     LastUpdated(Vec<DateMatch>),
-    /// A composite: both criteria of one of these pairs hold.
+    /// A composite of parameters of the resource: both criteria of one of these pairs hold.
     Pairs(Vec<[Filter; 2]>),
+    /// A composite over elements: all criteria of one of these hold within one element. The filter's own parameter is the composite; those of the
+    /// criteria say how they compare.
+    Components(Vec<Vec<Filter>>),
+    /// A composite that stands for others: one of them holds.
+    Either(Vec<Filter>),
 }
 
 /// `[system]|[code]` in its four forms.

@@ -231,10 +231,6 @@ fn what_is_not_understood_is_an_error_when_strict_and_named_when_lenient() {
         ("subject:Patient.name:exact", "http.subject"),
         ("_include:iterate", "http._include"),
         ("_revinclude:iterate", "http._revinclude"),
-        ("component-code-value-quantity", "http.component-code-value-quantity"),
-        ("combo-code-value-concept", "http.combo-code-value-concept"),
-        ("code-value-string", "http.code-value-string"),
-        ("component-code-value-quantity:missing", "http.component-code-value-quantity"),
         ("_Count", "http._Count"),
         ("Code", "http.Code"),
         ("code ", "http.code "),
@@ -265,6 +261,47 @@ fn a_composite_is_both_of_its_criteria() {
     assert_eq!(tests, [single(None, "a,b"), single(None, "c"), single(None, "d$e"), single(Some(""), "f")]);
     assert_eq!(pairs[0][0].parameter.code, "code");
     assert_eq!(pairs[0][1].parameter.code, "value-concept");
+}
+
+#[test]
+fn a_composite_over_elements_keeps_its_criteria_together() {
+    let Test::Components(alternatives) = test_of("Observation", r"component-code-value-quantity=l|s$gt140,d$le90||mm\$") else {
+        panic!("no components")
+    };
+    let [first, second] = alternatives.as_slice() else { panic!("{alternatives:?}") };
+    let codes: Vec<&str> = first.iter().map(|filter| filter.parameter.code).collect();
+    assert_eq!(codes, ["component-code", "component-value-quantity"]);
+    assert_eq!(first[0].test, Test::Token(vec![token(Some("l"), Some("s"))]));
+    assert_eq!(first[1].test, test_of("Observation", "component-value-quantity=gt140"));
+    assert_eq!(second[1].test, test_of("Observation", r"component-value-quantity=le90||mm\$"));
+    let Test::Either(either) = test_of("Observation", "combo-code-value-concept=a$b") else { panic!("not either") };
+    let codes: Vec<&str> = either.iter().map(|filter| filter.parameter.code).collect();
+    assert_eq!(codes, ["code-value-concept", "component-code-value-concept"]);
+    let Test::Components(alternatives) = test_of("MolecularSequence", "chromosome-variant-coordinate=1$lt345$gt123") else {
+        panic!("no components")
+    };
+    assert_eq!(alternatives[0].len(), 3);
+}
+
+#[test]
+fn composites_refuse_modifiers_and_other_numbers_of_components() {
+    for (resource_type, text) in [
+        ("Observation", "component-code-value-quantity:missing=true"),
+        ("Observation", "code-value-quantity:not=a$1"),
+        ("Observation", "combo-code-value-quantity:text=a$1"),
+        ("Observation", "component-code-value-quantity=a"),
+        ("Observation", "component-code-value-quantity=a$1$2"),
+        ("Observation", r"component-code-value-quantity=a\$1"),
+        ("Observation", "component-code-value-quantity=a$b"),
+        ("Observation", "component-code-value-quantity=$1"),
+        ("Observation", "component-code-value-quantity=a$"),
+        ("Observation", "component-code-value-quantity=a$1,"),
+        ("MolecularSequence", "chromosome-variant-coordinate=1$2"),
+        ("DocumentReference", "relationship=a b$replaces"),
+    ] {
+        // Wrong under any handling: what is known and wrong is never ignored.
+        assert!(parse_as(resource_type, text, Handling::Lenient).is_err(), "{text}");
+    }
 }
 
 #[test]

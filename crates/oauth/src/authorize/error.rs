@@ -21,6 +21,9 @@ pub enum PageError {
     /// The client has not registered this redirect URI.
     #[error("the app wants the answer at an address that it did not register")]
     UnregisteredRedirectUri,
+    /// A pushed or signed request counts for nothing, and so nothing says where answers go.
+    #[error("{} ({})", .1, .0.code())]
+    Request(AuthorizationError, &'static str),
 }
 
 /// An error that goes to the app, by its code on the wire.
@@ -50,6 +53,10 @@ pub enum AuthorizationError {
     RequestNotSupported,
     /// OpenID Connect Core section 3.1.2.6: `request_uri`.
     RequestUriNotSupported,
+    /// RFC 9101 section 7: the request object cannot be used.
+    InvalidRequestObject,
+    /// RFC 9101 section 7: the `request_uri` is unknown, used or expired.
+    InvalidRequestUri,
 }
 
 impl AuthorizationError {
@@ -68,6 +75,8 @@ impl AuthorizationError {
             Self::InteractionRequired => "interaction_required",
             Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",
+            Self::InvalidRequestObject => "invalid_request_object",
+            Self::InvalidRequestUri => "invalid_request_uri",
         }
     }
 }

@@ -112,8 +112,44 @@ fn what_is_not_built_is_refused_by_name() {
     assert_eq!(refusal(&[("request", "x")]).0, AuthorizationError::RequestNotSupported);
     assert_eq!(refusal(&[("request_uri", "x")]).0, AuthorizationError::RequestUriNotSupported);
     assert_eq!(refusal(&[("response_mode", "fragment")]).0, AuthorizationError::InvalidRequest);
-    assert_eq!(refusal(&[("launch", "abc")]).0, AuthorizationError::InvalidRequest);
     assert!(parse(&query(&[("response_mode", "query")])).is_ok());
+}
+
+/// A request of a client that may be launched from an EHR, too.
+fn launched(changes: &[(&str, &str)]) -> Result<AuthorizationRequest, AuthorizationErrorResponse> {
+    let mut client = public_client();
+    client.scope = ScopeSet::parse("openid launch launch/patient launch/encounter patient/*.rs user/*.rs").unwrap();
+    let query = query(changes);
+    let parameters = Parameters::parse(query.as_bytes()).unwrap();
+    RedirectableRequest::new(&parameters, Some(&client)).unwrap().parse(BASE)
+}
+
+#[test]
+fn the_scope_launch_and_the_handle_of_a_launch_need_each_other() {
+    use AuthorizationError::{InvalidRequest, InvalidScope};
+    let told = |changes: &[(&str, &str)]| launched(changes).map_err(|response| (response.error, response.description));
+    let missing = told(&[("scope", "launch openid user/*.rs")]);
+    assert_eq!(missing, Err((InvalidRequest, "the scope launch needs the parameter launch that the EHR gave to the app")));
+    let empty = told(&[("scope", "launch openid user/*.rs"), ("launch", "")]);
+    assert_eq!(empty, missing);
+    let scopeless = told(&[("launch", "abc")]);
+    assert_eq!(scopeless, Err((InvalidRequest, "the parameter launch needs the scope launch")));
+    let long = "x".repeat(513);
+    assert_eq!(told(&[("scope", "launch"), ("launch", &long)]), Err((InvalidRequest, "launch is too long")));
+    let unregistered = refusal(&[("scope", "openid launch"), ("launch", "abc")]);
+    assert_eq!(unregistered, (InvalidScope, "this client may not ask for the scope launch"));
+    let request = launched(&[("scope", "launch patient/*.rs"), ("launch", "abc")]).unwrap();
+    assert_eq!((request.launch, request.scopes.to_string().as_str()), (Some(SecretHash::of("abc")), "launch patient/*.rs"));
+}
+
+#[test]
+fn an_app_that_also_asks_for_a_choice_of_its_own_comes_standalone_without_a_handle() {
+    for choice in ["launch/patient", "launch/encounter"] {
+        let scope = format!("launch {choice} patient/*.rs");
+        let request = launched(&[("scope", &scope)]).unwrap();
+        assert_eq!(request.scopes.to_string(), format!("{choice} patient/*.rs"));
+        assert_eq!((request.left_out, request.launch), (vec!["launch".to_owned()], None));
+    }
 }
 
 #[test]
@@ -145,13 +181,20 @@ fn only_s256_challenges_of_the_right_form_are_accepted() {
 fn scopes_that_cannot_be_granted_are_left_out_and_named() {
     let request = parse(&query(&[(
         "scope",
-        "openid patient/Observation.rs?category=x patient/*.cruds launch system/Patient.rs bogus patient/AuditEvent.rs patient/Coverage.read",
+        "openid patient/Observation.rs?category:in=x patient/*.cruds launch system/Patient.rs bogus patient/AuditEvent.rs patient/Coverage.read",
     )]))
     .unwrap();
     assert_eq!(request.scopes.to_string(), "openid patient/Coverage.read");
     assert_eq!(
         request.left_out,
-        ["patient/Observation.rs?category=x", "bogus", "launch", "system/Patient.rs", "patient/*.cruds", "patient/AuditEvent.rs"]
+        [
+            "patient/Observation.rs?category:in=x",
+            "bogus",
+            "system/Patient.rs",
+            "patient/*.cruds",
+            "launch",
+            "patient/AuditEvent.rs"
+        ]
     );
 }
 
@@ -184,7 +227,7 @@ fn a_good_request_is_read_as_it_was_sent() {
     assert_eq!(request.state, "s+/?&=#%ü");
     assert_eq!(request.scopes.to_string(), GOOD[3].1);
     assert!(request.left_out.is_empty());
-    assert_eq!(request.challenge.as_str(), GOOD[6].1);
+    assert_eq!(request.challenge.as_ref().unwrap().as_str(), GOOD[6].1);
     assert_eq!(request.nonce.as_deref(), Some("n1"));
     assert_eq!(request.prompt, Prompt { login: true, consent: true, ..Prompt::default() });
     assert_eq!(request.max_age_seconds, Some(60));

@@ -3,6 +3,7 @@
 use portcullis_fhir::types::LogicalId;
 
 use super::SecretHash;
+use crate::confirmation::KeyThumbprint;
 use crate::identifiers::{ClientId, GrantId, UserId};
 use crate::pkce::CodeChallenge;
 use crate::scopes::ScopeSet;
@@ -21,8 +22,10 @@ pub struct AuthorizationCode {
     pub client: ClientId,
     /// The redirect URI of the request.
     pub redirect_uri: String,
-    /// The challenge of the request.
-    pub challenge: CodeChallenge,
+    /// The challenge of the request; none where a client of SMART 1.0 sent none.
+    pub challenge: Option<CodeChallenge>,
+    /// The key that may redeem it (`dpop_jkt`, RFC 9449 section 10), where the request named one.
+    pub key: Option<KeyThumbprint>,
     /// The granted scopes, as asked for.
     pub scopes: ScopeSet,
     /// The user who granted them.
@@ -66,8 +69,10 @@ pub struct CodeExchange<'a> {
     pub client: &'a ClientId,
     /// `redirect_uri` of the token request.
     pub redirect_uri: &'a str,
-    /// `code_verifier`.
-    pub verifier: &'a str,
+    /// `code_verifier`; none where a client of SMART 1.0 sent none.
+    pub verifier: Option<&'a str>,
+    /// The key that the client has proven to hold.
+    pub key: Option<KeyThumbprint>,
 }
 
 /// A redeemed code: what tokens are minted from.
@@ -110,6 +115,9 @@ pub enum ExchangeError {
     /// The verifier does not fit the challenge.
     #[error("the code verifier does not fit the challenge")]
     WrongVerifier,
+    /// The code is bound to a key that the client has not proven to hold.
+    #[error("the code is bound to another key")]
+    WrongKey,
 }
 
 impl CodeState {
@@ -130,8 +138,17 @@ impl CodeState {
         if presented.redirect_uri != code.redirect_uri {
             return Err(ExchangeError::WrongRedirectUri);
         }
-        if !code.challenge.accepts(presented.verifier) {
+        // One without the other is a request that somebody changed on its way (RFC 9700 section 4.8.2).
+        let fits = match (&code.challenge, presented.verifier) {
+            (Some(challenge), Some(verifier)) => challenge.accepts(verifier),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if !fits {
             return Err(ExchangeError::WrongVerifier);
+        }
+        if code.key.is_some() && presented.key != code.key {
+            return Err(ExchangeError::WrongKey);
         }
         let AuthorizationCode { grant, client, user, patient, scopes, nonce, authenticated_at, .. } = *code;
         Ok(Exchange { grant, client, user, patient, scopes, nonce, authenticated_at })
@@ -151,7 +168,8 @@ mod tests {
             grant: GrantId::parse("g1").unwrap(),
             client: ClientId::parse("demo-app").unwrap(),
             redirect_uri: "https://127.0.0.1:8444/callback".into(),
-            challenge: CodeChallenge::parse("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM").unwrap(),
+            challenge: CodeChallenge::parse("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"),
+            key: None,
             scopes: ScopeSet::parse("openid patient/*.rs").unwrap(),
             user: UserId::parse("u-ann").unwrap(),
             patient: LogicalId::parse("p1"),
@@ -163,7 +181,7 @@ mod tests {
 
     fn exchange(client: &str, redirect_uri: &str, verifier: &str, now: i64) -> Result<Exchange, ExchangeError> {
         let client = ClientId::parse(client).unwrap();
-        let presented = CodeExchange { client: &client, redirect_uri, verifier };
+        let presented = CodeExchange { client: &client, redirect_uri, verifier: Some(verifier), key: None };
         CodeState::Issued(Box::new(code())).exchange(&presented, now)
     }
 
@@ -172,7 +190,7 @@ mod tests {
     #[test]
     fn a_code_cannot_be_redeemed_twice_and_the_replay_names_the_grant() {
         let client = ClientId::parse("demo-app").unwrap();
-        let presented = CodeExchange { client: &client, redirect_uri: CALLBACK, verifier: VERIFIER };
+        let presented = CodeExchange { client: &client, redirect_uri: CALLBACK, verifier: Some(VERIFIER), key: None };
         let grant = GrantId::parse("g1").unwrap();
         let spent = CodeState::Spent { grant: grant.clone() };
         assert_eq!(spent.exchange(&presented, NOW), Err(ExchangeError::Replayed { grant }));
@@ -186,6 +204,34 @@ mod tests {
         assert_eq!(exchange("demo-app", "", VERIFIER, NOW), Err(ExchangeError::WrongRedirectUri));
         for verifier in ["", "x", &VERIFIER.replace('d', "e")] {
             assert_eq!(exchange("demo-app", CALLBACK, verifier, NOW), Err(ExchangeError::WrongVerifier));
+        }
+    }
+
+    #[test]
+    fn a_code_without_challenge_takes_no_verifier_and_one_with_challenge_needs_it() {
+        let client = ClientId::parse("demo-app").unwrap();
+        for (challenge, verifier, redeemed) in [
+            (code().challenge, None, false),
+            (None, Some(VERIFIER), false),
+            (None, None, true),
+            (code().challenge, Some(VERIFIER), true),
+        ] {
+            let presented = CodeExchange { client: &client, redirect_uri: CALLBACK, verifier, key: None };
+            let issued = CodeState::Issued(Box::new(AuthorizationCode { challenge, ..code() }));
+            assert_eq!(issued.exchange(&presented, NOW).is_ok(), redeemed, "{verifier:?}");
+        }
+    }
+
+    #[test]
+    fn a_code_that_is_bound_to_a_key_is_redeemed_with_that_key_alone() {
+        let client = ClientId::parse("demo-app").unwrap();
+        let [own, other] = [1, 2].map(|byte| KeyThumbprint::from_bytes([byte; 32]));
+        for (key, redeemed) in [(None, false), (Some(other), false), (Some(own), true)] {
+            let presented = CodeExchange { client: &client, redirect_uri: CALLBACK, verifier: Some(VERIFIER), key };
+            let issued = CodeState::Issued(Box::new(AuthorizationCode { key: Some(own), ..code() }));
+            let result = issued.exchange(&presented, NOW);
+            assert_eq!(result.is_ok(), redeemed, "{key:?}");
+            assert!(redeemed || result == Err(ExchangeError::WrongKey));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Refresh tokens: rotated at each use, and a reuse ends the family (RFC 9700 section 4.14.2).
 
 use super::SecretHash;
+use crate::confirmation::Confirmation;
 use crate::identifiers::{ClientId, GrantId, SessionId};
 
 /// How long a refresh token stays good without being used, in seconds (90 days; RFC 9700 section 4.14.2 asks for such a limit).
@@ -39,6 +40,8 @@ pub struct RefreshToken {
     pub client: ClientId,
     /// Whether it outlives the session.
     pub binding: RefreshBinding,
+    /// What whoever presents it must prove; nothing for clients that authenticate, since their credentials bind it (RFC 9449 section 5).
+    pub confirmation: Option<Confirmation>,
     /// The end of validity if it is not used, in seconds since the epoch.
     pub expires_at: i64,
 }
@@ -66,24 +69,41 @@ pub enum Rotation {
     Expired,
     /// It was issued to another client.
     WrongClient,
+    /// It is bound to a key or certificate that the client has not proven to hold.
+    WrongKey,
 }
 
 impl RefreshToken {
     /// The first token of a family, at a time in seconds since the epoch.
     pub fn first(hash: SecretHash, family: GrantId, client: ClientId, binding: RefreshBinding, now: i64) -> Self {
         let expires_at = now.saturating_add(IDLE_LIFETIME_SECONDS);
-        Self { hash, family, generation: 0, state: RefreshState::Current, client, binding, expires_at }
+        Self { hash, family, generation: 0, state: RefreshState::Current, client, binding, confirmation: None, expires_at }
     }
 
-    /// Decides about a presented token. `successor` is the hash of the token that would replace it; `session` the state of the session
+    /// The same token, bound to what whoever presents it must prove.
+    pub fn bound_to(self, confirmation: Option<Confirmation>) -> Self {
+        Self { confirmation, ..self }
+    }
+
+    /// Decides about a presented token. `shown` is what the client has proven to hold; `successor` is the hash of the token that would replace it; `session` the state of the session
     /// that the token is bound to (any value for an offline token).
-    pub fn present(&self, client: &ClientId, session: SessionState, successor: SecretHash, now: i64) -> Rotation {
+    pub fn present(
+        &self,
+        (client, shown): (&ClientId, Option<Confirmation>),
+        session: SessionState,
+        successor: SecretHash,
+        now: i64,
+    ) -> Rotation {
         // The client comes first: another client's mistake must not end this family.
         if *client != self.client {
             return Rotation::WrongClient;
         }
         if self.state == RefreshState::Superseded {
             return Rotation::Reused { family: self.family.clone() };
+        }
+        // Whoever stole the token has not stolen the key; its holder is not made to pay for that with the family.
+        if self.confirmation.is_some_and(|bound| !shown.unwrap_or_default().covers(&bound)) {
+            return Rotation::WrongKey;
         }
         let session_ended = matches!(self.binding, RefreshBinding::Online(_)) && session == SessionState::Ended;
         if now >= self.expires_at || session_ended {
@@ -110,7 +130,7 @@ mod tests {
     }
 
     fn present(token: &RefreshToken, client: &str, session: SessionState, now: i64) -> Rotation {
-        token.present(&ClientId::parse(client).unwrap(), session, SecretHash::of("second"), now)
+        token.present((&ClientId::parse(client).unwrap(), None), session, SecretHash::of("second"), now)
     }
 
     #[test]
@@ -128,6 +148,20 @@ mod tests {
         let used = RefreshToken { state: RefreshState::Superseded, ..token(RefreshBinding::Offline) };
         assert_eq!(present(&used, "other", SessionState::Active, NOW), Rotation::WrongClient);
         assert_eq!(present(&token(RefreshBinding::Offline), "other", SessionState::Active, NOW), Rotation::WrongClient);
+    }
+
+    #[test]
+    fn a_bound_token_rotates_with_its_own_key_alone_and_its_theft_ends_nothing() {
+        let [own, other] = [1, 2].map(|byte| crate::confirmation::KeyThumbprint::from_bytes([byte; 32]));
+        let confirmation = |key| Some(Confirmation { key: Some(key), certificate: None });
+        let bound = token(RefreshBinding::Offline).bound_to(confirmation(own));
+        let client = ClientId::parse("demo-app").unwrap();
+        let present = |shown| bound.present((&client, shown), SessionState::Active, SecretHash::of("second"), NOW);
+        for shown in [None, Some(Confirmation::default()), confirmation(other)] {
+            assert_eq!(present(shown), Rotation::WrongKey, "{shown:?}");
+        }
+        let Rotation::Rotate(next) = present(confirmation(own)) else { panic!("the holder of the key goes on") };
+        assert_eq!(next.confirmation, bound.confirmation, "the successor is bound, too");
     }
 
     #[test]

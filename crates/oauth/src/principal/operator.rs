@@ -13,12 +13,24 @@ pub enum OperatorOperation {
     ListClients,
     /// `clients add`.
     AddClient,
+    /// `clients update`.
+    ChangeClient,
     /// `clients remove`.
     RemoveClient,
     /// `users list`.
     ListUsers,
-    /// `users add`.
+    /// `users add`, `users invite`.
     AddUser,
+    /// `users reset`, `lock`, `unlock`, `confirm`.
+    ChangeUser,
+    /// `keys list`.
+    ListKeys,
+    /// `keys rotate`.
+    RotateKeys,
+    /// `users link`, `users unlink`.
+    LinkUser,
+    /// `users represent`.
+    RepresentPatient,
     /// First start of `demo` and `serve`: keys, certificates, the first user.
     InitialiseDataDirectory,
     /// Read and search every resource: whoever holds the data directory and its key can.
@@ -27,20 +39,26 @@ pub enum OperatorOperation {
 
 impl OperatorOperation {
     /// All operations.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 15] = [
         Self::LoadResources,
         Self::VerifyAudit,
         Self::ListClients,
         Self::AddClient,
+        Self::ChangeClient,
         Self::RemoveClient,
         Self::ListUsers,
         Self::AddUser,
+        Self::ChangeUser,
+        Self::ListKeys,
+        Self::RotateKeys,
+        Self::LinkUser,
+        Self::RepresentPatient,
         Self::InitialiseDataDirectory,
         Self::ReadResources,
     ];
 
-    fn bit(self) -> u16 {
-        1 << (self as u16)
+    fn bit(self) -> u32 {
+        1 << (self as u32)
     }
 }
 
@@ -48,7 +66,7 @@ impl OperatorOperation {
 #[derive(Debug)]
 pub struct Operator {
     name: Box<str>,
-    operations: u16,
+    operations: u32,
 }
 
 impl Operator {

@@ -1,61 +1,137 @@
 //! Scopes in the form in which requests are decided: letters per context and resource type, looked up without parsing.
 
 use std::fmt;
+use std::sync::Arc;
 
+use portcullis_fhir::qualifier::Qualifier;
 use portcullis_fhir::types::ResourceType;
 
 use super::letters::{Letter, LetterSet};
-use super::parse::{ResourceScope, ScopeContext};
+use super::parse::{Scope, ScopeContext, ScopeTarget};
 
 /// Room for every storage key of a resource type.
 const TYPE_SLOTS: usize = 256;
 
-/// For each resource type, the letters that are granted.
+/// For each resource type, the letters that are granted, for all its resources or for some.
 #[derive(Clone, PartialEq, Eq)]
-pub struct TypeLetters(Box<[LetterSet; TYPE_SLOTS]>);
+pub struct TypeLetters {
+    /// The letters that are granted for every resource of the type.
+    whole: Box<[LetterSet; TYPE_SLOTS]>,
+    /// The scopes with criteria; none where every scope is about whole types.
+    qualified: Vec<QualifiedLetters>,
+    /// The server's own FHIR base, by which criteria about references tell local ones. Empty where nobody said.
+    base_url: Arc<str>,
+}
+
+/// A scope with criteria.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct QualifiedLetters {
+    letters: LetterSet,
+    qualifier: Arc<Qualifier>,
+}
+
+/// How far scopes open a type for a letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// Not at all.
+    Closed,
+    /// Every resource of the type.
+    Whole,
+    /// The resources that one of these admits; there is at least one.
+    Qualified(Vec<Arc<Qualifier>>),
+}
 
 impl TypeLetters {
     fn none() -> Self {
-        Self(Box::new([LetterSet::NONE; TYPE_SLOTS]))
+        Self { whole: Box::new([LetterSet::NONE; TYPE_SLOTS]), qualified: Vec::new(), base_url: Arc::default() }
     }
 
-    /// The letters that are granted for a type.
+    /// The letters that are granted for every resource of a type.
     pub fn of(&self, resource_type: ResourceType) -> LetterSet {
-        self.0.get(usize::from(resource_type.code())).copied().unwrap_or(LetterSet::NONE)
+        self.whole.get(usize::from(resource_type.code())).copied().unwrap_or(LetterSet::NONE)
     }
 
-    /// Whether a letter is granted for a type.
+    /// How far a type is open for a letter.
+    pub fn opening(&self, resource_type: ResourceType, letter: Letter) -> Opening {
+        if self.of(resource_type).contains(letter) {
+            return Opening::Whole;
+        }
+        let mut admitting: Vec<Arc<Qualifier>> = Vec::new();
+        for scope in self.qualified.iter().filter(|scope| scope.opens(resource_type, letter)) {
+            if !admitting.contains(&scope.qualifier) {
+                admitting.push(Arc::clone(&scope.qualifier));
+            }
+        }
+        if admitting.is_empty() { Opening::Closed } else { Opening::Qualified(admitting) }
+    }
+
+    /// Whether a letter is granted for a type, be it for some of its resources only.
     pub fn allows(&self, resource_type: ResourceType, letter: Letter) -> bool {
-        self.of(resource_type).contains(letter)
+        self.of(resource_type).contains(letter) || self.qualified.iter().any(|scope| scope.opens(resource_type, letter))
     }
 
-    /// The types for which a letter is granted, in alphabetical order.
+    /// The types for which a letter is granted, in alphabetical order, be it for some of their resources only.
     pub fn types_with(&self, letter: Letter) -> impl Iterator<Item = ResourceType> + '_ {
         ResourceType::all().filter(move |resource_type| self.allows(*resource_type, letter))
     }
 
     /// Whether nothing at all is granted.
     pub fn is_empty(&self) -> bool {
-        self.0.iter().all(|letters| *letters == LetterSet::NONE)
+        self.qualified.is_empty() && self.whole.iter().all(|letters| *letters == LetterSet::NONE)
     }
 
-    fn add(&mut self, scope: ResourceScope) {
-        for resource_type in ResourceType::all().filter(|candidate| scope.target.covers(scope.context, *candidate)) {
-            if let Some(letters) = self.0.get_mut(usize::from(resource_type.code())) {
-                *letters = letters.union(scope.letters);
+    /// Whether some scope has criteria.
+    pub fn has_qualified(&self) -> bool {
+        !self.qualified.is_empty()
+    }
+
+    /// The server's own FHIR base.
+    pub fn base_url(&self) -> &Arc<str> {
+        &self.base_url
+    }
+
+    fn add(&mut self, scope: &Scope) {
+        let Some(reach) = scope.reach() else { return };
+        if let Some(qualifier) = scope.qualifier() {
+            let added = QualifiedLetters { letters: reach.letters, qualifier: Arc::clone(qualifier) };
+            if !self.qualified.contains(&added) && reach.target == ScopeTarget::Type(qualifier.resource_type()) {
+                self.qualified.push(added);
+            }
+            return;
+        }
+        for resource_type in ResourceType::all().filter(|candidate| reach.target.covers(reach.context, *candidate)) {
+            if let Some(letters) = self.whole.get_mut(usize::from(resource_type.code())) {
+                *letters = letters.union(reach.letters);
             }
         }
     }
 
+    /// Whether everything that `other` grants is granted here for sure. What several scopes with criteria cover only together is not.
     fn includes(&self, other: &Self) -> bool {
-        self.0.iter().zip(other.0.iter()).all(|(own, others)| own.includes(*others))
+        let covers = |scope: &QualifiedLetters| {
+            let resource_type = scope.qualifier.resource_type();
+            let covered = |letter: &Letter| {
+                let wide_enough = |own: &&QualifiedLetters| own.opens(resource_type, *letter);
+                self.of(resource_type).contains(*letter)
+                    || self.qualified.iter().filter(wide_enough).any(|own| scope.qualifier.implies(&own.qualifier))
+            };
+            Letter::ALL.iter().filter(|letter| scope.letters.contains(**letter)).all(covered)
+        };
+        self.whole.iter().zip(other.whole.iter()).all(|(own, others)| own.includes(*others)) && other.qualified.iter().all(covers)
+    }
+}
+
+impl QualifiedLetters {
+    fn opens(&self, resource_type: ResourceType, letter: Letter) -> bool {
+        self.qualifier.resource_type() == resource_type && self.letters.contains(letter)
     }
 }
 
 impl fmt::Debug for TypeLetters {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let granted = ResourceType::all().map(|each| (each, self.of(each))).filter(|(_, letters)| *letters != LetterSet::NONE);
-        formatter.debug_map().entries(granted).finish()
+        formatter.debug_map().entries(granted).finish()?;
+        if self.qualified.is_empty() { Ok(()) } else { formatter.debug_list().entries(&self.qualified).finish() }
     }
 }
 
@@ -77,16 +153,29 @@ impl CompiledScopes {
     }
 
     /// Everything that any of these scopes allows.
-    pub fn of(scopes: impl IntoIterator<Item = ResourceScope>) -> Self {
+    pub fn of<'a>(scopes: impl IntoIterator<Item = &'a Scope>) -> Self {
         let mut compiled = Self::none();
         for scope in scopes {
-            match scope.context {
-                ScopeContext::Patient => compiled.patient.add(scope),
-                ScopeContext::User => compiled.user.add(scope),
-                ScopeContext::System => compiled.system.add(scope),
+            match scope.reach().map(|reach| reach.context) {
+                Some(ScopeContext::Patient) => compiled.patient.add(scope),
+                Some(ScopeContext::User) => compiled.user.add(scope),
+                Some(ScopeContext::System) => compiled.system.add(scope),
+                None => {}
             }
         }
         compiled
+    }
+
+    /// The same for a server with this FHIR base (without a slash at the end): criteria about references depend on it.
+    #[must_use]
+    pub fn at(mut self, base_url: &str) -> Self {
+        let base_url: Arc<str> = base_url.into();
+        for letters in [&mut self.patient, &mut self.user, &mut self.system] {
+            if letters.has_qualified() {
+                letters.base_url = Arc::clone(&base_url);
+            }
+        }
+        self
     }
 
     /// The letters per type in one context.
@@ -153,6 +242,29 @@ mod tests {
         assert_eq!(scopes.patient.of(ResourceType::PATIENT).to_string(), "c");
         let contexts: Vec<_> = scopes.contexts_allowing(ResourceType::OBSERVATION, Letter::Read).collect();
         assert_eq!(contexts, [ScopeContext::Patient]);
+    }
+
+    #[test]
+    fn criteria_open_a_part_several_scopes_open_either_part_and_a_scope_without_opens_all() {
+        let qualifier = |text: &str| Arc::new(Qualifier::parse(ResourceType::OBSERVATION, text).unwrap());
+        let observation = |text: &str, letter| compiled(text).patient.opening(ResourceType::OBSERVATION, letter);
+        let one = "patient/Observation.rs?category=a";
+        assert_eq!(observation(one, Letter::Read), Opening::Qualified(vec![qualifier("category=a")]));
+        assert_eq!(observation(one, Letter::Create), Opening::Closed);
+        assert_eq!(compiled(one).patient.opening(ResourceType::PATIENT, Letter::Read), Opening::Closed);
+        assert_eq!(compiled(one).user, TypeLetters::none());
+        assert!(
+            !compiled(one).patient.is_empty()
+                && compiled(one).allows(ScopeContext::Patient, ResourceType::OBSERVATION, Letter::Read)
+        );
+        let several = "patient/Observation.r?category=a patient/Observation.rs?category=b patient/Observation.r?category=%61";
+        assert_eq!(
+            observation(several, Letter::Read),
+            Opening::Qualified(vec![qualifier("category=a"), qualifier("category=b")])
+        );
+        assert_eq!(observation(several, Letter::Search), Opening::Qualified(vec![qualifier("category=b")]));
+        let with_whole = "patient/Observation.r?category=a patient/*.r";
+        assert_eq!(observation(with_whole, Letter::Read), Opening::Whole);
     }
 
     #[test]

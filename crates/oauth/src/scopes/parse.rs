@@ -1,19 +1,25 @@
 //! One scope: its text as asked for and what it means.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
+use portcullis_fhir::qualifier::Qualifier;
 use portcullis_fhir::types::ResourceType;
 
 use super::letters::LetterSet;
 
 /// The longest scope, in bytes.
-const MAXIMUM_SCOPE_BYTES: usize = 256;
+const MAXIMUM_SCOPE_BYTES: usize = 512;
 
-/// A scope that this server fully understands, with its spelling kept: what is granted reads as what was asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// A scope that this server fully understands, with its spelling kept: what is granted reads as what was asked for. Two are equal where they
+/// are spelled the same.
+#[derive(Clone, Debug)]
 pub struct Scope {
     text: Box<str>,
     kind: ScopeKind,
+    /// Present where the kind is [`ScopeKind::Qualified`], and only there.
+    qualifier: Option<Arc<Qualifier>>,
 }
 
 /// What a scope means.
@@ -37,6 +43,8 @@ pub enum ScopeKind {
     LaunchEncounter,
     /// Access to FHIR resources.
     Resource(ResourceScope),
+    /// Access to those resources of one type that [`Scope::qualifier`] admits. A kind of its own, so that nobody takes it for the whole type.
+    Qualified(ResourceScope),
 }
 
 /// Access to FHIR resources.
@@ -109,10 +117,15 @@ pub struct UnsupportedScope(pub Box<str>);
 impl Scope {
     /// Parses one scope.
     pub fn parse(text: &str) -> Result<Self, UnsupportedScope> {
-        match parse_kind(text) {
-            Some(kind) if text.len() <= MAXIMUM_SCOPE_BYTES => Ok(Self { text: text.into(), kind }),
-            _ => Err(UnsupportedScope(text.into())),
-        }
+        let parsed = if text.len() > MAXIMUM_SCOPE_BYTES {
+            None
+        } else if let Some((reach, criteria)) = text.split_once('?') {
+            parse_qualified(reach, criteria)
+        } else {
+            parse_kind(text).map(|kind| (kind, None))
+        };
+        let (kind, qualifier) = parsed.ok_or_else(|| UnsupportedScope(text.into()))?;
+        Ok(Self { text: text.into(), kind, qualifier })
     }
 
     /// The scope as it was asked for.
@@ -125,7 +138,7 @@ impl Scope {
         self.kind
     }
 
-    /// The access to resources that it stands for, if it does.
+    /// The access to whole resource types that it stands for, if it does; a qualified scope does not.
     pub fn resource(&self) -> Option<ResourceScope> {
         match self.kind {
             ScopeKind::Resource(resource) => Some(resource),
@@ -133,13 +146,41 @@ impl Scope {
         }
     }
 
+    /// The context, types and letters that it is about, whole or qualified: what it can reach at most.
+    pub fn reach(&self) -> Option<ResourceScope> {
+        match self.kind {
+            ScopeKind::Resource(resource) | ScopeKind::Qualified(resource) => Some(resource),
+            _ => None,
+        }
+    }
+
+    /// Which resources of its type it is about, where that is not all.
+    pub fn qualifier(&self) -> Option<&Arc<Qualifier>> {
+        self.qualifier.as_ref()
+    }
+
     /// Whether it makes no sense without a patient in context (SMART: a `patient/` scope establishes one).
     pub fn needs_patient(&self) -> bool {
         match self.kind {
-            ScopeKind::LaunchPatient => true,
-            ScopeKind::Resource(resource) => resource.context == ScopeContext::Patient,
+            ScopeKind::LaunchPatient | ScopeKind::LaunchEncounter => true,
+            ScopeKind::Resource(resource) | ScopeKind::Qualified(resource) => resource.context == ScopeContext::Patient,
             _ => false,
         }
+    }
+}
+
+impl PartialEq for Scope {
+    fn eq(&self, other: &Self) -> bool {
+        // What it means follows from its text.
+        self.text == other.text
+    }
+}
+
+impl Eq for Scope {}
+
+impl Hash for Scope {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
     }
 }
 
@@ -161,6 +202,20 @@ fn parse_kind(text: &str) -> Option<ScopeKind> {
         "launch/encounter" => Some(ScopeKind::LaunchEncounter),
         _ => parse_resource(text).map(ScopeKind::Resource),
     }
+}
+
+/// `reach?criteria`: one type, the letters of v2, and criteria that are wholly understood, in the characters that a scope may have (RFC 6749,
+/// appendix A.4). SMART 1.0 has no criteria, and what they would mean for every type of now and later nobody can say.
+fn parse_qualified(reach: &str, criteria: &str) -> Option<(ScopeKind, Option<Arc<Qualifier>>)> {
+    let scope = parse_resource(reach)?;
+    let ScopeTarget::Type(resource_type) = scope.target else { return None };
+    let of_v2 = reach.rsplit_once('.').is_some_and(|(_, letters)| LetterSet::parse(letters).is_some());
+    let scope_token = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
+    if !of_v2 || !criteria.bytes().all(scope_token) {
+        return None;
+    }
+    let qualifier = Qualifier::parse(resource_type, criteria)?;
+    Some((ScopeKind::Qualified(scope), Some(Arc::new(qualifier))))
 }
 
 fn parse_resource(text: &str) -> Option<ResourceScope> {
@@ -207,8 +262,25 @@ mod tests {
             "patient/Observation.READ",
             "patient/Observation.reads",
             "patient/Observation.rs.rs",
-            "patient/Observation.rs?category=laboratory",
             "patient/Observation.rs?",
+            "patient/Observation.rs?unknown=1",
+            "patient/Observation.rs?category=",
+            "patient/Observation.rs?category=laboratory&_count=1",
+            "patient/Observation.rs?category=a\"b",
+            "patient/Observation.rs?category=a\\b",
+            "patient/Observation.rs?category=a b",
+            "patient/Observation.rs?category=a\u{7f}",
+            "patient/Observation.rs?category=ä",
+            "patient/Observation.rs?category=a%00",
+            "patient/Observation.rs?category=a%0d%0a",
+            "patient/Observation.rs?category=a?category=%",
+            "patient/Observation.sr?category=laboratory",
+            "patient/Observation?category=laboratory",
+            "patient/Observation.*?category=laboratory",
+            "patient/*.rs?category=laboratory",
+            "patient/AuditEvent.rs?action=R",
+            "openid?category=laboratory",
+            "launch/patient?_tag=x",
             "patient/Observation.read?category=laboratory",
             "patient//Observation.rs",
             "patient/*.**",
@@ -230,6 +302,33 @@ mod tests {
             assert_eq!(old.kind(), new.kind());
             assert_ne!(old, new, "the spelling is kept");
         }
+    }
+
+    #[test]
+    fn a_qualified_scope_is_no_whole_scope_and_keeps_its_spelling() {
+        portcullis_verifies::verifies!("SMART-35");
+        for text in [
+            "patient/Observation.rs?category=http://terminology.hl7.org/CodeSystem/observation-category|laboratory",
+            "patient/Observation.rs?category=http://terminology.hl7.org/CodeSystem/observation-category%7Claboratory",
+            "user/Condition.cruds?category=a,b&clinical-status=active",
+            "system/Observation.r?category=a%26b",
+            "patient/Observation.rs?category=a?b",
+        ] {
+            let scope = Scope::parse(text).unwrap();
+            assert_eq!(scope.as_str(), text);
+            assert_eq!(scope.resource(), None, "{text}");
+            assert!(matches!(scope.kind(), ScopeKind::Qualified(_)) && scope.qualifier().is_some(), "{text}");
+            assert_eq!(scope.needs_patient(), text.starts_with("patient/"));
+        }
+        assert!(Scope::parse("patient/Observation.rs").unwrap().qualifier().is_none());
+    }
+
+    #[test]
+    fn a_scope_of_ten_thousand_bytes_is_unsupported_and_not_read() {
+        let long = format!("patient/Observation.rs?category={}", "a".repeat(10_000));
+        assert_eq!(Scope::parse(&long), Err(UnsupportedScope(long.as_str().into())));
+        let longest = format!("patient/Observation.rs?category={}", "a".repeat(MAXIMUM_SCOPE_BYTES - 32));
+        assert!(longest.len() == MAXIMUM_SCOPE_BYTES && Scope::parse(&longest).is_ok());
     }
 
     #[test]

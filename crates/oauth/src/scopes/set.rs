@@ -88,12 +88,12 @@ impl ScopeSet {
 
     /// Whether a resource scope is among them, in any context: without one, a token opens no record.
     pub fn has_resources(&self) -> bool {
-        self.0.iter().any(|scope| scope.resource().is_some())
+        self.0.iter().any(|scope| scope.reach().is_some())
     }
 
     /// Whether a resource scope of this context is among them.
     pub fn has_context(&self, context: ScopeContext) -> bool {
-        self.0.iter().filter_map(Scope::resource).any(|resource| resource.context == context)
+        self.0.iter().filter_map(Scope::reach).any(|reach| reach.context == context)
     }
 
     /// Whether the set calls for a patient in context.
@@ -103,14 +103,14 @@ impl ScopeSet {
 
     /// The form in which requests are decided.
     pub fn compiled(&self) -> CompiledScopes {
-        CompiledScopes::of(self.0.iter().filter_map(Scope::resource))
+        CompiledScopes::of(&self.0)
     }
 
     /// Whether this set, taken as what is permitted, permits a scope wholly. A scope that is permitted in part is not permitted:
     /// cutting it down would be a reinterpretation.
     pub fn covers(&self, scope: &Scope) -> bool {
         match scope.kind() {
-            ScopeKind::Resource(resource) => self.compiled().includes(&CompiledScopes::of([resource])),
+            ScopeKind::Resource(_) | ScopeKind::Qualified(_) => self.compiled().includes(&CompiledScopes::of([scope])),
             kind => self.has(kind),
         }
     }
@@ -119,7 +119,7 @@ impl ScopeSet {
     pub fn within(&self, permitted: &Self) -> (Self, Self) {
         let compiled = permitted.compiled();
         let (inside, outside) = self.0.iter().cloned().partition(|scope| match scope.kind() {
-            ScopeKind::Resource(resource) => compiled.includes(&CompiledScopes::of([resource])),
+            ScopeKind::Resource(_) | ScopeKind::Qualified(_) => compiled.includes(&CompiledScopes::of([scope])),
             kind => permitted.has(kind),
         });
         (Self(inside), Self(outside))
@@ -167,12 +167,12 @@ mod tests {
     #[test]
     fn unsupported_scopes_are_set_apart_and_the_rest_keeps_its_spelling_and_order() {
         let requested = RequestedScopes::parse(
-            " patient/Coverage.read  bogus patient/Observation.rs?category=x openid patient/Coverage.read bogus ",
+            " patient/Coverage.read  bogus patient/Observation.rs?category%3Ax=y patient/Observation.rs?category=x%7Cy openid patient/Coverage.read bogus ",
         )
         .unwrap();
-        assert_eq!(requested.supported.to_string(), "patient/Coverage.read openid");
+        assert_eq!(requested.supported.to_string(), "patient/Coverage.read patient/Observation.rs?category=x%7Cy openid");
         let left_out: Vec<&str> = requested.unsupported.iter().map(|scope| &*scope.0).collect();
-        assert_eq!(left_out, ["bogus", "patient/Observation.rs?category=x"]);
+        assert_eq!(left_out, ["bogus", "patient/Observation.rs?category%3Ax=y"]);
     }
 
     #[test]
@@ -205,6 +205,20 @@ mod tests {
             ("launch", "launch/patient", false),
             ("", "openid", false),
             ("offline_access", "online_access", false),
+            ("patient/*.rs", "patient/Observation.rs?category=a", true),
+            ("patient/Observation.rs", "patient/Observation.r?category=a", true),
+            ("patient/Observation.rs?category=a", "patient/Observation.rs", false),
+            ("patient/Observation.rs?category=a", "patient/Observation.rs?category=a", true),
+            ("patient/Observation.rs?category=s|a", "patient/Observation.rs?category=s%7Ca", true),
+            ("patient/Observation.rs?category=a", "patient/Observation.cruds?category=a", false),
+            ("patient/Observation.rs?category=a", "patient/Observation.rs?category=b", false),
+            ("patient/Observation.rs?category=a", "patient/Condition.rs?category=a", false),
+            ("patient/Observation.rs?category=a", "user/Observation.rs?category=a", false),
+            ("patient/Observation.rs?category=a,b", "patient/Observation.rs?category=a", true),
+            ("patient/Observation.rs?category=a", "patient/Observation.rs?category=a&status=final", true),
+            ("patient/Observation.rs?category=a&status=final", "patient/Observation.rs?category=a", false),
+            ("patient/Observation.r?category=a patient/Observation.s", "patient/Observation.rs?category=a", true),
+            ("patient/Observation.r?category=a patient/Observation.s?category=b", "patient/Observation.rs?category=a", false),
         ] {
             let scope = Scope::parse(scope).unwrap();
             assert_eq!(set(permitted).covers(&scope), covered, "{permitted} covers {scope}");

@@ -2,11 +2,17 @@
 //!
 //! The words address the person who decides. Per type they come from the table in [`crate::consent_groups`].
 
+use portcullis_fhir::query;
+use portcullis_fhir::search::Test;
 use portcullis_fhir::types::ResourceType;
 
 use super::letters::{Letter, LetterSet};
 use super::parse::{ResourceScope, Scope, ScopeContext, ScopeKind, ScopeTarget};
-use crate::consent_groups::noun;
+use crate::client_display::shown;
+use crate::consent_groups::{category_noun, noun};
+
+/// The longest criteria that are shown, in characters.
+const LONGEST_CRITERIA: usize = 300;
 
 /// What a scope lets an app do, as a phrase that begins with a capital and has no full stop.
 pub fn plain_words(scope: &Scope) -> String {
@@ -20,7 +26,55 @@ pub fn plain_words(scope: &Scope) -> String {
         ScopeKind::LaunchPatient => "Know which patient you chose".into(),
         ScopeKind::LaunchEncounter => "Know which visit you chose".into(),
         ScopeKind::Resource(resource) => resource_words(resource),
+        ScopeKind::Qualified(resource) => qualified_words(scope, resource),
     }
+}
+
+/// "Your lab results only", or for criteria that have no name of their own "Your prescriptions, only where status is active".
+fn qualified_words(scope: &Scope, reach: ResourceScope) -> String {
+    let reads = reach.letters.intersects(LetterSet::READ);
+    let changes = change_verbs(reach.letters);
+    let (things, limit) = match (known_category(scope), reach.target) {
+        (Some(known), _) => (known.to_owned(), " only".to_owned()),
+        (None, ScopeTarget::Type(resource_type)) => (noun_phrase(resource_type), format!(", only where {}", criteria(scope))),
+        (None, ScopeTarget::Any) => ("record".to_owned(), format!(", only where {}", criteria(scope))),
+    };
+    match reach.context {
+        ScopeContext::Patient => with_verbs(&format!("your {things}{limit}"), reads, changes),
+        ScopeContext::User => with_verbs(&format!("{things}{limit}, for every patient you care for"), reads, changes),
+        ScopeContext::System => with_verbs(&format!("{things}{limit}, for every patient here"), reads, changes),
+    }
+}
+
+/// The name of a category that people know, where the criteria are that category and nothing else.
+fn known_category(scope: &Scope) -> Option<&'static str> {
+    let qualifier = scope.qualifier()?;
+    let [only] = qualifier.filters() else { return None };
+    let Test::Token(alternatives) = &only.test else { return None };
+    let [token] = alternatives.as_slice() else { return None };
+    let (system, code) = (token.system.as_deref()?, token.code.as_deref()?);
+    if only.parameter.code != "category" {
+        return None;
+    }
+    category_noun(qualifier.resource_type(), system, code)
+}
+
+/// Criteria as they were asked for, decoded: "category is laboratory and status is final or amended".
+fn criteria(scope: &Scope) -> String {
+    let text = scope.as_str().split_once('?').map_or("", |(_, criteria)| criteria);
+    let one = |(name, value): &(String, String)| {
+        let name = name.trim_start_matches('_');
+        match name.split_once(':') {
+            None => format!("{name} is {}", value.replace(',', " or ")),
+            Some((name, "not")) => format!("{name} is not {}", value.replace(',', " or ")),
+            Some((name, "missing")) if value == "true" => format!("{name} is missing"),
+            Some((name, "missing")) => format!("{name} is not missing"),
+            Some((name, modifier)) => format!("{name} ({modifier}) is {}", value.replace(',', " or ")),
+        }
+    };
+    let pairs = query::parse(text.as_bytes()).unwrap_or_default();
+    // The values are the app's, and may hold any character.
+    shown(&pairs.iter().map(one).collect::<Vec<_>>().join(" and "), LONGEST_CRITERIA)
 }
 
 /// What a resource type is called, without "your".
@@ -125,6 +179,41 @@ mod tests {
             ("launch/patient", "Know which patient you chose"),
         ] {
             assert_eq!(plain_words(&Scope::parse(scope).unwrap()), words, "{scope}");
+        }
+    }
+
+    #[test]
+    fn a_scope_with_criteria_names_what_people_know_and_else_what_was_asked() {
+        portcullis_verifies::verifies!("USCORE-11");
+        let category = "http://terminology.hl7.org/CodeSystem/observation-category";
+        for (scope, words) in [
+            (format!("patient/Observation.rs?category={category}|laboratory"), "Your lab results only"),
+            (format!("patient/Observation.rs?category={category}%7Claboratory"), "Your lab results only"),
+            (
+                format!("patient/Observation.cruds?category={category}|vital-signs"),
+                "See, add, change or remove your vital signs, such as blood pressure and weight only",
+            ),
+            (
+                format!("user/Observation.rs?category={category}|survey"),
+                "Answers to surveys and screenings only, for every patient you care for",
+            ),
+            (
+                "patient/Condition.rs?category=http://hl7.org/fhir/us/core/CodeSystem/condition-category|health-concern"
+                    .to_owned(),
+                "Your health concerns only",
+            ),
+            (
+                format!("patient/Observation.rs?category={category}|laboratory&status=final,amended"),
+                "Your test results, vital signs and answers to health questions, only where category is http://terminology.hl7.org/CodeSystem/observation-category|laboratory and status is final or amended",
+            ),
+            (
+                "patient/Observation.rs?category=laboratory".to_owned(),
+                "Your test results, vital signs and answers to health questions, only where category is laboratory",
+            ),
+            ("patient/Coverage.rs?status:not=cancelled".to_owned(), "Your insurance plans, only where status is not cancelled"),
+            ("patient/Coverage.rs?_tag=x%E2%80%AEcba".to_owned(), "Your insurance plans, only where tag is xcba"),
+        ] {
+            assert_eq!(plain_words(&Scope::parse(&scope).unwrap()), words, "{scope}");
         }
     }
 

@@ -195,3 +195,35 @@ fn an_operators_file_must_hold_certificates() {
     std::fs::remove_file(&path).unwrap();
     assert!(Trust::of_the_web().with_file(&path).is_err());
 }
+
+#[tokio::test]
+async fn a_form_goes_to_checked_addresses_alone_and_errors_come_back_as_documents() {
+    let origin = Origin::start("localhost").await;
+    let form = || Form { body: Bytes::from_static(b"a=b"), authorization: Some(HeaderValue::from_static("Basic x")) };
+    let post = async || origin.client().post(Purpose::ProviderToken, &origin.url(), form()).await;
+    origin.answer("400 Bad Request", "", r#"{"error":"invalid_grant"}"#);
+    let reply = post().await.unwrap();
+    assert_eq!((reply.status, &*reply.bytes), (400, &br#"{"error":"invalid_grant"}"#[..]));
+    let sent = origin.requests.lock().unwrap().last().unwrap().to_lowercase();
+    assert!(
+        sent.starts_with("post /jwks?v=1 http/1.1") && sent.contains("content-type: application/x-www-form-urlencoded"),
+        "{sent}"
+    );
+    assert!(sent.contains("authorization: basic x") && sent.contains("content-length: 3"), "{sent}");
+    for status in ["302 Found", "401 Unauthorized", "500 x"] {
+        origin.answer(status, "location: https://evil.example/\r\n", "");
+        let refused = post().await.unwrap_err();
+        assert!(matches!(refused, OutboundError::Status(_)), "{status}: {refused}");
+    }
+    origin.answer("200 OK", "", &"x".repeat(65 * 1024));
+    assert!(matches!(post().await.unwrap_err(), OutboundError::TooLarge));
+    let calls = origin.calls();
+    for url in ["https://127.0.0.1/token", "http://login.example/token", "https://[::1]/token"] {
+        let refused = origin.client().post(Purpose::ProviderToken, url, form()).await.unwrap_err();
+        assert!(matches!(refused, OutboundError::Forbidden(_)), "{url}");
+    }
+    assert_eq!(origin.calls(), calls);
+    origin.answer("400 Bad Request", "", "{}");
+    assert!(matches!(fetched(&origin).await.unwrap_err(), OutboundError::Status(400)), "a document is asked for with 200 alone");
+    assert_eq!(format!("{:?}", form()), "Form(…)");
+}

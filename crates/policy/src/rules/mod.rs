@@ -2,6 +2,7 @@
 
 pub mod operator;
 pub mod patient_context;
+mod represented;
 pub mod system_context;
 pub mod user_context;
 
@@ -9,6 +10,7 @@ use portcullis_oauth::scopes::{Letter, TypeLetters};
 
 use crate::constraint::{Boundary, Grant, TypeSet};
 use crate::decision::DenialReason;
+use crate::qualified::Qualifications;
 
 /// What one rule says about a request.
 #[derive(Debug)]
@@ -35,5 +37,6 @@ pub(crate) fn grant(
         create: types(Letter::Create),
         update: types(Letter::Update),
         delete: types(Letter::Delete),
+        qualifications: Qualifications::of(letters),
     }
 }

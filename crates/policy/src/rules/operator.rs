@@ -6,6 +6,7 @@ use portcullis_oauth::scopes::Letter;
 
 use super::Ruling;
 use crate::constraint::{Boundary, Grant, TypeSet};
+use crate::qualified::Qualifications;
 
 /// The rule's name in traces and records.
 pub const NAME: &str = "operator";
@@ -25,6 +26,7 @@ pub fn apply(principal: &Principal) -> Ruling {
         create: types(OperatorOperation::LoadResources),
         update: TypeSet::default(),
         delete: TypeSet::default(),
+        qualifications: Qualifications::default(),
     }])
 }
 

@@ -6,7 +6,7 @@ use portcullis_fhir::types::ResourceType;
 use portcullis_oauth::principal::Principal;
 use portcullis_oauth::users::Role;
 
-use super::{Ruling, grant};
+use super::{Ruling, grant, represented};
 use crate::constraint::{Boundary, NonEmpty};
 use crate::decision::DenialReason;
 
@@ -26,6 +26,7 @@ pub fn apply(principal: &Principal) -> Ruling {
         return Ruling::Refuse(DenialReason::UserNotEntitled);
     };
     let represents = user.roles.contains(Role::Patient) || user.roles.contains(Role::Representative);
+    let limits = represented::limits_of(user, &patient);
     let acts_for = represents && user.patients.contains(&patient);
     let care_actor = user.fhir_user.clone().filter(|_| user.roles.contains(Role::Clinician));
     let boundary = match (acts_for, care_actor) {
@@ -39,5 +40,7 @@ pub fn apply(principal: &Principal) -> Ruling {
         return Ruling::Refuse(DenialReason::UserNotEntitled);
     };
     // Who looked at a record is the patient's business, not that of a clinician who opened it.
-    Ruling::Grant(vec![grant(letters, boundary, |resource_type| acts_for || resource_type != ResourceType::AUDIT_EVENT)])
+    let given = grant(letters, boundary, |resource_type| acts_for || resource_type != ResourceType::AUDIT_EVENT);
+    // A clinician in care of the patient has the limits of the representation only where it is what lets the clinician in.
+    Ruling::Grant(vec![if acts_for { represented::limited(given, &limits) } else { given }])
 }

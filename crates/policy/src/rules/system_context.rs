@@ -10,6 +10,7 @@ use portcullis_oauth::scopes::Letter;
 use super::{Ruling, grant};
 use crate::constraint::{Boundary, Grant, TypeSet};
 use crate::decision::DenialReason;
+use crate::qualified::Qualifications;
 
 /// The rule's name in traces and records.
 pub const NAME: &str = "system-context";
@@ -35,6 +36,7 @@ pub fn apply(principal: &Principal) -> Ruling {
         create: allowed(Letter::Create, &asked.create),
         update: allowed(Letter::Update, &asked.update),
         delete: allowed(Letter::Delete, &asked.delete),
+        qualifications: Qualifications::of_both(letters, &registered.system),
         ..asked
     }])
 }

@@ -3,11 +3,12 @@
 //! A patient sees the own record, a representative the records of those represented, a clinician the patients with an Encounter
 //! or CareTeam that names the clinician. Auditors and security officers see the audit trail and no clinical data; administrators neither.
 
-use portcullis_fhir::types::ResourceType;
+use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::principal::Principal;
+use portcullis_oauth::representation::Limits;
 use portcullis_oauth::users::Role;
 
-use super::{Ruling, grant};
+use super::{Ruling, grant, represented};
 use crate::constraint::{Boundary, NonEmpty};
 use crate::decision::DenialReason;
 
@@ -26,8 +27,19 @@ pub fn apply(principal: &Principal) -> Ruling {
     let is_audit = |resource_type: ResourceType| resource_type == ResourceType::AUDIT_EVENT;
     let mut grants = Vec::new();
     if user.roles.contains(Role::Patient) || user.roles.contains(Role::Representative) {
-        let own = NonEmpty::of(user.patients.iter().cloned()).map(Boundary::Patients);
-        grants.extend(own.map(|boundary| grant(letters, boundary, |_| true)));
+        // Patients for whom the same limits hold share a grant.
+        let mut groups: Vec<(Limits, Vec<LogicalId>)> = Vec::new();
+        for patient in &user.patients {
+            let limits = represented::limits_of(user, patient);
+            match groups.iter_mut().find(|(same, _)| *same == limits) {
+                Some((_, patients)) => patients.push(patient.clone()),
+                None => groups.push((limits, vec![patient.clone()])),
+            }
+        }
+        for (limits, patients) in groups {
+            let own = NonEmpty::of(patients).map(Boundary::Patients);
+            grants.extend(own.map(|boundary| represented::limited(grant(letters, boundary, |_| true), &limits)));
+        }
     }
     if user.roles.contains(Role::Clinician) {
         let care = user.fhir_user.clone().and_then(|actor| NonEmpty::of([actor])).map(Boundary::CareRelationship);

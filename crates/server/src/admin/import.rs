@@ -146,6 +146,10 @@ fn too_large(batch: &ImportBatch) -> Option<Reason> {
 
 fn count(report: &mut ImportReport, written: &[Written]) {
     for one in written {
+        if matches!(one, Written::Unchanged(_)) {
+            report.unchanged += 1;
+            continue;
+        }
         *report.stored.entry(one.version().resource_type.name().to_owned()).or_default() += 1;
         report.replaced += u64::from(matches!(one, Written::Updated(_)));
     }

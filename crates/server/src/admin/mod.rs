@@ -3,11 +3,19 @@
 //! Every request is made by an operator principal that may do exactly this one thing, and leaves an audit record; a change and its record are
 //! stored together. Imports pass the same decision as any other write. Nothing here speaks HTTP.
 
+mod clients;
+pub mod https;
 mod import;
+mod keys;
+pub mod people;
 mod preapproval;
 pub mod protocol;
 mod service;
 pub mod socket;
+mod users;
 
+pub use clients::{ClientDetails, ClientRequest, InitialToken};
 pub use import::MAXIMUM_RESOURCE;
+pub use keys::KeySummary;
 pub use service::{Caller, MINIMUM_PASSWORD, Service};
+pub use users::{UserDetails, UserLink, UserRequest};

@@ -11,6 +11,7 @@ use portcullis_fhir::json::ParseError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// The longest message, in bytes: one resource of the largest size with its envelope, or a whole batch.
@@ -46,10 +47,27 @@ pub enum Request {
         /// The client id.
         id: String,
     },
+    /// Shows or changes a client.
+    Client(super::ClientRequest),
     /// All users.
     ListUsers,
     /// Adds a user.
     AddUser(NewUser),
+    /// Shows an account, or changes how somebody gets into it.
+    User(super::UserRequest),
+    /// Links an account elsewhere with a user.
+    LinkUser(super::people::UserLink),
+    /// Separates them.
+    UnlinkUser(super::people::UserLink),
+    /// Lets a user act for a patient, within limits, or ends that.
+    Represent(super::people::UserRepresents),
+    /// All signing keys that count.
+    ListKeys,
+    /// Makes new signing keys.
+    RotateKeys {
+        /// Whether they sign at once.
+        now: bool,
+    },
     /// Stores resources under the ids that their source gave them.
     Import(ImportBatch),
     /// The same, but all of them or none.
@@ -76,6 +94,10 @@ pub enum Response {
     },
     /// To [`Request::RemoveClient`].
     ClientRemoved,
+    /// To [`Request::Client`], about initial access tokens.
+    InitialTokens(Vec<super::InitialToken>),
+    /// To [`Request::Client`].
+    Client(Box<super::ClientDetails>),
     /// To [`Request::ListUsers`].
     Users(Vec<UserSummary>),
     /// To [`Request::AddUser`].
@@ -86,6 +108,14 @@ pub enum Response {
         #[serde(default)]
         absent: Vec<String>,
     },
+    /// To [`Request::LinkUser`], [`Request::UnlinkUser`] and [`Request::Represent`].
+    Done,
+    /// To [`Request::ListKeys`] and [`Request::RotateKeys`].
+    Keys(Vec<super::KeySummary>),
+    /// To [`Request::User`], where a link was made.
+    UserLink(super::UserLink),
+    /// To [`Request::User`] otherwise.
+    User(Box<super::UserDetails>),
     /// To [`Request::Import`] and [`Request::ImportTransaction`].
     Imported(ImportReport),
     /// The request was not carried out.
@@ -120,6 +150,9 @@ pub struct NewClient {
     /// The public keys that it signs with, where it does; then it gets no secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<NewClientKeys>,
+    /// Other members of its metadata.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub properties: Map<String, Value>,
 }
 
 /// The public keys of a client that is to be added.
@@ -180,6 +213,9 @@ pub struct ImportReport {
     /// How many of these replaced a resource that was there.
     #[serde(default)]
     pub replaced: u64,
+    /// How many more were there already with the same content, and were left as they are.
+    #[serde(default)]
+    pub unchanged: u64,
     /// Those that were not, in the order of the batch.
     pub refused: Vec<RefusedResource>,
     /// Why nothing of a transaction was stored, where the reason is not one of its resources.
@@ -247,6 +283,9 @@ pub struct ClientSummary {
     pub scope: String,
     /// When it was registered, seconds since the epoch.
     pub created_at: i64,
+    /// What an operator should know about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub risks: Vec<String>,
 }
 
 /// A user in a listing.

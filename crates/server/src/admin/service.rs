@@ -8,22 +8,18 @@ use portcullis_fhir::interaction::Read;
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_jose::Secret;
-use portcullis_oauth::clients::{Client, ClientKind, ClientSecretHash, GrantType, KeySource};
-use portcullis_oauth::identifiers::{ClientId, GrantId, UserId};
-use portcullis_oauth::metadata;
+use portcullis_oauth::clients::Client;
+use portcullis_oauth::identifiers::{ClientId, UserId};
+use portcullis_oauth::key_ring::Beginning;
 use portcullis_oauth::principal::{Operator, OperatorOperation, Principal};
 use portcullis_oauth::redirect_uri::RedirectUri;
-use portcullis_oauth::scopes::{ScopeContext, ScopeSet};
 use portcullis_oauth::users::{Role, Roles, User};
 use portcullis_policy::{Decision, Operation, PermittedOperation, decide};
 use portcullis_store::registry::{Change, RegistryError};
 use tokio::sync::mpsc;
 
 use super::import::{self, Prepared, Unit};
-use super::protocol::{
-    ClientSummary, Hidden, ImportBatch, NewClient, NewClientKeys, NewUser, RefusalKind, Refused, Request, Response, Status,
-    UserSummary,
-};
+use super::protocol::{ImportBatch, NewUser, RefusalKind, Refused, Request, Response, Status, UserSummary};
 use crate::authorization_server::password::{self, hash_now};
 use crate::context::{Borrowed, Server};
 
@@ -111,6 +107,19 @@ impl Task {
         Self { principal: caller.principal(operation), operation, described }
     }
 
+    pub(super) fn described(&self) -> &str {
+        &self.described
+    }
+
+    pub(super) fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// The operator as records name it.
+    pub(super) fn operator_account(&self) -> String {
+        format!("account:{}", self.principal.operator().map(Operator::name).unwrap_or_default())
+    }
+
     /// The same operator, for something else.
     fn principal_for(&self, operations: impl IntoIterator<Item = OperatorOperation>) -> Principal {
         let name = self.principal.operator().map(Operator::name).unwrap_or_default();
@@ -172,8 +181,24 @@ impl Service {
             Request::ListClients => (Some(OperatorOperation::ListClients), "clients listed".to_owned()),
             Request::AddClient(client) => (Some(OperatorOperation::AddClient), format!("client added: {}", client.name)),
             Request::RemoveClient { id } => (Some(OperatorOperation::RemoveClient), format!("client removed: {id}")),
+            Request::Client(request) => {
+                let (operation, described) = request.described();
+                (Some(operation), described)
+            }
             Request::ListUsers => (Some(OperatorOperation::ListUsers), "users listed".to_owned()),
+            Request::User(request) => {
+                let (operation, described) = request.described();
+                (Some(operation), described)
+            }
             Request::AddUser(user) => (Some(OperatorOperation::AddUser), format!("user added: {}", user.username)),
+            Request::LinkUser(link) => (Some(OperatorOperation::LinkUser), link.described("linked")),
+            Request::UnlinkUser(link) => (Some(OperatorOperation::LinkUser), link.described("separated")),
+            Request::Represent(represents) => (Some(OperatorOperation::RepresentPatient), represents.described()),
+            Request::ListKeys => (Some(OperatorOperation::ListKeys), "signing keys listed".to_owned()),
+            Request::RotateKeys { now } => {
+                let when = if *now { "at once" } else { "after their publication" };
+                (Some(OperatorOperation::RotateKeys), format!("signing keys rotated; the new ones sign {when}"))
+            }
         };
         let task = Task::new(caller, operation, described);
         match self.carry_out(&task, request).await {
@@ -182,11 +207,17 @@ impl Service {
         }
     }
 
-    /// Replaces where a client's browser may be sent back to, as when a demo moves to another port.
-    pub async fn move_client(&self, caller: &Caller, id: &str, redirect_uris: &[String]) -> Result<(), Refused> {
+    /// Replaces where a client's browser may be sent back to and where an EHR opens it, as when a demo moves to another port.
+    pub async fn move_client(
+        &self,
+        caller: &Caller,
+        id: &str,
+        (redirect_uris, launch_urls): (&[String], &[String]),
+    ) -> Result<(), Refused> {
         let task = Task::new(caller, Some(OperatorOperation::InitialiseDataDirectory), format!("client moved: {id}"));
         let mut client = self.client(id).await?;
         client.redirect_uris = redirects(redirect_uris)?;
+        client.properties.launch_urls = launch_urls.to_vec();
         self.change(&task, Change::ReplaceClient(Box::new(client))).await
     }
 
@@ -212,75 +243,23 @@ impl Service {
                 self.change(task, Change::Nothing).await?;
                 Ok(Response::Status(self.status()))
             }
-            Request::ListClients => {
-                let clients = self.server.registry.clients().await.map_err(|error| registry_error(error, &task.described))?;
-                self.change(task, Change::Nothing).await?;
-                Ok(Response::Clients(clients.iter().map(client_summary).collect()))
-            }
+            Request::ListClients => self.list_clients(task).await,
             Request::AddClient(client) => self.add_client(task, client).await,
-            Request::RemoveClient { id } => {
-                let client = self.client(&id).await?;
-                self.change(task, Change::RemoveClient(client.id)).await?;
-                Ok(Response::ClientRemoved)
-            }
+            Request::RemoveClient { id } => self.remove_client(task, &id).await,
+            Request::Client(request) => self.change_client(task, request).await,
             Request::ListUsers => {
                 let users = self.server.registry.users().await.map_err(|error| registry_error(error, &task.described))?;
                 self.change(task, Change::Nothing).await?;
                 Ok(Response::Users(users.iter().map(user_summary).collect()))
             }
             Request::AddUser(user) => self.add_user(task, user).await,
-        }
-    }
-
-    async fn add_client(&self, task: &Task, new: NewClient) -> Result<Response, Refused> {
-        let mut random = Borrowed(&*self.server.entropy);
-        let id = match &new.id {
-            Some(id) => ClientId::parse(id).ok_or_else(|| invalid("A client id has 1 to 255 visible ASCII characters."))?,
-            None => ClientId::generate(&mut random),
-        };
-        let (kind, secret) = if let Some(keys) = &new.keys {
-            if new.confidential {
-                return Err(invalid("A client has a secret or keys of its own, not both."));
-            }
-            (ClientKind::ConfidentialAsymmetric { registration: GrantId::generate(&mut random), keys: self.keys(keys)? }, None)
-        } else if new.confidential {
-            let (secret, secret_hash) = ClientSecretHash::generate(&mut random);
-            (ClientKind::ConfidentialSymmetric { secret_hash }, Some(Hidden(secret.expose().clone())))
-        } else {
-            (ClientKind::Public, None)
-        };
-        let scope = ScopeSet::parse(&new.scope).map_err(|unknown| {
-            invalid(&format!("The scope '{}' is not known; for example patient/Observation.rs or launch/patient is.", unknown.0))
-        })?;
-        if let Some(scope) = scope.iter().find(|scope| !metadata::offers(scope) && !metadata::offers_to_clients(scope)) {
-            return Err(invalid(&format!("The scope '{scope}' cannot be granted by this version.")));
-        }
-        let client = Client {
-            id: id.clone(),
-            name: new.name.clone(),
-            kind,
-            redirect_uris: redirects(&new.redirect_uris)?,
-            grant_types: grant_types(&new, &scope),
-            scope,
-            created_at: self.server.clock.now_seconds(),
-        };
-        client.check().map_err(|error| invalid(&sentence(&error.to_string())))?;
-        self.change(task, Change::AddClient(Box::new(client))).await?;
-        Ok(Response::ClientAdded { id: id.as_str().to_owned(), secret })
-    }
-
-    /// Keys as they are registered. An address that could never be asked is refused now and not at the first token.
-    fn keys(&self, keys: &NewClientKeys) -> Result<KeySource, Refused> {
-        match keys {
-            NewClientKeys::Jwks(text) => KeySource::value(text).map_err(|error| invalid(&sentence(&error.to_string()))),
-            NewClientKeys::JwksUri(url) => {
-                let source = KeySource::url(url).map_err(|error| invalid(&sentence(&error.to_string())))?;
-                self.server
-                    .client_keys
-                    .check_url(url)
-                    .map_err(|error| invalid(&format!("'{url}' cannot be registered: {error}.")))?;
-                Ok(source)
-            }
+            Request::User(request) => self.change_user(task, request).await,
+            Request::LinkUser(link) => self.link_user(task, link, true).await,
+            Request::UnlinkUser(link) => self.link_user(task, link, false).await,
+            Request::Represent(represents) => self.represent(task, represents).await,
+            Request::ListKeys => self.list_keys(task).await,
+            Request::RotateKeys { now: true } => self.rotate_keys(task, Beginning::Now).await,
+            Request::RotateKeys { now: false } => self.rotate_keys(task, Beginning::Published).await,
         }
     }
 
@@ -329,18 +308,23 @@ impl Service {
 
     /// The user, still without a password.
     fn checked_user(&self, new: &NewUser) -> Result<User, Refused> {
+        if new.password.0.chars().count() < MINIMUM_PASSWORD || new.password.0.len() > password::MAXIMUM_LENGTH {
+            return Err(invalid(&format!(
+                "A password has at least {MINIMUM_PASSWORD} characters and at most {} bytes.",
+                password::MAXIMUM_LENGTH
+            )));
+        }
+        self.checked_person(new)
+    }
+
+    /// The user, whatever the password.
+    pub(super) fn checked_person(&self, new: &NewUser) -> Result<User, Refused> {
         let name = |text: &str| (1..=MAXIMUM_NAME).contains(&text.trim().chars().count()) && !text.chars().any(char::is_control);
         if !name(&new.username) || new.username.contains(char::is_whitespace) {
             return Err(invalid("A user name has 1 to 100 characters and no white space."));
         }
         if !name(&new.display_name) {
             return Err(invalid("A display name has 1 to 100 characters."));
-        }
-        if new.password.0.chars().count() < MINIMUM_PASSWORD || new.password.0.len() > password::MAXIMUM_LENGTH {
-            return Err(invalid(&format!(
-                "A password has at least {MINIMUM_PASSWORD} characters and at most {} bytes.",
-                password::MAXIMUM_LENGTH
-            )));
         }
         let role = |text: &String| {
             let names: Vec<&str> = Role::ALL.into_iter().map(Role::as_str).collect();
@@ -364,6 +348,7 @@ impl Service {
             roles,
             fhir_user: new.fhir_user.as_deref().map(fhir_user).transpose()?,
             patients,
+            represents: Vec::new(),
             created_at: self.server.clock.now_seconds(),
         })
     }
@@ -421,18 +406,9 @@ pub(super) fn invalid(message: &str) -> Refused {
 }
 
 /// An error's text as a sentence.
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map(|first| format!("{}{}.", first.to_uppercase(), characters.as_str())).unwrap_or_default()
-}
-
-/// What the registration is for: people by way of a browser, the client itself, or both.
-fn grant_types(new: &NewClient, scope: &ScopeSet) -> Vec<GrantType> {
-    let itself = scope.has_context(ScopeContext::System);
-    let people = !itself || !new.redirect_uris.is_empty();
-    let mut types = if people { GrantType::WITH_PERSON.to_vec() } else { Vec::new() };
-    types.extend(itself.then_some(GrantType::ClientCredentials));
-    types
 }
 
 fn redirects(texts: &[String]) -> Result<Vec<RedirectUri>, Refused> {
@@ -464,18 +440,7 @@ pub(super) fn registry_error(error: RegistryError, subject: &str) -> Refused {
     }
 }
 
-fn client_summary(client: &Client) -> ClientSummary {
-    ClientSummary {
-        id: client.id.as_str().to_owned(),
-        name: client.name.clone(),
-        kind: client.kind.as_str().to_owned(),
-        redirect_uris: client.redirect_uris.iter().map(|uri| uri.as_str().to_owned()).collect(),
-        scope: client.scope.to_string(),
-        created_at: client.created_at,
-    }
-}
-
-fn user_summary(user: &User) -> UserSummary {
+pub(super) fn user_summary(user: &User) -> UserSummary {
     UserSummary {
         id: user.id.as_str().to_owned(),
         username: user.username.clone(),

@@ -5,19 +5,21 @@
 
 use http::StatusCode;
 use portcullis_audit::record::{Agent, Event, Outcome};
-use portcullis_fhir::types::LogicalId;
 use portcullis_oauth::authorize::{
     AuthorizationError, AuthorizationErrorResponse, AuthorizationRequest, PageError, RedirectableRequest, claimed_client,
 };
 use portcullis_oauth::clients::Client;
 use portcullis_oauth::identifiers::SessionId;
+use portcullis_oauth::launch::Launch;
 use portcullis_oauth::parameters::Parameters;
+use portcullis_oauth::pushed_request::check_origin;
 use portcullis_store::RegistryError;
 
 use super::csrf::Purpose;
+use super::launch_context::{self, Chosen, Next};
 use super::reply::{self, Account};
 use super::session::{self, SignedIn};
-use super::{consent, form, login, people, picker};
+use super::{account, consent, form, login, pushed, second_factor, step_up};
 use crate::answer::{Answer, Draft};
 use crate::context::Server;
 use crate::listener::Incoming;
@@ -25,7 +27,7 @@ use crate::middleware::body::MAXIMUM_FORM;
 use crate::resource_server::Exchange;
 
 /// The endpoint with the mark of its query.
-const PATH: &str = "/oauth/authorize?";
+pub(super) const PATH: &str = "/oauth/authorize?";
 /// The parameter of ours that proves a sign-in for this request. Apps do not know it and cannot make it.
 const PROOF: &str = "signed_in";
 /// How long after the sign-in the page may be opened that follows it, in seconds.
@@ -38,6 +40,8 @@ pub enum Stop {
     Page(PageError),
     /// Told to the app.
     Redirect(Box<AuthorizationErrorResponse>),
+    /// The account was given back by somebody else and that is not yet confirmed: nothing is decided in such a session.
+    NotConfirmed,
     /// The registry failed.
     Registry(RegistryError),
 }
@@ -54,6 +58,8 @@ pub struct Understood {
     pub request: AuthorizationRequest,
     /// The client.
     pub client: Client,
+    /// The launch from an EHR that it brings.
+    pub launch: Option<Box<Launch>>,
     /// The query as sent: the handle by which the forms carry it on. It is parsed and checked anew each time.
     pub query: String,
 }
@@ -61,18 +67,29 @@ pub struct Understood {
 /// Parses and checks a query.
 pub async fn understand(server: &Server, query: &str) -> Result<Understood, Stop> {
     let parameters = Parameters::parse(query.as_bytes()).map_err(|error| Stop::Page(PageError::Parameters(error)))?;
+    let (parameters, origin) = pushed::resolved(server, parameters).await?;
     let claimed = claimed_client(&parameters).map_err(Stop::Page)?;
     let client = server.registry.client(&claimed).await?;
     let redirectable = RedirectableRequest::new(&parameters, client.as_ref()).map_err(Stop::Page)?;
+    let required = server.settings.authorization.require_pushed_authorization_requests;
+    if let Some(Err((error, description))) = client.as_ref().map(|client| check_origin(client, required, origin)) {
+        return Err(Stop::Redirect(Box::new(redirectable.refuse(error, description))));
+    }
     let request = redirectable.parse(&server.settings.fhir_base).map_err(|response| Stop::Redirect(Box::new(response)))?;
     let client = client.ok_or(Stop::Page(PageError::UnknownClient))?;
-    Ok(Understood { request, client, query: query.to_owned() })
+    let launch = launch_context::presented(server, &request).await?;
+    Ok(Understood { request, client, launch, query: pushed::carried(query) })
 }
 
 impl Understood {
     /// The path that asks for the same again.
     pub fn path(&self) -> String {
         format!("{PATH}{}", without_proof(&self.query).0)
+    }
+
+    /// The same with the proof of a sign-in that it carries.
+    pub fn path_with_proof(&self) -> String {
+        format!("{PATH}{}", self.query)
     }
 
     /// Whether a sign-in counts for this request (OpenID Connect Core section 3.1.2.1, `prompt` and `max_age`): it was made for this very request,
@@ -134,6 +151,9 @@ pub async fn waiting_request(server: &Server, return_to: &str) -> Option<Underst
 /// `GET /oauth/authorize`
 pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
     let query = exchange.target.query().unwrap_or_default();
+    if let Some(answer) = pushed::begin(server, exchange, query).await {
+        return answer;
+    }
     let understood = match understand(server, query).await {
         Ok(understood) => understood,
         Err(stop) => return stopped(server, exchange, stop, exchange.agent()).await,
@@ -191,14 +211,16 @@ async fn next_page(server: &Server, exchange: &Exchange, understood: &Understood
     if request.prompt.none {
         return Err(refuse(request, AuthorizationError::ConsentRequired, "consent is asked for each time"));
     }
-    if !request.scopes.needs_patient() {
-        return Ok(consent::page(server, understood, &signed_in, None).await);
+    if signed_in.recovered_by().is_some() {
+        return Err(Stop::NotConfirmed);
     }
-    let choices = people::choices(server, &signed_in.user, &people::Wanted::default()).await;
-    match (choices.people.as_slice(), choices.next.is_some()) {
-        ([], _) => Err(refuse(request, AuthorizationError::AccessDenied, "this person may not open any patient record")),
-        ([only], false) => Ok(consent::page(server, understood, &signed_in, LogicalId::parse(&only.id).as_ref()).await),
-        _ => Ok(picker::page(server, understood, &signed_in, &people::Wanted::default(), choices)),
+    if let Some(means) = step_up::needed(server, understood, &signed_in).await? {
+        let draft = second_factor::step_up_page(server, exchange, &signed_in, &means, &understood.path_with_proof()).await;
+        return Ok(Shown { draft, patients: Vec::new() });
+    }
+    match launch_context::next(server, understood, &signed_in, Chosen::default()).await? {
+        Next::Page(shown) => Ok(shown),
+        Next::Decided(context) => Ok(consent::page(server, understood, &signed_in, &context).await),
     }
 }
 
@@ -214,6 +236,10 @@ pub async fn stopped(server: &Server, exchange: &Exchange, stop: Stop, agent: Ag
         Stop::Redirect(response) => {
             let draft = reply::see_other(&response.location(&server.settings.public_url));
             (draft, Outcome::Rejected, format!("{}: {}", response.error.code(), response.description))
+        }
+        Stop::NotConfirmed => {
+            let draft = account::not_confirmed("You cannot connect an app yet");
+            (draft, Outcome::Denied, "recovered by somebody else and not confirmed".to_owned())
         }
         Stop::Registry(error) => (reply::unavailable(error), Outcome::Failed, "registry failed".to_owned()),
     };

@@ -1,36 +1,54 @@
 //! Authentication of clients by an assertion: from what was presented to what has to be spent (RFC 7523, SMART App Launch 2.2.0).
 //!
 //! The signature and the claims are checked here, with the keys of the client. That the assertion is used for the first time is found out
-//! when it is spent, in the transaction of what the client asked for: [`PendingAssertion::spending`] puts it there.
+//! when it is spent, in the transaction of what the client asked for: [`super::client_endpoint`] puts it there.
 
 use std::sync::Arc;
 
 use portcullis_jose::JwtError;
 use portcullis_oauth::client_assertion::{AssertionError, PresentedAssertion, Recipient, VerifiedAssertion};
-use portcullis_oauth::clients::{Client, ClientKind, KeySource};
+use portcullis_oauth::client_certificate::{ClientProof, RegisteredCertificate};
+use portcullis_oauth::clients::{ClientKind, KeySource};
+use portcullis_oauth::dpop::ProofError;
 use portcullis_oauth::token_error::TokenError;
-use portcullis_oauth::token_request::ClientCredentials;
+use portcullis_oauth::token_request::{AuthenticatedClient, ClientCredentials};
 use portcullis_store::RegistryError;
-use portcullis_store::registry::{ASSERTION_USED, Change};
+use portcullis_store::registry::{ASSERTION_USED, Change, PROOF_USED};
 
+use super::client_endpoint::Refusal;
 use super::discovery;
 use crate::context::Server;
+use crate::dpop;
+use crate::resource_server::Exchange;
 
 /// What a client is told whose assertion comes a second time.
-pub const REPLAYED: TokenError = TokenError::InvalidClient("client_assertion: jti was used before");
+const REPLAYED: TokenError = TokenError::InvalidClient("client_assertion: jti was used before");
 
-/// Verifies the assertion among the credentials, where there is one and the client has keys. `None` lets the checks that follow say what is
-/// wrong.
-pub async fn verify(
+/// Authenticates the client that these credentials name. Only [`super::client_endpoint::serve`] calls this: it sees to it that what the client has to
+/// spend is spent.
+pub(super) async fn authenticate(
     server: &Server,
+    exchange: &Exchange,
     credentials: &ClientCredentials,
-    registered: Option<&Client>,
-) -> Result<Option<VerifiedAssertion>, TokenError> {
-    let ClientCredentials::Assertion(presented) = credentials else { return Ok(None) };
-    match registered.map(|client| &client.kind) {
-        Some(ClientKind::ConfidentialAsymmetric { keys, .. }) => Ok(Some(verify_with(server, presented, keys).await?)),
-        _ => Ok(None),
-    }
+) -> Result<AuthenticatedClient, Refusal> {
+    // First, since it leaves nothing behind: who is told to use a nonce may send the same assertion again.
+    let proof = dpop::proof(server, exchange, None).map_err(TokenError::from)?;
+    let registered = server.registry.client(credentials.client_id()).await?;
+    let found = match (credentials, registered.as_ref().map(|client| (client, &client.kind))) {
+        (ClientCredentials::Assertion(presented), Some((_, ClientKind::ConfidentialAsymmetric { keys, .. }))) => {
+            ClientProof::Assertion(verify_with(server, presented, keys).await?)
+        }
+        (ClientCredentials::Public { .. }, Some((client, ClientKind::ConfidentialAsymmetric { keys, .. })))
+            if client.properties.self_signed_tls_client_auth =>
+        {
+            let keys = server.client_keys.of(keys, server.clock.now_seconds()).await;
+            let keys = keys.map_err(|_| TokenError::InvalidClient("the registered jwks_uri gave no usable JWK Set"))?;
+            ClientProof::Certificate(RegisteredCertificate::check(client, &keys, exchange.peer.certificate)?)
+        }
+        // The checks that follow say what is wrong.
+        _ => ClientProof::Nothing,
+    };
+    Ok(credentials.authenticate(registered, found)?.showing(proof, exchange.peer.certificate))
 }
 
 async fn verify_with(
@@ -68,31 +86,28 @@ fn verify_again(
     Ok(presented.verify(keys, recipient, now)?)
 }
 
-/// An assertion that was verified and not yet spent, or none.
-#[derive(Debug, Default)]
-pub struct PendingAssertion(Option<VerifiedAssertion>);
+/// Whether the client has something to spend before anything is answered.
+pub(super) fn owes(client: &AuthenticatedClient) -> bool {
+    client.assertion().is_some() || client.proof().is_some()
+}
 
-impl PendingAssertion {
-    /// Takes what the authentication left to be spent.
-    pub fn new(assertion: Option<VerifiedAssertion>) -> Self {
-        Self(assertion)
-    }
-
-    /// Whether something has to be spent before anything is answered.
-    pub fn is_open(&self) -> bool {
-        self.0.is_some()
-    }
-
-    /// The change, and with it, or not at all, the spending of the assertion.
-    pub fn spending(&mut self, now: i64, change: Change) -> Change {
-        match self.0.take() {
-            Some(assertion) => Change::SpendAssertion { assertion, now, then: Box::new(change) },
-            None => change,
-        }
+/// The change, and with it, or not at all, the spending of what the client authenticated with.
+pub(super) fn spending(client: &AuthenticatedClient, now: i64, change: Change) -> Change {
+    let change = match client.proof() {
+        Some(proof) => Change::SpendProof { proof: Arc::clone(proof), now, then: Box::new(change) },
+        None => change,
+    };
+    match client.assertion() {
+        Some(assertion) => Change::SpendAssertion { assertion: Arc::clone(assertion), now, then: Box::new(change) },
+        None => change,
     }
 }
 
-/// Whether a change failed because its assertion was used before.
-pub fn is_replay(error: &RegistryError) -> bool {
-    matches!(error, RegistryError::Conflict(reason) if *reason == ASSERTION_USED)
+/// What a client is told whose assertion or proof comes a second time; `None` where a change failed for another reason.
+pub(super) fn replayed(error: &RegistryError) -> Option<TokenError> {
+    match error {
+        RegistryError::Conflict(ASSERTION_USED) => Some(REPLAYED),
+        RegistryError::Conflict(PROOF_USED) => Some(ProofError::Replayed.into()),
+        _ => None,
+    }
 }

@@ -12,12 +12,26 @@ pub enum Purpose {
     Login,
     /// Allowing an app.
     Consent,
+    /// Opening a chart, and an app from it.
+    Chart,
     /// What a person does on the own page: taking an app's access back, signing out.
     OwnPage,
     /// No form: the mark of a browser in which a person has signed in before.
     Device,
     /// No form: the proof that a sign-in was made for this very authorization request.
     SignedIn,
+    /// No form: the proof that the right password was given, while the second factor is asked for.
+    PasswordPassed,
+    /// Giving a second factor in a session.
+    StepUp,
+    /// Choosing a password by a one-time link.
+    SetPassword,
+    /// No form: the secret of an authenticator app that is being added.
+    NewAuthenticator,
+    /// No form: a challenge for a passkey, at sign-in.
+    PasskeyChallenge,
+    /// No form: a challenge for a passkey that is being added.
+    NewPasskey,
 }
 
 impl Purpose {
@@ -25,9 +39,16 @@ impl Purpose {
         match self {
             Self::Login => "login",
             Self::Consent => "consent",
+            Self::Chart => "chart",
             Self::OwnPage => "own-page",
             Self::Device => "device",
             Self::SignedIn => "signed-in",
+            Self::PasswordPassed => "password-passed",
+            Self::StepUp => "step-up",
+            Self::SetPassword => "set-password",
+            Self::NewAuthenticator => "new-authenticator",
+            Self::PasskeyChallenge => "passkey-challenge",
+            Self::NewPasskey => "new-passkey",
         }
     }
 }

@@ -1,48 +1,70 @@
 //! Discovery documents and public keys.
 
 use http::{StatusCode, header};
-use portcullis_jose::jwk::Jwks;
+use portcullis_oauth::key_ring::PUBLISHED_FRESH_SECONDS;
 use portcullis_oauth::metadata::Endpoints;
 use serde_json::Value;
 
 use crate::answer::Draft;
-use crate::context::Server;
+use crate::context::{RegistrationPolicy, Server};
 
 /// The endpoints of this server.
 pub fn endpoints(public_url: &str) -> Endpoints {
     let at = |path: &str| format!("{public_url}{path}");
     Endpoints {
         issuer: public_url.to_owned(),
+        mutual_tls: None,
         authorization: at("/oauth/authorize"),
         token: at("/oauth/token"),
         jwks: at("/oauth/jwks"),
         management: Some(at("/me")),
         revocation: Some(at("/oauth/revoke")),
-        introspection: None,
+        introspection: Some(at("/oauth/introspect")),
+        pushed_authorization_request: Some(at("/oauth/par")),
+        require_pushed_authorization_requests: false,
+        registration: None,
+        brand: None,
+    }
+}
+
+/// The endpoints as this server is set up.
+pub fn of(server: &Server) -> Endpoints {
+    let settings = &server.settings;
+    let required = settings.authorization.require_pushed_authorization_requests;
+    let mutual_tls = settings.mutual_tls_url.clone();
+    let open = settings.authorization.registration != RegistrationPolicy::Off;
+    let registration = open.then(|| format!("{}/oauth/register", settings.public_url));
+    Endpoints {
+        mutual_tls,
+        registration,
+        require_pushed_authorization_requests: required,
+        brand: crate::brand::link(settings),
+        ..endpoints(&settings.public_url)
     }
 }
 
 /// `.well-known/smart-configuration` (SMART App Launch 2.2.0, conformance).
 pub fn smart_configuration(server: &Server) -> Draft {
-    document(&endpoints(&server.settings.public_url).smart_configuration())
+    document(&of(server).smart_configuration())
 }
 
 /// `.well-known/openid-configuration`
 pub fn openid_configuration(server: &Server) -> Draft {
-    document(&endpoints(&server.settings.public_url).openid_configuration())
+    document(&of(server).openid_configuration())
 }
 
 /// `.well-known/oauth-authorization-server`
 pub fn oauth_metadata(server: &Server) -> Draft {
-    document(&endpoints(&server.settings.public_url).authorization_server_metadata())
+    document(&of(server).authorization_server_metadata())
 }
 
 /// The public keys of id_tokens and access tokens.
 pub fn jwks(server: &Server) -> Draft {
-    let keys = [server.keys.identity.public_jwk().clone(), server.keys.access.public_jwk().clone()];
-    document(&Jwks::new(keys).to_json())
+    document(&server.keys.at(server.clock.now_seconds()).jwks.to_json())
 }
 
 fn document(value: &Value) -> Draft {
-    Draft::new(StatusCode::OK).body("application/json", value.to_string()).with(header::CACHE_CONTROL, "public, max-age=300")
+    Draft::new(StatusCode::OK)
+        .body("application/json", value.to_string())
+        .with_text(header::CACHE_CONTROL, &format!("public, max-age={PUBLISHED_FRESH_SECONDS}"))
 }

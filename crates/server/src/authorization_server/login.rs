@@ -3,19 +3,20 @@
 use http::{StatusCode, header};
 use portcullis_audit::record::{Event, Outcome};
 use portcullis_jose::Secret;
-use portcullis_oauth::grant::SecretHash;
-use portcullis_oauth::identifiers::SessionId;
 use portcullis_oauth::parameters::Parameters;
+use portcullis_oauth::session::{Method, Methods};
 use portcullis_oauth::users::User;
 use portcullis_store::RegistryError;
-use portcullis_store::registry::{Change, Session};
+use portcullis_store::registry::Change;
+use portcullis_store::sign_in::LOCKED;
 
 use super::attempts::Attempts;
 use super::csrf::Purpose;
 use super::reply::{self, Account};
-use super::{authorize, form, password, session};
+use super::session::FormBinding;
+use super::{authorize, form, passkeys, password, second_factor, session, sign_in};
 use crate::answer::{Answer, Draft};
-use crate::context::{Borrowed, Server};
+use crate::context::Server;
 use crate::listener::Incoming;
 use crate::resource_server::Exchange;
 use crate::ui::pages::{LoginError, LoginPage, SignedOutPage};
@@ -49,24 +50,25 @@ pub async fn page(server: &Server, exchange: &Exchange, attempt: &Attempt<'_>) -
     let Attempt { return_to, username, error } = *attempt;
     let status = match error {
         None => StatusCode::OK,
-        Some(LoginError::WrongCredentials) => StatusCode::UNAUTHORIZED,
+        Some(LoginError::WrongCredentials | LoginError::UnknownPasskey) => StatusCode::UNAUTHORIZED,
         Some(LoginError::Wait { .. }) => StatusCode::TOO_MANY_REQUESTS,
-        Some(LoginError::ExpiredForm) => StatusCode::FORBIDDEN,
+        Some(LoginError::ExpiredForm | LoginError::Locked) => StatusCode::FORBIDDEN,
     };
-    let known = session::form_binding(exchange).map(str::to_owned);
-    let binding = known.clone().unwrap_or_else(|| format!("{:032x}", server.random_u128()));
+    let binding = FormBinding::of(server, exchange);
     let waiting = authorize::waiting_request(server, return_to).await;
     let hint = waiting.as_ref().and_then(|waiting| waiting.request.login_hint.as_deref());
     let origin = waiting.as_ref().map(|waiting| waiting.request.redirect.origin());
     let html = LoginPage {
-        app_name: waiting.as_ref().map(|waiting| waiting.client.name.clone()),
-        csrf: server.form_tokens.token(Purpose::Login, &binding),
+        app_name: waiting.as_ref().map(|waiting| super::asking_app::shown_name(&waiting.client)),
+        csrf: server.form_tokens.token(Purpose::Login, &binding.value),
         return_to: return_to.to_owned(),
         username: if username.is_empty() { typed_name(hint.unwrap_or_default()) } else { username.to_owned() },
+        again: return_to.starts_with("/me/"),
+        passkey: passkeys::sign_in_form(server, &binding.value, return_to),
+        providers: super::federation::buttons(server, return_to),
         error,
     };
-    let draft = reply::page(status, html.render(), origin);
-    if known.is_some() { draft } else { draft.with_text(header::SET_COOKIE, &session::set_form_binding(&binding)) }
+    binding.kept(reply::page_with_script(status, html.render(), origin))
 }
 
 /// A name as it is looked up: trimmed, of bounded length, without control characters.
@@ -116,11 +118,12 @@ async fn attempt(server: &Server, exchange: &Exchange, form: &Parameters) -> Res
         return Ok(wait(server, exchange, user.as_ref(), &blank, seconds).await);
     }
     let typed = Secret::new(field("password").to_owned());
-    let hash = user.as_ref().map(|user| Secret::new(user.password_hash.expose().clone()));
+    // Whoever was invited and has no password yet is to the clock a name that nobody has.
+    let hash = user.as_ref().map(|user| user.password_hash.expose().clone()).filter(|hash| !hash.is_empty()).map(Secret::new);
     let right = field("password").len() <= password::MAXIMUM_LENGTH
         && server.passwords.verify(typed, hash).await.map_err(|error| RegistryError::Unavailable(Box::new(error)))?;
     match user {
-        Some(user) if right => open_session(server, exchange, &user, &return_to, attempts).await,
+        Some(user) if right => go_on(server, exchange, &user, &return_to, attempts).await,
         user => refuse(server, exchange, user.as_ref(), &blank, attempts).await,
     }
 }
@@ -149,31 +152,45 @@ async fn refuse(
     reply::changed(server, exchange, change, account, draft).await
 }
 
-async fn open_session(
+/// The password was right: a second factor is asked for where there is one, else the session is opened.
+async fn go_on(
     server: &Server,
     exchange: &Exchange,
     user: &User,
     return_to: &str,
     attempts: Attempts,
 ) -> Result<Answer, RegistryError> {
-    let mut random = Borrowed(&*server.entropy);
-    let now = server.clock.now_seconds();
-    let (cookie, hash) = SecretHash::generate(&mut random);
-    let session = Session {
-        id: SessionId::generate(&mut random),
-        user: user.id.clone(),
-        authenticated_at: now,
-        expires_at: now + session::LIFETIME_SECONDS,
-    };
-    let location = authorize::after_sign_in(server, return_to, &session.id).await;
-    let draft = reply::see_other(&location)
-        .with_text(header::SET_COOKIE, &session::set(cookie.expose()))
-        .with_text(header::SET_COOKIE, &session::set_device(server, &user.id, now));
-    let mut account = account(exchange, Outcome::Success, "signed in");
-    account.agent.user = Some(user.id.as_str().to_owned());
-    account.agent.fhir_user = user.fhir_user.as_ref().map(ToString::to_string);
-    let change = Change::OpenSession { session, hash, forget: attempts.forgotten() };
-    reply::changed(server, exchange, change, account, draft).await
+    let means = server.registry.sign_in_means(&user.id).await?;
+    if means.locked_at.is_some() {
+        return Ok(locked(server, exchange, user, return_to).await);
+    }
+    if means.has_second_factor() {
+        return Ok(second_factor::ask(server, exchange, user, &means, return_to).await);
+    }
+    let methods = Methods::of([Method::Password]);
+    let proof = sign_in::Proof { user, methods, factor: None, forget: attempts.forgotten(), return_to };
+    match sign_in::open(server, exchange, proof).await {
+        Err(RegistryError::Conflict(LOCKED)) => Ok(locked(server, exchange, user, return_to).await),
+        opened => opened,
+    }
+}
+
+/// The account is locked. Only whoever has proven to be its owner is told.
+pub async fn locked(server: &Server, exchange: &Exchange, user: &User, return_to: &str) -> Answer {
+    let draft = page(server, exchange, &Attempt { return_to, username: &user.username, error: Some(LoginError::Locked) }).await;
+    reply::recorded(server, exchange, account(exchange, Outcome::Denied, format!("locked account: {}", user.id)), draft).await
+}
+
+/// The form was made for another browser, or too long ago: the person starts again.
+pub async fn expired(server: &Server, exchange: &Exchange, return_to: &str) -> Answer {
+    let draft = page(server, exchange, &Attempt { return_to, username: "", error: Some(LoginError::ExpiredForm) }).await;
+    reply::recorded(server, exchange, account(exchange, Outcome::Denied, "form token refused"), draft).await
+}
+
+/// Where the answer to a form may lead: the app's origin, where an app waits.
+pub async fn redirect_origin(server: &Server, return_to: &str) -> Option<String> {
+    let waiting = authorize::waiting_request(server, return_to).await?;
+    Some(waiting.request.redirect.origin().to_owned())
 }
 
 /// `POST /logout`
@@ -217,12 +234,13 @@ pub async fn sign_out(server: &Server, exchange: &Exchange, body: Incoming) -> A
     }
 }
 
-fn account(exchange: &Exchange, outcome: Outcome, detail: impl Into<String>) -> Account {
+/// The record of a sign-in that somebody not yet known attempts.
+pub fn account(exchange: &Exchange, outcome: Outcome, detail: impl Into<String>) -> Account {
     Account::new(Event::Login, exchange.agent(), outcome, detail)
 }
 
 /// A path of this server and nothing else: what could lead elsewhere becomes the default.
-fn return_path(requested: Option<&str>) -> String {
+pub fn return_path(requested: Option<&str>) -> String {
     let ours = |path: &&str| {
         let mut bytes = path.bytes();
         bytes.next() == Some(b'/')

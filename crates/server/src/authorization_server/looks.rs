@@ -176,7 +176,9 @@ impl Names<'_> {
             return name.clone();
         }
         let name = match ClientId::parse(id) {
-            Some(parsed) => self.server.registry.client(&parsed).await.ok().flatten().map(|client| client.name),
+            Some(parsed) => {
+                self.server.registry.client(&parsed).await.ok().flatten().map(|client| super::asking_app::shown_name(&client))
+            }
             None => None,
         };
         let name = name.unwrap_or_else(|| format!("an app that is no longer here ({id})"));

@@ -7,6 +7,8 @@ use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVe
 use portcullis_jose::Secret;
 use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
+use super::breached::BreachedPasswords;
+
 /// Hashes that may run at once: each takes 19 MiB and a core for some 26 ms.
 const CONCURRENT: usize = 2;
 /// Requests that may wait for one; more are refused instead of queued.
@@ -15,6 +17,36 @@ const WAITING: usize = 64;
 const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$BwcHBwcHBwcHBwcHBwcHBw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 /// The longest password that is hashed, in bytes.
 pub const MAXIMUM_LENGTH: usize = 1024;
+/// The shortest password that is accepted, in characters.
+pub const MINIMUM_CHARACTERS: usize = 12;
+
+/// Why a password is not taken, in words for whoever chose it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordProblem {
+    /// Too short.
+    #[error(
+        "This password is too short. Use at least {MINIMUM_CHARACTERS} characters. A few words in a row are easy to keep in mind."
+    )]
+    TooShort,
+    /// Too long.
+    #[error("This password is too long. Use at most {MAXIMUM_LENGTH} characters.")]
+    TooLong,
+    /// On the list of those that attackers know.
+    #[error("This password is on a list that attackers use. Choose another one.")]
+    Known,
+    /// The form is too old or another browser's.
+    #[error("This page was open for too long. Nothing was changed. Type your new password once more.")]
+    ExpiredForm,
+}
+
+/// A password's hash, or why there is none.
+#[derive(Debug)]
+pub enum Usable {
+    /// In PHC form.
+    Hash(Secret<String>),
+    /// It is not taken.
+    Not(PasswordProblem),
+}
 
 /// Too many people sign in at this moment, or hashing failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +62,7 @@ pub struct Passwords {
     spread: RandomState,
     running: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    breached: Option<Arc<BreachedPasswords>>,
 }
 
 impl Default for Passwords {
@@ -40,6 +73,7 @@ impl Default for Passwords {
             spread: RandomState::new(),
             running: Arc::new(Semaphore::new(CONCURRENT)),
             waiting: Arc::new(Semaphore::new(WAITING)),
+            breached: None,
         }
     }
 }
@@ -49,6 +83,39 @@ impl Passwords {
     pub async fn turn(&self, username: &str) -> Option<MutexGuard<'_, ()>> {
         let stripe = self.spread.hash_one(username.to_lowercase()) % u64::try_from(STRIPES).ok()?;
         Some(self.stripes.get(usize::try_from(stripe).ok()?)?.lock().await)
+    }
+
+    /// The same with a list of passwords that are not taken.
+    #[must_use]
+    pub fn refusing(self, breached: Option<BreachedPasswords>) -> Self {
+        Self { breached: breached.map(Arc::new), ..self }
+    }
+
+    /// Judges a password that somebody chose, and hashes it where it can be used.
+    pub async fn hash_if_usable(&self, password: Secret<String>, salt: [u8; 16]) -> Result<Usable, Busy> {
+        if password.expose().chars().count() < MINIMUM_CHARACTERS {
+            return Ok(Usable::Not(PasswordProblem::TooShort));
+        }
+        if password.expose().len() > MAXIMUM_LENGTH {
+            return Ok(Usable::Not(PasswordProblem::TooLong));
+        }
+        let _waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| Busy)?;
+        let running = Arc::clone(&self.running).acquire_owned().await.map_err(|_| Busy)?;
+        let breached = self.breached.clone();
+        let work = move || {
+            let _running = running;
+            // A list that cannot be read refuses: otherwise nobody would notice that it does not protect any more.
+            if let Some(list) = breached
+                && list.contains(password.expose()).map_err(|error| {
+                    tracing::error!(%error, "the list of breached passwords cannot be read");
+                    Busy
+                })?
+            {
+                return Ok(Usable::Not(PasswordProblem::Known));
+            }
+            hash_now(password.expose(), salt).map(|hash| Usable::Hash(Secret::new(hash)))
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_| Busy)?
     }
 
     /// Whether this is the user's password; without a user the same work is done and the answer is no.

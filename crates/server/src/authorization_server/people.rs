@@ -4,6 +4,7 @@
 
 use portcullis_fhir::interaction::Read;
 use portcullis_fhir::json::{self, Value};
+use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::search::{self, Handling, SearchContext, SearchQuery};
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::principal::{Principal, PrincipalUser};
@@ -37,7 +38,13 @@ pub struct Choices {
 }
 
 fn principal_user(user: &User) -> PrincipalUser {
-    PrincipalUser { id: user.id.clone(), roles: user.roles, fhir_user: user.fhir_user.clone(), patients: user.patients.clone() }
+    PrincipalUser {
+        id: user.id.clone(),
+        roles: user.roles,
+        fhir_user: user.fhir_user.clone(),
+        patients: user.patients.clone(),
+        represents: user.represents.clone(),
+    }
 }
 
 /// The person as a principal who may see names of patients and, on the own page, who looked; nothing else.
@@ -111,6 +118,26 @@ async fn search(server: &Server, principal: &Principal, query: SearchQuery, bind
 pub async fn audit_events(server: &Server, user: &User, query: SearchQuery) -> Option<SearchPage> {
     let principal = Principal::viewing_own_page(principal_user(user), server.clock.now_seconds() + 60);
     search(server, &principal, query, &format!("own-page\n{}", user.id.as_str())).await
+}
+
+/// Matches as the person may see them, of a type from which something is to come into an app's context.
+pub async fn search_to_open(server: &Server, user: &User, query: SearchQuery, binding: &str) -> Option<SearchPage> {
+    search(server, &opening(server, user, query.resource_type), query, binding).await
+}
+
+/// Whether the person may see a resource that an app is to be told of.
+pub async fn can_open(server: &Server, user: &User, reference: &LocalReference) -> bool {
+    let principal = opening(server, user, reference.resource_type);
+    let read = Operation::Read(Read { resource_type: reference.resource_type, id: reference.id.clone() });
+    let Decision::Permit(permit, PermittedOperation::Read(read)) = decide(server.decision_id(), &principal, read) else {
+        return false;
+    };
+    let Ok(found) = server.store.read(read).await else { return false };
+    permit.release(found).is_ok_and(|released| released.content().as_ref().is_some_and(|version| version.body.is_some()))
+}
+
+fn opening(server: &Server, user: &User, resource_type: ResourceType) -> Principal {
+    Principal::opening_app(principal_user(user), resource_type, server.clock.now_seconds() + 60)
 }
 
 /// A word as a value of a search parameter (<https://hl7.org/fhir/R4/search.html#escaping>).

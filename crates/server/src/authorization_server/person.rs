@@ -7,23 +7,26 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use portcullis_audit::record::{Event, Outcome};
 use portcullis_fhir::types::LogicalId;
+use portcullis_jose::base64url;
 use portcullis_oauth::consent_groups::ConsentGroup;
 use portcullis_oauth::identifiers::{ClientId, GrantId};
 use portcullis_oauth::parameters::Parameters;
 use portcullis_oauth::scopes::{ScopeKind, plain_words};
+use portcullis_oauth::session::{AssuranceLevel, Method, Methods};
 use portcullis_store::RegistryError;
-use portcullis_store::registry::{Change, StandingGrant};
+use portcullis_store::registry::{Change, Session, StandingGrant};
+use portcullis_store::sign_in::{Passkey, SessionDetails};
 
 use super::authorize::{Shown, field, own_form};
 use super::csrf::Purpose;
 use super::reply::{self, Account};
 use super::session::{self, SignedIn};
-use super::{looks, people};
+use super::{looks, own_sessions, people};
 use crate::answer::Answer;
 use crate::context::Server;
 use crate::listener::Incoming;
 use crate::resource_server::Exchange;
-use crate::ui::pages::{ConnectedApp, PersonPage};
+use crate::ui::pages::{ConnectedApp, PasskeyLine, PersonAccount, PersonPage, SessionLine};
 
 /// The parameter of the own page that names a grant that was just ended.
 const STOPPED: &str = "stopped";
@@ -68,10 +71,66 @@ async fn page(server: &Server, exchange: &Exchange, signed_in: &SignedIn) -> Res
         apps,
         looks: looks::looks(server, user).await,
         has_record: !user.patients.is_empty(),
+        account: account(server, signed_in).await?,
         csrf: server.form_tokens.token(Purpose::OwnPage, session),
         sign_out_csrf: server.form_tokens.token(Purpose::OwnPage, session),
     };
     Ok(Shown { draft: reply::page(StatusCode::OK, html.render(), None), patients })
+}
+
+/// Sessions, and how the person can sign in.
+async fn account(server: &Server, signed_in: &SignedIn) -> Result<PersonAccount, RegistryError> {
+    let means = server.registry.sign_in_means(&signed_in.user.id).await?;
+    let sessions = own_sessions::listed(server, signed_in).await?;
+    let passkey = |passkey: Passkey| PasskeyLine {
+        handle: base64url::encode(&passkey.key.id),
+        name: passkey.name,
+        since: spoken_date(passkey.created_at),
+        last_used: passkey.last_used_at.map(spoken_time),
+        is_copied: passkey.key.backed_up,
+    };
+    Ok(PersonAccount {
+        recovered_by: signed_in.recovered_by().map(str::to_owned),
+        sessions: sessions.into_iter().map(|session| session_line(server, signed_in, session)).collect(),
+        has_password: means.has_password,
+        totp_since: means.totp.map(|totp| spoken_date(totp.created_at)),
+        passkeys: means.passkeys.into_iter().map(passkey).collect(),
+        recovery_codes: means.recovery_codes,
+        may_link: !server.federation.providers().is_empty(),
+    })
+}
+
+fn session_line(server: &Server, signed_in: &SignedIn, session: Session) -> SessionLine {
+    let SessionDetails { last_used_at, methods, browser, network, recovered_by, .. } = session.details;
+    let unknown = |text: String, words: &str| if text.is_empty() { words.to_owned() } else { text };
+    SessionLine {
+        handle: own_sessions::handle(server, &session.id),
+        browser: unknown(browser, "A browser that we do not know"),
+        network: unknown(network, "an address that was not noted"),
+        how: how(methods),
+        since: spoken_time(session.authenticated_at),
+        last_used: spoken_time(last_used_at),
+        is_here: session.id == signed_in.session.id,
+        recovered_by,
+    }
+}
+
+fn how(methods: Methods) -> &'static str {
+    if methods.contains(Method::Passkey) && methods.contains(Method::Password) {
+        "Signed in with a password and a passkey"
+    } else if methods.contains(Method::Passkey) {
+        "Signed in with a passkey"
+    } else if methods.contains(Method::Federation) && methods.level() >= AssuranceLevel::TwoFactors {
+        "Signed in by way of another service and with a second factor here"
+    } else if methods.contains(Method::RecoveryCode) {
+        "Signed in with a password and a recovery code"
+    } else if methods.contains(Method::Totp) {
+        "Signed in with a password and an authenticator app"
+    } else if methods.contains(Method::Federation) || methods.contains(Method::FederatedFactors) {
+        "Signed in by way of another service"
+    } else {
+        "Signed in with a password"
+    }
 }
 
 /// What was just done, where the address names a grant of this person and it has ended indeed.
@@ -84,7 +143,7 @@ async fn notice(server: &Server, exchange: &Exchange, signed_in: &SignedIn) -> R
 }
 
 async fn app_name(server: &Server, id: &ClientId) -> Result<String, RegistryError> {
-    Ok(server.registry.client(id).await?.map_or_else(|| id.to_string(), |client| client.name))
+    Ok(server.registry.client(id).await?.map_or_else(|| id.to_string(), |client| super::asking_app::shown_name(&client)))
 }
 
 fn connected(standing: StandingGrant, app_name: String, patient_name: Option<String>) -> ConnectedApp {

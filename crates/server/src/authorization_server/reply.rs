@@ -25,6 +25,13 @@ pub fn page(status: StatusCode, html: String, redirect_origin: Option<&str>) -> 
         .with_text(header::CONTENT_SECURITY_POLICY, &ui::content_security_policy(redirect_origin))
 }
 
+/// The same for a page that runs our script for passkeys.
+pub fn page_with_script(status: StatusCode, html: String, redirect_origin: Option<&str>) -> Draft {
+    Draft::new(status)
+        .body(ui::MEDIA_TYPE, html)
+        .with_text(header::CONTENT_SECURITY_POLICY, &ui::content_security_policy_with_script(redirect_origin))
+}
+
 /// A redirect after a form (303, so that the next request is a GET: RFC 9700, section 4.12).
 pub fn see_other(location: &str) -> Draft {
     Draft::new(StatusCode::SEE_OTHER).with_text(header::LOCATION, location)
@@ -87,6 +94,7 @@ pub async fn agent_of_grant(server: &Server, exchange: &Exchange, grant: &Grant)
 }
 
 /// What the record of an exchange says beyond the exchange itself.
+#[derive(Clone, Debug)]
 pub struct Account {
     /// Which kind of event.
     pub event: Event,

@@ -5,11 +5,13 @@
 use http::header;
 use portcullis_oauth::grant::SecretHash;
 use portcullis_oauth::identifiers::UserId;
-use portcullis_oauth::users::User;
+use portcullis_oauth::session::{IDLE_SECONDS, LIFETIME_SECONDS};
+use portcullis_oauth::users::{Roles, User};
 use portcullis_store::RegistryError;
 use portcullis_store::registry::Session;
 
 use super::csrf::Purpose;
+use crate::answer::Draft;
 use crate::context::Server;
 use crate::resource_server::Exchange;
 
@@ -21,8 +23,6 @@ const FORM: &str = "__Host-portcullis-form";
 const DEVICE: &str = "__Host-portcullis-device";
 /// How long a browser is known, in seconds: as long as browsers keep a cookie (RFC 6265bis, section 5.5).
 const DEVICE_LIFETIME_SECONDS: i64 = 400 * 24 * 3600;
-/// How long a session lasts, in seconds.
-pub const LIFETIME_SECONDS: i64 = 8 * 3600;
 
 /// Somebody who is signed in, in this browser.
 pub struct SignedIn {
@@ -32,15 +32,37 @@ pub struct SignedIn {
     pub user: User,
 }
 
-/// Who is signed in.
-pub async fn current(server: &Server, exchange: &Exchange) -> Result<Option<SignedIn>, RegistryError> {
-    let Some(cookie) = cookie(exchange, SESSION) else { return Ok(None) };
-    let Some(session) = server.registry.session(&SecretHash::of(cookie)).await? else { return Ok(None) };
-    if session.expires_at <= server.clock.now_seconds() {
-        return Ok(None);
+impl SignedIn {
+    /// Who gave the account back, where nothing has yet confirmed that its owner has it.
+    pub fn recovered_by(&self) -> Option<&str> {
+        self.session.details.recovered_by.as_deref()
     }
-    let user = server.registry.user(&session.user).await?;
-    Ok(user.map(|user| SignedIn { session, user }))
+}
+
+/// Who is signed in. Somebody whose account was given back by somebody else, and not confirmed, is nobody to every rule that is about data: without
+/// roles, patients and record.
+pub async fn current(server: &Server, exchange: &Exchange) -> Result<Option<SignedIn>, RegistryError> {
+    let Some(session) = open_here(server, exchange).await? else { return Ok(None) };
+    server.registry.note_session_use(&session, server.clock.now_seconds());
+    let Some(user) = server.registry.user(&session.user).await? else { return Ok(None) };
+    let mut user = user.acting_at(server.clock.now_seconds());
+    if session.details.recovered_by.is_some() {
+        user = User { roles: Roles::NONE, patients: Vec::new(), represents: Vec::new(), fhir_user: None, ..user };
+    }
+    Ok(Some(SignedIn { session, user }))
+}
+
+/// The session of this browser that has neither ended nor been idle for too long.
+pub async fn open_here(server: &Server, exchange: &Exchange) -> Result<Option<Session>, RegistryError> {
+    let Some(cookie) = cookie(exchange, SESSION) else { return Ok(None) };
+    let session = server.registry.session(&SecretHash::of(cookie)).await?;
+    let now = server.clock.now_seconds();
+    Ok(session.filter(|session| session.expires_at > now && !is_idle(session, now)))
+}
+
+/// Whether no page was opened in it for too long.
+pub fn is_idle(session: &Session, now: i64) -> bool {
+    now.saturating_sub(session.details.last_used_at) > IDLE_SECONDS
 }
 
 /// The value that binds the sign-in form to this browser, where it has one.
@@ -48,14 +70,47 @@ pub fn form_binding(exchange: &Exchange) -> Option<&str> {
     cookie(exchange, FORM)
 }
 
+/// What binds the forms before a sign-in to this browser.
+#[derive(Debug)]
+pub struct FormBinding {
+    /// Its value.
+    pub value: String,
+    /// The header that gives it to the browser, where it has none yet.
+    set: Option<String>,
+}
+
+impl FormBinding {
+    /// The browser's own, or a new one.
+    pub fn of(server: &Server, exchange: &Exchange) -> Self {
+        if let Some(known) = form_binding(exchange) {
+            return Self { value: known.to_owned(), set: None };
+        }
+        let value = format!("{:032x}", server.random_u128());
+        Self { set: Some(set_form_binding(&value)), value }
+    }
+
+    /// The page with the header that it needs.
+    pub fn kept(&self, draft: Draft) -> Draft {
+        match &self.set {
+            Some(set) => draft.with_text(header::SET_COOKIE, set),
+            None => draft,
+        }
+    }
+}
+
 /// The header that gives a browser its binding for the sign-in form.
-pub fn set_form_binding(value: &str) -> String {
+fn set_form_binding(value: &str) -> String {
     format!("{FORM}={value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=3600")
 }
 
 /// The header that gives a browser its session.
 pub fn set(value: &str) -> String {
-    format!("{SESSION}={value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={LIFETIME_SECONDS}")
+    set_for(value, LIFETIME_SECONDS)
+}
+
+/// The same for the seconds that are left of it.
+pub fn set_for(value: &str, seconds: i64) -> String {
+    format!("{SESSION}={value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={seconds}")
 }
 
 /// The header that makes this browser known as one in which the user has signed in.
@@ -83,7 +138,7 @@ pub fn clear() -> String {
 }
 
 /// A cookie that stands exactly once; two of the same name are a trick.
-fn cookie<'a>(exchange: &'a Exchange, name: &str) -> Option<&'a str> {
+pub(super) fn cookie<'a>(exchange: &'a Exchange, name: &str) -> Option<&'a str> {
     let mut found = None;
     for header in exchange.headers.get_all(header::COOKIE) {
         for pair in header.to_str().ok()?.split(';') {

@@ -10,25 +10,25 @@ use portcullis_audit::record::{Agent, Event, Outcome};
 use portcullis_fhir::types::LogicalId;
 use portcullis_jose::Secret;
 use portcullis_oauth::access_token::{AccessTokenClaims, MAXIMUM_LIFETIME_SECONDS};
-use portcullis_oauth::clients::{Client, GrantType};
+use portcullis_oauth::clients::{ClientKind, GrantType};
+use portcullis_oauth::confirmation::Confirmation;
 use portcullis_oauth::grant::{
     CodeExchange, ExchangeError, Grant, RefreshBinding, RefreshToken, Rotation, SecretHash, SessionState, narrowed_scopes,
 };
 use portcullis_oauth::id_token::{IdTokenClaims, access_token_hash};
-use portcullis_oauth::identifiers::{ClientId, GrantId, TokenId};
+use portcullis_oauth::identifiers::TokenId;
 use portcullis_oauth::scopes::{ScopeKind, ScopeSet};
+use portcullis_oauth::session::Methods;
 use portcullis_oauth::token_error::TokenError;
-use portcullis_oauth::token_request::{AuthenticatedClient, TokenGrant, TokenRequest, TokenRequestParts, claimed_client};
+use portcullis_oauth::token_request::{AuthenticatedClient, ClientCredentials, TokenGrant, TokenRequest, TokenRequestParts};
 use portcullis_oauth::token_response::TokenResponse;
 use portcullis_store::RegistryError;
 use portcullis_store::registry::Change;
 
-use super::client_authentication::{self, PendingAssertion, REPLAYED};
+use super::client_endpoint::{ClientEndpoint, Proposal, Refusal};
 use super::reply::{self, Account};
-use crate::answer::{Answer, Draft};
+use crate::answer::Draft;
 use crate::context::{Borrowed, Server};
-use crate::listener::Incoming;
-use crate::middleware::body;
 use crate::resource_server::Exchange;
 
 mod client_credentials;
@@ -39,17 +39,63 @@ const LIFETIME_SECONDS: i64 = MAXIMUM_LIFETIME_SECONDS;
 /// What a code or refresh token is answered that somebody else was faster with.
 const USED: TokenError = TokenError::InvalidGrant("the code or refresh token was used or revoked");
 
+/// `POST /oauth/token`
+#[derive(Debug)]
+pub struct Token;
+
+impl ClientEndpoint for Token {
+    type Request = TokenGrant;
+
+    const EVENT: Event = Event::Token;
+
+    fn parse(parts: TokenRequestParts<'_>) -> Result<(ClientCredentials, TokenGrant), TokenError> {
+        let TokenRequest { credentials, grant } = TokenRequest::parse(parts)?;
+        Ok((credentials, grant))
+    }
+
+    async fn decide(
+        server: &Server,
+        exchange: &Exchange,
+        client: &AuthenticatedClient,
+        request: TokenGrant,
+    ) -> Result<Proposal, Refusal> {
+        request.check_allowed(client.client())?;
+        let confirmation = client.confirmation()?;
+        let asking = Asking { server, exchange, client, confirmation, now: server.clock.now_seconds() };
+        let mut known = None;
+        let decided = match &request {
+            TokenGrant::AuthorizationCode { code, redirect_uri, code_verifier } => {
+                let verifier = code_verifier.as_ref().map(|verifier| verifier.expose().as_str());
+                let presented = CodeExchange { client: client.id(), redirect_uri, verifier, key: client.shown().key };
+                redeem(&asking, &mut known, code, &presented).await
+            }
+            TokenGrant::RefreshToken { refresh_token, scope } => {
+                rotate(&asking, &mut known, refresh_token, scope.as_deref()).await
+            }
+            TokenGrant::ClientCredentials { scope } => return client_credentials::issue(&asking, scope),
+        };
+        match decided {
+            Ok(proposal) => Ok(proposal),
+            Err(Refused::Registry(error)) => Err(error.into()),
+            Err(Refused::Client { error, detail, change }) => {
+                let account = asking.account(known.as_ref(), &detail).await;
+                Err(Refusal::Client { error, account: Some(Box::new(account)), change })
+            }
+        }
+    }
+}
+
 /// Why no token is issued.
 enum Refused {
     /// The client's fault; `detail` is for the record.
-    Client { error: TokenError, detail: String, revoke: Option<GrantId> },
+    Client { error: TokenError, detail: String, change: Box<Change> },
     /// Ours.
     Registry(RegistryError),
 }
 
 impl From<TokenError> for Refused {
     fn from(error: TokenError) -> Self {
-        Self::Client { error, detail: error.to_string(), revoke: None }
+        Self::Client { error, detail: error.to_string(), change: Box::new(Change::Nothing) }
     }
 }
 
@@ -59,174 +105,112 @@ impl From<RegistryError> for Refused {
     }
 }
 
-/// What is known of a request when its record is written.
-#[derive(Default)]
-struct Known {
-    client: Option<ClientId>,
-    /// What the code or refresh token belongs to.
-    grant: Option<Grant>,
-    /// What must be spent before anything is answered.
-    assertion: PendingAssertion,
+/// An authenticated client that asks, at a time in seconds since the epoch.
+struct Asking<'a> {
+    server: &'a Server,
+    exchange: &'a Exchange,
+    client: &'a AuthenticatedClient,
+    /// What its tokens are bound to.
+    confirmation: Option<Confirmation>,
+    now: i64,
 }
 
-impl Known {
-    /// The client as it says, and the user and patient of a grant that is this client's.
-    async fn account(&self, server: &Server, exchange: &Exchange, outcome: Outcome, detail: &str) -> Account {
-        let client = self.client.as_ref().map(|client| client.as_str().to_owned());
-        let grant = self.grant.as_ref();
-        let agent = match grant.filter(|grant| Some(&grant.client) == self.client.as_ref()) {
-            Some(grant) => reply::agent_of_grant(server, exchange, grant).await,
-            None => exchange.agent(),
+impl Asking<'_> {
+    /// What the refresh tokens of a public client are bound to; others are bound to the client's own credentials (RFC 9449 section 5,
+    /// RFC 8705 section 4).
+    fn refresh_confirmation(&self) -> Option<Confirmation> {
+        self.confirmation.filter(|_| self.client.client().kind == ClientKind::Public)
+    }
+
+    /// What the record of a refusal says: the client, and the user and patient of a grant that is this client's.
+    async fn account(&self, grant: Option<&Grant>, detail: &str) -> Account {
+        let agent = match grant.filter(|grant| grant.client == *self.client.id()) {
+            Some(grant) => reply::agent_of_grant(self.server, self.exchange, grant).await,
+            None => self.exchange.agent(),
         };
-        let account = Account::new(Event::Token, Agent { client, ..agent }, outcome, detail);
+        let client = Some(self.client.id().as_str().to_owned());
+        let account = Account::new(Event::Token, Agent { client, ..agent }, Outcome::Denied, detail);
         account.about(grant.and_then(|grant| grant.patient.clone()))
     }
 }
 
-/// `POST /oauth/token`
-pub async fn serve(server: &Server, exchange: &Exchange, incoming: Incoming) -> Answer {
-    let mut known = Known::default();
-    let refused = match attempt(server, exchange, incoming, &mut known).await {
-        Ok(answer) => return answer,
-        Err(refused) => refused,
-    };
-    let (error, outcome, detail, revoke) = match refused {
-        Refused::Client { error, detail, revoke } => (error, Outcome::Denied, detail, revoke),
-        Refused::Registry(error) => {
-            tracing::error!(%error, "the registry failed at the token endpoint");
-            (TokenError::TemporarilyUnavailable, Outcome::Failed, "registry failed".to_owned(), None)
-        }
-    };
-    if revoke.is_some() || known.assertion.is_open() {
-        let now = server.clock.now_seconds();
-        let change = revoke.map_or(Change::Nothing, |grant| Change::RevokeGrant { grant, now });
-        let change = known.assertion.spending(now, change);
-        let account = known.account(server, exchange, outcome, &detail).await;
-        let (outcome, error) = match reply::changed(server, exchange, change, account, reply::oauth_error(error)).await {
-            Ok(answer) => return answer,
-            Err(failure) if client_authentication::is_replay(&failure) => (Outcome::Denied, REPLAYED),
-            Err(_) => (Outcome::Failed, TokenError::TemporarilyUnavailable),
-        };
-        let account = known.account(server, exchange, outcome, &format!("{error}; {detail}")).await;
-        return reply::recorded(server, exchange, account, reply::oauth_error(error)).await;
-    }
-    let account = known.account(server, exchange, outcome, &detail).await;
-    reply::recorded(server, exchange, account, reply::oauth_error(error)).await
-}
-
-async fn attempt(server: &Server, exchange: &Exchange, incoming: Incoming, known: &mut Known) -> Result<Answer, Refused> {
-    let body = body::read(incoming, body::MAXIMUM_FORM).await;
-    let body = body.map_err(|_| TokenError::InvalidRequest("the body is too large or incomplete"))?;
-    let parts = TokenRequestParts {
-        content_type: exchange.header(&header::CONTENT_TYPE),
-        authorization: exchange.header(&header::AUTHORIZATION),
-        body: &body,
-    };
-    known.client = claimed_client(&parts);
-    let request = TokenRequest::parse(parts)?;
-    known.client = Some(request.credentials.client_id().clone());
-    let registered = server.registry.client(request.credentials.client_id()).await?;
-    let assertion = client_authentication::verify(server, &request.credentials, registered.as_ref()).await?;
-    let mut client = request.authenticate(registered.as_ref(), assertion)?;
-    known.assertion = PendingAssertion::new(client.take_assertion());
-    match &request.grant {
-        TokenGrant::AuthorizationCode { code, redirect_uri, code_verifier } => {
-            let presented = CodeExchange { client: client.id(), redirect_uri, verifier: code_verifier.expose() };
-            redeem(server, exchange, known, registered.as_ref(), (code, presented)).await
-        }
-        TokenGrant::RefreshToken { refresh_token, scope } => {
-            rotate(server, exchange, known, &client, (refresh_token, scope.as_deref())).await
-        }
-        TokenGrant::ClientCredentials { scope } => {
-            let registered = registered.as_ref().ok_or(TokenError::ServerError)?;
-            client_credentials::issue(server, exchange, registered, &mut known.assertion, scope).await
-        }
-    }
-}
-
 async fn redeem(
-    server: &Server,
-    exchange: &Exchange,
-    known: &mut Known,
-    client: Option<&Client>,
-    (code, presented): (&Secret<String>, CodeExchange<'_>),
-) -> Result<Answer, Refused> {
-    let now = server.clock.now_seconds();
+    asking: &Asking<'_>,
+    known: &mut Option<Grant>,
+    code: &Secret<String>,
+    presented: &CodeExchange<'_>,
+) -> Result<Proposal, Refused> {
+    let Asking { server, now, .. } = *asking;
     let hash = SecretHash::of(code.expose());
     let state = server.registry.code(&hash).await?;
     let state = state.ok_or(TokenError::InvalidGrant("the code is not known"))?;
-    known.grant = server.registry.grant(state.grant()).await?;
-    let exchanged = match state.exchange(&presented, now) {
-        Ok(exchanged) => exchanged,
-        Err(error) => return Err(spend(server, exchange, known, hash, &error).await),
-    };
-    let grant = known.grant.clone().filter(|grant| grant.is_active() && grant.id == exchanged.grant);
+    *known = server.registry.grant(state.grant()).await?;
+    let exchanged = state.exchange(presented, now).map_err(|error| not_redeemed(hash, &error, now))?;
+    let grant = known.clone().filter(|grant| grant.is_active() && grant.id == exchanged.grant);
     let grant = grant.ok_or(TokenError::InvalidGrant("the grant was revoked"))?;
     let mut random = Borrowed(&*server.entropy);
-    let may_refresh = client.is_some_and(|client| client.may_use(GrantType::RefreshToken));
+    let may_refresh = asking.client.client().may_use(GrantType::RefreshToken);
     let refresh = grant.refresh_binding().filter(|_| may_refresh).map(|binding| {
         let (secret, hash) = SecretHash::generate(&mut random);
-        (secret, RefreshToken::first(hash, grant.id.clone(), grant.client.clone(), binding, now))
+        let token = RefreshToken::first(hash, grant.id.clone(), grant.client.clone(), binding, now);
+        (secret, token.bound_to(asking.refresh_confirmation()))
     });
     let (secret, row) = refresh.unzip();
-    let minted =
-        mint(server, &grant, Order { scopes: exchanged.scopes, nonce: exchanged.nonce, refresh_token: secret }, now).await?;
-    let change = known.assertion.spending(now, Change::SpendCode { code: hash, refresh: row.map(Box::new), now });
-    issue(server, exchange, change, (&grant, minted)).await
+    let confirmation = asking.confirmation;
+    let order = Order { scopes: exchanged.scopes, nonce: exchanged.nonce, refresh_token: secret, confirmation };
+    let minted = mint(server, &grant, order, now).await?;
+    let change = Change::SpendCode { code: hash, refresh: row.map(Box::new), now };
+    Ok(issue(asking, change, (&grant, minted)).await)
 }
 
 /// A code that was presented wrongly is spent all the same; a replay ends the grant.
-async fn spend(server: &Server, exchange: &Exchange, known: &mut Known, hash: SecretHash, error: &ExchangeError) -> Refused {
-    let wire = TokenError::from(error);
-    if let ExchangeError::Replayed { grant } = error {
-        return Refused::Client { error: wire, detail: error.to_string(), revoke: Some(grant.clone()) };
-    }
-    let account = known.account(server, exchange, Outcome::Denied, &format!("code spent: {error}")).await;
-    let now = server.clock.now_seconds();
-    let change = known.assertion.spending(now, Change::SpendCode { code: hash, refresh: None, now });
-    // The record of the refusal follows; this one says that the code is gone.
-    let spending = exchange.again(format!("{:032x}", server.random_u128()));
-    match reply::changed(server, &spending, change, account, reply::oauth_error(wire)).await {
-        Err(error) if client_authentication::is_replay(&error) => REPLAYED.into(),
-        Ok(_) | Err(RegistryError::Conflict(_)) => Refused::Client { error: wire, detail: error.to_string(), revoke: None },
-        Err(error) => Refused::Registry(error),
-    }
+fn not_redeemed(code: SecretHash, error: &ExchangeError, now: i64) -> Refused {
+    let (detail, change) = match error {
+        ExchangeError::Replayed { grant } => (error.to_string(), Change::RevokeGrant { grant: grant.clone(), now }),
+        _ => (format!("code spent: {error}"), Change::SpendCode { code, refresh: None, now }),
+    };
+    Refused::Client { error: TokenError::from(error), detail, change: Box::new(change) }
 }
 
 async fn rotate(
-    server: &Server,
-    exchange: &Exchange,
-    known: &mut Known,
-    client: &AuthenticatedClient,
-    (token, scope): (&Secret<String>, Option<&str>),
-) -> Result<Answer, Refused> {
-    let now = server.clock.now_seconds();
+    asking: &Asking<'_>,
+    known: &mut Option<Grant>,
+    token: &Secret<String>,
+    scope: Option<&str>,
+) -> Result<Proposal, Refused> {
+    let Asking { server, now, .. } = *asking;
     let hash = SecretHash::of(token.expose());
     let stored = server.registry.refresh(&hash).await?;
     let stored = stored.ok_or(TokenError::InvalidGrant("the refresh token is not known"))?;
-    known.grant = server.registry.grant(&stored.family).await?;
+    *known = server.registry.grant(&stored.family).await?;
     let session = session_state(server, &stored, now).await?;
     let (secret, successor) = SecretHash::generate(&mut Borrowed(&*server.entropy));
-    let next = match stored.present(client.id(), session, successor, now) {
+    let next = match stored.present((asking.client.id(), Some(asking.client.shown())), session, successor, now) {
         Rotation::Rotate(next) => next,
         other => {
-            let revoke = match &other {
-                Rotation::Reused { family } => Some(family.clone()),
-                _ => None,
+            let change = match &other {
+                Rotation::Reused { family } => Change::RevokeGrant { grant: family.clone(), now },
+                _ => Change::Nothing,
             };
             let error = other.error().unwrap_or(TokenError::ServerError);
-            return Err(Refused::Client { error, detail: format!("refresh: {other:?}"), revoke });
+            return Err(Refused::Client { error, detail: format!("refresh: {other:?}"), change: Box::new(change) });
         }
     };
-    let grant = known.grant.clone().filter(Grant::is_active);
+    let grant = known.clone().filter(Grant::is_active);
     let grant = grant.ok_or(TokenError::InvalidGrant("the grant was revoked"))?;
-    let scopes = narrowed_scopes(&grant.scopes, scope)?;
-    let minted = mint(server, &grant, Order { scopes, nonce: None, refresh_token: Some(secret) }, now).await?;
-    let change = known.assertion.spending(now, Change::RotateRefresh { from: hash, to: next, now });
-    issue(server, exchange, change, (&grant, minted)).await
+    // What the client's registration has lost since is lost here, too.
+    let (standing, _) = grant.scopes.within(&asking.client.client().scope);
+    if standing.is_empty() {
+        return Err(TokenError::InvalidScope("the client is not registered for what was granted any more").into());
+    }
+    let scopes = narrowed_scopes(&standing, scope)?;
+    let order = Order { scopes, nonce: None, refresh_token: Some(secret), confirmation: asking.confirmation };
+    let minted = mint(server, &grant, order, now).await?;
+    let change = Change::RotateRefresh { from: hash, to: next, now };
+    Ok(issue(asking, change, (&grant, minted)).await)
 }
 
-async fn session_state(server: &Server, token: &RefreshToken, now: i64) -> Result<SessionState, RegistryError> {
+pub(super) async fn session_state(server: &Server, token: &RefreshToken, now: i64) -> Result<SessionState, RegistryError> {
     Ok(match &token.binding {
         RefreshBinding::Offline => SessionState::Active,
         RefreshBinding::Online(session) if server.registry.session_open(session, now).await? => SessionState::Active,
@@ -239,6 +223,7 @@ struct Order {
     scopes: ScopeSet,
     nonce: Option<String>,
     refresh_token: Option<Secret<String>>,
+    confirmation: Option<Confirmation>,
 }
 
 /// A response that is ready and the identifier that its record names.
@@ -248,7 +233,7 @@ struct Minted {
 }
 
 async fn mint(server: &Server, grant: &Grant, order: Order, now: i64) -> Result<Minted, Refused> {
-    let Order { scopes, nonce, refresh_token } = order;
+    let Order { scopes, nonce, refresh_token, confirmation } = order;
     let failed = |_| Refused::from(TokenError::ServerError);
     let issuer = &server.settings.public_url;
     let token_id = TokenId::generate(&mut Borrowed(&*server.entropy));
@@ -264,11 +249,13 @@ async fn mint(server: &Server, grant: &Grant, order: Order, now: i64) -> Result<
         scope: scopes.to_string(),
         grant: grant.id.clone(),
         patient: patient.clone(),
+        confirmation,
     };
-    let access_token = access.sign(&server.keys.access).map_err(failed)?;
+    let access_token = access.sign(&server.keys.at(now).access).map_err(failed)?;
     let id_token = if scopes.has(ScopeKind::OpenId) {
         let user = server.registry.user(&grant.user).await?.ok_or(TokenError::InvalidGrant("the user is gone"))?;
         let fhir_user = user.fhir_user.as_ref().map(|reference| format!("{}/{reference}", server.settings.fhir_base));
+        let methods = server.registry.methods_of_grant(&grant.id).await?;
         let claims = IdTokenClaims {
             issuer: issuer.clone(),
             subject: grant.user.clone(),
@@ -276,6 +263,8 @@ async fn mint(server: &Server, grant: &Grant, order: Order, now: i64) -> Result<
             expires_at: now + LIFETIME_SECONDS,
             issued_at: now,
             authenticated_at: grant.authenticated_at,
+            acr: methods.map(|methods| methods.level().acr()),
+            amr: methods.map(Methods::amr).unwrap_or_default(),
             nonce,
             fhir_user: fhir_user.filter(|_| scopes.has(ScopeKind::FhirUser)),
             name: Some(user.display_name).filter(|_| scopes.has(ScopeKind::Profile)),
@@ -287,11 +276,13 @@ async fn mint(server: &Server, grant: &Grant, order: Order, now: i64) -> Result<
     };
     let response = TokenResponse {
         access_token: Secret::new(access_token),
+        confirmation,
         expires_in_seconds: LIFETIME_SECONDS,
         scope: scopes,
         id_token,
         refresh_token,
         patient,
+        context: grant.context.clone(),
     };
     Ok(Minted { response, token_id })
 }
@@ -300,7 +291,7 @@ async fn mint(server: &Server, grant: &Grant, order: Order, now: i64) -> Result<
 async fn sign_identity(server: &Server, claims: IdTokenClaims) -> Result<Secret<String>, Refused> {
     let turn = Arc::clone(&server.keys.identity_turns).acquire_owned().await;
     let turn = turn.map_err(|_| TokenError::ServerError)?;
-    let key = Arc::clone(&server.keys.identity);
+    let key = Arc::clone(&server.keys.at(server.clock.now_seconds()).identity);
     let signing = tokio::task::spawn_blocking(move || {
         let _turn = turn;
         claims.sign(&key)
@@ -309,23 +300,21 @@ async fn sign_identity(server: &Server, claims: IdTokenClaims) -> Result<Secret<
     Ok(Secret::new(signed.map_err(|_| TokenError::ServerError)?))
 }
 
-async fn issue(
-    server: &Server,
-    exchange: &Exchange,
-    change: Change,
-    (grant, minted): (&Grant, Minted),
-) -> Result<Answer, Refused> {
+async fn issue(asking: &Asking<'_>, change: Change, (grant, minted): (&Grant, Minted)) -> Proposal {
+    let Asking { server, exchange, now, .. } = *asking;
     let draft = Draft::new(StatusCode::OK)
         .body("application/json", minted.response.to_json().to_string())
         .with(header::PRAGMA, "no-cache");
     let agent = reply::agent_of_grant(server, exchange, grant).await;
+    let late = Account::new(Event::Token, agent.clone(), Outcome::Denied, "the code or refresh token was used meanwhile");
     let agent = Agent { token: Some(minted.token_id.as_str().to_owned()), ..agent };
     let detail = format!("issued: {}", minted.response.scope);
     let account = Account::new(Event::Token, agent, Outcome::Success, detail).about(grant.patient.clone());
-    reply::changed(server, exchange, change, account, draft).await.map_err(|error| match error {
-        error if client_authentication::is_replay(&error) => REPLAYED.into(),
-        // Between our look and the change somebody else was faster: a replay like any other (RFC 6749, section 4.1.2).
-        RegistryError::Conflict(what) => Refused::Client { error: USED, detail: what.to_owned(), revoke: Some(grant.id.clone()) },
-        other => Refused::Registry(other),
-    })
+    // Between our look and the change somebody else was faster: a replay like any other (RFC 6749, section 4.1.2).
+    let overtaken = Refusal::Client {
+        error: USED,
+        account: Some(Box::new(late.about(grant.patient.clone()))),
+        change: Box::new(Change::RevokeGrant { grant: grant.id.clone(), now }),
+    };
+    Proposal { change, account, draft, overtaken: Some(Box::new(overtaken)) }
 }

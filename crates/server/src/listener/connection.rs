@@ -15,6 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
+use portcullis_oauth::confirmation::CertificateThumbprint;
+
 use super::accept::{Limits, Shutdown};
 use super::incoming::{self, Incoming, Outgoing};
 use crate::answer::{Answer, Body};
@@ -24,6 +26,8 @@ use crate::answer::{Answer, Body};
 pub struct Peer {
     /// The socket's address.
     pub address: SocketAddr,
+    /// The certificate that the client showed on this connection, and holds the key of.
+    pub certificate: Option<CertificateThumbprint>,
 }
 
 /// What a listener serves.
@@ -88,6 +92,8 @@ pub(super) async fn serve<H: Handler>(stream: TcpStream, peer: Peer, handler: Ar
         Ok(Err(error)) => return tracing::debug!(%error, peer = %peer.address, "handshake failed"),
         Err(_) => return tracing::debug!(peer = %peer.address, "handshake took too long"),
     };
+    let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let peer = Peer { certificate: shown.map(|certificate| CertificateThumbprint::of(certificate)), ..peer };
     let activity = Arc::new(Activity::default());
     let seen = Arc::clone(&activity);
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {

@@ -4,12 +4,14 @@
 
 mod accept;
 mod certificate;
+mod client_certificate;
 mod connection;
 mod incoming;
 mod tls;
 
 pub use accept::{Limits, Listener, Shutdown};
 pub use certificate::{CertificateError, CertificateFiles, ReloadingCertificate};
+pub use client_certificate::{ClientTrust, ClientTrustError};
 pub use connection::{Handler, Peer};
 pub use incoming::Incoming;
-pub use tls::{TlsError, server_config};
+pub use tls::{TlsError, mutual_tls_config, server_config};

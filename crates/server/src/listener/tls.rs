@@ -7,9 +7,11 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{self, cipher_suite, kx_group};
+use rustls::server::NoServerSessionStorage;
 use rustls::version::{TLS12, TLS13};
 
 use super::certificate::ReloadingCertificate;
+use super::client_certificate::ClientTrust;
 
 /// The TLS configuration is impossible.
 #[derive(Debug, thiserror::Error)]
@@ -34,12 +36,28 @@ pub fn provider() -> CryptoProvider {
 
 /// The configuration of the listener.
 pub fn server_config(certificate: Arc<ReloadingCertificate>) -> Result<ServerConfig, TlsError> {
-    let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
+    let config = ServerConfig::builder_with_provider(Arc::new(provider()))
         .with_protocol_versions(&[&TLS13, &TLS12])?
         .with_no_client_auth()
         .with_cert_resolver(certificate);
+    Ok(common(config))
+}
+
+/// The configuration of the listener for mutual TLS: clients without a certificate do not get through the handshake. A session is not taken up
+/// again, so that every connection proves the key anew.
+pub fn mutual_tls_config(certificate: Arc<ReloadingCertificate>, trust: &ClientTrust) -> Result<ServerConfig, TlsError> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
+        .with_protocol_versions(&[&TLS13, &TLS12])?
+        .with_client_cert_verifier(trust.verifier()?)
+        .with_cert_resolver(certificate);
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(common(config))
+}
+
+fn common(mut config: ServerConfig) -> ServerConfig {
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.require_ems = true;
     config.max_early_data_size = 0;
-    Ok(config)
+    config
 }

@@ -22,17 +22,24 @@ pub enum Openness {
 pub fn openness(route: &Route) -> Openness {
     match route {
         Route::SmartConfiguration | Route::OpenIdConfiguration | Route::OAuthMetadata | Route::Jwks => Openness::Any,
+        Route::Brands => Openness::Any,
+        Route::Static(name) if name == crate::authorization_server::launch_context::STYLE => Openness::Any,
         route if route.is_metadata() => Openness::Any,
-        Route::Fhir(_) | Route::Token | Route::Revoke => Openness::Registered,
+        Route::Fhir(_) | Route::Token | Route::Revoke | Route::Introspect | Route::PushedRequest => Openness::Registered,
         Route::Start
         | Route::Docs
         | Route::Static(_)
         | Route::Health
         | Route::Ready
         | Route::Authorize
+        | Route::Launch
+        | Route::Chart
         | Route::Login
         | Route::Logout
         | Route::Consent
+        | Route::Account(_)
+        | Route::Federation(_)
+        | Route::Clients(_)
         | Route::Person
         | Route::PersonRevoke
         | Route::Unknown => Openness::Closed,
@@ -56,7 +63,7 @@ pub fn allow(headers: &mut HeaderMap, openness: Openness, origin: &HeaderValue, 
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, value);
     headers.insert(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static("ETag, Location, Content-Location, Last-Modified, WWW-Authenticate, X-Request-Id"),
+        HeaderValue::from_static("ETag, Location, Content-Location, Last-Modified, WWW-Authenticate, DPoP-Nonce, X-Request-Id"),
     );
 }
 
@@ -65,7 +72,7 @@ pub fn allow_preflight(headers: &mut HeaderMap) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE"));
     headers.insert(
         header::ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("Authorization, Content-Type, Accept, If-Match, If-None-Match, Prefer"),
+        HeaderValue::from_static("Authorization, DPoP, Content-Type, Accept, If-Match, If-None-Match, Prefer"),
     );
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
 }

@@ -1,7 +1,8 @@
 //! What is wrong with a request before its route matters: which host it means, and how its body is coded.
 //!
-//! RFC 9112, section 3.2 (Host), RFC 9110, sections 8.4 and 15.5.16 (Content-Encoding). Content-Length beside Transfer-Encoding is not seen here: hyper reads
-//! the chunks alone and closes the connection after the answer, as RFC 9112, section 6.3 wants.
+//! RFC 9112, section 3.2 (Host), RFC 9110, sections 8.4 and 15.5.16 (Content-Encoding). Content-Length beside Transfer-Encoding is not seen here: hyper takes
+//! the first away, reads the chunks alone and closes the connection after the answer, as RFC 9112, section 6.3 wants. docs/threat-model.md says why that
+//! leaves nothing to smuggle.
 
 use http::{HeaderMap, StatusCode, Version, header};
 use portcullis_fhir::outcome::{self, Issue, IssueType};

@@ -1,7 +1,7 @@
-//! Stage 4: a bearer token becomes a principal, or a 401 that says what to do.
+//! Stage 4: an access token becomes a principal, or a 401 that says what to do.
 //!
-//! RFC 6750, RFC 9068. The signature is verified once and cached; the status (grant, client, user) is read from the registry for every
-//! request, so that a revocation holds for the next one.
+//! RFC 6750, RFC 9068, RFC 9449 section 7, RFC 8705 section 3. The signature is verified once and cached; the status (grant, client, user) is read from the registry for every
+//! request, so that a revocation holds for the next one; and what the token is bound to is proven with every request.
 
 use std::sync::Arc;
 
@@ -10,11 +10,14 @@ use portcullis_fhir::outcome::IssueType;
 use portcullis_jose::JwtError;
 use portcullis_jose::digest::sha256;
 use portcullis_oauth::access_token::{AccessTokenError, AccessTokenTrust, VerifiedToken};
+use portcullis_oauth::confirmation::{CertificateThumbprint, ConfirmationError, Possession};
+use portcullis_oauth::dpop::{ProofError, VerifiedProof};
 use portcullis_oauth::principal::{EstablishError, Principal};
 use portcullis_store::registry::RegistryError;
 
 use super::Exchange;
 use crate::context::Server;
+use crate::dpop::{self, Worn};
 use crate::middleware::refusals::Standing;
 
 /// Why nobody is authenticated.
@@ -23,43 +26,66 @@ pub enum AuthenticationError {
     /// No `Authorization` header.
     #[error("no credentials")]
     Missing,
-    /// Another scheme than Bearer, or a malformed header.
+    /// Another scheme than Bearer and DPoP, or a malformed header.
     #[error("malformed Authorization header")]
     Malformed,
     /// The token is not one of ours, for another audience, or revoked.
     #[error("invalid token: {0}")]
-    Invalid(String),
-    /// The token is ours, and was revoked.
+    Invalid(String, Scheme),
+    /// The token is ours, and was revoked, or is somebody else's to use.
     #[error("token no longer good: {0}")]
-    Ended(EstablishError),
+    Ended(EstablishError, Scheme),
     /// The token's time is over.
     #[error("expired token")]
-    Expired,
+    Expired(Scheme),
+    /// The proof is missing or wrong, or came before.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
     /// The status cannot be read.
     #[error("the registry is not available")]
     Unavailable(#[source] RegistryError),
 }
 
-/// The scheme and realm of every challenge (RFC 6750, section 3).
-pub const CHALLENGE: &str = "Bearer realm=\"fhir\"";
-
 impl AuthenticationError {
-    /// The `WWW-Authenticate` header: no error code where no credentials came (RFC 6750, section 3.1).
-    pub fn challenge(&self) -> String {
+    /// The same error about a token that came by this scheme.
+    fn by(self, scheme: Scheme) -> Self {
         match self {
-            Self::Missing => CHALLENGE.to_owned(),
-            Self::Malformed => format!("{CHALLENGE}, error=\"invalid_request\""),
-            Self::Invalid(_) | Self::Ended(_) | Self::Unavailable(_) => format!("{CHALLENGE}, error=\"invalid_token\""),
-            Self::Expired => {
-                format!("{CHALLENGE}, error=\"invalid_token\", error_description=\"The access token has expired\"")
+            Self::Invalid(reason, _) => Self::Invalid(reason, scheme),
+            Self::Ended(error, _) => Self::Ended(error, scheme),
+            Self::Expired(_) => Self::Expired(scheme),
+            other => other,
+        }
+    }
+
+    /// The `WWW-Authenticate` headers: no error code where no credentials came (RFC 6750, section 3.1).
+    pub fn challenges(&self) -> Vec<String> {
+        let one = |scheme: Scheme, code: &str, description: &str| {
+            let description =
+                if description.is_empty() { String::new() } else { format!(", error_description=\"{description}\"") };
+            vec![format!("{}, error=\"{code}\"{description}", scheme.challenge())]
+        };
+        match self {
+            Self::Missing => vec![Scheme::Bearer.challenge(), Scheme::Dpop.challenge()],
+            Self::Malformed => one(Scheme::Bearer, "invalid_request", ""),
+            // A bound token as a bearer token: whoever holds the key learns what to send (RFC 9449 section 7.2).
+            Self::Ended(EstablishError::Unconfirmed(ConfirmationError::ProofMissing), _) => {
+                one(Scheme::Dpop, "invalid_token", "The access token is bound to a key and needs a DPoP proof")
             }
+            Self::Ended(EstablishError::Unconfirmed(error), scheme) => {
+                one(*scheme, "invalid_token", &format!("Not confirmed: {error}"))
+            }
+            Self::Invalid(_, scheme) | Self::Ended(_, scheme) => one(*scheme, "invalid_token", ""),
+            Self::Unavailable(_) => one(Scheme::Bearer, "invalid_token", ""),
+            Self::Expired(scheme) => one(*scheme, "invalid_token", "The access token has expired"),
+            Self::Proof(ProofError::Nonce) => one(Scheme::Dpop, "use_dpop_nonce", &ProofError::Nonce.to_string()),
+            Self::Proof(error) => one(Scheme::Dpop, "invalid_dpop_proof", &error.to_string()),
         }
     }
 
     /// The issue code of the OperationOutcome.
     pub fn issue_type(&self) -> IssueType {
         match self {
-            Self::Expired => IssueType::Expired,
+            Self::Expired(_) => IssueType::Expired,
             _ => IssueType::Login,
         }
     }
@@ -67,42 +93,107 @@ impl AuthenticationError {
     /// Whether the token was once good: its signature is ours.
     pub fn standing(&self) -> Standing {
         match self {
-            Self::Expired | Self::Ended(_) => Standing::Former,
-            Self::Missing | Self::Malformed | Self::Invalid(_) | Self::Unavailable(_) => Standing::Stranger,
+            Self::Expired(_) | Self::Ended(..) | Self::Proof(_) => Standing::Former,
+            Self::Missing | Self::Malformed | Self::Invalid(..) | Self::Unavailable(_) => Standing::Stranger,
         }
     }
 
     /// What to do about it. Does not say why a token is invalid: that would help only an attacker.
-    pub fn advice(&self) -> &'static str {
-        match self {
+    pub fn advice(&self) -> String {
+        let fixed = match self {
             Self::Missing => {
                 "Send an access token: `Authorization: Bearer ...`. Apps get one as .well-known/smart-configuration describes."
             }
-            Self::Malformed => "The Authorization header must be `Bearer`, one space and the access token.",
-            Self::Invalid(_) | Self::Ended(_) | Self::Unavailable(_) => "The access token is not valid here. Get a new one.",
-            Self::Expired => "The access token has expired. Use the refresh token, or start the app again.",
-        }
+            Self::Malformed => "The Authorization header must be `Bearer` or `DPoP`, one space and the access token.",
+            Self::Ended(EstablishError::Unconfirmed(ConfirmationError::ProofMissing), _) => {
+                "The access token is bound to a key. Send it as `Authorization: DPoP ...` with a DPoP proof."
+            }
+            Self::Ended(EstablishError::Unconfirmed(ConfirmationError::NotBound), _) => {
+                "The access token is bound to no key. Send it as `Authorization: Bearer ...`."
+            }
+            Self::Invalid(..) | Self::Ended(..) | Self::Unavailable(_) => "The access token is not valid here. Get a new one.",
+            Self::Expired(_) => "The access token has expired. Use the refresh token, or start the app again.",
+            Self::Proof(error) => return format!("{error}. See RFC 9449, section 4.3."),
+        };
+        fixed.to_owned()
     }
 }
 
 /// The longest token that is looked at, in bytes.
 const MAXIMUM_TOKEN: usize = 16 * 1024;
 
-/// Authenticates a request.
-pub async fn authenticate(server: &Server, exchange: &Exchange) -> Result<Principal, AuthenticationError> {
-    let token = bearer(exchange)?;
-    let now = server.clock.now_seconds();
-    let verified = verified(server, token, now)?;
-    let status = server.registry.token_status(&verified).await.map_err(AuthenticationError::Unavailable)?;
-    let principal = Principal::establish(&verified, status, now).map_err(|error| match error {
-        EstablishError::Expired => AuthenticationError::Expired,
-        other => AuthenticationError::Ended(other),
-    })?;
-    server.registry.note_use(verified.grant(), now);
-    Ok(principal)
+/// What a request was authenticated with: a verified token, and the proof that it was presented with, which has counted. Made only by
+/// [`authenticate`].
+#[derive(Debug)]
+pub struct Credentials {
+    token: Arc<VerifiedToken>,
+    proof: Option<VerifiedProof>,
+    certificate: Option<CertificateThumbprint>,
 }
 
-fn bearer(exchange: &Exchange) -> Result<&str, AuthenticationError> {
+/// Authenticates a request. The credentials serve to look again ([`Credentials::establish`]) while the same request goes on.
+pub async fn authenticate(server: &Server, exchange: &Exchange) -> Result<(Principal, Credentials), AuthenticationError> {
+    let (scheme, text) = presented(exchange)?;
+    let now = server.clock.now_seconds();
+    let token = verified(server, text, now).map_err(|error| error.by(scheme))?;
+    let proof = match scheme {
+        Scheme::Bearer => None,
+        Scheme::Dpop => Some(dpop::proof(server, exchange, Some(text))?.ok_or(ProofError::Missing)?),
+    };
+    let credentials = Credentials { token, proof, certificate: exchange.peer.certificate };
+    let principal = credentials.establish(server).await.map_err(|error| error.by(scheme))?;
+    if let Some(proof) = &credentials.proof {
+        server.proof_nonces.note(proof, &*server.entropy, now).map_err(|worn| match worn {
+            Worn::Replayed => ProofError::Replayed,
+            Worn::Nonce => ProofError::Nonce,
+        })?;
+    }
+    server.registry.note_use(credentials.token.grant(), now);
+    Ok((principal, credentials))
+}
+
+impl Credentials {
+    /// The principal of this moment.
+    pub async fn establish(&self, server: &Server) -> Result<Principal, AuthenticationError> {
+        let now = server.clock.now_seconds();
+        let status = server.registry.token_status(&self.token).await.map_err(AuthenticationError::Unavailable)?;
+        let certificate = self.certificate;
+        let possession = match &self.proof {
+            Some(proof) => Possession::Proven { proof, certificate },
+            None => Possession::Bearer { certificate },
+        };
+        Principal::establish(&self.token, &possession, status, now).map_err(|error| match error {
+            EstablishError::Expired => AuthenticationError::Expired(Scheme::Bearer),
+            other => AuthenticationError::Ended(other, Scheme::Bearer),
+        })
+    }
+}
+
+/// How an access token is presented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// RFC 6750.
+    Bearer,
+    /// RFC 9449 section 7.1.
+    Dpop,
+}
+
+impl Scheme {
+    /// The scheme of a request, rightly or wrongly; bearer where it cannot be told.
+    pub fn of(exchange: &Exchange) -> Self {
+        presented(exchange).map_or(Self::Bearer, |(scheme, _)| scheme)
+    }
+
+    /// The start of its challenges.
+    pub fn challenge(self) -> String {
+        match self {
+            Self::Bearer => "Bearer realm=\"fhir\"".to_owned(),
+            Self::Dpop => format!("DPoP realm=\"fhir\", algs=\"{}\"", dpop::algorithms()),
+        }
+    }
+}
+
+fn presented(exchange: &Exchange) -> Result<(Scheme, &str), AuthenticationError> {
     let mut values = exchange.headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next().ok_or(AuthenticationError::Missing)?;
     if values.next().is_some() {
@@ -110,8 +201,15 @@ fn bearer(exchange: &Exchange) -> Result<&str, AuthenticationError> {
     }
     let text = value.to_str().map_err(|_| AuthenticationError::Malformed)?;
     let (scheme, token) = text.split_once(' ').ok_or(AuthenticationError::Malformed)?;
-    let acceptable = scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.len() <= MAXIMUM_TOKEN;
-    if acceptable { Ok(token) } else { Err(AuthenticationError::Malformed) }
+    let scheme = if scheme.eq_ignore_ascii_case("bearer") {
+        Scheme::Bearer
+    } else if scheme.eq_ignore_ascii_case("dpop") {
+        Scheme::Dpop
+    } else {
+        return Err(AuthenticationError::Malformed);
+    };
+    let acceptable = !token.is_empty() && token.len() <= MAXIMUM_TOKEN;
+    if acceptable { Ok((scheme, token)) } else { Err(AuthenticationError::Malformed) }
 }
 
 fn verified(server: &Server, token: &str, now: i64) -> Result<Arc<VerifiedToken>, AuthenticationError> {
@@ -119,16 +217,15 @@ fn verified(server: &Server, token: &str, now: i64) -> Result<Arc<VerifiedToken>
     if let Some(cached) = server.tokens.get(&key) {
         if cached.expires_at() <= now {
             server.tokens.invalidate(&key);
-            return Err(AuthenticationError::Expired);
+            return Err(AuthenticationError::Expired(Scheme::Bearer));
         }
         return Ok(cached);
     }
-    let settings = &server.settings;
-    let trust =
-        AccessTokenTrust { keys: &server.keys.verification, issuer: &settings.public_url, fhir_base: &settings.fhir_base };
+    let (settings, keys) = (&server.settings, server.keys.at(now));
+    let trust = AccessTokenTrust { keys: &keys.verification, issuer: &settings.public_url, fhir_base: &settings.fhir_base };
     let verified = VerifiedToken::verify(token, &trust, now).map_err(|error| match error {
-        AccessTokenError::Jwt(JwtError::Expired | JwtError::TooOld) => AuthenticationError::Expired,
-        other => AuthenticationError::Invalid(other.to_string()),
+        AccessTokenError::Jwt(JwtError::Expired | JwtError::TooOld) => AuthenticationError::Expired(Scheme::Bearer),
+        other => AuthenticationError::Invalid(other.to_string(), Scheme::Bearer),
     })?;
     let verified = Arc::new(verified);
     server.tokens.insert(key, Arc::clone(&verified));

@@ -55,11 +55,12 @@ async fn stages(
     account: &mut Account,
 ) -> Result<Answer, Refusal> {
     // Nobody's body is read before we know whose it is.
-    account.principal = Some(authenticate::authenticate(server, exchange).await?);
+    let (principal, credentials) = authenticate::authenticate(server, exchange).await?;
+    account.principal = Some(principal);
     let body = body::read(body, body::MAXIMUM_RESOURCE).await?;
     if !body.is_empty() {
         // A body may take its time, and the access may have been taken back meanwhile.
-        account.principal = Some(authenticate::authenticate(server, exchange).await?);
+        account.principal = Some(credentials.establish(server).await?);
     }
     let principal = account.principal.as_ref().ok_or(Refusal::Internal("a request lost its principal"))?;
     let request = server.large.run(body.len(), || parse(server, exchange, path, &body)).await?;
@@ -314,7 +315,7 @@ async fn refuse(server: &Server, exchange: &Exchange, account: Account, refusal:
     {
         return Answer::gathered(gathered, Face::Fhir);
     }
-    let draft = refusal.draft();
+    let draft = refusal.draft(authenticate::Scheme::of(exchange));
     if refusal.outcome() == Outcome::Failed {
         // The record holds the details; a log must not name anybody's resources.
         tracing::error!(request = exchange.id, kind = refusal.kind(), "a FHIR request failed");

@@ -11,7 +11,7 @@ use portcullis_policy::Disagreement;
 use portcullis_policy::decision::{Denial, DenialReason};
 use portcullis_store::StoreError;
 
-use super::authenticate::{AuthenticationError, CHALLENGE};
+use super::authenticate::{AuthenticationError, Scheme};
 use super::respond::FHIR_JSON;
 use crate::answer::Draft;
 use crate::middleware::body::BodyError;
@@ -76,17 +76,17 @@ impl Refusal {
         }
     }
 
-    /// The answer.
-    pub fn draft(&self) -> Draft {
+    /// The answer to a request whose token came by this scheme.
+    pub fn draft(&self, scheme: Scheme) -> Draft {
         let (status, issues) = self.status_and_issues();
         let draft = Draft::new(status).body(FHIR_JSON, outcome::render(&issues));
         match self {
             Self::Authentication(error) if status == StatusCode::UNAUTHORIZED => {
-                draft.with_text(http::header::WWW_AUTHENTICATE, &error.challenge())
+                error.challenges().iter().fold(draft, |draft, one| draft.with_text(http::header::WWW_AUTHENTICATE, one))
             }
             Self::Denied(Denial { reason: DenialReason::MissingScope(resource_type, letter), .. }) => {
                 let wanted = format!("patient/{resource_type}.{0} user/{resource_type}.{0}", letter.as_char());
-                let challenge = format!("{CHALLENGE}, error=\"insufficient_scope\", scope=\"{wanted}\"");
+                let challenge = format!("{}, error=\"insufficient_scope\", scope=\"{wanted}\"", scheme.challenge());
                 draft.with_text(http::header::WWW_AUTHENTICATE, &challenge)
             }
             Self::Parse(refusal) => match refusal.allow {
@@ -131,7 +131,7 @@ impl Refusal {
 
 /// For every write outside the boundary, of whatever type, and whatever is stored: the text must not tell the cases apart.
 const OUTSIDE: &str = "This access does not cover the record that the resource would belong to. Types that belong to no patient's record, such as \
-    Organization and Practitioner, are kept by the organisation itself.";
+    Organization and Practitioner, are kept by the organisation itself. Name a patient whom the access covers, or get one that covers this record.";
 
 fn unavailable() -> (StatusCode, Vec<Issue>) {
     let text = "The data store is not available. Try again later.";
@@ -139,7 +139,11 @@ fn unavailable() -> (StatusCode, Vec<Issue>) {
 }
 
 fn denied(denial: &Denial) -> (StatusCode, Vec<Issue>) {
-    let text = match denial.reason {
+    denied_for(&denial.reason)
+}
+
+fn denied_for(reason: &DenialReason) -> (StatusCode, Vec<Issue>) {
+    let text = match reason {
         DenialReason::MissingScope(resource_type, letter) => format!(
             "The access token has no scope for this. It would need one such as patient/{resource_type}.{0} or user/{resource_type}.{0}.",
             letter.as_char()
@@ -147,7 +151,10 @@ fn denied(denial: &Denial) -> (StatusCode, Vec<Issue>) {
         DenialReason::NoLaunchPatient => {
             "The access token has patient/ scopes but no patient. Ask for launch/patient when you start the app.".to_owned()
         }
-        DenialReason::UserNotEntitled => "The signed-in user may not do this.".to_owned(),
+        DenialReason::UserNotEntitled => {
+            "The roles of the signed-in user do not allow this. Sign in as somebody whose roles do, or ask whoever runs this server for the role."
+                .to_owned()
+        },
         DenialReason::OutsideBoundary => OUTSIDE.to_owned(),
         DenialReason::MixedChanges => "These changes need different rights; send them one by one.".to_owned(),
     };
@@ -190,4 +197,43 @@ fn store(error: &StoreError) -> (StatusCode, Vec<Issue>) {
 /// Absent and hidden resources answer this, to the byte.
 pub fn not_found() -> (StatusCode, Vec<Issue>) {
     (StatusCode::NOT_FOUND, vec![Issue::error(IssueType::NotFound, "There is no such resource.")])
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_fhir::types::ResourceType;
+    use portcullis_oauth::scopes::Letter;
+
+    use super::*;
+
+    #[test]
+    fn every_denial_says_what_to_change_and_blames_no_place_of_the_request() {
+        for reason in [
+            DenialReason::MissingScope(ResourceType::PATIENT, Letter::Read),
+            DenialReason::NoLaunchPatient,
+            DenialReason::UserNotEntitled,
+            DenialReason::OutsideBoundary,
+            DenialReason::MixedChanges,
+        ] {
+            let told = format!("{reason:?}");
+            let (status, issues) = denied_for(&reason);
+            assert_eq!((status, issues.len()), (StatusCode::FORBIDDEN, 1), "{told}");
+            assert_eq!((issues[0].code, &issues[0].expression), (IssueType::Forbidden, &None), "{told}");
+            let advises = ["would need", "Ask for", "Sign in", "Name a", "send them"];
+            assert!(advises.iter().any(|advice| issues[0].diagnostics.contains(advice)), "{told}: {}", issues[0].diagnostics);
+        }
+    }
+
+    #[test]
+    fn every_failed_authentication_says_what_to_send() {
+        for error in [AuthenticationError::Missing, AuthenticationError::Malformed, AuthenticationError::Expired(Scheme::Bearer)]
+        {
+            let expected = error.issue_type();
+            let (status, issues) = Refusal::Authentication(error).status_and_issues();
+            assert_eq!((status, issues.len()), (StatusCode::UNAUTHORIZED, 1));
+            assert_eq!((issues[0].code, &issues[0].expression), (expected, &None));
+            let advises = ["Send", "must be", "Use the"];
+            assert!(advises.iter().any(|advice| issues[0].diagnostics.contains(advice)), "{}", issues[0].diagnostics);
+        }
+    }
 }

@@ -141,10 +141,13 @@ fn search_draft(server: &Server, asked: &Asked, page: &SearchPage) -> Result<Dra
         .fold((0, 0), |(entries, bytes), body| (entries + 1, bytes + body.len()));
     let mut bundle = BundleWriter::searchset(&links, page.total).with_room(entries, bytes);
     if !matches!(query.shape, Shape::Count) {
-        for (mode, versions) in [(SearchMode::Match, &page.matches), (SearchMode::Include, &page.included)] {
+        // "The list of elements does not apply to included resources." (https://hl7.org/fhir/R4/search.html#elements)
+        let included = if matches!(query.shape, Shape::Elements(_)) { &Shape::Whole } else { &query.shape };
+        let parts = [(SearchMode::Match, &page.matches, &query.shape), (SearchMode::Include, &page.included, included)];
+        for (mode, versions, shape) in parts {
             for version in versions {
                 let body = version.body.as_deref().ok_or(Refusal::Internal("a search found a deletion"))?;
-                let body = shaped(body, &query.shape, version.resource_type)?;
+                let body = shaped(body, shape, version.resource_type)?;
                 bundle.resource(Some(&url(server, version)), &body, mode);
             }
         }
@@ -247,14 +250,14 @@ pub fn written(server: &Server, asked: &Asked, written: &[Written]) -> Draft {
     let version = first.version();
     let status = match first {
         Written::Created(_) => StatusCode::CREATED,
-        Written::Updated(_) => StatusCode::OK,
+        Written::Updated(_) | Written::Unchanged(_) => StatusCode::OK,
         Written::Deleted(_) => StatusCode::NO_CONTENT,
     };
     let draft = with_version(Draft::new(status), version);
     let draft = match first {
         Written::Deleted(_) => return draft,
         Written::Created(_) => draft.with_text(header::LOCATION, &version_url(server, version)),
-        Written::Updated(_) => draft.with_text(header::CONTENT_LOCATION, &version_url(server, version)),
+        Written::Updated(_) | Written::Unchanged(_) => draft.with_text(header::CONTENT_LOCATION, &version_url(server, version)),
     };
     match (&version.body, asked.preferences.body) {
         (Some(body), ReturnPreference::Representation) => draft.body(FHIR_JSON, body.clone()),

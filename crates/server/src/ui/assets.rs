@@ -1,4 +1,4 @@
-//! The files that the pages need: one style sheet and the mark, inside the binary.
+//! The files that the pages need: one style sheet and the mark, inside the binary; and what apps need to look like them.
 //!
 //! A page names a file by an address that holds a part of its hash, so the answer may be cached for ever; the same hash is the
 //! entity tag for whoever asks by the bare name.
@@ -17,10 +17,12 @@ struct Asset {
     hash: String,
 }
 
-static ASSETS: LazyLock<[Asset; 3]> = LazyLock::new(|| {
+static ASSETS: LazyLock<[Asset; 5]> = LazyLock::new(|| {
     [
         asset("style.css", "text/css; charset=utf-8", include_bytes!("../../static/style.css")),
         asset("mark.svg", "image/svg+xml", include_bytes!("../../static/mark.svg")),
+        asset("smart-style.json", "application/json", include_bytes!("../../static/smart-style.json")),
+        asset("passkey.js", "text/javascript; charset=utf-8", include_bytes!("../../static/passkey.js")),
         asset("favicon.svg", "image/svg+xml", include_bytes!("../../static/favicon.svg")),
     ]
 });
@@ -55,11 +57,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_three_files_are_found() {
+    fn only_the_four_files_are_found() {
         for name in ["", "style.css/", "../style.css", "STYLE.CSS", "style.css?v=1", "app.js"] {
             assert!(find(name).is_none(), "{name}");
         }
-        for name in ["style.css", "mark.svg", "favicon.svg"] {
+        for name in ["style.css", "mark.svg", "favicon.svg", "smart-style.json"] {
             let (media_type, bytes) = find(name).unwrap();
             assert!(!media_type.is_empty() && !bytes.is_empty(), "{name}");
             let tag = entity_tag(name).unwrap();

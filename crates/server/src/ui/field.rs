@@ -4,6 +4,9 @@
 //! |---|---|---|
 //! | sign in | `/login` | `csrf`, `return_to`, `username`, `password` |
 //! | choose a patient | `/consent` | `csrf`, `request`, `patient`, `name`, `page`, `page_name`, `decision` = `search`, `more`, `continue` or `deny` |
+//! | choose a visit | `/consent` | `csrf`, `request`, `encounter`, `page`, `decision` = `more`, `continue`, `without` or `deny` |
+//! | choose a chart | `/ehr` | `csrf`, `patient`, `name`, `page`, `page_name`, `decision` = `search`, `more` or `continue` |
+//! | open an app | `/ehr` | `csrf`, `patient`, `encounter`, `app` |
 //! | consent | `/consent` | `csrf`, `request`, `scope` (repeated), `decision` = `allow` or `deny` |
 //! | stop access | `/me/revoke` | `csrf`, `grant` |
 //! | sign out | `/logout` | `csrf`, `return_to` |
@@ -20,6 +23,10 @@ pub const PASSWORD: &str = "password";
 pub const REQUEST: &str = "request";
 /// The id of the chosen patient.
 pub const PATIENT: &str = "patient";
+/// The id of the chosen visit.
+pub const ENCOUNTER: &str = "encounter";
+/// The app that is to be opened, and which of its launch URLs.
+pub const APP: &str = "app";
 /// A name to look for among the patients.
 pub const NAME: &str = "name";
 /// The bookmark of the next page of patients.
@@ -41,5 +48,7 @@ pub const DENY: &str = "deny";
 pub const SEARCH: &str = "search";
 /// The button that shows the next page.
 pub const MORE: &str = "more";
+/// The button that goes on without a visit.
+pub const WITHOUT: &str = "without";
 /// The button that goes on with the chosen patient.
 pub const CONTINUE: &str = "continue";

@@ -40,6 +40,12 @@ pub fn asset(name: &str) -> Option<Draft> {
     Some(draft.with_text(header::ETAG, &assets::entity_tag(name)?))
 }
 
+/// `GET /static/logo-{hash}.png`: the logo of a client, as this server encoded it.
+pub fn logo(server: &Server, name: &str) -> Option<Draft> {
+    let png = server.logos.find(name)?;
+    Some(Draft::new(StatusCode::OK).body("image/png", png).with(header::CACHE_CONTROL, assets::CACHE_CONTROL))
+}
+
 /// The answer for every path that nothing is at.
 pub fn not_found(_server: &Server) -> Draft {
     let html = ErrorPage {

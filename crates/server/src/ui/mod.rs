@@ -12,7 +12,7 @@ pub mod field;
 mod fixed;
 pub mod pages;
 
-pub use fixed::{asset, docs, method_not_allowed, not_found, start};
+pub use fixed::{asset, docs, logo, method_not_allowed, not_found, start};
 
 /// The media type of every page.
 pub const MEDIA_TYPE: &str = "text/html; charset=utf-8";
@@ -23,12 +23,21 @@ pub const MEDIA_TYPE: &str = "text/html; charset=utf-8";
 /// of the validated redirect URI of this request (`https://app.example:444`, or a scheme such as `org.example.app:`). A value
 /// that could add a directive or a second source is left out: the form then fails, and nothing is opened.
 pub fn content_security_policy(redirect_origin: Option<&str>) -> String {
-    let redirect_origin = redirect_origin.filter(|origin| is_one_source(origin));
-    let (space, redirect_origin) = redirect_origin.map_or(("", ""), |origin| (" ", origin));
+    content_security_policy_leading_to(redirect_origin)
+}
+
+/// The same for a page whose form may lead to several origins.
+pub fn content_security_policy_leading_to<'a>(origins: impl IntoIterator<Item = &'a str>) -> String {
+    let origins: String = origins.into_iter().filter(|origin| is_one_source(origin)).map(|origin| format!(" {origin}")).collect();
     format!(
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'{space}{redirect_origin}; \
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'{origins}; \
          frame-ancestors 'none'; base-uri 'none'"
     )
+}
+
+/// The same for the pages that speak with a passkey: they may run the script that we serve, and no other.
+pub fn content_security_policy_with_script(redirect_origin: Option<&str>) -> String {
+    format!("{}; script-src 'self'", content_security_policy(redirect_origin))
 }
 
 /// Whether the text is one scheme or host source of CSP Level 3 (section 2.3.1), without wildcards and keywords.

@@ -1,9 +1,10 @@
-//! Client assertions that were used, and access tokens that were given back: what must not count a second time (RFC 7523 section 3).
+//! Client assertions and DPoP proofs that were used, and access tokens that were given back: what must not count a second time (RFC 7523 section 3).
 
 use portcullis_oauth::client_assertion::VerifiedAssertion;
+use portcullis_oauth::dpop::VerifiedProof;
 use portcullis_oauth::identifiers::TokenId;
 use portcullis_store::StoreError;
-use portcullis_store::registry::ASSERTION_USED;
+use portcullis_store::registry::{ASSERTION_USED, PROOF_USED};
 use rusqlite::{Connection, params};
 
 use super::statements::{conflict, execute};
@@ -15,6 +16,17 @@ pub fn spend(connection: &Connection, assertion: &VerifiedAssertion, now: i64) -
     let row = params![assertion.client().as_str(), assertion.token_id_hash().as_slice(), assertion.remembered_until(), now,];
     match execute(connection, sql, row)? {
         0 => Err(conflict(ASSERTION_USED)),
+        _ => Ok(()),
+    }
+}
+
+/// Spends a DPoP proof whose `jti` its key has not used as long as a proof counts (RFC 9449 section 11.1).
+pub fn spend_proof(connection: &Connection, proof: &VerifiedProof, now: i64) -> Result<(), StoreError> {
+    let sql = "INSERT INTO spent_proof (key, token_id, expires_at) VALUES (?1, ?2, ?3) \
+               ON CONFLICT (key, token_id) DO UPDATE SET expires_at = excluded.expires_at WHERE expires_at < ?4";
+    let row = params![proof.key().to_text(), proof.token_id_hash().as_slice(), proof.remembered_until(), now];
+    match execute(connection, sql, row)? {
+        0 => Err(conflict(PROOF_USED)),
         _ => Ok(()),
     }
 }

@@ -1,11 +1,18 @@
 //! One change inside the writer's savepoint: what it rests on is checked first, and every error undoes all of it.
 
+use std::sync::Arc;
+
 use portcullis_store::StoreError;
+use portcullis_store::federation::FederationChange;
 use portcullis_store::registry::Change;
 use rusqlite::Connection;
 use serde::Deserialize;
 
-use super::{assertions, attempts, clients, codes, grants, refresh, sessions, users};
+use super::{
+    assertions, attempts, clients, codes, federation, grants, launches, pushed_requests, refresh, registrations, secrets,
+    sessions, sign_in, users,
+};
+use crate::sqlite::seal::Seal;
 
 /// The time of a record that is stored with a change, in seconds since the epoch: the "now" of changes that carry none.
 pub fn recorded_at(record: &[u8]) -> Result<i64, StoreError> {
@@ -19,7 +26,7 @@ pub fn recorded_at(record: &[u8]) -> Result<i64, StoreError> {
 }
 
 /// Makes the change, or says why it cannot be made.
-pub fn apply(connection: &Connection, change: &Change, now: i64) -> Result<(), StoreError> {
+pub fn apply(connection: &Connection, seal: &Arc<Seal>, change: &Change, now: i64) -> Result<(), StoreError> {
     match change {
         Change::AddUser(user) => users::add(connection, user),
         Change::AddClient(client) => clients::add(connection, client),
@@ -33,9 +40,12 @@ pub fn apply(connection: &Connection, change: &Change, now: i64) -> Result<(), S
             sessions::open(connection, session, hash)
         }
         Change::CloseSession(session) => sessions::close(connection, session),
+        Change::SignIn(change) => sign_in::apply(connection, seal, change, now),
         Change::CountFailure { counters, now } => attempts::count_failure(connection, counters, *now),
         Change::AddGrant(grant, code) => {
+            sign_in::check_consent(connection, grant)?;
             grants::add(connection, grant)?;
+            sign_in::note_methods(connection, grant)?;
             codes::add(connection, code, grant)
         }
         Change::SpendCode { code, refresh, now } => {
@@ -54,9 +64,29 @@ pub fn apply(connection: &Connection, change: &Change, now: i64) -> Result<(), S
         Change::RevokeGrant { grant, now } => grants::revoke(connection, grant, *now),
         Change::SpendAssertion { assertion, now: presented, then } => {
             assertions::spend(connection, assertion, *presented)?;
-            apply(connection, then, now)
+            apply(connection, seal, then, now)
+        }
+        Change::SpendProof { proof, now: presented, then } => {
+            assertions::spend_proof(connection, proof, *presented)?;
+            apply(connection, seal, then, now)
+        }
+        Change::AddLaunch(launch) => launches::add(connection, launch),
+        Change::SpendLaunch { launch, then } => {
+            launches::spend(connection, launch)?;
+            apply(connection, seal, then, now)
         }
         Change::RevokeToken { token, expires_at } => assertions::revoke_token(connection, token, *expires_at),
+        Change::Registration(change) => registrations::apply(connection, change),
+        Change::AddPushedRequest { request, now } => pushed_requests::add(connection, request, *now),
+        Change::BeginPushedRequest { waiting, continued, now } => pushed_requests::begin(connection, waiting, continued, *now),
+        Change::Federation(change) => {
+            federation::apply(connection, change, now)?;
+            match &**change {
+                FederationChange::SpendState { then, .. } => apply(connection, seal, then, now),
+                _ => Ok(()),
+            }
+        }
+        Change::ReplaceSecret { name, before, after } => secrets::replace(connection, seal, name, (before, after)),
         Change::Nothing => Ok(()),
     }
 }

@@ -7,6 +7,7 @@ use portcullis_oauth::scopes::ScopeSet;
 use portcullis_store::StoreError;
 use rusqlite::{Connection, Row, params};
 
+use super::registrations;
 use super::statements::{all as rows, column, conflict, execute, exists, list, one, optional, parsed, unreadable};
 
 /// Everything about clients, before a WHERE or ORDER BY.
@@ -33,7 +34,7 @@ pub fn replace(connection: &Connection, client: &Client) -> Result<(), StoreErro
 pub fn remove(connection: &Connection, id: &ClientId) -> Result<(), StoreError> {
     match execute(connection, "DELETE FROM client WHERE id = ?1", [id.as_str()])? {
         0 => Err(conflict("the client is unknown")),
-        _ => Ok(()),
+        _ => registrations::end(connection, id),
     }
 }
 
@@ -64,10 +65,11 @@ fn write(connection: &Connection, client: &Client) -> Result<(), StoreError> {
     };
     let redirect_uris: Vec<&str> = client.redirect_uris.iter().map(RedirectUri::as_str).collect();
     let grant_types: Vec<&str> = client.grant_types.iter().map(|grant_type| grant_type.as_str()).collect();
-    let sql = "INSERT INTO client (id, name, kind, secret_hash, redirect_uris, scope, grant_types, created_at) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO UPDATE SET name = excluded.name, kind = excluded.kind, \
+    let properties = serde_json::to_string(&client.properties).map_err(|_| unreadable("properties"))?;
+    let sql = "INSERT INTO client (id, name, kind, secret_hash, redirect_uris, scope, grant_types, created_at, properties) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO UPDATE SET name = excluded.name, kind = excluded.kind, \
                secret_hash = excluded.secret_hash, redirect_uris = excluded.redirect_uris, scope = excluded.scope, \
-               grant_types = excluded.grant_types";
+               grant_types = excluded.grant_types, properties = excluded.properties";
     let row = params![
         client.id.as_str(),
         client.name,
@@ -77,6 +79,7 @@ fn write(connection: &Connection, client: &Client) -> Result<(), StoreError> {
         client.scope.to_string(),
         grant_types.join(" "),
         client.created_at,
+        properties,
     ];
     execute(connection, sql, row)?;
     write_keys(connection, client)?;
@@ -117,6 +120,7 @@ fn client(row: &Row<'_>) -> Result<Client, StoreError> {
         scope: parsed(row, "scope", |text| ScopeSet::parse(text).ok())?,
         grant_types: list(row, "grant_types", ' ', GrantType::parse)?,
         created_at: column(row, "created_at")?,
+        properties: parsed(row, "properties", |text| serde_json::from_str(text).ok())?,
     })
 }
 

@@ -3,6 +3,7 @@
 //! What a code shares with its grant is stored with the grant alone.
 
 use portcullis_fhir::types::LogicalId;
+use portcullis_oauth::confirmation::KeyThumbprint;
 use portcullis_oauth::grant::{AuthorizationCode, CodeState, Grant, SecretHash};
 use portcullis_oauth::identifiers::{ClientId, GrantId, UserId};
 use portcullis_oauth::pkce::CodeChallenge;
@@ -24,15 +25,16 @@ pub fn add(connection: &Connection, code: &AuthorizationCode, grant: &Grant) -> 
     if !same {
         return Err(conflict("the code is of another grant"));
     }
-    let sql = "INSERT INTO code (hash, grant_id, redirect_uri, challenge, nonce, expires_at, spent) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0) \
+    let sql = "INSERT INTO code (hash, grant_id, redirect_uri, challenge, nonce, expires_at, spent, key) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7) \
                ON CONFLICT DO NOTHING";
     let row = params![
         code.hash.as_bytes().as_slice(),
         code.grant.as_str(),
         code.redirect_uri,
-        code.challenge.as_str(),
+        code.challenge.as_ref().map_or("", CodeChallenge::as_str),
         code.nonce,
         code.expires_at,
+        code.key.map(KeyThumbprint::to_text),
     ];
     match execute(connection, sql, row)? {
         0 => Err(conflict("the code exists")),
@@ -59,7 +61,7 @@ pub fn spend(connection: &Connection, hash: &SecretHash) -> Result<GrantKey, Sto
 
 /// A code as it stands.
 pub fn by_hash(connection: &Connection, hash: &SecretHash) -> Result<Option<CodeState>, StoreError> {
-    let sql = "SELECT code.grant_id, code.redirect_uri, code.challenge, code.nonce, code.expires_at, code.spent, \
+    let sql = "SELECT code.grant_id, code.redirect_uri, code.challenge, code.nonce, code.expires_at, code.spent, code.key, \
                grant_.client, grant_.user, grant_.scope, grant_.patient, grant_.authenticated_at \
                FROM code JOIN grant_ ON grant_.id = code.grant_id WHERE code.hash = ?1";
     one(connection, sql, [hash.as_bytes().as_slice()], |row| {
@@ -77,7 +79,8 @@ fn issued(row: &Row<'_>, hash: SecretHash, grant: GrantId) -> Result<Authorizati
         grant,
         client: parsed(row, "client", ClientId::parse)?,
         redirect_uri: column(row, "redirect_uri")?,
-        challenge: parsed(row, "challenge", CodeChallenge::parse)?,
+        challenge: challenge(row)?,
+        key: optional(row, "key", KeyThumbprint::parse)?,
         scopes: parsed(row, "scope", |text| ScopeSet::parse(text).ok())?,
         user: parsed(row, "user", UserId::parse)?,
         patient: optional(row, "patient", LogicalId::parse)?,
@@ -85,4 +88,9 @@ fn issued(row: &Row<'_>, hash: SecretHash, grant: GrantId) -> Result<Authorizati
         authenticated_at: column(row, "authenticated_at")?,
         expires_at: column(row, "expires_at")?,
     })
+}
+
+/// An empty challenge is none: a client of SMART 1.0 sent none.
+fn challenge(row: &Row<'_>) -> Result<Option<CodeChallenge>, StoreError> {
+    parsed(row, "challenge", |text| if text.is_empty() { Some(None) } else { CodeChallenge::parse(text).map(Some) })
 }

@@ -27,11 +27,29 @@ pub fn remove_expired(connection: &Connection, now: i64) -> Result<(), StoreErro
     let oldest = "DELETE FROM sign_in_attempt WHERE key IN (SELECT key FROM sign_in_attempt ORDER BY last_failure_at \
                   LIMIT min(?2, max(0, (SELECT count(*) FROM sign_in_attempt) - ?1)))";
     execute(connection, oldest, params![MAXIMUM_ATTEMPT_COUNTERS, MAXIMUM_ROWS])?;
+    let launches = "DELETE FROM launch WHERE hash IN (SELECT hash FROM launch WHERE expires_at < ?1 LIMIT ?2)";
+    execute(connection, launches, params![now.saturating_sub(CODE_KEPT_SECONDS), MAXIMUM_ROWS])?;
     let assertions = "DELETE FROM spent_assertion WHERE (client, token_id) IN \
                       (SELECT client, token_id FROM spent_assertion WHERE expires_at < ?1 LIMIT ?2)";
     execute(connection, assertions, params![now, MAXIMUM_ROWS])?;
+    let proofs = "DELETE FROM spent_proof WHERE (key, token_id) IN \
+                  (SELECT key, token_id FROM spent_proof WHERE expires_at < ?1 LIMIT ?2)";
+    execute(connection, proofs, params![now, MAXIMUM_ROWS])?;
     let tokens = "DELETE FROM revoked_token WHERE id IN (SELECT id FROM revoked_token WHERE expires_at < ?1 LIMIT ?2)";
     execute(connection, tokens, params![now, MAXIMUM_ROWS])?;
+    let challenges =
+        "DELETE FROM spent_challenge WHERE hash IN (SELECT hash FROM spent_challenge WHERE expires_at < ?1 LIMIT ?2)";
+    execute(connection, challenges, params![now, MAXIMUM_ROWS])?;
+    let links = "DELETE FROM one_time_link WHERE hash IN (SELECT hash FROM one_time_link WHERE expires_at < ?1 LIMIT ?2)";
+    execute(connection, links, params![now, MAXIMUM_ROWS])?;
+    let pushed = "DELETE FROM pushed_request WHERE hash IN (SELECT hash FROM pushed_request WHERE expires_at < ?1 LIMIT ?2)";
+    execute(connection, pushed, params![now, MAXIMUM_ROWS])?;
+    let initial =
+        "DELETE FROM initial_access_token WHERE hash IN (SELECT hash FROM initial_access_token WHERE expires_at < ?1 LIMIT ?2)";
+    execute(connection, initial, params![now.saturating_sub(REVOKED_GRANT_KEPT_SECONDS), MAXIMUM_ROWS])?;
+    let gone = "DELETE FROM dynamic_registration WHERE client IN (SELECT client FROM dynamic_registration \
+                WHERE token_hash IS NULL AND registered_at < ?1 LIMIT ?2)";
+    execute(connection, gone, params![now.saturating_sub(3600), MAXIMUM_ROWS])?;
     let revoked = now.saturating_sub(REVOKED_GRANT_KEPT_SECONDS);
     let families = "DELETE FROM refresh WHERE hash IN (SELECT refresh.hash FROM grant_ JOIN refresh ON refresh.grant_id = grant_.id \
                     WHERE grant_.revoked_at < ?1 LIMIT ?2)";

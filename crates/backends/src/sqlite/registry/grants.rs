@@ -10,7 +10,7 @@ use portcullis_store::registry::StandingGrant;
 use rusqlite::{Connection, Row, params};
 
 use super::statements::{all as rows, column, conflict, execute, one, optional, parsed};
-use super::{clients, users};
+use super::{clients, launches, users};
 
 /// A grant that stands: what its codes and refresh tokens must fit.
 #[derive(Debug)]
@@ -29,8 +29,8 @@ pub fn add(connection: &Connection, grant: &Grant) -> Result<(), StoreError> {
     if !users::is_known(connection, &grant.user)? {
         return Err(conflict("the user is unknown"));
     }
-    let sql = "INSERT INTO grant_ (id, client, user, scope, patient, session, created_at, authenticated_at, last_used_at, revoked_at, epoch) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9, 1) ON CONFLICT DO NOTHING";
+    let sql = "INSERT INTO grant_ (id, client, user, scope, patient, session, created_at, authenticated_at, last_used_at, revoked_at, epoch, context) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9, 1, ?10) ON CONFLICT DO NOTHING";
     let row = params![
         grant.id.as_str(),
         grant.client.as_str(),
@@ -41,6 +41,7 @@ pub fn add(connection: &Connection, grant: &Grant) -> Result<(), StoreError> {
         grant.created_at,
         grant.authenticated_at,
         grant.revoked_at,
+        launches::context_text(&grant.context)?,
     ];
     match execute(connection, sql, row)? {
         0 => Err(conflict("the grant exists")),
@@ -110,6 +111,7 @@ fn grant(row: &Row<'_>) -> Result<Grant, StoreError> {
         client: parsed(row, "client", ClientId::parse)?,
         user: parsed(row, "user", UserId::parse)?,
         patient: optional(row, "patient", LogicalId::parse)?,
+        context: launches::context(row)?,
         scopes: parsed(row, "scope", |text| ScopeSet::parse(text).ok())?,
         session: parsed(row, "session", SessionId::parse)?,
         authenticated_at: column(row, "authenticated_at")?,

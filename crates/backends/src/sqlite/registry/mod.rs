@@ -9,10 +9,17 @@ mod change;
 mod clients;
 mod codes;
 mod expiry;
+mod factors;
+mod federation;
 mod grants;
+mod launches;
+mod pushed_requests;
 mod refresh;
+mod registrations;
+mod representations;
 mod secrets;
 mod sessions;
+mod sign_in;
 mod statements;
 mod token_status;
 mod users;
@@ -27,10 +34,16 @@ use portcullis_oauth::access_token::VerifiedToken;
 use portcullis_oauth::clients::Client;
 use portcullis_oauth::grant::{CodeState, Grant, RefreshToken, SecretHash};
 use portcullis_oauth::identifiers::{ClientId, GrantId, SessionId, UserId};
+use portcullis_oauth::launch::LaunchState;
 use portcullis_oauth::lockout::{AttemptKey, Lockout};
 use portcullis_oauth::principal::TokenStatus;
+use portcullis_oauth::pushed_request::StoredRequest;
+use portcullis_oauth::session::Methods;
 use portcullis_oauth::users::User;
+use portcullis_store::client_registration::InitialAccessToken;
+use portcullis_store::federation::{FederationRegistry, LinkedIdentity};
 use portcullis_store::registry::{Change, Session, StandingGrant};
+use portcullis_store::sign_in::{OneTimeLink, Passkey, SignInMeans, SignInRegistry};
 use portcullis_store::{BoxFuture, Registry, RegistryError, StoreError};
 use rusqlite::Connection;
 
@@ -92,9 +105,10 @@ impl Registry for SqliteRegistry {
     fn apply<'a>(&'a self, change: Change, record: &'a PendingRecord) -> BoxFuture<'a, Result<Acknowledgement, RegistryError>> {
         let removal_is_due = self.changes.fetch_add(1, Ordering::Relaxed).is_multiple_of(CHANGES_PER_REMOVAL);
         let (id, bytes) = (record.id().0.clone(), record.bytes().to_vec());
+        let seal = Arc::clone(&self.seal);
         let applied = self.writer.run_sized(bytes.len(), move |connection| {
             let now = change::recorded_at(&bytes)?;
-            change::apply(connection, &change, now)?;
+            change::apply(connection, &seal, &change, now)?;
             if removal_is_due {
                 expiry::remove_expired(connection, now)?;
             }
@@ -147,8 +161,24 @@ impl Registry for SqliteRegistry {
         self.point(|connection| codes::by_hash(connection, hash))
     }
 
+    fn launch<'a>(&'a self, hash: &'a SecretHash) -> BoxFuture<'a, Result<Option<LaunchState>, RegistryError>> {
+        self.point(|connection| launches::by_hash(connection, hash))
+    }
+
     fn refresh<'a>(&'a self, hash: &'a SecretHash) -> BoxFuture<'a, Result<Option<RefreshToken>, RegistryError>> {
         self.point(|connection| refresh::by_hash(connection, hash))
+    }
+
+    fn registered_by<'a>(&'a self, token: &'a SecretHash) -> BoxFuture<'a, Result<Option<ClientId>, RegistryError>> {
+        self.point(|connection| registrations::by_token(connection, token))
+    }
+
+    fn initial_access_tokens(&self) -> BoxFuture<'_, Result<Vec<InitialAccessToken>, RegistryError>> {
+        self.listing(registrations::initial_tokens)
+    }
+
+    fn pushed_request<'a>(&'a self, hash: &'a SecretHash) -> BoxFuture<'a, Result<Option<StoredRequest>, RegistryError>> {
+        self.point(|connection| pushed_requests::by_hash(connection, hash))
     }
 
     fn grant<'a>(&'a self, id: &'a GrantId) -> BoxFuture<'a, Result<Option<Grant>, RegistryError>> {
@@ -187,6 +217,50 @@ impl Registry for SqliteRegistry {
         let seal = Arc::clone(&self.seal);
         let kept = self.writer.run_blocking(move |connection| secrets::keep_first(connection, &seal, name, &sealed));
         kept.map_err(registry_error)
+    }
+}
+
+impl FederationRegistry for SqliteRegistry {
+    fn state_spent<'a>(&'a self, state: &'a SecretHash) -> BoxFuture<'a, Result<bool, RegistryError>> {
+        self.point(|connection| federation::is_spent(connection, state))
+    }
+
+    fn federated_user<'a>(&'a self, issuer: &'a str, subject: &'a str) -> BoxFuture<'a, Result<Option<UserId>, RegistryError>> {
+        self.point(|connection| federation::user_of(connection, issuer, subject))
+    }
+
+    fn identities_of<'a>(&'a self, user: &'a UserId) -> BoxFuture<'a, Result<Vec<LinkedIdentity>, RegistryError>> {
+        self.point(|connection| federation::of_user(connection, user))
+    }
+}
+
+impl SignInRegistry for SqliteRegistry {
+    fn sign_in_means<'a>(&'a self, user: &'a UserId) -> BoxFuture<'a, Result<SignInMeans, RegistryError>> {
+        self.point(|connection| factors::means(connection, &self.seal, user))
+    }
+
+    fn passkey<'a>(&'a self, id: &'a [u8]) -> BoxFuture<'a, Result<Option<(UserId, Passkey)>, RegistryError>> {
+        self.point(|connection| factors::passkey(connection, id))
+    }
+
+    fn sessions_of<'a>(&'a self, user: &'a UserId, now: i64) -> BoxFuture<'a, Result<Vec<Session>, RegistryError>> {
+        self.point(move |connection| sessions::of(connection, user, now))
+    }
+
+    fn note_session_use(&self, session: &Session, now: i64) {
+        if now.saturating_sub(session.details.last_used_at) < uses::EXACTNESS_SECONDS {
+            return;
+        }
+        let id = session.id.clone();
+        drop(self.writer.run(move |connection| sessions::used(connection, &id, now)));
+    }
+
+    fn one_time_link<'a>(&'a self, hash: &'a SecretHash, now: i64) -> BoxFuture<'a, Result<Option<OneTimeLink>, RegistryError>> {
+        self.point(move |connection| sign_in::link(connection, hash, now))
+    }
+
+    fn methods_of_grant<'a>(&'a self, grant: &'a GrantId) -> BoxFuture<'a, Result<Option<Methods>, RegistryError>> {
+        self.point(|connection| sign_in::methods_of_grant(connection, grant))
     }
 }
 

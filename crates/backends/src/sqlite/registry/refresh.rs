@@ -6,7 +6,7 @@ use portcullis_store::StoreError;
 use rusqlite::{Connection, Row, params};
 
 use super::grants::{self, GrantKey};
-use super::statements::{column, conflict, execute, one, optional, parsed};
+use super::statements::{column, conflict, execute, one, optional, parsed, unreadable};
 
 /// Adds a token of this grant.
 pub fn add(connection: &Connection, token: &RefreshToken, grant: &GrantKey) -> Result<(), StoreError> {
@@ -18,10 +18,19 @@ pub fn add(connection: &Connection, token: &RefreshToken, grant: &GrantKey) -> R
         RefreshBinding::Online(session) => Some(session.as_str()),
     };
     let superseded = token.state == RefreshState::Superseded;
-    let sql = "INSERT INTO refresh (hash, grant_id, generation, session, expires_at, superseded) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+    let sql = "INSERT INTO refresh (hash, grant_id, generation, session, expires_at, superseded, confirmation) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
                ON CONFLICT DO NOTHING";
-    let row =
-        params![token.hash.as_bytes().as_slice(), token.family.as_str(), token.generation, session, token.expires_at, superseded];
+    let confirmation =
+        token.confirmation.as_ref().map(serde_json::to_string).transpose().map_err(|_| unreadable("confirmation"))?;
+    let row = params![
+        token.hash.as_bytes().as_slice(),
+        token.family.as_str(),
+        token.generation,
+        session,
+        token.expires_at,
+        superseded,
+        confirmation
+    ];
     match execute(connection, sql, row)? {
         0 => Err(conflict("the refresh token exists")),
         _ => Ok(()),
@@ -47,7 +56,7 @@ pub fn supersede(connection: &Connection, hash: &SecretHash) -> Result<GrantKey,
 
 /// A token, also a superseded one.
 pub fn by_hash(connection: &Connection, hash: &SecretHash) -> Result<Option<RefreshToken>, StoreError> {
-    let sql = "SELECT refresh.grant_id, refresh.generation, refresh.session, refresh.expires_at, refresh.superseded, grant_.client \
+    let sql = "SELECT refresh.grant_id, refresh.generation, refresh.session, refresh.expires_at, refresh.superseded, refresh.confirmation, grant_.client \
                FROM refresh JOIN grant_ ON grant_.id = refresh.grant_id WHERE refresh.hash = ?1";
     one(connection, sql, [hash.as_bytes().as_slice()], |row| token(row, *hash))
 }
@@ -61,6 +70,7 @@ fn token(row: &Row<'_>, hash: SecretHash) -> Result<RefreshToken, StoreError> {
         state: if column(row, "superseded")? { RefreshState::Superseded } else { RefreshState::Current },
         client: parsed(row, "client", ClientId::parse)?,
         binding: session.map_or(RefreshBinding::Offline, RefreshBinding::Online),
+        confirmation: optional(row, "confirmation", |text| serde_json::from_str(text).ok())?,
         expires_at: column(row, "expires_at")?,
     })
 }

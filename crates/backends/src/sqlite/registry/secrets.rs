@@ -3,10 +3,12 @@
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use portcullis_jose::Secret;
+use portcullis_jose::digest::sha256;
 use portcullis_store::StoreError;
+use portcullis_store::registry::SECRET_CHANGED;
 use rusqlite::{Connection, params};
 
-use super::statements::{column, execute, one};
+use super::statements::{column, conflict, execute, one};
 use crate::sqlite::seal::Seal;
 
 const PURPOSE: &str = "seal server secrets";
@@ -35,7 +37,23 @@ pub fn keep_first(connection: &Connection, seal: &Seal, name: &str, sealed: &[u8
     find(connection, seal, name)?.ok_or_else(|| corrupt(name))
 }
 
-fn open(seal: &Seal, name: &str, mut sealed: Vec<u8>) -> Result<Secret<Vec<u8>>, StoreError> {
+/// Puts a secret in the place of the one with this SHA-256.
+pub fn replace(
+    connection: &Connection,
+    seal: &Seal,
+    name: &str,
+    (before, after): (&[u8; 32], &Secret<Vec<u8>>),
+) -> Result<(), StoreError> {
+    let found = find(connection, seal, name)?.ok_or_else(|| conflict(SECRET_CHANGED))?;
+    if sha256(found.expose()) != *before {
+        return Err(conflict(SECRET_CHANGED));
+    }
+    let sealed = self::seal(seal, name, after)?;
+    execute(connection, "UPDATE server_secret SET sealed = ?2 WHERE name = ?1", params![name, sealed]).map(|_| ())
+}
+
+/// Opens what [`seal`] has sealed under this name.
+pub fn open(seal: &Seal, name: &str, mut sealed: Vec<u8>) -> Result<Secret<Vec<u8>>, StoreError> {
     let nonce = *sealed.first_chunk::<NONCE_LEN>().ok_or_else(|| corrupt(name))?;
     let mut text = sealed.split_off(NONCE_LEN);
     let opened = key(seal)?.open_in_place(Nonce::assume_unique_for_key(nonce), authenticated_data(name), &mut text);

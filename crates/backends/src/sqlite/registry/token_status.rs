@@ -12,11 +12,13 @@ use portcullis_store::StoreError;
 use rusqlite::{Connection, Row};
 
 use super::statements::{column, list, one, optional, parsed, unreadable};
-use super::users;
+use super::{representations, users};
 
 const SQL: &str = "SELECT grant_.revoked_at, grant_.epoch, \
-                   client.id AS client, user.id AS user, user.roles, user.fhir_user, user.patients \
-                   FROM grant_ LEFT JOIN client ON client.id = grant_.client LEFT JOIN user ON user.id = grant_.user WHERE grant_.id = ?1";
+                   client.id AS client, user.id AS user, user.roles, user.fhir_user, user.patients, \
+                   (SELECT coalesce(group_concat(patient || ' ' || valid_from || ' ' || coalesce(valid_until, '-') || ' ' || letters || ' ' || \
+                   excluded, char(10)), '') FROM representation WHERE representation.user = user.id) AS represents \
+                   FROM grant_ LEFT JOIN client ON client.id = grant_.client LEFT JOIN user ON user.id = grant_.user AND user.locked_at IS NULL WHERE grant_.id = ?1";
 
 /// A client's own token: its registration stands in the place of a grant, and a token that was given back ends alone.
 const CLIENT_SQL: &str = "SELECT client.id AS client, client.scope, client.grant_types, \
@@ -67,6 +69,7 @@ fn facts(row: &Row<'_>, token: &VerifiedToken) -> Result<TokenFacts, StoreError>
             roles: users::roles(row)?,
             fhir_user: users::fhir_user(row)?,
             patients: users::patients(row)?,
+            represents: representations::of_row(row)?,
         }),
     };
     let standing = column::<Option<i64>>(row, "revoked_at")?.is_none();

@@ -8,6 +8,7 @@ use portcullis_oauth::users::{Role, Roles, User};
 use portcullis_store::StoreError;
 use rusqlite::{Connection, Row, params};
 
+use super::representations;
 use super::statements::{all as rows, column, conflict, execute, exists, list, one, optional, parsed};
 
 /// Adds a user whose name and id are free.
@@ -44,17 +45,17 @@ pub fn is_known(connection: &Connection, id: &UserId) -> Result<bool, StoreError
 
 /// A user.
 pub fn by_id(connection: &Connection, id: &UserId) -> Result<Option<User>, StoreError> {
-    one(connection, "SELECT * FROM user WHERE id = ?1", [id.as_str()], user)
+    one(connection, &format!("SELECT *, {} FROM user WHERE id = ?1", representations::COLUMN), [id.as_str()], user)
 }
 
 /// A user by the name to sign in with.
 pub fn by_name(connection: &Connection, username: &str) -> Result<Option<User>, StoreError> {
-    one(connection, "SELECT * FROM user WHERE username_key = ?1", [key(username)], user)
+    one(connection, &format!("SELECT *, {} FROM user WHERE username_key = ?1", representations::COLUMN), [key(username)], user)
 }
 
 /// All users, by name.
 pub fn all(connection: &Connection) -> Result<Vec<User>, StoreError> {
-    rows(connection, "SELECT * FROM user ORDER BY username_key", [], user)
+    rows(connection, &format!("SELECT *, {} FROM user ORDER BY username_key", representations::COLUMN), [], user)
 }
 
 /// The roles in a row of the table.
@@ -81,6 +82,7 @@ fn user(row: &Row<'_>) -> Result<User, StoreError> {
         roles: roles(row)?,
         fhir_user: fhir_user(row)?,
         patients: patients(row)?,
+        represents: representations::of_row(row)?,
         created_at: column(row, "created_at")?,
     })
 }

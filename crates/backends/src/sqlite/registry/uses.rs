@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use portcullis_oauth::identifiers::GrantId;
 
 /// How exact the time of the last use is, in seconds.
-const EXACTNESS_SECONDS: i64 = 60;
+pub const EXACTNESS_SECONDS: i64 = 60;
 /// Grants that are remembered; with more, all are forgotten, which costs a write each.
 const REMEMBERED: usize = 10_000;
 

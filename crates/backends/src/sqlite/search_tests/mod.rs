@@ -1,5 +1,6 @@
 //! Search over a real file, through real permits and with release.
 
+mod composites;
 mod devices;
 mod escapes;
 mod guides;

@@ -82,6 +82,9 @@ fn holds(filter: &Filter, version: &NewVersion) -> bool {
         }),
         Test::Id(ids) => ids.contains(&version.id),
         Test::Pairs(pairs) => pairs.iter().any(|pair| pair.iter().all(|filter| holds(filter, version))),
+        Test::Either(filters) => filters.iter().any(|filter| holds(filter, version)),
+        // `composites` has an oracle of its own, which reads elements.
+        Test::Components(_) => panic!("composites over elements are not asked here"),
     }
 }
 
@@ -191,6 +194,7 @@ fn sort_value(parameter: &SearchParameter, descending: bool, version: &NewVersio
             Reference::Identifier { system, value } => format!("254 {system}|{value}"),
             Reference::Absolute(url) => format!("255 {url}"),
         })),
+        IndexValue::Component { .. } => None,
     };
     let values = values(parameter, version);
     let mut values: Vec<SortValue> = values.iter().filter_map(one).collect();

@@ -64,6 +64,35 @@ async fn newest_first_needs_no_sort_whoever_asks() {
 }
 
 #[tokio::test]
+async fn components_are_looked_up_and_never_scanned() {
+    let world = World::new();
+    let observation = |number: i64| {
+        let body = format!(
+            r#"{{"resourceType":"Observation","id":"o{number}","status":"final","code":{{"text":"x"}},"subject":{{"reference":"Patient/p{}"}},
+            "component":[{{"code":{{"coding":[{{"system":"s","code":"x"}}]}},"valueQuantity":{{"value":{number}}}}}]}}"#,
+            number % 5
+        );
+        version(&body, number)
+    };
+    world.import((0..50).map(observation).collect()).await;
+    for (search, index) in [
+        ("Observation?component-code-value-quantity=s|x$gt5", "SEARCH f USING COVERING INDEX index_composite_first"),
+        ("Observation?component-code-value-quantity=x$gt5", "SEARCH f USING COVERING INDEX index_composite_first"),
+        ("Observation?patient=p1&component-code-value-quantity=s|x$gt5", "SEARCH f "),
+        ("Observation?combo-code-value-quantity=s|x$gt5", "SEARCH f "),
+    ] {
+        let plan = plan(&world, &operator(), search);
+        assert!(plan.iter().any(|line| line.starts_with(index)), "{search}: {plan:#?}");
+        assert!(
+            plan.iter()
+                .any(|line| line.starts_with("SEARCH x ") && line.contains("PRIMARY KEY (pk=? AND parameter=? AND element=?")),
+            "{search}: {plan:#?}"
+        );
+        assert!(!plan.iter().any(|line| line.starts_with("SCAN f") || line.starts_with("SCAN x")), "{search}: {plan:#?}");
+    }
+}
+
+#[tokio::test]
 async fn the_whole_type_is_walked_in_the_order_of_an_index() {
     let world = some_world().await;
     for (search, index) in [("Observation", "resource_newest"), ("Observation?_sort=-_lastUpdated", "resource_updated")] {

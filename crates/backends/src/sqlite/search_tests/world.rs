@@ -191,6 +191,7 @@ pub fn person(role: Role, fhir_user: &str, patients: &[&str], scope: &str, launc
         scope: scope.to_owned(),
         grant: GrantId::parse("grant").unwrap(),
         patient: launch.and_then(LogicalId::parse),
+        confirmation: None,
     };
     let key = SigningKey::generate(Algorithm::Es256).unwrap();
     let token = portcullis_jose::sign(&key, HEADER_TYPE, &claims).unwrap();
@@ -201,6 +202,7 @@ pub fn person(role: Role, fhir_user: &str, patients: &[&str], scope: &str, launc
         roles: Roles::NONE.with(role),
         fhir_user: LocalReference::parse(fhir_user),
         patients: patients.iter().filter_map(|id| LogicalId::parse(id)).collect(),
+        represents: Vec::new(),
     };
     let facts = TokenFacts {
         token_id: identity.2,
@@ -211,5 +213,6 @@ pub fn person(role: Role, fhir_user: &str, patients: &[&str], scope: &str, launc
         purpose_of_use: None,
         registered: None,
     };
-    Principal::establish(&token, TokenStatus::from_registry(facts), NOW).unwrap()
+    Principal::establish(&token, &portcullis_oauth::confirmation::Possession::NOTHING, TokenStatus::from_registry(facts), NOW)
+        .unwrap()
 }

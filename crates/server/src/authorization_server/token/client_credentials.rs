@@ -15,31 +15,22 @@ use portcullis_oauth::token_error::TokenError;
 use portcullis_oauth::token_response::TokenResponse;
 use portcullis_store::registry::Change;
 
-use super::Refused;
-use crate::answer::{Answer, Draft};
-use crate::authorization_server::client_authentication::{self, PendingAssertion, REPLAYED};
-use crate::authorization_server::reply::{self, Account};
-use crate::context::{Borrowed, Server};
-use crate::resource_server::Exchange;
+use super::Asking;
+use crate::answer::Draft;
+use crate::authorization_server::client_endpoint::{Proposal, Refusal};
+use crate::authorization_server::reply::Account;
+use crate::context::Borrowed;
 
 /// How long such a token lives, in seconds: "SHOULD be no more than 300" (SMART).
 pub const LIFETIME_SECONDS: i64 = 300;
 
-/// Issues a token to a client on its own behalf.
-pub(super) async fn issue(
-    server: &Server,
-    exchange: &Exchange,
-    client: &Client,
-    assertion: &mut PendingAssertion,
-    scope: &str,
-) -> Result<Answer, Refused> {
+/// A token for a client on its own behalf.
+pub(super) fn issue(asking: &Asking<'_>, scope: &str) -> Result<Proposal, Refusal> {
     const NOT_THIS_WAY: TokenError = TokenError::UnauthorizedClient("client_credentials needs a client_assertion");
+    let Asking { server, exchange, now, .. } = *asking;
+    let client = asking.client.client();
     let ClientKind::ConfidentialAsymmetric { registration, .. } = &client.kind else { return Err(NOT_THIS_WAY.into()) };
-    if !assertion.is_open() {
-        return Err(NOT_THIS_WAY.into());
-    }
     let scopes = granted(client, scope)?;
-    let now = server.clock.now_seconds();
     let token_id = TokenId::generate(&mut Borrowed(&*server.entropy));
     let claims = AccessTokenClaims {
         issuer: server.settings.public_url.clone(),
@@ -52,24 +43,24 @@ pub(super) async fn issue(
         scope: scopes.to_string(),
         grant: registration.clone(),
         patient: None,
+        confirmation: asking.confirmation,
     };
     let response = TokenResponse {
-        access_token: Secret::new(claims.sign(&server.keys.access).map_err(|_| TokenError::ServerError)?),
+        access_token: Secret::new(claims.sign(&server.keys.at(now).access).map_err(|_| TokenError::ServerError)?),
+        confirmation: asking.confirmation,
         expires_in_seconds: LIFETIME_SECONDS,
         scope: scopes,
         id_token: None,
         refresh_token: None,
         patient: None,
+        context: Default::default(),
     };
     let draft =
         Draft::new(StatusCode::OK).body("application/json", response.to_json().to_string()).with(header::PRAGMA, "no-cache");
     let agent =
         Agent { client: Some(client.id.as_str().to_owned()), token: Some(token_id.as_str().to_owned()), ..exchange.agent() };
     let account = Account::new(Event::Token, agent, Outcome::Success, format!("issued: {}", response.scope));
-    let change = assertion.spending(now, Change::Nothing);
-    reply::changed(server, exchange, change, account, draft)
-        .await
-        .map_err(|error| if client_authentication::is_replay(&error) { REPLAYED.into() } else { Refused::Registry(error) })
+    Ok(Proposal { change: Change::Nothing, account, draft, overtaken: None })
 }
 
 /// The scopes that were asked for, are understood, and lie wholly within what the client was registered for.

@@ -6,14 +6,14 @@
 
 use askama::Template;
 
+use super::AskingApp;
+
 /// The consent screen.
 #[derive(Clone, Debug, Template)]
 #[template(path = "consent.html")]
 pub struct ConsentPage {
-    /// The app's name.
-    pub app_name: String,
-    /// The host that the answer goes to.
-    pub app_redirect_host: String,
+    /// Who asks.
+    pub app: AskingApp,
     /// Whose record it is; none if the app asks for no single patient.
     pub patient_name: Option<String>,
     /// Who is signed in and decides.
@@ -62,6 +62,10 @@ pub struct ConsentLine {
     pub required: bool,
     /// Whether the app did not have it last time, when there was a last time.
     pub is_new: bool,
+    /// Whether the app has it already.
+    pub had_before: bool,
+    /// Whether it also covers kinds of information that are not here yet.
+    pub covers_future: bool,
 }
 
 impl ConsentPage {

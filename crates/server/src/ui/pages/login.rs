@@ -2,6 +2,8 @@
 
 use askama::Template;
 
+use super::PasskeyForm;
+
 /// The sign-in page.
 #[derive(Clone, Debug, Template)]
 #[template(path = "login.html")]
@@ -14,6 +16,12 @@ pub struct LoginPage {
     pub return_to: String,
     /// What was typed as the name before, or nothing.
     pub username: String,
+    /// Whether the person is asked to sign in once more before a change.
+    pub again: bool,
+    /// The way by a passkey.
+    pub passkey: PasskeyForm,
+    /// Accounts elsewhere that open this server, too.
+    pub providers: Vec<super::ProviderButton>,
     /// Why the last attempt failed.
     pub error: Option<LoginError>,
 }
@@ -28,6 +36,10 @@ pub enum LoginError {
         /// How long to wait, in minutes, rounded up.
         minutes: u32,
     },
+    /// The passkey is not known, or its answer proves nothing.
+    UnknownPasskey,
+    /// The account is locked. It is said only after the right password or passkey.
+    Locked,
     /// The form token is too old or not of this session.
     ExpiredForm,
 }

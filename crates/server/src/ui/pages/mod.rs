@@ -2,23 +2,35 @@
 
 use askama::Template;
 
+mod account;
+mod asking_app;
+mod chart;
 mod consent;
 mod docs;
+mod encounter_picker;
 mod error;
+mod federation;
 mod login;
 mod patient_picker;
 mod person;
+mod second_factor;
 mod signed_out;
 mod start;
 #[cfg(test)]
 mod tests;
 
+pub use account::{AuthenticatorPage, NewPasskeyPage, NewPasswordPage, PasskeyForm, QrPicture, RecoveryCodesPage};
+pub use asking_app::{AskingApp, OutsideLink};
+pub use chart::{ChartListPage, ChartPage, LaunchableApp};
 pub use consent::{ConsentGroup, ConsentLine, ConsentPage};
 pub use docs::DocsPage;
+pub use encounter_picker::{EncounterChoice, EncounterPickerPage};
 pub use error::ErrorPage;
+pub use federation::{FederationPage, LinkedAccount, ProviderButton};
 pub use login::{LoginError, LoginPage};
 pub use patient_picker::{PatientChoice, PatientPickerPage};
-pub use person::{ConnectedApp, Look, PersonPage};
+pub use person::{ConnectedApp, Look, PasskeyLine, PersonAccount, PersonPage, SessionLine};
+pub use second_factor::{SecondFactorError, SecondFactorPage};
 pub use signed_out::SignedOutPage;
 pub use start::{SignInName, StartPage};
 

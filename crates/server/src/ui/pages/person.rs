@@ -16,6 +16,8 @@ pub struct PersonPage {
     pub looks: Vec<Look>,
     /// Whether the person has a record here, or acts for somebody who has.
     pub has_record: bool,
+    /// Sessions and ways to sign in.
+    pub account: PersonAccount,
     /// The form token of the "Stop access" buttons.
     pub csrf: String,
     /// The form token of the sign-out.
@@ -57,4 +59,59 @@ impl PersonPage {
     pub fn render(&self) -> String {
         super::html(self)
     }
+}
+
+/// Where the person is signed in, and how.
+#[derive(Clone, Debug, Default)]
+pub struct PersonAccount {
+    /// Who gave the account back, where that is not yet confirmed.
+    pub recovered_by: Option<String>,
+    /// The sessions, this one first.
+    pub sessions: Vec<SessionLine>,
+    /// Whether there is a password.
+    pub has_password: bool,
+    /// Since when there is an authenticator app.
+    pub totp_since: Option<String>,
+    /// The passkeys.
+    pub passkeys: Vec<PasskeyLine>,
+    /// Recovery codes that are left.
+    pub recovery_codes: u32,
+    /// Whether accounts elsewhere can be linked.
+    pub may_link: bool,
+}
+
+/// One session.
+#[derive(Clone, Debug)]
+pub struct SessionLine {
+    /// What the form calls it by.
+    pub handle: String,
+    /// "Firefox on Windows".
+    pub browser: String,
+    /// The network address.
+    pub network: String,
+    /// "Signed in with a passkey".
+    pub how: &'static str,
+    /// When it began.
+    pub since: String,
+    /// When a page was last opened in it.
+    pub last_used: String,
+    /// Whether it is this one.
+    pub is_here: bool,
+    /// Who gave the account back, where that is not yet confirmed.
+    pub recovered_by: Option<String>,
+}
+
+/// One passkey.
+#[derive(Clone, Debug)]
+pub struct PasskeyLine {
+    /// What the form calls it by.
+    pub handle: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// When it was added.
+    pub since: String,
+    /// When it was last used.
+    pub last_used: Option<String>,
+    /// Whether it is copied to other devices.
+    pub is_copied: bool,
 }

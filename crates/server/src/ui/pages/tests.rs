@@ -7,10 +7,16 @@ const HOSTILE: &str = "<script>alert(1)</script>\"'&";
 
 /// Every page and its important states, with the given text wherever a text goes.
 fn all_pages(text: &str) -> Vec<(&'static str, String)> {
-    let mut pages = vec![("signed_out", SignedOutPage.render())];
+    let linked =
+        LinkedAccount { provider: text.to_owned(), issuer: text.to_owned(), subject: text.to_owned(), since: text.to_owned() };
+    let button = ProviderButton { name: text.to_owned(), href: text.to_owned() };
+    let federation = FederationPage { linked: vec![linked], providers: vec![button], csrf: text.to_owned() };
+    let mut pages = vec![("signed_out", SignedOutPage.render()), ("federation", federation.render())];
     pages.extend(start_pages(text));
     pages.extend(login_pages(text));
+    pages.extend(account_pages(text));
     pages.extend(consent_pages(text));
+    pages.extend(launch_pages(text));
     pages.extend(person_pages(text));
     let text = || text.to_owned();
     let error = ErrorPage { title: text(), what_happened: text(), what_it_means: text(), what_to_do: text(), status: 400 };
@@ -31,8 +37,20 @@ fn start_pages(text: &str) -> Vec<(&'static str, String)> {
 }
 
 fn login_pages(text: &str) -> Vec<(&'static str, String)> {
+    let form = passkey_form(text);
     let text = || text.to_owned();
-    let page = LoginPage { app_name: Some(text()), csrf: text(), return_to: text(), username: text(), error: None };
+    let page = LoginPage {
+        app_name: Some(text()),
+        csrf: text(),
+        return_to: text(),
+        username: text(),
+        again: false,
+        passkey: form,
+        providers: vec![super::ProviderButton { name: text(), href: text() }],
+        error: None,
+    };
+    let again = LoginPage { again: true, app_name: None, error: Some(LoginError::Locked), ..page.clone() };
+    let passkey = LoginPage { error: Some(LoginError::UnknownPasskey), ..page.clone() };
     let wrong = LoginPage { error: Some(LoginError::WrongCredentials), ..page.clone() };
     let locked = LoginPage { error: Some(LoginError::Wait { minutes: 15 }), app_name: None, ..page.clone() };
     let expired = LoginPage { error: Some(LoginError::ExpiredForm), username: String::new(), ..page.clone() };
@@ -41,6 +59,67 @@ fn login_pages(text: &str) -> Vec<(&'static str, String)> {
         ("login_wrong", wrong.render()),
         ("login_locked", locked.render()),
         ("login_expired", expired.render()),
+        ("login_again", again.render()),
+        ("login_passkey", passkey.render()),
+    ]
+}
+
+fn passkey_form(text: &str) -> PasskeyForm {
+    let text = || text.to_owned();
+    PasskeyForm { csrf: text(), challenge: text(), relying_party: text(), return_to: text() }
+}
+
+fn account_pages(text: &str) -> Vec<(&'static str, String)> {
+    let (words, text) = (text, || text.to_owned());
+    let second = SecondFactorPage {
+        csrf: text(),
+        pending: text(),
+        return_to: text(),
+        has_app: true,
+        has_recovery_codes: true,
+        in_session: false,
+        passkey: Some(passkey_form(words)),
+        error: Some(SecondFactorError::WrongCode),
+    };
+    let wait = SecondFactorPage { passkey: None, error: Some(SecondFactorError::Wait { minutes: 2 }), ..second.clone() };
+    let keys = SecondFactorPage { has_app: false, has_recovery_codes: false, in_session: true, error: None, ..second.clone() };
+    let app = AuthenticatorPage {
+        person_name: text(),
+        sign_out_csrf: text(),
+        csrf: text(),
+        secret: text(),
+        spaced_secret: text(),
+        proof: text(),
+        picture: Some(QrPicture { width: 1, path: text() }),
+        uri: text(),
+        replaces: false,
+        is_wrong: false,
+    };
+    let wrong = AuthenticatorPage { replaces: true, is_wrong: true, picture: None, ..app.clone() };
+    let codes = RecoveryCodesPage { person_name: text(), sign_out_csrf: text(), codes: vec![text()] };
+    let passkey = NewPasskeyPage {
+        person_name: text(),
+        sign_out_csrf: text(),
+        csrf: text(),
+        challenge: text(),
+        relying_party: text(),
+        user_handle: text(),
+        username: text(),
+        known: text(),
+        problem: Some(text()),
+    };
+    let link = NewPasswordPage { username: text(), csrf: text(), link: Some(text()), sign_out_csrf: None, problem: Some(text()) };
+    let own = NewPasswordPage { link: None, sign_out_csrf: Some(text()), problem: None, ..link.clone() };
+    vec![
+        ("second", second.render()),
+        ("second_wait", wait.render()),
+        ("second_passkey", keys.render()),
+        ("authenticator", app.render()),
+        ("authenticator_wrong", wrong.render()),
+        ("recovery_codes", codes.render()),
+        ("new_passkey", passkey.render()),
+        ("password_link", link.render()),
+        ("password_own", own.render()),
     ]
 }
 
@@ -52,6 +131,24 @@ fn line(text: &str) -> ConsentLine {
         sensitive: false,
         required: false,
         is_new: false,
+        had_before: false,
+        covers_future: false,
+    }
+}
+
+/// Whatever an app can say of itself.
+fn asking(text: &str) -> AskingApp {
+    let link = || Some(OutsideLink { url: format!("https://app.example/{text}"), host: text.to_owned() });
+    AskingApp {
+        name: text.to_owned(),
+        logo: Some("/static/logo-0123456789abcdef.png".to_owned()),
+        redirect_host: text.to_owned(),
+        has_lookalike_host: true,
+        registered_itself: true,
+        verified: false,
+        site: link(),
+        policy: link(),
+        terms: link(),
     }
 }
 
@@ -61,8 +158,7 @@ fn consent(text: &str) -> ConsentPage {
     let required = ConsentLine { required: true, is_new: true, ..plain.clone() };
     let text = || text.to_owned();
     ConsentPage {
-        app_name: text(),
-        app_redirect_host: text(),
+        app: asking(&text()),
         patient_name: Some(text()),
         person_name: text(),
         groups: vec![
@@ -107,6 +203,50 @@ fn consent_pages(text: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
+fn visit(text: &str) -> EncounterChoice {
+    let text = || text.to_owned();
+    EncounterChoice { id: text(), what: text(), why: text(), when: text() }
+}
+
+fn launch_pages(text: &str) -> Vec<(&'static str, String)> {
+    let visits = vec![visit(text)];
+    let text = || text.to_owned();
+    let patient = PatientChoice { id: text(), name: text(), birth_date: text() };
+    let picker = EncounterPickerPage {
+        app_name: text(),
+        person_name: text(),
+        patient_name: text(),
+        encounters: visits.clone(),
+        next: Some(text()),
+        csrf: text(),
+        request_handle: text(),
+        return_to: text(),
+    };
+    let none = EncounterPickerPage { encounters: Vec::new(), next: None, ..picker.clone() };
+    let list = ChartListPage {
+        person_name: text(),
+        can_search: true,
+        name: text(),
+        people: vec![patient.clone()],
+        next: Some(text()),
+        csrf: text(),
+        sign_out_csrf: text(),
+    };
+    let nobody = ChartListPage { people: Vec::new(), can_search: false, next: None, ..list.clone() };
+    let app = LaunchableApp { value: text(), name: text(), host: text() };
+    let chart =
+        ChartPage { person_name: text(), patient, encounters: visits, apps: vec![app], csrf: text(), sign_out_csrf: text() };
+    let bare = ChartPage { encounters: Vec::new(), apps: Vec::new(), ..chart.clone() };
+    vec![
+        ("encounters", picker.render()),
+        ("encounters_none", none.render()),
+        ("charts", list.render()),
+        ("charts_nobody", nobody.render()),
+        ("chart", chart.render()),
+        ("chart_bare", bare.render()),
+    ]
+}
+
 fn person_pages(text: &str) -> Vec<(&'static str, String)> {
     let text = || text.to_owned();
     let app = ConnectedApp {
@@ -119,6 +259,28 @@ fn person_pages(text: &str) -> Vec<(&'static str, String)> {
         ends: Some(text()),
     };
     let never = ConnectedApp { last_used: None, patient_name: None, ends: None, ..app.clone() };
+    let session = SessionLine {
+        handle: text(),
+        browser: text(),
+        network: text(),
+        how: "Signed in with a password",
+        since: text(),
+        last_used: text(),
+        is_here: true,
+        recovered_by: Some(text()),
+    };
+    let elsewhere = SessionLine { is_here: false, ..session.clone() };
+    let passkey = PasskeyLine { handle: text(), name: text(), since: text(), last_used: None, is_copied: true };
+    let account = PersonAccount {
+        recovered_by: None,
+        sessions: vec![session, elsewhere],
+        has_password: true,
+        totp_since: Some(text()),
+        passkeys: vec![passkey],
+        recovery_codes: 1,
+        may_link: true,
+    };
+    let recovered = PersonAccount { recovered_by: Some(text()), ..account.clone() };
     let look = Look { who: text(), what: text(), when: text() };
     let page = PersonPage {
         person_name: text(),
@@ -126,11 +288,19 @@ fn person_pages(text: &str) -> Vec<(&'static str, String)> {
         apps: vec![app, never],
         looks: vec![look],
         has_record: true,
+        account,
         csrf: text(),
         sign_out_csrf: text(),
     };
-    let empty = PersonPage { notice: None, apps: Vec::new(), looks: Vec::new(), ..page.clone() };
-    vec![("person", page.render()), ("person_empty", empty.render())]
+    let back = PersonPage { account: recovered, apps: Vec::new(), ..page.clone() };
+    let empty =
+        PersonPage { account: PersonAccount::default(), notice: None, apps: Vec::new(), looks: Vec::new(), ..page.clone() };
+    vec![("person", page.render()), ("person_empty", empty.render()), ("person_recovered", back.render())]
+}
+
+/// A page without the one script that it may run: ours, by its address.
+fn without_own_script(html: &str) -> String {
+    html.replace(&format!("<script src=\"{}\" defer></script>", crate::ui::assets::url("passkey.js")), "")
 }
 
 /// The opening tags of a page: its name and the rest.
@@ -153,7 +323,7 @@ fn forms(html: &str) -> Vec<&str> {
 #[test]
 fn every_value_is_escaped() {
     for (name, html) in all_pages(HOSTILE) {
-        assert!(!html.contains("<script"), "{name}");
+        assert!(!without_own_script(&html).contains("<script"), "{name}");
         assert!(!html.contains("\"'&"), "{name} shows a quotation mark as written");
         if name != "signed_out" {
             assert!(html.contains("alert(1)"), "{name} shows the values at all");
@@ -164,7 +334,7 @@ fn every_value_is_escaped() {
 #[test]
 fn no_page_has_inline_code_or_style() {
     for (name, html) in all_pages("plain") {
-        for (tag, attributes) in tags(&html) {
+        for (tag, attributes) in tags(&without_own_script(&html)) {
             assert!(!["script", "style", "iframe", "object", "base"].contains(&tag), "{name}: <{tag}>");
             for attribute in attributes.split_whitespace() {
                 assert!(!attribute.starts_with("style="), "{name}: <{tag} {attributes}>");
@@ -198,7 +368,12 @@ fn every_form_posts_to_this_server_and_has_its_token() {
             count += 1;
         }
     }
-    assert_eq!(count, 4 + 2 * 2 + 3 * 2 + 3 + 1, "login, consent, picker, person with two apps, person without");
+    let account = 8 + 4 + 2 * 2 + 1 + 2 + 3 + 8;
+    assert_eq!(
+        count,
+        4 + 2 * 2 + 3 * 2 + 6 * 2 + 3 + 1 + 1 + account,
+        "login, consent, picker, visits and charts, person with two apps, person without, accounts elsewhere, and how people sign in"
+    );
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Assertions count once, also over a restart; a client's own tokens follow its registration.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use portcullis_jose::{Algorithm, ClientKeySet, Jwks, SigningKey, VerificationKeys, sign};
+use portcullis_jose::{Algorithm, ClientKeySet, EmbeddedKeyJwt, Jwks, SigningKey, VerificationKeys, sign};
 use portcullis_oauth::access_token::{AccessTokenClaims, AccessTokenTrust, Subject};
 use portcullis_oauth::client_assertion::{PresentedAssertion, Recipient, VerifiedAssertion};
 use portcullis_oauth::clients::KeySource;
+use portcullis_oauth::dpop::{ProofTerms, VerifiedProof};
 use portcullis_oauth::identifiers::TokenId;
-use portcullis_store::registry::ASSERTION_USED;
+use portcullis_store::registry::{ASSERTION_USED, PROOF_USED};
 use serde_json::json;
 
 use super::*;
@@ -28,7 +29,7 @@ fn assertion(client: &str, jti: &str, now: i64) -> VerifiedAssertion {
 }
 
 fn spend(client: &str, jti: &str, now: i64, then: Change) -> Change {
-    Change::SpendAssertion { assertion: assertion(client, jti, now), now, then: Box::new(then) }
+    Change::SpendAssertion { assertion: Arc::new(assertion(client, jti, now)), now, then: Box::new(then) }
 }
 
 fn backend(registration: &str) -> Client {
@@ -57,6 +58,7 @@ fn own_token(registration: &str, id: &str) -> VerifiedToken {
         scope: "system/*.rs".into(),
         grant: grant_id(registration),
         patient: None,
+        confirmation: None,
     };
     let keys = VerificationKeys::of([&*KEY]);
     let trust = AccessTokenTrust { keys: &keys, issuer: ISSUER, fhir_base: &base };
@@ -64,7 +66,12 @@ fn own_token(registration: &str, id: &str) -> VerifiedToken {
 }
 
 async fn principal_of(world: &World, token: &VerifiedToken) -> Result<Principal, EstablishError> {
-    Principal::establish(token, world.registry.token_status(token).await.unwrap(), NOW)
+    Principal::establish(
+        token,
+        &portcullis_oauth::confirmation::Possession::NOTHING,
+        world.registry.token_status(token).await.unwrap(),
+        NOW,
+    )
 }
 
 #[tokio::test]
@@ -148,4 +155,24 @@ async fn a_clients_own_token_stands_and_falls_with_its_registration() {
     world.change(Change::AddClient(Box::new(backend("r2")))).await;
     assert_eq!(principal_of(&world, &second).await.unwrap_err(), EstablishError::Inactive, "a new registration under the old id");
     assert!(principal_of(&world, &own_token("r2", "t3")).await.is_ok());
+}
+
+fn proof(key: &SigningKey, id: &str, now: i64) -> Change {
+    let claims = json!({"jti": id, "htm": "POST", "htu": ISSUER, "iat": now, "nonce": "n"});
+    let text = EmbeddedKeyJwt::sign(key, "dpop+jwt", &claims).unwrap();
+    let terms = ProofTerms { method: "POST", url: ISSUER, nonces: &["n"], access_token: None, now };
+    let proof = VerifiedProof::verify(&text, &terms).unwrap();
+    Change::SpendProof { proof: Arc::new(proof), now, then: Box::new(Change::Nothing) }
+}
+
+#[tokio::test]
+async fn a_dpop_proof_counts_once_for_its_key_and_is_forgotten_when_it_could_not_count_any_more() {
+    let world = World::new().await;
+    let other = SigningKey::generate(Algorithm::Es256).unwrap();
+    world.change(proof(&KEY, "1", NOW)).await;
+    assert_eq!(world.conflict(proof(&KEY, "1", NOW)).await, PROOF_USED);
+    assert_eq!(world.conflict(proof(&KEY, "1", NOW + 360)).await, PROOF_USED);
+    world.change(proof(&other, "1", NOW)).await;
+    world.change(proof(&KEY, "2", NOW)).await;
+    world.change(proof(&KEY, "1", NOW + 361)).await;
 }

@@ -4,6 +4,7 @@ mod assertions;
 mod durability;
 mod people;
 mod secrets;
+mod sign_in;
 mod tokens;
 
 use std::sync::Arc;
@@ -17,12 +18,14 @@ use portcullis_oauth::access_token::{AccessTokenClaims, AccessTokenTrust, Verifi
 use portcullis_oauth::clients::{Client, ClientKind, GrantType};
 use portcullis_oauth::grant::{AuthorizationCode, Grant, RefreshBinding, RefreshToken, SecretHash};
 use portcullis_oauth::identifiers::{ClientId, GrantId, SessionId, TokenId, UserId};
+use portcullis_oauth::launch::ContextParameters;
 use portcullis_oauth::pkce::CodeChallenge;
 use portcullis_oauth::principal::{EstablishError, Principal};
 use portcullis_oauth::redirect_uri::RedirectUri;
 use portcullis_oauth::scopes::ScopeSet;
 use portcullis_oauth::users::{Role, Roles, User};
 use portcullis_store::registry::{Change, Session};
+use portcullis_store::sign_in::SessionDetails;
 use portcullis_store::{Registry, RegistryError};
 
 use super::SqliteRegistry;
@@ -92,7 +95,7 @@ impl World {
     async fn principal(&self) -> Result<Principal, EstablishError> {
         let token = token("app", "ann");
         let status = self.registry.token_status(&token).await.unwrap();
-        Principal::establish(&token, status, NOW)
+        Principal::establish(&token, &portcullis_oauth::confirmation::Possession::NOTHING, status, NOW)
     }
 
     fn records(&self) -> i64 {
@@ -151,6 +154,7 @@ fn user(id: &str, username: &str) -> User {
         roles: Roles::NONE.with(Role::Patient).with(Role::Representative),
         fhir_user: LocalReference::parse("Patient/p1"),
         patients: vec![LogicalId::parse("p1").unwrap(), LogicalId::parse("p2").unwrap()],
+        represents: Vec::new(),
         created_at: NOW - 100,
     }
 }
@@ -165,11 +169,18 @@ fn client(id: &str) -> Client {
         scope: ScopeSet::parse("openid launch/patient offline_access patient/*.rs").unwrap(),
         grant_types: GrantType::WITH_PERSON.to_vec(),
         created_at: NOW - 100,
+        properties: Default::default(),
     }
 }
 
 fn session(id: &str, user: &str, expires_at: i64) -> Change {
-    let session = Session { id: session_id(id), user: user_id(user), authenticated_at: NOW - 50, expires_at };
+    let session = Session {
+        id: session_id(id),
+        user: user_id(user),
+        authenticated_at: NOW - 50,
+        expires_at,
+        details: SessionDetails::default(),
+    };
     Change::OpenSession { session, hash: SecretHash::of(id), forget: Vec::new() }
 }
 
@@ -179,6 +190,7 @@ fn grant(id: &str) -> Grant {
         client: client_id("app"),
         user: user_id("ann"),
         patient: LogicalId::parse("p1"),
+        context: ContextParameters { encounter: LogicalId::parse("e1"), intent: Some("summary".into()), ..Default::default() },
         scopes: ScopeSet::parse("patient/*.rs offline_access openid").unwrap(),
         session: session_id("s"),
         authenticated_at: NOW - 50,
@@ -193,7 +205,8 @@ fn code(secret: &str, grant: &Grant) -> AuthorizationCode {
         grant: grant.id.clone(),
         client: grant.client.clone(),
         redirect_uri: "https://app.example/callback".into(),
-        challenge: CodeChallenge::parse("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM").unwrap(),
+        challenge: CodeChallenge::parse("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"),
+        key: None,
         scopes: grant.scopes.clone(),
         user: grant.user.clone(),
         patient: grant.patient.clone(),
@@ -239,6 +252,7 @@ fn token(client: &str, user: &str) -> VerifiedToken {
         scope: "patient/*.rs".into(),
         grant: grant_id("g"),
         patient: LogicalId::parse("p1"),
+        confirmation: None,
     };
     let key = SigningKey::generate(Algorithm::Es256).unwrap();
     let keys = VerificationKeys::of([&key]);

@@ -239,7 +239,10 @@ async fn a_token_of_another_client_or_user_than_its_grant_is_not_active() {
     for (client, user) in [("other", "ann"), ("app", "bob")] {
         let token = token(client, user);
         let status = world.registry.token_status(&token).await.unwrap();
-        assert_eq!(Principal::establish(&token, status, NOW).unwrap_err(), EstablishError::Inactive);
+        assert_eq!(
+            Principal::establish(&token, &portcullis_oauth::confirmation::Possession::NOTHING, status, NOW).unwrap_err(),
+            EstablishError::Inactive
+        );
     }
 }
 

@@ -47,19 +47,30 @@ fn login() -> LoginPage {
         csrf: "token".into(),
         return_to: "/oauth/authorize?client_id=demo".into(),
         username: String::new(),
+        again: false,
+        passkey: super::passkey_form("x"),
+        providers: Vec::new(),
         error: None,
     }
 }
 
 fn line(scope: &str, words: &str) -> ConsentLine {
-    ConsentLine { scope: scope.into(), words: words.into(), checked: true, sensitive: false, required: false, is_new: false }
+    ConsentLine {
+        scope: scope.into(),
+        words: words.into(),
+        checked: true,
+        sensitive: false,
+        required: false,
+        is_new: false,
+        had_before: false,
+        covers_future: false,
+    }
 }
 
 fn consent() -> ConsentPage {
     let group = |title: &str, lines: Vec<ConsentLine>| ConsentGroup { title: title.into(), lines };
     ConsentPage {
-        app_name: "Portcullis demo app".into(),
-        app_redirect_host: "127.0.0.1:8444".into(),
+        app: AskingApp { name: "Portcullis demo app".into(), redirect_host: "127.0.0.1:8444".into(), ..AskingApp::default() },
         patient_name: Some("Maria Lopez".into()),
         person_name: "Maria Lopez".into(),
         groups: vec![
@@ -161,6 +172,7 @@ fn person() -> PersonPage {
             look("Dr. Amy Chen, with Hilltop charts,", "added to Theo Lopez’s vaccinations", "12 March 2026 at 08:30 UTC"),
         ],
         has_record: true,
+        account: PersonAccount::default(),
         csrf: "token".into(),
         sign_out_csrf: "token".into(),
     }

@@ -1,0 +1,141 @@
+//! Criteria of scopes as SQL: which resources of a type a permit opens, where that is not all of them.
+//!
+//! The condition stands beside the boundary in every statement that produces resources of the type (`visibility`). It asks the same index rows as a search
+//! with these criteria would. Codes and systems are compared as keyed hashes, which a function of the connection makes ([`add_functions`]): without it a
+//! statement with criteria fails, and nothing is shown.
+
+use std::sync::Arc;
+
+use portcullis_fhir::definitions::{ParameterType, SearchParameter};
+use portcullis_fhir::index::{fold_code, normalise};
+use portcullis_fhir::reference::Reference;
+use portcullis_fhir::search::{Filter, ReferenceMatch, Test, TokenMatch};
+use portcullis_policy::Admission;
+use rusqlite::Connection;
+use rusqlite::functions::FunctionFlags;
+
+use super::parameters::{Parameters, all, any};
+use super::rows::TEXT_OFFSET;
+use super::seal::Seal;
+use super::{search_filter, search_range};
+
+/// The function that makes keyed hashes.
+const HASH: &str = "portcullis_hash64";
+
+/// Gives a connection the function that the conditions use.
+pub fn add_functions(connection: &Connection, seal: &Arc<Seal>) -> rusqlite::Result<()> {
+    let seal = Arc::clone(seal);
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_DIRECTONLY;
+    connection.create_scalar_function(HASH, 1, flags, move |context| Ok(seal.hash64(context.get_raw(0).as_str()?)))
+}
+
+/// A condition over `alias`, a row with a column `pk` of a resource of the type: its current version is not deleted and is admitted. The alias `r` stands
+/// for a row of `resource` itself.
+pub fn admitted(admission: &Admission, alias: &str, parameters: &mut Parameters) -> String {
+    let mut alternatives = Vec::with_capacity(admission.alternatives().len());
+    for qualifiers in admission.alternatives() {
+        let filters = qualifiers.iter().flat_map(|qualifier| qualifier.filters());
+        alternatives.push(all(&filters.map(|filter| criterion(filter, parameters)).collect::<Vec<_>>()));
+    }
+    let condition = any(&alternatives);
+    if alias == "r" {
+        format!("(r.deleted = 0 AND {condition})")
+    } else {
+        format!("EXISTS (SELECT 1 FROM resource r WHERE r.pk = {alias}.pk AND r.deleted = 0 AND {condition})")
+    }
+}
+
+/// One criterion as a condition over `r`. What a qualifier cannot contain is never fulfilled.
+fn criterion(filter: &Filter, parameters: &mut Parameters) -> String {
+    let key = filter.parameter.key;
+    match &filter.test {
+        Test::Missing(true) => format!("NOT {}", present(filter.parameter)),
+        Test::Missing(false) => present(filter.parameter),
+        Test::Token(wanted) => tokens(key, wanted, parameters),
+        Test::TokenNot(unwanted) => format!("NOT {}", tokens(key, unwanted, parameters)),
+        Test::StringStarts(texts) => {
+            let starts: Vec<String> = texts.iter().map(|text| search_filter::prefix("x.normalised", text, parameters)).collect();
+            among("index_string", key, &any(&starts))
+        }
+        Test::StringContains(texts) => {
+            let parts = texts.iter().map(|text| format!("instr(x.normalised, {}) > 0", parameters.bind(text.to_string())));
+            among("index_string", key, &any(&parts.collect::<Vec<_>>()))
+        }
+        Test::StringExact(texts) => {
+            let mut equals = |text: &str| {
+                let (normalised, exact) = (parameters.bind(normalise(text)), parameters.bind(text.to_owned()));
+                format!("(x.normalised = {normalised} AND x.exact = {exact})")
+            };
+            let texts: Vec<String> = texts.iter().map(|text| equals(text)).collect();
+            among("index_string", key, &any(&texts))
+        }
+        Test::Uri(uris) => {
+            let uris = parameters.bind_list(uris.iter().map(|uri| uri.to_string()));
+            among("index_uri", key, &format!("x.uri IN ({uris})"))
+        }
+        Test::Date(dates) => search_range::date(key, dates, parameters).sql,
+        Test::Reference(wanted) => any(&wanted.iter().map(|one| reference(key, one, parameters)).collect::<Vec<_>>()),
+        _ => "0".to_owned(),
+    }
+}
+
+fn among(table: &str, key: u16, condition: &str) -> String {
+    format!("r.pk IN (SELECT x.pk FROM {table} x WHERE x.parameter = {key} AND {condition})")
+}
+
+fn present(parameter: &SearchParameter) -> String {
+    let key = parameter.key;
+    match parameter.parameter_type {
+        ParameterType::Date => format!("EXISTS (SELECT 1 FROM index_date x WHERE x.pk = r.pk AND x.parameter = {key})"),
+        ParameterType::Reference => format!("EXISTS (SELECT 1 FROM index_reference x WHERE x.pk = r.pk AND x.parameter = {key})"),
+        ParameterType::String => among("index_string", key, "1"),
+        ParameterType::Uri => among("index_uri", key, "1"),
+        // A concept may have nothing but text.
+        _ => {
+            let texts = u32::from(key) + TEXT_OFFSET;
+            let text = format!("r.pk IN (SELECT x.pk FROM index_string x WHERE x.parameter = {texts})");
+            format!("({} OR {text})", among("index_token", key, "1"))
+        }
+    }
+}
+
+fn tokens(key: u16, wanted: &[TokenMatch], parameters: &mut Parameters) -> String {
+    any(&wanted.iter().map(|token| one_token(key, token, parameters)).collect::<Vec<_>>())
+}
+
+fn one_token(key: u16, token: &TokenMatch, parameters: &mut Parameters) -> String {
+    let mut hash = |text: &str| format!("{HASH}({})", parameters.bind(text.to_owned()));
+    let own_row = "x.neg_time = r.neg_time AND x.pk = r.pk";
+    let code = token.code.as_deref().map(|code| hash(&fold_code(code)));
+    let system = token.system.as_deref().map(hash);
+    match (code, system) {
+        (Some(code), Some(system)) => format!(
+            "EXISTS (SELECT 1 FROM index_token x WHERE x.parameter = {key} AND x.code = {code} AND x.system = {system} AND {own_row})"
+        ),
+        // The systems of a code are few: they are found once, one step each, and then each row is one seek.
+        (Some(code), None) => {
+            let least = |bound: &str| {
+                format!("SELECT min(y.system) FROM index_token y WHERE y.parameter = {key} AND y.code = {code}{bound}")
+            };
+            format!(
+                "EXISTS (SELECT 1 FROM (WITH RECURSIVE s (system) AS ({} UNION ALL SELECT ({}) FROM s WHERE s.system IS NOT NULL) \
+                 SELECT system FROM s WHERE system IS NOT NULL) v CROSS JOIN index_token x \
+                 ON x.parameter = {key} AND x.code = {code} AND x.system = v.system AND {own_row})",
+                least(""),
+                least(" AND y.system > s.system")
+            )
+        }
+        (None, Some(system)) => among("index_token", key, &format!("x.system = {system}")),
+        (None, None) => "0".to_owned(),
+    }
+}
+
+fn reference(key: u16, wanted: &ReferenceMatch, parameters: &mut Parameters) -> String {
+    let ReferenceMatch::Exact(Reference::Local(local)) = wanted else { return "0".to_owned() };
+    let id = parameters.bind(local.id.as_str().to_owned());
+    format!(
+        "EXISTS (SELECT 1 FROM index_reference x WHERE x.parameter = {key} \
+         AND x.target = (SELECT pk FROM locator WHERE type = {} AND id = {id}) AND x.neg_time = r.neg_time AND x.pk = r.pk)",
+        local.resource_type.code()
+    )
+}

@@ -1,0 +1,58 @@
+//! Authorization requests that came ahead of their browser (RFC 9126), and those that go on with one.
+
+use portcullis_oauth::grant::SecretHash;
+use portcullis_oauth::identifiers::ClientId;
+use portcullis_oauth::pushed_request::{RequestOrigin, StoredRequest};
+use portcullis_store::StoreError;
+use portcullis_store::registry::TOO_MANY_PUSHED;
+use rusqlite::{Connection, params};
+
+use super::statements::{column, conflict, execute, one, parsed};
+
+/// The most requests that are kept; public clients may push some without proving anything.
+pub const MAXIMUM_REQUESTS: i64 = 10_000;
+
+/// Keeps a request.
+pub fn add(connection: &Connection, request: &StoredRequest, now: i64) -> Result<(), StoreError> {
+    let sql = "INSERT INTO pushed_request (hash, client, query, pushed, signed, begun, expires_at) \
+               SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE (SELECT count(*) FROM pushed_request WHERE expires_at > ?8) < ?9";
+    let row = params![
+        request.hash.as_bytes().as_slice(),
+        request.client.as_str(),
+        request.query,
+        request.origin.pushed,
+        request.origin.signed,
+        request.begun,
+        request.expires_at,
+        now,
+        MAXIMUM_REQUESTS,
+    ];
+    match execute(connection, sql, row)? {
+        0 => Err(conflict(TOO_MANY_PUSHED)),
+        _ => Ok(()),
+    }
+}
+
+/// Spends the handle of a request that waits, and keeps what goes on.
+pub fn begin(connection: &Connection, waiting: &SecretHash, continued: &StoredRequest, now: i64) -> Result<(), StoreError> {
+    let sql = "DELETE FROM pushed_request WHERE hash = ?1 AND begun = 0 AND client = ?2 AND expires_at > ?3";
+    match execute(connection, sql, params![waiting.as_bytes().as_slice(), continued.client.as_str(), now])? {
+        0 => Err(conflict("the request_uri was used before")),
+        _ => add(connection, continued, now),
+    }
+}
+
+/// A request as it is kept.
+pub fn by_hash(connection: &Connection, hash: &SecretHash) -> Result<Option<StoredRequest>, StoreError> {
+    let sql = "SELECT client, query, pushed, signed, begun, expires_at FROM pushed_request WHERE hash = ?1";
+    one(connection, sql, [hash.as_bytes().as_slice()], |row| {
+        Ok(StoredRequest {
+            hash: *hash,
+            client: parsed(row, "client", ClientId::parse)?,
+            query: column(row, "query")?,
+            origin: RequestOrigin { pushed: column(row, "pushed")?, signed: column(row, "signed")? },
+            begun: column(row, "begun")?,
+            expires_at: column(row, "expires_at")?,
+        })
+    })
+}

@@ -1,0 +1,33 @@
+//! The pages and forms by which people sign in with more than a password, and change how they sign in.
+
+/// Where such a request goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AccountRoute {
+    /// `/login/second`: gives a second factor.
+    SecondFactor,
+    /// `/login/passkey`: signs in with a passkey.
+    PasskeySignIn,
+    /// `/set-password`: chooses a password by a one-time link.
+    SetPassword,
+    /// `/me/password`: chooses another password.
+    Password,
+    /// `/me/authenticator`: adds an authenticator app.
+    Authenticator,
+    /// `/me/authenticator/remove`
+    AuthenticatorRemove,
+    /// `/me/recovery-codes`: makes new ones.
+    RecoveryCodes,
+    /// `/me/passkey`: adds a passkey.
+    Passkey,
+    /// `/me/passkey/remove`
+    PasskeyRemove,
+    /// `/me/sessions/end`: signs out elsewhere.
+    SessionsEnd,
+}
+
+impl AccountRoute {
+    /// Whether it shows a page; all of them take a form.
+    pub fn has_page(self) -> bool {
+        matches!(self, Self::SetPassword | Self::Password | Self::Authenticator | Self::Passkey)
+    }
+}

@@ -1,0 +1,43 @@
+//! What the consent screen tells of the app that asks: from the registration and the redirect URI of this request, with nothing that could deceive.
+
+use portcullis_oauth::client_display::{ShownHost, shown};
+use portcullis_oauth::clients::Client;
+use portcullis_oauth::redirect_uri::RedirectTarget;
+
+use crate::context::Server;
+use crate::ui::pages::{AskingApp, OutsideLink};
+
+/// The longest name that is shown, in characters.
+const LONGEST_NAME: usize = 100;
+
+/// The app behind a request.
+pub async fn asking_app(server: &Server, client: &Client, redirect: &RedirectTarget) -> AskingApp {
+    let properties = &client.properties;
+    let host = ShownHost::of_redirect(redirect.as_str());
+    let logo = match &properties.logo_uri {
+        Some(elsewhere) => server.logos.address(elsewhere).await,
+        None => None,
+    };
+    AskingApp {
+        name: shown_name(client),
+        logo,
+        redirect_host: host.text,
+        has_lookalike_host: host.is_internationalised,
+        registered_itself: properties.dynamic,
+        verified: properties.verified,
+        site: outside(properties.client_uri.as_deref()),
+        policy: outside(properties.policy_uri.as_deref()),
+        terms: outside(properties.tos_uri.as_deref()),
+    }
+}
+
+/// A client's name as people are shown it; its identifier where nothing of the name is left.
+pub fn shown_name(client: &Client) -> String {
+    let name = shown(&client.name, LONGEST_NAME);
+    if name.is_empty() { client.id.as_str().to_owned() } else { name }
+}
+
+fn outside(address: Option<&str>) -> Option<OutsideLink> {
+    let url = address.filter(|address| address.starts_with("https://"))?;
+    Some(OutsideLink { host: ShownHost::of(url)?.text, url: url.to_owned() })
+}

@@ -1,0 +1,249 @@
+//! `portcullis clients ...`, as typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::{Listing, Target};
+
+/// `clients ...`
+#[derive(Debug, Subcommand)]
+pub enum Clients {
+    /// Register a client
+    #[command(override_usage = "\
+portcullis clients add [OPTIONS] --name <NAME> --scope <SCOPE>
+           <--redirect-uri <URI>...|--jwks <FILE>|--jwks-uri <URL>>
+           <--config <FILE>|--data-dir <DIR>>")]
+    #[command(after_help = "\
+Examples:
+  portcullis clients add --name 'Growth chart' --data-dir DIR \\
+    --redirect-uri https://app.example.org/callback \\
+    --scope 'launch/patient openid fhirUser patient/Observation.rs'
+  portcullis clients add --name 'Back office' --config FILE \\
+    --confidential --redirect-uri https://... --scope ...
+  portcullis clients add --name 'Night export' --config FILE \\
+    --jwks public-keys.json --scope 'system/*.rs'")]
+    Add(Box<ClientsAdd>),
+    /// List the clients
+    #[command(after_help = "\
+Example:
+  portcullis clients list --json --data-dir DIR")]
+    List(Listing),
+    /// Show everything that is registered about a client
+    #[command(after_help = "\
+Example:
+  portcullis clients show growth-chart --json --data-dir DIR")]
+    Show(ClientsShow),
+    /// Change what is registered about a client
+    #[command(after_help = "\
+Examples:
+  portcullis clients update growth-chart --data-dir DIR \\
+    --scope 'launch/patient patient/Observation.rs' --verified
+  portcullis clients update old-app --data-dir DIR --unset smart
+  portcullis clients update back-office --data-dir DIR --new-secret
+
+Lists (redirect URIs, origins, contacts) are replaced whole. Narrower scopes
+count from the next refresh of a token; what was granted stays otherwise.")]
+    Update(Box<ClientsUpdate>),
+    /// Make, list and take back tokens by which vendors register clients themselves (clients.registration = "token")
+    Token {
+        /// What to do.
+        #[command(subcommand)]
+        command: ClientsToken,
+    },
+    /// Remove a client and everything that was granted to it
+    #[command(after_help = "\
+Example:
+  portcullis clients remove growth-chart --data-dir DIR")]
+    Remove(ClientsOne),
+}
+
+/// What can be registered about a client beside its name, its addresses, its scopes and its credentials.
+#[derive(Debug, Default, Args)]
+pub struct ClientMembers {
+    /// An origin of its pages beside those of its redirect URIs; may be repeated
+    #[arg(long, value_name = "ORIGIN")]
+    pub origin: Vec<String>,
+    /// authorization_code, refresh_token or client_credentials; may be repeated; otherwise it follows from the scopes
+    #[arg(long, value_name = "TYPE", value_parser = ["authorization_code", "refresh_token", "client_credentials"])]
+    pub grant_type: Vec<String>,
+    /// Let a client of SMART 1.0 leave PKCE out (a risk: a stolen code is enough)
+    #[arg(long, value_name = "VERSION", value_parser = ["1.0"])]
+    pub smart: Option<String>,
+    /// You verified who made it; the consent screen says so
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub verified: Option<bool>,
+    /// It protects resources, and may ask for the state of any token
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub resource_server: Option<bool>,
+    /// Its own tokens may manage clients
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub administrator: Option<bool>,
+    /// It is an EHR, and may make launches for other clients
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub launcher: Option<bool>,
+    /// Its authorization requests must be pushed (RFC 9126)
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub require_pushed_authorization_requests: Option<bool>,
+    /// Its authorization requests must be signed (RFC 9101)
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub require_signed_request_object: Option<bool>,
+    /// Its token requests must come with a DPoP proof (RFC 9449)
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub dpop_bound_access_tokens: Option<bool>,
+    /// Its access tokens are bound to its certificate (RFC 8705)
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub tls_client_certificate_bound_access_tokens: Option<bool>,
+    /// How answers to its introspection requests are signed, where it asks for a JWT
+    #[arg(long, value_name = "ALG", value_parser = ["RS256", "ES256"])]
+    pub introspection_signed_response_alg: Option<String>,
+    /// Its logo
+    #[arg(long, value_name = "URL")]
+    pub logo_uri: Option<String>,
+    /// Its home page
+    #[arg(long, value_name = "URL")]
+    pub client_uri: Option<String>,
+    /// What it does with data
+    #[arg(long, value_name = "URL")]
+    pub policy_uri: Option<String>,
+    /// Its terms of service
+    #[arg(long, value_name = "URL")]
+    pub tos_uri: Option<String>,
+    /// Where an EHR opens it; may be repeated
+    #[arg(long, value_name = "URL")]
+    pub launch_url: Vec<String>,
+    /// A mail address of the people who make it; may be repeated
+    #[arg(long, value_name = "ADDRESS")]
+    pub contact: Vec<String>,
+}
+
+/// `clients add`
+#[derive(Debug, Args)]
+pub struct ClientsAdd {
+    /// The name that people see
+    #[arg(long)]
+    pub name: String,
+    /// The client id; chosen by the server where absent
+    #[arg(long)]
+    pub id: Option<String>,
+    /// Where the browser may be sent back to; may be repeated
+    #[arg(long, required_unless_present_any = ["jwks", "jwks_uri"], value_name = "URI")]
+    pub redirect_uri: Vec<String>,
+    /// The scopes that it may ask for, separated by spaces
+    #[arg(long)]
+    pub scope: String,
+    /// How it authenticates: public, confidential-symmetric or confidential-asymmetric; otherwise it follows from the options below
+    #[arg(long, value_name = "KIND", value_parser = ["public", "confidential-symmetric", "confidential-asymmetric"])]
+    pub kind: Option<String>,
+    /// The JWK Set with the public keys that it signs with
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["jwks_uri", "confidential"])]
+    pub jwks: Option<PathBuf>,
+    /// The https address of that JWK Set
+    #[arg(long, value_name = "URL", conflicts_with = "confidential")]
+    pub jwks_uri: Option<String>,
+    /// Give it a secret (printed once)
+    #[arg(long)]
+    pub confidential: bool,
+    /// What else is registered.
+    #[command(flatten)]
+    pub members: ClientMembers,
+    /// Which server.
+    #[command(flatten)]
+    pub target: Target,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `clients update`
+#[derive(Debug, Args)]
+pub struct ClientsUpdate {
+    /// The client id
+    pub id: String,
+    /// The name that people see
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Where the browser may be sent back to; may be repeated
+    #[arg(long, value_name = "URI")]
+    pub redirect_uri: Vec<String>,
+    /// The scopes that it may ask for, separated by spaces
+    #[arg(long)]
+    pub scope: Option<String>,
+    /// How it authenticates from now on: public, or confidential-symmetric with a new secret
+    #[arg(long, value_name = "KIND", value_parser = ["public", "confidential-symmetric"], conflicts_with_all = ["jwks", "jwks_uri"])]
+    pub kind: Option<String>,
+    /// The JWK Set with the public keys that it signs with
+    #[arg(long, value_name = "FILE", conflicts_with = "jwks_uri")]
+    pub jwks: Option<PathBuf>,
+    /// The https address of that JWK Set
+    #[arg(long, value_name = "URL")]
+    pub jwks_uri: Option<String>,
+    /// Give it another secret (printed once); the old one counts no more
+    #[arg(long)]
+    pub new_secret: bool,
+    /// Take a member away, such as smart or logo_uri; may be repeated
+    #[arg(long, value_name = "MEMBER")]
+    pub unset: Vec<String>,
+    /// What else is registered.
+    #[command(flatten)]
+    pub members: ClientMembers,
+    /// Which server.
+    #[command(flatten)]
+    pub target: Target,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `clients token ...`
+#[derive(Debug, Subcommand)]
+pub enum ClientsToken {
+    /// Make an initial access token (printed once)
+    #[command(after_help = "\
+Example:
+  portcullis clients token add --name 'Growth Ltd' --uses 3 --config FILE")]
+    Add {
+        /// Whom it is for
+        #[arg(long)]
+        name: String,
+        /// How many clients may be registered with it
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        uses: u32,
+        /// How many days it is good
+        #[arg(long, value_name = "N", default_value_t = 7)]
+        days: u32,
+        /// Which server.
+        #[command(flatten)]
+        target: Target,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List them
+    List(Listing),
+    /// Take one back
+    Remove(ClientsOne),
+}
+
+/// `clients remove`
+#[derive(Debug, Args)]
+pub struct ClientsOne {
+    /// The client id
+    pub id: String,
+    /// Which server.
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `clients show`
+#[derive(Debug, Args)]
+pub struct ClientsShow {
+    /// The client id
+    pub id: String,
+    /// Which server.
+    #[command(flatten)]
+    pub target: Target,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}

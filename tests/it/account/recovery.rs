@@ -1,0 +1,124 @@
+//! An account that somebody else gave back: no record, no app, no factor, until a factor that was there before or a second officer confirms.
+
+use portcullis_server::admin::UserRequest;
+use portcullis_server::admin::protocol::{RefusalKind, Response};
+use portcullis_testkit::Reply;
+use portcullis_testkit::app::hidden;
+
+use super::Visitor;
+use super::links::{CHOSEN, choose, details, link, operator, reset};
+use crate::fhir::World;
+
+async fn sign_in(visitor: &mut Visitor<'_>, return_to: &str) -> Reply {
+    let page = visitor.get("/login").await;
+    let csrf = hidden(&page, "csrf");
+    visitor.post("/login", &[("csrf", &csrf), ("return_to", return_to), ("username", "ann"), ("password", CHOSEN)]).await
+}
+
+fn confirm() -> UserRequest {
+    UserRequest::Confirm { username: "ann".to_owned() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recovered_session_opens_no_record_connects_no_app_and_adds_no_factor() {
+    let world = World::start().await;
+    let path = link(&world, "first", reset("ann", false)).await;
+    let mut ann = Visitor::new(&world);
+    choose(&mut ann, &path, CHOSEN).await;
+    assert_eq!(sign_in(&mut ann, "/me").await.status, 303);
+    let me = ann.get("/me").await.text();
+    assert!(me.contains("Somebody gave this account back to you: account:first."), "{me}");
+    assert!(!me.contains("Who looked, and when") && !me.contains("How you sign in"), "{me}");
+    for path in ["/me/authenticator", "/me/passkey", "/me/password"] {
+        let reply = ann.get(path).await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.text().contains("You cannot change how you sign in yet")),
+            (403, true),
+            "{path}"
+        );
+    }
+    for scope in ["launch/patient patient/Patient.r", "openid fhirUser", "user/Patient.rs"] {
+        let reply = ann.get(&format!("/oauth/authorize?{}", world.app.authorization_query(scope))).await;
+        assert_eq!((reply.status.as_u16(), reply.text().contains("You cannot connect an app yet")), (403, true), "{scope}");
+        assert!(!reply.text().contains("Test Ann"));
+    }
+    assert_eq!(ann.get("/ehr").await.text().contains("Test Ann"), false);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consent_screen_that_was_open_before_the_recovery_is_not_answered_after_it() {
+    let world = World::start().await;
+    let mut ann = Visitor::new(&world);
+    ann.sign_in("ann").await;
+    let query = world.app.authorization_query("launch/patient patient/Patient.r");
+    let consent = ann.get(&format!("/oauth/authorize?{query}")).await;
+    let request = hidden(&consent, "request");
+    let path = link(&world, "first", reset("ann", false)).await;
+    choose(&mut ann, &path, CHOSEN).await;
+    sign_in(&mut ann, "/me").await;
+    // The token of the own page's session is not that of the consent screen; a forged one is refused before anything else.
+    let session = ann.own_csrf().await;
+    for csrf in [hidden(&consent, "csrf"), session] {
+        let fields = [("csrf", csrf.as_str()), ("request", &request), ("scope", "patient/Patient.r"), ("decision", "allow")];
+        let reply = ann.post("/consent", &fields).await;
+        assert_eq!((reply.status.as_u16(), reply.header("location")), (403, ""));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_officer_confirms_and_the_first_cannot() {
+    let world = World::start().await;
+    let path = link(&world, "first", reset("ann", false)).await;
+    let mut ann = Visitor::new(&world);
+    choose(&mut ann, &path, CHOSEN).await;
+    sign_in(&mut ann, "/me").await;
+    let shown = details(&world, "second", UserRequest::Show { username: "ann".to_owned() }).await;
+    assert_eq!(shown.recovered_by.as_deref(), Some("account:first"));
+    let Response::Refused(refused) = operator(&world, "first", confirm()).await else { panic!("the first officer confirmed") };
+    assert_eq!(refused.kind, RefusalKind::Conflict);
+    assert!(refused.message.contains("another officer must confirm"), "{}", refused.message);
+    assert!(ann.get("/me").await.text().contains("gave this account back"));
+    assert_eq!(details(&world, "second", confirm()).await.recovered_by, None);
+    let me = ann.get("/me").await.text();
+    assert!(!me.contains("gave this account back") && me.contains("Who looked, and when"), "{me}");
+    let consent =
+        ann.get(&format!("/oauth/authorize?{}", world.app.authorization_query("launch/patient patient/Patient.r"))).await;
+    assert!(consent.text().contains("value=\"allow\""));
+    let Response::Refused(refused) = operator(&world, "second", confirm()).await else { panic!("nothing waits") };
+    assert_eq!(refused.kind, RefusalKind::Conflict);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_factor_from_before_confirms_and_without_it_nobody_gets_in() {
+    let world = World::start().await;
+    let mut owner = Visitor::new(&world);
+    owner.sign_in("ann").await;
+    let (secret, _) = owner.add_authenticator().await;
+    let path = link(&world, "first", reset("ann", false)).await;
+    let mut ann = Visitor::new(&world);
+    choose(&mut ann, &path, CHOSEN).await;
+    let asked = sign_in(&mut ann, "/me").await;
+    assert_eq!((asked.status.as_u16(), ann.get("/me").await.status.as_u16()), (200, 303), "the second factor is still asked for");
+    world.server.clock.advance_seconds(30);
+    assert_eq!(ann.second(&asked, &world.code(&secret)).await.status, 303);
+    let me = ann.get("/me").await.text();
+    assert!(!me.contains("gave this account back") && me.contains("Who looked, and when"), "{me}");
+    assert_eq!(details(&world, "first", UserRequest::Show { username: "ann".to_owned() }).await.recovered_by, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn factors_that_are_removed_with_the_reset_leave_the_second_officer() {
+    let world = World::start().await;
+    let mut owner = Visitor::new(&world);
+    owner.sign_in("ann").await;
+    let (_, recovery) = owner.add_authenticator().await;
+    let path = link(&world, "first", reset("ann", true)).await;
+    assert_eq!(owner.get("/me").await.status, 303, "whoever has lost the factors may not be who is signed in");
+    let mut ann = Visitor::new(&world);
+    choose(&mut ann, &path, CHOSEN).await;
+    assert_eq!(sign_in(&mut ann, "/me").await.status, 303);
+    assert!(ann.get("/me").await.text().contains("gave this account back"));
+    let shown = details(&world, "second", confirm()).await;
+    assert_eq!((shown.has_authenticator, shown.recovery_codes, shown.recovered_by), (false, 0, None));
+    assert!(!recovery.is_empty());
+}
