@@ -86,6 +86,8 @@ async fn stages(
             let found = execute_and_release(server, principal, &permit, reading).await?;
             let draft = respond::found(server, exchange, &asked, &found)?;
             let record = complete(server, exchange, account, (&found, draft.status())).await;
+            // The draft has what it needs: what it was made of shall not wait in memory for the flush of the record.
+            drop((found, asked));
             Ok(recorded(server, record, draft).await)
         }
     }
