@@ -110,7 +110,15 @@ fn with_version(draft: Draft, version: &StoredVersion) -> Draft {
 }
 
 fn url(server: &Server, version: &StoredVersion) -> String {
-    [server.settings.fhir_base.as_str(), "/", version.resource_type.name(), "/", version.id.as_str()].concat()
+    let mut output = String::new();
+    push_url(server, version, &mut output);
+    output
+}
+
+fn push_url(server: &Server, version: &StoredVersion, output: &mut String) {
+    for part in [server.settings.fhir_base.as_str(), "/", version.resource_type.name(), "/", version.id.as_str()] {
+        output.push_str(part);
+    }
 }
 
 fn version_url(server: &Server, version: &StoredVersion) -> String {
@@ -140,12 +148,15 @@ fn search_draft(server: &Server, asked: &Asked, page: &SearchPage) -> Result<Dra
         .filter_map(|version| version.body.as_ref())
         .fold((0, 0), |(entries, bytes), body| (entries + 1, bytes + body.len()));
     let mut bundle = BundleWriter::searchset(&links, page.total).with_room(entries, bytes);
+    let mut address = String::new();
     if !matches!(query.shape, Shape::Count) {
         for (mode, versions) in [(SearchMode::Match, &page.matches), (SearchMode::Include, &page.included)] {
             for version in versions {
                 let body = version.body.as_deref().ok_or(Refusal::Internal("a search found a deletion"))?;
                 let body = shaped(body, &query.shape, version.resource_type)?;
-                bundle.resource(Some(&url(server, version)), &body, mode);
+                address.clear();
+                push_url(server, version, &mut address);
+                bundle.resource(Some(&address), &body, mode);
             }
         }
     }
