@@ -122,6 +122,9 @@ pub fn patients_in_care(
     constraint: &Constraint,
     versions: &[&StoredVersion],
 ) -> Result<Vec<LogicalId>, StoreError> {
+    if !visibility::asks_for_care(constraint) {
+        return Ok(Vec::new());
+    }
     let grounds = versions.iter().filter_map(|version| version.grounds.as_ref()).flat_map(|grounds| &grounds.patients);
     let patients: Vec<LogicalId> = versions.iter().flat_map(|version| &version.patients).chain(grounds).cloned().collect();
     visibility::patients_in_care(connection, constraint, &patients)
