@@ -217,9 +217,10 @@ fn open(
     constraint: &Constraint,
     found: Vec<SealedRow>,
 ) -> Result<Vec<StoredVersion>, StoreError> {
+    let mut opener = seal.opener(connection);
     let mut opened = Vec::with_capacity(found.len());
     for row in found {
-        opened.push(row.open(connection, seal)?);
+        opened.push(row.open(&mut opener)?);
     }
     visibility::grounds(connection, constraint, constraint.letter(), &mut opened)?;
     Ok(opened.into_iter().map(|(_, version)| version).collect())
