@@ -63,7 +63,7 @@ async fn stages(
     }
     let principal = account.principal.as_ref().ok_or(Refusal::Internal("a request lost its principal"))?;
     let request = server.large.run(body.len(), || parse(server, exchange, path, &body)).await?;
-    let (asked, interaction) = Asked::of(request);
+    let (asked, interaction) = Asked::of(request, &server.settings.fhir_base);
     let mut entry = describe(&interaction, exchange, &body);
     entry.name(named::by(&interaction));
     let entry = account.operation.insert(entry);
