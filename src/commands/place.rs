@@ -1,5 +1,6 @@
 //! Which server a command is about: a configuration file, or the data directory of a demo.
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use portcullis_backends::DataDirectory;
@@ -14,7 +15,7 @@ use crate::config::{Configuration, FederationProvider};
 use crate::demo::Description;
 use crate::failure::{Exit, Failure, OrFail, Outcome, causes};
 
-/// Threads of the async runtime.
+/// The most threads of the async runtime. There are no more than processors that it may use: threads that share one only wake and interrupt each other.
 const WORKERS: usize = 2;
 
 /// A server, named but not opened.
@@ -126,7 +127,8 @@ pub fn root_key(path: &Path) -> Outcome<RootKey> {
 
 /// The async runtime of a command.
 pub fn runtime() -> Outcome<Runtime> {
-    Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().or_fail("Cannot start the async runtime")
+    let workers = std::thread::available_parallelism().map_or(1, NonZero::get).min(WORKERS);
+    Builder::new_multi_thread().worker_threads(workers).enable_all().build().or_fail("Cannot start the async runtime")
 }
 
 /// The failure of a command that needs a directory which another process holds.

@@ -3,7 +3,7 @@
 //! <https://hl7.org/fhir/R4/bundle.html>. The writer copies resources that are serialised already, byte for byte, and never parses them. The reader takes
 //! a Bundle apart into its entries; it does not judge the resources, and does not carry out a transaction.
 
-use crate::json::Value;
+use crate::json::{Value, write_string};
 use crate::outcome::{Issue, IssueType};
 
 /// The pages that an answer names.
@@ -159,7 +159,7 @@ impl BundleWriter {
     }
 
     fn text(&mut self, text: &str) {
-        Value::from(text).write(&mut self.output);
+        write_string(text, &mut self.output);
     }
 }
 

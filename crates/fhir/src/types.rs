@@ -271,9 +271,12 @@ impl LogicalId {
 
     /// Parses an id; `None` where a character or the length is not allowed.
     pub fn parse(text: &str) -> Option<Self> {
-        let valid = !text.is_empty()
-            && text.len() <= Self::MAXIMUM_LENGTH
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.');
+        if text.is_empty() || text.len() > Self::MAXIMUM_LENGTH {
+            return None;
+        }
+        // All bytes are looked at, which the compiler turns into vector instructions.
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() | (byte == b'-') | (byte == b'.');
+        let valid = text.bytes().fold(true, |valid, byte| valid & is_allowed(byte));
         valid.then(|| Self(text.into()))
     }
 

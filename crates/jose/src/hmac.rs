@@ -18,6 +18,6 @@ mod tests {
     #[test]
     fn the_tag_is_the_one_of_rfc_2202() {
         let tag = hmac_sha1(b"Jefe", b"what do ya want for nothing?");
-        assert_eq!(crate::base64url::encode(tag), "7_zfauXrL6LSdBbV8WTfnCWafHk");
+        assert_eq!(crate::base64url::encode(tag), "7_zfauXrL6LSdBbV8YTfnCWafHk");
     }
 }

@@ -135,12 +135,18 @@ mod tests {
     fn scope_may_only_shrink() {
         portcullis_verifies::verifies!("SMART-31");
         let granted = ScopeSet::parse("openid offline_access patient/*.rs").unwrap();
-        for wider in ["patient/*.cruds", "openid user/*.rs", "patient/Observation.rs?category=x", "fhirUser", "bogus", " "] {
+        for wider in ["patient/*.cruds", "openid user/*.rs", "patient/Observation.cruds?category=x", "fhirUser", "bogus", " "] {
             assert!(matches!(narrowed_scopes(&granted, Some(wider)), Err(TokenError::InvalidScope(_))), "{wider}");
         }
         assert!(matches!(narrowed_scopes(&granted, Some(&"openid ".repeat(300))), Err(TokenError::InvalidScope(_))));
         assert_eq!(narrowed_scopes(&granted, None).unwrap(), granted);
-        assert_eq!(narrowed_scopes(&granted, Some("patient/Observation.read")).unwrap().to_string(), "patient/Observation.read");
+        for narrower in ["patient/Observation.read", "patient/Observation.rs?category=x"] {
+            assert_eq!(narrowed_scopes(&granted, Some(narrower)).unwrap().to_string(), narrower);
+        }
+        let qualified = ScopeSet::parse("patient/Observation.rs?category=x").unwrap();
+        for wider in ["patient/Observation.rs", "patient/Observation.rs?category=y", "patient/Observation.rs?status=final"] {
+            assert!(narrowed_scopes(&qualified, Some(wider)).is_err(), "{wider}");
+        }
     }
 
     #[test]

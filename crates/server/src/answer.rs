@@ -13,6 +13,9 @@ use crate::middleware::refusals::Gathered;
 /// The body of every response: whole, in memory, bounded by what made it.
 pub type Body = Full<Bytes>;
 
+/// Room for the headers of an answer without growing, with those that every answer carries.
+const TYPICAL_HEADERS: usize = 12;
+
 /// A response before it may leave.
 #[derive(Debug)]
 pub struct Draft {
@@ -62,6 +65,7 @@ impl Draft {
     fn into_response(self) -> Response<Body> {
         let mut response = Response::new(Full::new(self.body));
         *response.status_mut() = self.status;
+        response.headers_mut().reserve(TYPICAL_HEADERS);
         for (name, value) in self.headers {
             response.headers_mut().append(name, value);
         }

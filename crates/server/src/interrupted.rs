@@ -1,7 +1,7 @@
 //! A request that a bug ended: it leaves a record and an answer all the same.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -33,8 +33,7 @@ impl Begun {
 
     /// Does the work; where it panics, records that and answers 503. The panic itself has been printed by the hook, without anybody's data: its
     /// message is not for the record.
-    pub async fn finish(self, work: impl Future<Output = Answer>) -> Answer {
-        let mut work = pin!(work);
+    pub async fn finish(self, mut work: Pin<Box<impl Future<Output = Answer>>>) -> Answer {
         let ended = std::future::poll_fn(|context| {
             // What the work shares with other requests is behind locks that survive a panic.
             match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
@@ -44,7 +43,7 @@ impl Begun {
         });
         match ended.await {
             Some(answer) => answer,
-            None => self.interrupted().await,
+            None => Box::pin(self.interrupted()).await,
         }
     }
 

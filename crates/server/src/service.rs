@@ -28,7 +28,8 @@ impl Handler for Server {
     fn handle(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> impl Future<Output = Answer> + Send {
         let face = Face::of_path(request.uri().path());
         let begun = Begun::of(&self, peer, &request);
-        in_own_task(face, begun.finish(self.answer(peer, request)))
+        // Boxed here: whatever holds it would have room for it twice, where it came from and where it stays.
+        in_own_task(face, begun.finish(Box::pin(self.answer(peer, request))))
     }
 }
 
@@ -142,7 +143,8 @@ async fn dispatch(server: &Arc<Server>, exchange: Exchange, route: Route, body: 
         | Route::Person
         | Route::Account(_)
         | Route::Federation(_)
-        | Route::PersonRevoke => oauth::serve(Arc::clone(server), exchange, route, body).await,
+        // Boxed, since every request has room for the largest way that it could have taken.
+        | Route::PersonRevoke => Box::pin(oauth::serve(Arc::clone(server), exchange, route, body)).await,
         Route::Start
         | Route::Docs
         | Route::Static(_)

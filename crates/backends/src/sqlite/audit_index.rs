@@ -30,6 +30,8 @@ const SCHEMA_VERSION: i64 = 3;
 const RECORDS_PER_BATCH: usize = 500;
 /// How long the ledger must rest before the index follows it of its own accord.
 const IDLE: Duration = Duration::from_secs(2);
+/// The nice value of the thread that follows (setpriority(2); on Linux each thread has its own).
+const LOWEST_PRIORITY: i32 = 19;
 /// Page cache, KiB.
 const CACHE_KIBIBYTES: i64 = 2 * 1024;
 /// The version id of every AuditEvent: it never changes.
@@ -99,6 +101,10 @@ impl AuditIndex {
     pub fn follow_when_idle(self: &Arc<Self>) -> io::Result<()> {
         let index = Arc::downgrade(self);
         let follow = move || {
+            // Behind whoever waits for an answer: what arrives while a batch is indexed shall not wait for the end of it.
+            if let Err(error) = rustix::process::setpriority_process(None, LOWEST_PRIORITY) {
+                tracing::warn!(%error, "the audit trail is indexed with the priority of requests");
+            }
             let mut before = None;
             while let Some(index) = index.upgrade() {
                 let position = index.ledger.position();

@@ -62,7 +62,7 @@ fn complete(connection: &Connection, seal: &Seal, locators: &mut Locators, pk: i
     if !index::has_composites_over_elements(row.resource_type()) {
         return Ok(false);
     }
-    let (_, version) = row.open(connection, seal)?;
+    let (_, version) = row.open(&mut seal.opener(connection))?;
     let resource = Resource::parse(&version.body.unwrap_or_default())
         .map_err(|_| StoreError::Corrupt(format!("the resource {pk} is not what this program stores")))?;
     let mut entries = index::extract(&resource, base_url);

@@ -101,12 +101,24 @@ pub fn all(conditions: &[String]) -> String {
 }
 
 fn joined(conditions: &[String], operator: &str) -> Option<String> {
+    let mut output = String::with_capacity(conditions.iter().map(|condition| condition.len() + operator.len() + 4).sum());
+    join(conditions, operator, &mut output);
+    (!conditions.is_empty()).then_some(output)
+}
+
+fn join(conditions: &[String], operator: &str, output: &mut String) {
     match conditions {
-        [] => None,
-        [only] => Some(only.clone()),
+        [] => {}
+        [only] => output.push_str(only),
         several => {
             let (left, right) = several.split_at(several.len() / 2);
-            Some(format!("({} {operator} {})", joined(left, operator)?, joined(right, operator)?))
+            output.push('(');
+            join(left, operator, output);
+            for part in [" ", operator, " "] {
+                output.push_str(part);
+            }
+            join(right, operator, output);
+            output.push(')');
         }
     }
 }

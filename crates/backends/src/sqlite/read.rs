@@ -13,7 +13,7 @@ use rusqlite::{Connection, Row};
 use super::database::store_error;
 use super::history;
 use super::parameters::Parameters;
-use super::seal::{Header, Seal, Sealed};
+use super::seal::{Header, Opener, Seal, Sealed};
 use super::visibility;
 
 /// The columns that [`SealedRow::take`] reads, of `resource r` and `locator l`.
@@ -125,6 +125,9 @@ pub fn patients_in_care(
     constraint: &Constraint,
     versions: &[&StoredVersion],
 ) -> Result<Vec<LogicalId>, StoreError> {
+    if !visibility::asks_for_care(constraint) {
+        return Ok(Vec::new());
+    }
     let grounds = versions.iter().filter_map(|version| version.grounds.as_ref()).flat_map(|grounds| &grounds.patients);
     let patients: Vec<LogicalId> = versions.iter().flat_map(|version| &version.patients).chain(grounds).cloned().collect();
     visibility::patients_in_care(connection, constraint, &patients)
@@ -132,7 +135,7 @@ pub fn patients_in_care(
 
 /// The version in a row of [`COLUMNS`], with its locator; an error where the row fails its authentication.
 pub fn open_row(connection: &Connection, seal: &Seal, row: &Row<'_>) -> Result<(i64, StoredVersion), StoreError> {
-    SealedRow::take(row)?.open(connection, seal)
+    SealedRow::take(row)?.open(&mut seal.opener(connection))
 }
 
 /// A row of [`COLUMNS`] as it is stored: nothing in it is to be believed before it is opened.
@@ -181,7 +184,7 @@ impl SealedRow {
     }
 
     /// Authenticates the row and opens its body.
-    pub fn open(self, connection: &Connection, seal: &Seal) -> Result<(i64, StoredVersion), StoreError> {
+    pub fn open(self, opener: &mut Opener<'_>) -> Result<(i64, StoredVersion), StoreError> {
         let header = Header {
             resource_type: self.resource_type,
             id: self.id.as_str(),
@@ -190,7 +193,7 @@ impl SealedRow {
             deleted: self.deleted,
             patients: &self.patients,
         };
-        let body = seal.open(connection, self.key, &header, self.body)?;
+        let body = opener.open(self.key, &header, self.body)?;
         let version = StoredVersion {
             resource_type: self.resource_type,
             patients: patients(&self.patients)?,

@@ -39,9 +39,9 @@ pub struct Header<'a> {
 }
 
 impl Header<'_> {
-    /// Every field in a fixed order, texts with their length in front: two headers never give the same bytes.
-    fn authenticated_data(&self) -> Vec<u8> {
-        let mut data = Vec::with_capacity(64 + self.id.len() + self.version.len() + self.patients.len());
+    /// Every field in a fixed order, texts with their length in front: two headers never give the same bytes. Appended to what is empty.
+    fn authenticate(&self, data: &mut Vec<u8>) {
+        data.reserve(64 + self.id.len() + self.version.len() + self.patients.len());
         data.extend_from_slice(b"portcullis body 1");
         data.push(self.resource_type.code());
         data.push(u8::from(self.deleted));
@@ -50,7 +50,6 @@ impl Header<'_> {
             data.extend_from_slice(&(text.len() as u64).to_be_bytes());
             data.extend_from_slice(text.as_bytes());
         }
-        data
     }
 }
 
@@ -93,7 +92,33 @@ pub struct DataKey {
 impl DataKey {
     /// `nonce || ciphertext || tag`; the seal of nothing for a deletion.
     pub fn seal(&self, header: &Header<'_>, body: &[u8]) -> Result<Vec<u8>, StoreError> {
-        seal_bytes(&self.cipher, &header.authenticated_data(), body)
+        let mut data = Vec::new();
+        header.authenticate(&mut data);
+        seal_bytes(&self.cipher, &data, body)
+    }
+}
+
+/// Opens bodies one after the other, mostly of one patient: each has the key of the one before at hand.
+pub struct Opener<'a> {
+    seal: &'a Seal,
+    connection: &'a Connection,
+    key: Option<DataKey>,
+    /// Where authenticated data are put together.
+    data: Vec<u8>,
+}
+
+impl Opener<'_> {
+    /// Opens what [`DataKey::seal`] made, with a key that readers may share.
+    pub fn open(&mut self, key: i64, header: &Header<'_>, sealed: Sealed) -> Result<Vec<u8>, StoreError> {
+        let key = match &mut self.key {
+            Some(known) if known.number == key => known,
+            other => other.insert(self.seal.data_key(self.connection, key)?),
+        };
+        self.data.clear();
+        header.authenticate(&mut self.data);
+        sealed
+            .open(&key.cipher, &self.data)
+            .ok_or_else(|| StoreError::Corrupt(format!("{}/{} fails its authentication", header.resource_type, header.id)))
     }
 }
 
@@ -144,12 +169,9 @@ impl Seal {
         Ok(key)
     }
 
-    /// Opens what [`DataKey::seal`] made, with a key that readers may share.
-    pub fn open(&self, connection: &Connection, key: i64, header: &Header<'_>, sealed: Sealed) -> Result<Vec<u8>, StoreError> {
-        let key = self.data_key(connection, key)?;
-        sealed
-            .open(&key.cipher, &header.authenticated_data())
-            .ok_or_else(|| StoreError::Corrupt(format!("{}/{} fails its authentication", header.resource_type, header.id)))
+    /// What opens bodies that are found in this snapshot.
+    pub fn opener<'a>(&'a self, connection: &'a Connection) -> Opener<'a> {
+        Opener { seal: self, connection, key: None, data: Vec::new() }
     }
 
     fn data_key(&self, connection: &Connection, number: i64) -> Result<DataKey, StoreError> {
@@ -262,7 +284,7 @@ mod tests {
         sealed: &[u8],
     ) -> Result<Vec<u8>, StoreError> {
         let sealed = Sealed::copy(sealed).ok_or_else(|| StoreError::Corrupt("too short".to_owned()))?;
-        seal.open(connection, key, header, sealed)
+        seal.opener(connection).open(key, header, sealed)
     }
 
     fn header() -> Header<'static> {

@@ -197,7 +197,7 @@ fn wants_total(query: &SearchQuery) -> bool {
 }
 
 fn count(connection: &Connection, statements: &SearchStatements) -> Result<u64, StoreError> {
-    let total = statements.parameters.integer(connection, &statements.count).map_err(store_error)?;
+    let total = statements.parameters.integer(connection, &statements.count()).map_err(store_error)?;
     u64::try_from(total).map_err(|_| StoreError::Corrupt("a negative count".to_owned()))
 }
 
@@ -217,7 +217,11 @@ fn open(
     constraint: &Constraint,
     found: Vec<SealedRow>,
 ) -> Result<Vec<StoredVersion>, StoreError> {
-    let mut opened = found.into_iter().map(|row| row.open(connection, seal)).collect::<Result<Vec<_>, _>>()?;
+    let mut opener = seal.opener(connection);
+    let mut opened = Vec::with_capacity(found.len());
+    for row in found {
+        opened.push(row.open(&mut opener)?);
+    }
     visibility::grounds(connection, constraint, constraint.letter(), &mut opened)?;
     Ok(opened.into_iter().map(|(_, version)| version).collect())
 }

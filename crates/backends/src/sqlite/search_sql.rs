@@ -45,15 +45,23 @@ pub struct SearchStatements {
     pub rows: PageRows,
     /// How many columns a position has.
     pub width: usize,
-    /// The number of all rows of all pages.
-    pub count: String,
+    /// The tables of all rows of all pages.
+    candidates: String,
+    /// What holds for these rows.
+    condition: String,
 }
 
 impl SearchStatements {
     /// For a search that finds nothing whatever is stored: SQLite would not accept a named index for it.
     fn nothing() -> Self {
         let page = "SELECT 0 WHERE 0".to_owned();
-        Self { parameters: Parameters::default(), page, rows: PageRows::Sorted, width: 0, count: "SELECT 0".to_owned() }
+        let (candidates, condition) = ("(SELECT 0)".to_owned(), "0".to_owned());
+        Self { parameters: Parameters::default(), page, rows: PageRows::Sorted, width: 0, candidates, condition }
+    }
+
+    /// The number of all rows of all pages.
+    pub fn count(&self) -> String {
+        format!("SELECT count(*) FROM {} WHERE {}", self.candidates, self.condition)
     }
 }
 
@@ -89,29 +97,30 @@ pub fn compile(
 
     let candidates = chosen.from(query, &mut terms);
     let order = order(chosen.time_column())?;
-    let count = format!("SELECT count(*) FROM {candidates} WHERE {}", all(&terms));
-    if let Some(position) = after {
-        terms.push(order.after(position, &mut parameters)?);
-    }
+    let condition = all(&terms);
+    let later = match after {
+        None => None,
+        Some(position) => Some(all(&[condition.clone(), order.after(position, &mut parameters)?])),
+    };
+    let shown = later.as_ref().unwrap_or(&condition);
     // Whole rows go through no sort: an index has the order, and who reads them puts ties in order.
     if let Some(column) = chosen.indexed_column(query).filter(|column| order.is_by(column)) {
         let page = format!(
-            "SELECT {COLUMNS}, {column} FROM {candidates} CROSS JOIN locator l ON l.pk = r.pk WHERE {} ORDER BY {}",
-            all(&terms),
+            "SELECT {COLUMNS}, {column} FROM {candidates} CROSS JOIN locator l ON l.pk = r.pk WHERE {shown} ORDER BY {}",
             order.first_term()
         );
-        return Ok(SearchStatements { parameters, page, rows: PageRows::InOrderOfIndex, width: order.width(), count });
+        let (rows, width) = (PageRows::InOrderOfIndex, order.width());
+        return Ok(SearchStatements { parameters, page, rows, width, candidates, condition });
     }
     let limit = parameters.bind(i64::from(query.count) + 1);
     let page = format!(
-        "{}SELECT r.pk, {} FROM {candidates} CROSS JOIN locator l ON l.pk = r.pk{} WHERE {} ORDER BY {} LIMIT {limit}",
+        "{}SELECT r.pk, {} FROM {candidates} CROSS JOIN locator l ON l.pk = r.pk{} WHERE {shown} ORDER BY {} LIMIT {limit}",
         order.with(),
         order.columns(),
         order.joins(),
-        all(&terms),
         order.terms()
     );
-    Ok(SearchStatements { parameters, page, rows: PageRows::Sorted, width: order.width(), count })
+    Ok(SearchStatements { parameters, page, rows: PageRows::Sorted, width: order.width(), candidates, condition })
 }
 
 /// The way that was chosen to the candidates.

@@ -267,6 +267,11 @@ fn first_grounds(connection: &Connection, sql: &str, parameters: &Parameters) ->
     Ok(Some(Grounds { record: LocalReference { resource_type, id }, patients: patients.ok_or_else(corrupt)? }))
 }
 
+/// Whether a boundary of the constraint asks for a care relationship.
+pub fn asks_for_care(constraint: &Constraint) -> bool {
+    constraint.boundaries().any(|boundary| matches!(boundary, Boundary::CareRelationship(_) | Boundary::PatientsInCare(..)))
+}
+
 /// Those of these patients with whom an actor of the constraint has a care relationship; none where no boundary asks for one.
 pub fn patients_in_care(
     connection: &Connection,

@@ -9,6 +9,7 @@ mod place;
 mod write;
 
 pub use parse::{MAXIMUM_DEPTH, ParseError, parse};
+pub(crate) use write::write_string;
 
 /// How many bytes at the beginning of a string's content need no escape: neither quotation mark, reverse solidus, nor control. Whole blocks are looked at
 /// first, which the compiler turns into vector instructions; attachments are megabytes of such bytes.

@@ -38,7 +38,7 @@ impl Value {
 }
 
 /// Escapes only what RFC 8259 section 7 demands: quotation mark, reverse solidus, and the controls below U+0020.
-fn write_string(text: &str, output: &mut Vec<u8>) {
+pub(crate) fn write_string(text: &str, output: &mut Vec<u8>) {
     output.push(b'"');
     let mut rest = text.as_bytes();
     while let Some((plain, tail)) = rest.split_at_checked(plain_length(rest)) {

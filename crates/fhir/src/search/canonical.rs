@@ -49,9 +49,9 @@ impl SearchQuery {
     }
 
     /// The address of a further page: the self link with this cursor.
-    pub fn page_link(&self, base_url: &str, cursor: &str) -> String {
-        let mut link = self.self_link(base_url);
-        link.push(if self.applied.is_empty() { '?' } else { '&' });
+    pub fn page_link(self_link: &str, cursor: &str) -> String {
+        let mut link = self_link.to_owned();
+        link.push(if self_link.contains('?') { '&' } else { '?' });
         link.push_str("_cursor=");
         query::encode(cursor, &mut link);
         link

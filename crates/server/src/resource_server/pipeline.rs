@@ -64,7 +64,7 @@ async fn stages(
     }
     let principal = account.principal.as_ref().ok_or(Refusal::Internal("a request lost its principal"))?;
     let request = server.large.run(body.len(), || parse(server, exchange, path, &body)).await?;
-    let (asked, interaction) = Asked::of(request);
+    let (asked, interaction) = Asked::of(request, &server.settings.fhir_base);
     let mut entry = describe(&interaction, exchange, &body);
     entry.name(named::by(&interaction));
     let entry = account.operation.insert(entry);
@@ -87,6 +87,8 @@ async fn stages(
             let found = execute_and_release(server, principal, &permit, reading).await?;
             let draft = respond::found(server, exchange, &asked, &found)?;
             let record = complete(server, exchange, account, (&found, draft.status())).await;
+            // The draft has what it needs: what it was made of shall not wait in memory for the flush of the record.
+            drop((found, asked));
             Ok(recorded(server, record, draft).await)
         }
     }

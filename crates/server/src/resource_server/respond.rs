@@ -30,25 +30,36 @@ pub struct Asked {
     preferences: Preferences,
     shape: Shape,
     if_none_match: IfNoneMatch,
-    query: Option<SearchQuery>,
+    search: Option<Searched>,
     /// The page size of a history.
     count: Option<u32>,
     ignored: Vec<Ignored>,
 }
 
+/// What of a search its answer repeats.
+struct Searched {
+    self_link: String,
+    shape: Shape,
+    ignored: Vec<Ignored>,
+}
+
 impl Asked {
     /// Separates what is asked for from how it shall be answered.
-    pub fn of(request: Request) -> (Self, Interaction) {
+    pub fn of(request: Request, base_url: &str) -> (Self, Interaction) {
         let Request { interaction, preferences, shape, if_none_match, ignored } = request;
-        let query = match &interaction {
-            Interaction::Search(query) => Some(query.clone()),
+        let search = match &interaction {
+            Interaction::Search(query) => Some(Searched {
+                self_link: query.self_link(base_url),
+                shape: query.shape.clone(),
+                ignored: query.ignored.clone(),
+            }),
             _ => None,
         };
         let count = match &interaction {
             Interaction::InstanceHistory(history) => Some(history.count),
             _ => None,
         };
-        (Self { preferences, shape, if_none_match, query, count, ignored }, interaction)
+        (Self { preferences, shape, if_none_match, search, count, ignored }, interaction)
     }
 }
 
@@ -110,7 +121,15 @@ fn with_version(draft: Draft, version: &StoredVersion) -> Draft {
 }
 
 fn url(server: &Server, version: &StoredVersion) -> String {
-    [server.settings.fhir_base.as_str(), "/", version.resource_type.name(), "/", version.id.as_str()].concat()
+    let mut output = String::new();
+    push_url(server, version, &mut output);
+    output
+}
+
+fn push_url(server: &Server, version: &StoredVersion, output: &mut String) {
+    for part in [server.settings.fhir_base.as_str(), "/", version.resource_type.name(), "/", version.id.as_str()] {
+        output.push_str(part);
+    }
 }
 
 fn version_url(server: &Server, version: &StoredVersion) -> String {
@@ -130,30 +149,34 @@ fn shaped<'a>(body: &'a [u8], wanted: &Shape, resource_type: ResourceType) -> Re
 }
 
 fn search_draft(server: &Server, asked: &Asked, page: &SearchPage) -> Result<Draft, Refusal> {
-    let Some(query) = &asked.query else {
+    let Some(Searched { self_link, shape, ignored }) = &asked.search else {
         return Err(Refusal::Internal("a search page without its query"));
     };
-    let base = &server.settings.fhir_base;
-    let links = Links { this: query.self_link(base), next: page.next.as_ref().map(|cursor| query.page_link(base, cursor)) };
+    let next = page.next.as_ref().map(|cursor| SearchQuery::page_link(self_link, cursor));
+    let links = Links { this: self_link.clone(), next };
     let versions = page.matches.iter().chain(&page.included);
     let (entries, bytes) = versions
         .filter_map(|version| version.body.as_ref())
         .fold((0, 0), |(entries, bytes), body| (entries + 1, bytes + body.len()));
     let mut bundle = BundleWriter::searchset(&links, page.total).with_room(entries, bytes);
-    if !matches!(query.shape, Shape::Count) {
+    let mut address = String::new();
+    if !matches!(shape, Shape::Count) {
         // "The list of elements does not apply to included resources." (https://hl7.org/fhir/R4/search.html#elements)
-        let included = if matches!(query.shape, Shape::Elements(_)) { &Shape::Whole } else { &query.shape };
-        let parts = [(SearchMode::Match, &page.matches, &query.shape), (SearchMode::Include, &page.included, included)];
-        for (mode, versions, shape) in parts {
+        let included = if matches!(shape, Shape::Elements(_)) { &Shape::Whole } else { shape };
+        for (mode, versions, shape) in
+            [(SearchMode::Match, &page.matches, shape), (SearchMode::Include, &page.included, included)]
+        {
             for version in versions {
                 let body = version.body.as_deref().ok_or(Refusal::Internal("a search found a deletion"))?;
                 let body = shaped(body, shape, version.resource_type)?;
-                bundle.resource(Some(&url(server, version)), &body, mode);
+                address.clear();
+                push_url(server, version, &mut address);
+                bundle.resource(Some(&address), &body, mode);
             }
         }
     }
-    if !query.ignored.is_empty() {
-        let issues: Vec<Issue> = query.ignored.iter().map(ignored_issue).collect();
+    if !ignored.is_empty() {
+        let issues: Vec<Issue> = ignored.iter().map(ignored_issue).collect();
         bundle.resource(None, &outcome::render(&issues), SearchMode::Outcome);
     }
     let draft = Draft::new(StatusCode::OK).body(FHIR_JSON, bundle.finish());
