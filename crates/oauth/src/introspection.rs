@@ -332,6 +332,7 @@ mod tests {
             content_type: Some("application/x-www-form-urlencoded"),
             authorization,
             body: body.as_bytes(),
+            implied_client: None,
         };
         for body in ["", "token=", "token=a&token=b", "token=a&client_secret=x"] {
             assert_eq!(parse(parts(body, Some("Basic YTpi"))).unwrap_err().code(), "invalid_request", "{body}");

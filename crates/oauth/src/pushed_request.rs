@@ -211,6 +211,7 @@ mod tests {
             content_type: Some("application/x-www-form-urlencoded"),
             authorization: None,
             body: b"client_id=app&request_uri=urn:ietf:params:oauth:request_uri:x",
+            implied_client: None,
         };
         assert_eq!(parse(parts).unwrap_err().code(), "invalid_request");
     }

@@ -13,6 +13,7 @@ use crate::client_certificate::ClientProof;
 use crate::clients::{Client, ClientKind, GrantType};
 use crate::confirmation::{CertificateThumbprint, Confirmation};
 use crate::dpop::{ProofError, VerifiedProof};
+use crate::grant::SecretHash;
 use crate::identifiers::ClientId;
 use crate::parameters::{Parameters, ParametersError, decode};
 use crate::pkce;
@@ -30,6 +31,8 @@ pub struct TokenRequestParts<'a> {
     pub authorization: Option<&'a str>,
     /// The body.
     pub body: &'a [u8],
+    /// The client to which the refresh token of [`lone_refresh_token`] was issued.
+    pub implied_client: Option<&'a ClientId>,
 }
 
 /// A well-formed token request; nothing of it is checked against what is stored.
@@ -175,8 +178,24 @@ impl TokenRequest {
     /// Reads a token request.
     pub fn parse(parts: TokenRequestParts<'_>) -> Result<Self, TokenError> {
         let parameters = form(&parts)?;
-        Ok(Self { credentials: credentials(parts.authorization, &parameters)?, grant: grant(&parameters)? })
+        let credentials = match (credentials(parts.authorization, &parameters), parts.implied_client) {
+            (Err(NOT_NAMED), Some(client)) => ClientCredentials::Public { client_id: client.clone() },
+            (credentials, _) => credentials?,
+        };
+        Ok(Self { credentials, grant: grant(&parameters)? })
     }
+}
+
+/// The hash of the refresh token in a request to refresh that says nothing about its client.
+///
+/// RFC 6749 asks for `client_id` in the request for a code (section 4.1.3) and not in the one to refresh (section 6), and public clients that
+/// are built on SMART's own JavaScript library leave it out there. The token says whose it is; a client that has credentials must still show them.
+pub fn lone_refresh_token(parts: &TokenRequestParts<'_>) -> Option<SecretHash> {
+    let parameters = form(parts).ok()?;
+    let value = |name: &str| parameters.value(name).ok().flatten();
+    let named = ["client_id", "client_secret", "client_assertion", "client_assertion_type"].map(value);
+    let lone = parts.authorization.is_none() && named.iter().all(Option::is_none) && value("grant_type") == Some("refresh_token");
+    value("refresh_token").filter(|_| lone).map(SecretHash::of)
 }
 
 /// The client that a request names, rightly or wrongly: for the record of a request that cannot be served.
@@ -244,6 +263,7 @@ impl ClientCredentials {
     }
 }
 
+const NOT_NAMED: TokenError = TokenError::InvalidClient("client_id or HTTP Basic is required");
 const REPEATED: TokenError = TokenError::InvalidRequest("a parameter is repeated");
 
 fn is_form(content_type: &str) -> bool {
@@ -291,7 +311,7 @@ pub(crate) fn credentials(authorization: Option<&str>, parameters: &Parameters) 
         return Ok(ClientCredentials::Assertion(Box::new(presented(assertion_text, assertion_type, named)?)));
     }
     let Some(header) = authorization else {
-        let name = named.ok_or(TokenError::InvalidClient("client_id or HTTP Basic is required"))?;
+        let name = named.ok_or(NOT_NAMED)?;
         let client_id = ClientId::parse(name).ok_or(TokenError::InvalidClient("client authentication failed"))?;
         return Ok(ClientCredentials::Public { client_id });
     };

@@ -1,6 +1,6 @@
 //! The authorization code flow with PKCE, through the real pages.
 
-use portcullis_testkit::app::query_value;
+use portcullis_testkit::app::{VERIFIER, query_value};
 use portcullis_testkit::server::PASSWORD;
 use portcullis_verifies::verifies;
 
@@ -95,6 +95,41 @@ async fn refresh_rotates_and_a_reused_token_ends_the_family() {
     assert_eq!(refresh(newest).await.json()["error"], "invalid_grant", "the whole family has ended");
     let access = second["access_token"].as_str().unwrap();
     assert_eq!(world.server.client.get("/fhir/Patient/ann").bearer(access).send().await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_public_client_may_be_named_by_its_refresh_token_alone_and_no_other_client() {
+    let world = World::start().await;
+    let scope = "launch/patient offline_access patient/Patient.r";
+    let client = &world.server.client;
+    let refresh = |token: String| async move {
+        client.post("/oauth/token").form(&[("grant_type", "refresh_token"), ("refresh_token", &token)]).send().await
+    };
+    let token = |answer: &serde_json::Value| answer["refresh_token"].as_str().unwrap().to_owned();
+    let first = world.app.authorize(scope, "ann", PASSWORD).await;
+    let second = refresh(token(&first)).await;
+    assert_eq!((second.status.as_u16(), second.json()["patient"].as_str()), (200, Some("ann")), "{}", second.text());
+    // A token that was used before ends the family here, too.
+    assert_eq!(refresh(token(&first)).await.json()["error"], "invalid_grant");
+    assert_eq!(refresh(token(&second.json())).await.json()["error"], "invalid_grant");
+    // Who has a secret shows it.
+    let confidential = world.server.add_app("confidential", scope, true).await;
+    let stolen = token(&confidential.authorize(scope, "ann", PASSWORD).await);
+    for lone in [stolen.clone(), "unknown".to_owned()] {
+        let refused = refresh(lone).await;
+        assert_eq!((refused.status.as_u16(), refused.json()["error"].as_str()), (401, Some("invalid_client")));
+    }
+    let fields = [("grant_type", "refresh_token"), ("refresh_token", stolen.as_str())];
+    assert_eq!(confidential.token_request(&fields).await.status, 200, "the theft has ended nothing");
+    // Nothing but a refresh does without a name.
+    let lone_code = [
+        ("grant_type", "authorization_code"),
+        ("code", "c"),
+        ("redirect_uri", &world.app.redirect_uri),
+        ("code_verifier", VERIFIER),
+    ];
+    let refused = client.post("/oauth/token").form(&lone_code).send().await;
+    assert_eq!((refused.status.as_u16(), refused.json()["error"].as_str()), (401, Some("invalid_client")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

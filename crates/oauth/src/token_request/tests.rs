@@ -33,7 +33,7 @@ fn form(changes: &[(&str, &str)]) -> String {
 }
 
 fn parse(authorization: Option<&str>, body: &str) -> Result<TokenRequest, TokenError> {
-    TokenRequest::parse(TokenRequestParts { content_type: FORM, authorization, body: body.as_bytes() })
+    TokenRequest::parse(TokenRequestParts { content_type: FORM, authorization, body: body.as_bytes(), implied_client: None })
 }
 
 /// Authenticates a client for what it asks for.
@@ -62,12 +62,20 @@ fn only_forms_are_read() {
         [None, Some("application/json"), Some("multipart/form-data"), Some(""), Some("application/x-www-form-urlencoded2")]
     {
         let body = form(&[]);
-        let result = TokenRequest::parse(TokenRequestParts { content_type, authorization: None, body: body.as_bytes() });
+        let result = TokenRequest::parse(TokenRequestParts {
+            content_type,
+            authorization: None,
+            body: body.as_bytes(),
+            implied_client: None,
+        });
         assert_eq!(code_of(result), "invalid_request", "{content_type:?}");
     }
     let body = form(&[]);
     let content_type = Some("Application/X-WWW-Form-Urlencoded; charset=UTF-8");
-    assert!(TokenRequest::parse(TokenRequestParts { content_type, authorization: None, body: body.as_bytes() }).is_ok());
+    assert!(
+        TokenRequest::parse(TokenRequestParts { content_type, authorization: None, body: body.as_bytes(), implied_client: None })
+            .is_ok()
+    );
 }
 
 #[test]
@@ -255,7 +263,7 @@ fn a_client_may_use_only_its_grant_types() {
 proptest! {
     #[test]
     fn arbitrary_headers_and_bodies_never_panic(header in "\\PC{0,60}", body in prop::collection::vec(any::<u8>(), 0..200)) {
-        let parts = TokenRequestParts { content_type: FORM, authorization: Some(&header), body: &body };
+        let parts = TokenRequestParts { content_type: FORM, authorization: Some(&header), body: &body, implied_client: None };
         let _ = TokenRequest::parse(parts);
         let encoded = basic_header(&header);
         let _ = TokenRequest::parse(TokenRequestParts { authorization: Some(&encoded), ..parts });

@@ -9,7 +9,9 @@ use http::header;
 use portcullis_audit::record::{Agent, Event, Outcome};
 use portcullis_oauth::identifiers::ClientId;
 use portcullis_oauth::token_error::TokenError;
-use portcullis_oauth::token_request::{AuthenticatedClient, ClientCredentials, TokenRequestParts, claimed_client};
+use portcullis_oauth::token_request::{
+    AuthenticatedClient, ClientCredentials, TokenRequestParts, claimed_client, lone_refresh_token,
+};
 use portcullis_store::RegistryError;
 use portcullis_store::registry::Change;
 
@@ -99,12 +101,21 @@ pub async fn serve<E: ClientEndpoint>(server: &Server, exchange: &Exchange, inco
             return Ending { server, exchange, event: E::EVENT, client: None }.unauthenticated(error.into()).await;
         }
     };
-    let parts = TokenRequestParts {
+    let mut parts = TokenRequestParts {
         content_type: exchange.header(&header::CONTENT_TYPE),
         authorization: exchange.header(&header::AUTHORIZATION),
         body: &body,
+        implied_client: None,
     };
     let mut ending = Ending { server, exchange, event: E::EVENT, client: claimed_client(&parts) };
+    let implied = match lone_refresh_token(&parts) {
+        Some(token) => match server.registry.refresh(&token).await {
+            Ok(token) => token.map(|token| token.client),
+            Err(error) => return ending.unauthenticated(error.into()).await,
+        },
+        None => None,
+    };
+    parts.implied_client = implied.as_ref();
     let (credentials, request) = match E::parse(parts) {
         Ok(parsed) => parsed,
         Err(error) => return ending.unauthenticated(error.into()).await,

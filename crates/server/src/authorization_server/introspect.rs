@@ -89,7 +89,12 @@ async fn with_bearer(
     };
     let body = body::read(incoming, body::MAXIMUM_FORM).await;
     let body = body.map_err(|_| fault(agent.clone(), TokenError::InvalidRequest("the body is too large or incomplete")))?;
-    let parts = TokenRequestParts { content_type: exchange.header(&header::CONTENT_TYPE), authorization: None, body: &body };
+    let parts = TokenRequestParts {
+        content_type: exchange.header(&header::CONTENT_TYPE),
+        authorization: None,
+        body: &body,
+        implied_client: None,
+    };
     let token = introspection::parse_with_bearer(parts).map_err(|error| fault(agent.clone(), error))?;
     let unavailable = |error: &RegistryError| {
         tracing::error!(%error, "the registry failed at the introspection endpoint");

@@ -1,8 +1,6 @@
 // A SMART app on npm `fhirclient`: /standalone.html and /launch.html begin, /index.html is come back to and says what it got.
 const query = new URLSearchParams(location.search);
 const common = { clientId: 'fhirclient', redirectUri: '/index.html', pkceMode: 'required' };
-// Otherwise it refreshes without saying who it is, which this server does not take from a public client.
-FHIR.oauth2.settings.refreshTokenWithClientId = true;
 
 async function run() {
   if (location.pathname === '/standalone.html') {
