@@ -77,7 +77,7 @@ async fn a_request_names_its_host_once() {
     let client = &world.server.client;
     for hosts in ["", "host: localhost\r\nhost: localhost\r\n", "host: localhost\r\nhost: elsewhere.example\r\n"] {
         for (path, body) in [("/fhir/metadata", "http.Host"), ("/oauth/token", "invalid_request"), ("/health", "Host")] {
-            let reply = client.raw(format!("GET {path} HTTP/1.1\r\n{hosts}\r\n").as_bytes()).await;
+            let reply = client.raw(format!("GET {path} HTTP/1.1\r\n{hosts}connection: close\r\n\r\n").as_bytes()).await;
             assert!(reply.starts_with("HTTP/1.1 400 ") && reply.contains(body), "{path} {hosts} {reply}");
         }
     }
