@@ -89,6 +89,7 @@ struct Found {
     small_page: Series,
     read_alone: Series,
     page_alone: Series,
+    bare_page_alone: Series,
     nginx_alone: Series,
     records_per_flush: Vec<f64>,
     raw_cost: Vec<f64>,
@@ -105,6 +106,9 @@ struct Servers {
     anchor: Place,
     small: Served,
     large: Served,
+    /// What the page takes by itself, with TLS and one flush.
+    bare: Server,
+    bare_page: Place,
     generator: LoadGenerator,
 }
 
@@ -116,12 +120,18 @@ impl Servers {
         let (nginx, anchor) = nginx::start(&workshop.folder, free_ports()?, &large.body, &workshop.path("large"))?;
         small.server.rest()?;
         large.server.rest()?;
-        Ok(Self { nginx, anchor, small, large, generator: LoadGenerator::new(&workshop.folder)? })
+        let port = free_ports()?;
+        let files = [workshop.text("raw.db"), workshop.text("large/tls"), workshop.text("bare.log")];
+        let arguments = ["bare-page", &port.to_string(), &files[0], &large.person.patient, &files[1], &files[2]];
+        let bare = workshop.harness_server(&arguments, "bare page")?;
+        let url = format!("https://127.0.0.1:{port}/page");
+        let bare_page = Place { url, headers: Vec::new(), body_bytes: large.body.len() };
+        Ok(Self { nginx, anchor, small, large, bare, bare_page, generator: LoadGenerator::new(&workshop.folder)? })
     }
 
     /// Loads one server while the others are paused.
     fn run(&self, server: &Server, place: &Place, connections: u32, seconds: u32) -> Result<Run> {
-        let all = [&self.nginx, &self.small.server, &self.large.server];
+        let all = [&self.nginx, &self.small.server, &self.large.server, &self.bare];
         process::alone(server, &all, || self.generator.run(server, place, connections, seconds))
     }
 }
@@ -148,7 +158,7 @@ pub fn measure(workshop: &Workshop, wanted: &Wanted, rounds: usize, report: &mut
     if wanted.any(&["G10"]) {
         memory(workshop, &[&servers.small, &servers.large], rounds, report)?;
     }
-    for server in [servers.nginx, servers.small.server, servers.large.server] {
+    for server in [servers.nginx, servers.small.server, servers.large.server, servers.bare] {
         server.stop()?;
     }
     Ok(())
@@ -176,7 +186,10 @@ fn page_round(workshop: &Workshop, servers: &Servers, found: &mut Found) -> Resu
     raw?;
     found.page.0.push(servers.run(&large.server, &large.page, CONNECTIONS, SECONDS)?);
     found.small_page.0.push(servers.run(&small.server, &small.page, CONNECTIONS, SECONDS)?);
+    // A server that was paused takes the pause for a rest, and would index meanwhile what the load before has left.
+    large.server.rest()?;
     found.page_alone.0.push(servers.run(&large.server, &large.page, 1, SECONDS_ALONE)?);
+    found.bare_page_alone.0.push(servers.run(&servers.bare, &servers.bare_page, 1, SECONDS_ALONE)?);
     disk(workshop, found)
 }
 
@@ -285,6 +298,7 @@ fn pages(wanted: &Wanted, found: &Found, report: &mut Report) {
         report.figure("G6 p99 at one connection beyond raw SQLite and one flush of the disk", "ms", unexplained.collect());
         latencies(report, "G6 page, 64 connections", &found.page);
         latencies(report, "G6 page, 1 connection", &found.page_alone);
+        latencies(report, "G6 bare page with TLS and one flush, 1 connection", &found.bare_page_alone);
         report.figure("G6 pages per second on one core", "/s", found.page.of(|run| run.rate));
     }
     if wanted.any(&["G8"]) {

@@ -84,6 +84,12 @@ impl Workshop {
         serde_json::from_slice(&fs::read(&output)?).context("the harness said no JSON")
     }
 
+    /// A command of the harness that serves, on the servers' core.
+    pub fn harness_server(&self, arguments: &[&str], name: &'static str) -> Result<Server> {
+        let mut command = Core::Server.command(&self.harness);
+        Server::start(name, command.args(arguments), &self.path("harness.log"))
+    }
+
     /// Loads a file into a data directory.
     pub fn load(&self, file: &str, directory: &str) -> Result<Finished> {
         let (file, directory) = (self.text(file), self.text(directory));

@@ -3,6 +3,7 @@
 //!
 //! Each command prints one line of JSON. Not a part of the product; it may panic.
 
+mod bare_page;
 mod connections;
 mod cost;
 mod durability;
@@ -33,6 +34,10 @@ fn run(arguments: &[&str]) -> Value {
         ["raw-load", file, database, "full", batch] => raw_load(file, database, raw::Synchronous::Full, number(batch)),
         // The newest 20 observations of a patient, again and again; then of every patient.
         ["raw-page", database, patient, seconds] => raw::pages(Path::new(database), patient, number(seconds)),
+        // The same page over TLS with one flush, and nothing else, for one connection at a time.
+        ["bare-page", port, database, patient, certificates, log] => {
+            bare_page::serve(number(port), Path::new(database), patient, Path::new(certificates), Path::new(log))
+        }
         // Memory of a process before and after so many connections, each with one request.
         ["connections", at @ ..] => connections::run(at),
         // Bodies of token requests, each with an assertion of its own.

@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Statement, params};
 use serde_json::{Value, json};
 
 use crate::cost::{measure, percentile_microseconds};
@@ -145,32 +145,59 @@ impl RawStore {
 
 /// Reads the newest observations of one patient for so many seconds, then those of all patients who have as many, one after the other.
 pub fn pages(path: &Path, patient: &str, seconds: f64) -> Value {
-    let connection = Connection::open(path).unwrap();
-    connection.pragma_update(None, "cache_size", -2 * 1024).unwrap();
+    let connection = open(path);
     let all = "SELECT target FROM index_reference WHERE parameter = ?1 GROUP BY target HAVING count(*) >= 20 ORDER BY target";
     let mut all = connection.prepare(all).unwrap();
     // In the order of their hashes, which is no order of the rows.
     let all: Vec<i64> = all.query_map([parameter("Observation", 0)], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    let one = hash(format!("Patient/{patient}").as_str());
+    let one = patient_key(patient);
     assert!(all.contains(&one), "the patient has too few observations");
     json!({ "one": timed_pages(&connection, &[one], seconds), "all": timed_pages(&connection, &all, seconds) })
 }
 
-fn timed_pages(connection: &Connection, patients: &[i64], seconds: f64) -> Value {
-    let sql = format!(
-        "SELECT r.id, r.last_updated, r.body FROM index_reference i JOIN resource r ON r.pk = i.pk \
-         WHERE i.parameter = ?1 AND i.target = ?2 ORDER BY i.neg_time, i.pk LIMIT {PAGE}"
-    );
-    let mut statement = connection.prepare(&sql).unwrap();
-    let mut page = |patient: i64| {
-        let mut rows = statement.query(params![parameter("Observation", 0), patient]).unwrap();
+/// The newest observations of a patient.
+pub struct RawPages<'a>(Statement<'a>);
+
+impl<'a> RawPages<'a> {
+    /// Prepares the query.
+    pub fn of(connection: &'a Connection) -> Self {
+        let sql = format!(
+            "SELECT r.id, r.last_updated, r.body FROM index_reference i JOIN resource r ON r.pk = i.pk \
+             WHERE i.parameter = ?1 AND i.target = ?2 ORDER BY i.neg_time, i.pk LIMIT {PAGE}"
+        );
+        Self(connection.prepare(&sql).unwrap())
+    }
+
+    /// The patient's page: id and body of each.
+    pub fn page(&mut self, patient: i64, mut each: impl FnMut(String, Vec<u8>)) {
+        let mut rows = self.0.query(params![parameter("Observation", 0), patient]).unwrap();
         let mut count = 0;
         while let Some(row) = rows.next().unwrap() {
-            let (id, body): (String, Vec<u8>) = (row.get(0).unwrap(), row.get(2).unwrap());
-            std::hint::black_box((id, body));
+            each(row.get(0).unwrap(), row.get(2).unwrap());
             count += 1;
         }
         assert_eq!(count, PAGE);
+    }
+}
+
+/// Opens a database as readers have it.
+pub fn open(path: &Path) -> Connection {
+    let connection = Connection::open(path).unwrap();
+    connection.pragma_update(None, "cache_size", -2 * 1024).unwrap();
+    connection
+}
+
+/// What a patient is found by.
+pub fn patient_key(patient: &str) -> i64 {
+    hash(format!("Patient/{patient}").as_str())
+}
+
+fn timed_pages(connection: &Connection, patients: &[i64], seconds: f64) -> Value {
+    let mut pages = RawPages::of(connection);
+    let mut page = |patient: i64| {
+        pages.page(patient, |id, body| {
+            std::hint::black_box((id, body));
+        });
     };
     let mut durations = Vec::new();
     let until = Instant::now() + Duration::from_secs_f64(seconds);
