@@ -43,7 +43,9 @@ Examples:
   portcullis clients update back-office --data-dir DIR --new-secret
 
 Lists (redirect URIs, origins, contacts) are replaced whole. Narrower scopes
-count from the next refresh of a token; what was granted stays otherwise.")]
+count from the next refresh of a token; what was granted stays otherwise.
+A client that registered itself is yours from then on: its own token changes
+nothing any more.")]
     Update(Box<ClientsUpdate>),
     /// Make, list and take back tokens by which vendors register clients themselves (clients.registration = "token")
     Token {
@@ -94,6 +96,9 @@ pub struct ClientMembers {
     /// Its access tokens are bound to its certificate (RFC 8705)
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub tls_client_certificate_bound_access_tokens: Option<bool>,
+    /// It authenticates by the certificate that is the x5c of one of its keys, and by nothing else (RFC 8705)
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub self_signed_tls_client_auth: Option<bool>,
     /// How answers to its introspection requests are signed, where it asks for a JWT
     #[arg(long, value_name = "ALG", value_parser = ["RS256", "ES256"])]
     pub introspection_signed_response_alg: Option<String>,

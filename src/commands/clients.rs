@@ -96,6 +96,7 @@ fn members(given: &ClientMembers) -> Map<String, Value> {
         ("require_signed_request_object", given.require_signed_request_object),
         ("dpop_bound_access_tokens", given.dpop_bound_access_tokens),
         ("tls_client_certificate_bound_access_tokens", given.tls_client_certificate_bound_access_tokens),
+        ("self_signed_tls_client_auth", given.self_signed_tls_client_auth),
     ] {
         if let Some(flag) = flag {
             members.insert(name.into(), flag.into());

@@ -52,6 +52,7 @@ fn probes(path: &'static str, route: &Route) -> Vec<(&'static str, &'static str)
         | Route::Brands
         | Route::Jwks
         | Route::Person
+        | Route::History(_)
         | Route::Unknown => vec![("GET", path), ("DELETE", path)],
         Route::Authorize | Route::Chart | Route::Login => vec![("GET", path), ("POST", path)],
         Route::Launch

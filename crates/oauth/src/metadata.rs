@@ -70,6 +70,43 @@ pub const SCOPES: [&str; 30] = [
     "system/*.write",
 ];
 
+/// The types that US Core has profiles and demands scopes for (US Core 7.0.0, "SMART on FHIR Obligations and Capabilities"). Each is published as
+/// `patient/TYPE.rs`.
+const US_CORE_TYPES: [&str; 26] = [
+    "AllergyIntolerance",
+    "CarePlan",
+    "CareTeam",
+    "Condition",
+    "Coverage",
+    "Device",
+    "DiagnosticReport",
+    "DocumentReference",
+    "Encounter",
+    "Goal",
+    "Immunization",
+    "Location",
+    "Medication",
+    "MedicationDispense",
+    "MedicationRequest",
+    "Observation",
+    "Organization",
+    "Patient",
+    "Practitioner",
+    "PractitionerRole",
+    "Procedure",
+    "Provenance",
+    "QuestionnaireResponse",
+    "RelatedPerson",
+    "ServiceRequest",
+    "Specimen",
+];
+
+/// Every scope that metadata names.
+fn published_scopes() -> Vec<String> {
+    let of_us_core = US_CORE_TYPES.iter().map(|name| format!("patient/{name}.rs"));
+    SCOPES.iter().map(|scope| (*scope).to_owned()).chain(of_us_core).collect()
+}
+
 /// How clients authenticate at the token endpoint.
 pub const CLIENT_AUTHENTICATION_METHODS: [&str; 3] = ["client_secret_basic", "private_key_jwt", "none"];
 
@@ -178,7 +215,9 @@ impl Endpoints {
         set(&mut document, "request_object_signing_alg_values_supported", json!(ClientAlgorithm::ALL.map(ClientAlgorithm::name)));
         set(&mut document, "require_signed_request_object", json!(false));
         if self.introspection.is_some() {
-            set(&mut document, "introspection_endpoint_auth_methods_supported", json!(INTROSPECTION_AUTHENTICATION_METHODS));
+            let by_certificate = self.mutual_tls.as_ref().map(|_| SELF_SIGNED_TLS_CLIENT_AUTH);
+            let methods: Vec<&str> = INTROSPECTION_AUTHENTICATION_METHODS.into_iter().chain(by_certificate).collect();
+            set(&mut document, "introspection_endpoint_auth_methods_supported", json!(methods));
             let algorithms = json!(ClientAlgorithm::ALL.map(ClientAlgorithm::name));
             set(&mut document, "introspection_endpoint_auth_signing_alg_values_supported", algorithms);
             let signed = ResponseAlgorithm::ALL.map(|algorithm| algorithm.0.name());
@@ -212,7 +251,7 @@ impl Endpoints {
             "authorization_endpoint": self.authorization,
             "token_endpoint": self.token,
             "jwks_uri": self.jwks,
-            "scopes_supported": SCOPES,
+            "scopes_supported": published_scopes(),
             "response_types_supported": ["code"],
             "code_challenge_methods_supported": [pkce::METHOD],
             "token_endpoint_auth_methods_supported": CLIENT_AUTHENTICATION_METHODS,
@@ -228,6 +267,12 @@ impl Endpoints {
                 set(&mut document, name, json!(endpoint));
             }
         }
+        if self.revocation.is_some() {
+            // Without these, "the default is client_secret_basic" alone (RFC 8414 section 2), and most clients have no secret.
+            set(&mut document, "revocation_endpoint_auth_methods_supported", json!(CLIENT_AUTHENTICATION_METHODS));
+            let algorithms = json!(ClientAlgorithm::ALL.map(ClientAlgorithm::name));
+            set(&mut document, "revocation_endpoint_auth_signing_alg_values_supported", algorithms);
+        }
         self.add_mutual_tls(&mut document);
         document
     }
@@ -237,6 +282,9 @@ impl Endpoints {
         let Some(base) = &self.mutual_tls else { return };
         let methods: Vec<&str> = CLIENT_AUTHENTICATION_METHODS.into_iter().chain([SELF_SIGNED_TLS_CLIENT_AUTH]).collect();
         set(document, "token_endpoint_auth_methods_supported", json!(methods));
+        if self.revocation.is_some() {
+            set(document, "revocation_endpoint_auth_methods_supported", json!(methods));
+        }
         set(document, "tls_client_certificate_bound_access_tokens", json!(true));
         let mut aliases = json!({});
         for (name, endpoint) in [
@@ -282,7 +330,7 @@ mod tests {
 
     #[test]
     fn every_published_scope_is_understood_and_offered() {
-        for text in SCOPES {
+        for text in &published_scopes() {
             let scope = Scope::parse(text).unwrap();
             assert!(offers(&scope) != offers_to_clients(&scope), "{text}");
         }
@@ -334,6 +382,13 @@ mod tests {
             }
         }
         assert_eq!(smart["revocation_endpoint"], "https://localhost:8443/revoke");
+        assert_eq!(oauth["revocation_endpoint_auth_methods_supported"], oauth["token_endpoint_auth_methods_supported"]);
+        let mutual = Endpoints { mutual_tls: Some("https://localhost:8444".into()), ..all };
+        let mutual = mutual.authorization_server_metadata();
+        for endpoint in ["token", "revocation", "introspection"] {
+            let methods = mutual[format!("{endpoint}_endpoint_auth_methods_supported")].as_array().unwrap();
+            assert!(methods.iter().any(|method| method == SELF_SIGNED_TLS_CLIENT_AUTH), "{endpoint}");
+        }
         assert_eq!(smart["management_endpoint"], "https://localhost:8443/apps");
         assert_eq!(oauth["authorization_response_iss_parameter_supported"], true);
         assert_eq!(openid["id_token_signing_alg_values_supported"], json!(["RS256"]));

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::clients::{Client, ClientKind, ClientProperties, ClientSecretHash, GrantType, KeySource, RegistrationError};
 use crate::identifiers::{ClientId, GrantId};
-use crate::metadata;
+use crate::metadata::{self, SELF_SIGNED_TLS_CLIENT_AUTH};
 use crate::redirect_uri::RedirectUri;
 use crate::scopes::{RequestedScopes, ScopeContext, ScopeSet};
 
@@ -75,12 +75,15 @@ fn wrong(description: &str) -> MetadataError {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ClientMetadata {
+    /// Which client it says that it describes (RFC 7592 section 2.2); a new one gets its id here.
+    #[serde(skip_serializing)]
+    pub client_id: Option<String>,
     /// The name that people see.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_name: Option<String>,
     /// Where answers may be sent.
     pub redirect_uris: Vec<String>,
-    /// How it authenticates: `none`, `client_secret_basic` or `private_key_jwt`.
+    /// How it authenticates: `none`, `client_secret_basic`, `private_key_jwt` or `self_signed_tls_client_auth`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_endpoint_auth_method: Option<String>,
     /// What it may redeem.
@@ -126,7 +129,9 @@ impl ClientMetadata {
     }
 
     /// Reads a JSON object that was parsed before.
-    pub fn from_members(members: Map<String, Value>) -> Result<Self, MetadataError> {
+    pub fn from_members(mut members: Map<String, Value>) -> Result<Self, MetadataError> {
+        // A member without a value is one that is left out (RFC 7592 section 2.2).
+        members.retain(|_, value| !value.is_null());
         let uris = members.get("redirect_uris").and_then(Value::as_array);
         if uris.is_some_and(|uris| !uris.iter().all(Value::is_string)) {
             return Err(MetadataError::RedirectUri("redirect_uris must be an array of text".into()));
@@ -136,18 +141,18 @@ impl ClientMetadata {
 
     /// The metadata of a client.
     pub fn of(client: &Client) -> Self {
+        let by_key = if client.properties.self_signed_tls_client_auth { SELF_SIGNED_TLS_CLIENT_AUTH } else { "private_key_jwt" };
         let (method, jwks, jwks_uri) = match &client.kind {
             ClientKind::Public => ("none", None, None),
             ClientKind::ConfidentialSymmetric { .. } => ("client_secret_basic", None, None),
             ClientKind::ConfidentialAsymmetric { keys: KeySource::Value(set), .. } => {
-                ("private_key_jwt", serde_json::from_str(set).ok(), None)
+                (by_key, serde_json::from_str(set).ok(), None)
             }
-            ClientKind::ConfidentialAsymmetric { keys: KeySource::Url(url), .. } => {
-                ("private_key_jwt", None, Some(url.to_string()))
-            }
+            ClientKind::ConfidentialAsymmetric { keys: KeySource::Url(url), .. } => (by_key, None, Some(url.to_string())),
         };
         let by_code = client.may_use(GrantType::AuthorizationCode);
         Self {
+            client_id: None,
             client_name: Some(client.name.clone()),
             redirect_uris: client.redirect_uris.iter().map(|uri| uri.as_str().to_owned()).collect(),
             token_endpoint_auth_method: Some(method.to_owned()),
@@ -173,12 +178,18 @@ impl ClientMetadata {
         if self.software_statement.is_some() {
             return Err(MetadataError::SoftwareStatement);
         }
+        if before.is_some() && self.client_id.as_deref().is_some_and(|named| named != id.as_str()) {
+            return Err(wrong("client_id must be that of this registration"));
+        }
+        let by_certificate = self.token_endpoint_auth_method.as_deref() == Some(SELF_SIGNED_TLS_CLIENT_AUTH);
         let redirect = |text: &String| RedirectUri::parse(text).map_err(|error| MetadataError::RedirectUri(error.to_string()));
         let redirect_uris = self.redirect_uris.iter().map(redirect).collect::<Result<Vec<_>, _>>()?;
         let grant_types = self.checked_grant_types(registrar)?;
         let (scope, offered) = self.checked_scope(&grant_types)?;
         let (kind, secret) = self.kind(before, random)?;
         let mut properties = self.properties;
+        // The method of RFC 8705 section 2.2 is a property here: the keys are those of private_key_jwt.
+        properties.self_signed_tls_client_auth |= by_certificate;
         properties.dynamic = match registrar {
             Registrar::Dynamic => true,
             Registrar::Operator => properties.dynamic,
@@ -245,14 +256,16 @@ impl ClientMetadata {
             Some("none" | "client_secret_basic") if has_keys => {
                 Err(wrong("jwks and jwks_uri are for token_endpoint_auth_method private_key_jwt"))
             }
-            Some("private_key_jwt") | None if has_keys => {
+            Some("private_key_jwt" | SELF_SIGNED_TLS_CLIENT_AUTH) | None if has_keys => {
                 let registration = match before {
                     Some(ClientKind::ConfidentialAsymmetric { registration, .. }) => registration.clone(),
                     _ => GrantId::generate(random),
                 };
                 Ok((ClientKind::ConfidentialAsymmetric { registration, keys: self.keys()? }, None))
             }
-            Some("private_key_jwt") => Err(wrong("private_key_jwt needs jwks or jwks_uri")),
+            Some("private_key_jwt" | SELF_SIGNED_TLS_CLIENT_AUTH) => {
+                Err(wrong("private_key_jwt and self_signed_tls_client_auth need jwks or jwks_uri"))
+            }
             Some("client_secret_basic") | None => match before {
                 Some(kind @ ClientKind::ConfidentialSymmetric { .. }) => Ok((kind.clone(), None)),
                 _ => {
@@ -260,7 +273,9 @@ impl ClientMetadata {
                     Ok((ClientKind::ConfidentialSymmetric { secret_hash }, Some(secret)))
                 }
             },
-            Some(_) => Err(wrong("token_endpoint_auth_method must be none, client_secret_basic or private_key_jwt")),
+            Some(_) => Err(wrong(
+                "token_endpoint_auth_method must be none, client_secret_basic, private_key_jwt or self_signed_tls_client_auth",
+            )),
         }
     }
 
@@ -408,6 +423,38 @@ mod tests {
     }
 
     #[test]
+    fn a_client_registers_how_its_requests_and_tokens_are_bound_and_by_which_certificate_it_authenticates() {
+        let mut document = good();
+        for name in ["dpop_bound_access_tokens", "require_pushed_authorization_requests"] {
+            document[name] = json!(true);
+        }
+        // What has no value is left out (RFC 7592 section 2.2).
+        for name in ["contacts", "jwks", "verified", "logo_uri", "software_statement"] {
+            document[name] = Value::Null;
+        }
+        let properties = register(document, Registrar::Dynamic).unwrap().client.properties;
+        assert!(properties.dpop_bound_access_tokens && properties.require_pushed_authorization_requests);
+        let mut document = good();
+        document["token_endpoint_auth_method"] = json!("self_signed_tls_client_auth");
+        assert_eq!(register(document.clone(), Registrar::Dynamic).unwrap_err().code(), "invalid_client_metadata");
+        document["jwks"] = serde_json::from_str(KEYS).unwrap();
+        let client = register(document, Registrar::Dynamic).unwrap().client;
+        assert!(client.properties.self_signed_tls_client_auth && client.kind.as_str() == "confidential-asymmetric");
+        assert_eq!(described(&client)["token_endpoint_auth_method"], "self_signed_tls_client_auth");
+    }
+
+    #[test]
+    fn an_update_names_its_own_client_or_none() {
+        let client = public_client();
+        let update = |named: Option<&str>| {
+            let metadata = ClientMetadata { client_id: named.map(str::to_owned), ..ClientMetadata::of(&client) };
+            metadata.client((client.id.clone(), Some(&client)), Registrar::Dynamic, &mut Counter(0), 5)
+        };
+        assert!(update(None).is_ok() && update(Some("demo-app")).is_ok());
+        assert_eq!(update(Some("other")).unwrap_err().code(), "invalid_client_metadata");
+    }
+
+    #[test]
     fn an_operator_may_register_what_a_client_may_not() {
         let keys: Value = serde_json::from_str(KEYS).unwrap();
         let document = json!({"client_name": "Night export", "jwks": keys, "scope": "system/*.rs", "resource_server": true});
@@ -421,7 +468,9 @@ mod tests {
 
     #[test]
     fn metadata_reads_back_and_an_update_keeps_secret_and_registration() {
-        for client in [public_client(), backend_client()] {
+        let mut certified = backend_client();
+        certified.properties.self_signed_tls_client_auth = true;
+        for client in [public_client(), backend_client(), certified] {
             let again =
                 ClientMetadata::of(&client).client((client.id.clone(), Some(&client)), Registrar::Operator, &mut Counter(9), 5);
             let mut again = again.unwrap().client;

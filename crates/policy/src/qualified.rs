@@ -74,7 +74,8 @@ impl Qualifications {
         if !letters.has_qualified() && !registered.has_qualified() {
             return Self::default();
         }
-        let base_url = if letters.has_qualified() { letters.base_url() } else { registered.base_url() };
+        // A registration is read from the registry, which does not know where this server is; a token was verified by it.
+        let base_url = letters.base_url();
         let of = |letters: &TypeLetters, resource_type, letter| Admission::of(letters.opening(resource_type, letter), base_url);
         Self::each(|resource_type, letter| match (of(letters, resource_type, letter), of(registered, resource_type, letter)) {
             (Some(own), Some(other)) => Some(own.and(&other)),

@@ -345,6 +345,10 @@ fn the_criteria_of_a_token_and_of_a_registration_must_both_hold() {
         assert!(!release(registered, scope, "survey"), "{registered} / {scope}");
     }
     assert!(!release(lab, "system/Observation.rs?category=survey", "laboratory"));
+    // The registration was narrowed after the token was issued, by references, which the bodies write with the server's own base.
+    let of = |patient: &str| format!("system/Observation.rs?subject=Patient/{patient}");
+    assert!(release(&of("a"), "system/*.rs", "laboratory"));
+    assert!(!release(&of("b"), "system/*.rs", "laboratory"));
 }
 
 #[test]

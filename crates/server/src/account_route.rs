@@ -31,3 +31,22 @@ impl AccountRoute {
         matches!(self, Self::SetPassword | Self::Password | Self::Authenticator | Self::Passkey)
     }
 }
+
+/// In which form a person takes the access history away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HistoryForm {
+    /// `/me/history.csv`: a table for people.
+    Table,
+    /// `/me/history.ndjson`: AuditEvents for programs.
+    Events,
+}
+
+impl HistoryForm {
+    /// Where it is.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Table => "/me/history.csv",
+            Self::Events => "/me/history.ndjson",
+        }
+    }
+}

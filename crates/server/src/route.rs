@@ -3,7 +3,7 @@
 //! A path is compared byte for byte: no case folding, no percent-decoding, no dot segments, no slash too many. Two spellings of one path would be two
 //! ways in for whoever filters requests before us.
 
-pub use crate::account_route::AccountRoute;
+pub use crate::account_route::{AccountRoute, HistoryForm};
 pub use crate::client_route::ClientRoute;
 pub use crate::federation_route::FederationRoute;
 
@@ -54,6 +54,8 @@ pub enum Route {
     Person,
     /// `/me/revoke`: takes an app's access back.
     PersonRevoke,
+    /// The own access history, to keep.
+    History(HistoryForm),
     /// Pages and forms about how people sign in.
     Account(AccountRoute),
     /// Clients as JSON.
@@ -104,6 +106,8 @@ pub const FIXED: &[(&str, Route)] = &[
     ("/oauth/register", Route::Clients(ClientRoute::Register)),
     ("/me", Route::Person),
     ("/me/revoke", Route::PersonRevoke),
+    ("/me/history.csv", Route::History(HistoryForm::Table)),
+    ("/me/history.ndjson", Route::History(HistoryForm::Events)),
     ("/fhir", Route::Fhir(String::new())),
 ];
 

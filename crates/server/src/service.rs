@@ -141,6 +141,7 @@ async fn dispatch(server: &Arc<Server>, exchange: Exchange, route: Route, body: 
         | Route::Logout
         | Route::Consent
         | Route::Person
+        | Route::History(_)
         | Route::Account(_)
         | Route::Federation(_)
         // Boxed, since every request has room for the largest way that it could have taken.

@@ -245,14 +245,14 @@ pub enum SignInChange {
         remove_factors: bool,
     },
     /// A password that a one-time link was opened for: the link is used up, all sessions end, and after a reset the account counts as recovered by whoever
-    /// made the link.
+    /// made the link. So it does after the invitation of somebody who has used the account without a password.
     SetPasswordByLink {
         /// The SHA-256 of the link's secret.
         hash: SecretHash,
         /// The password's hash in PHC form.
         password_hash: Secret<String>,
     },
-    /// A person chose another password; the other sessions end.
+    /// A person chose another password; the other sessions and the one-time links end.
     SetPassword {
         /// Whose.
         user: UserId,

@@ -169,7 +169,8 @@ pub fn basic(client_id: &str, secret: &str) -> String {
     format!("Basic {}", standard_base64(format!("{client_id}:{secret}").as_bytes()))
 }
 
-fn standard_base64(bytes: &[u8]) -> String {
+/// Base64 with padding (RFC 4648 section 4).
+pub fn standard_base64(bytes: &[u8]) -> String {
     let url = base64url::encode(bytes).replace('-', "+").replace('_', "/");
     let padding = "=".repeat((4 - url.len() % 4) % 4);
     url + &padding

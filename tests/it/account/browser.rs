@@ -4,6 +4,7 @@ use portcullis_testkit::server::PASSWORD;
 use portcullis_testkit::webdriver::Browser;
 use serde_json::json;
 
+use super::links::{CHOSEN, link, reset};
 use crate::fhir::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -37,8 +38,39 @@ async fn a_person_adds_a_passkey_and_signs_in_with_it() {
         browser.click("form[action=\"/logout\"] button");
         browser.goto(&format!("{origin}/login"));
         shots(&browser, "login");
+        browser.enter_text("#username", "ann");
+        browser.enter_text("#password", PASSWORD);
+        browser.click("form[action=\"/login\"] button");
+        shows(&browser, "Use your passkey, or type a recovery code.");
+        shots(&browser, "second-factor");
         browser.click("form[action=\"/login/passkey\"] button");
         shows(&browser, "Signed in with a passkey");
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_chooses_a_password_by_a_link_and_reads_what_a_recovered_account_may() {
+    let world = World::start().await;
+    let path = link(&world, "first", reset("ann", false)).await;
+    let origin = world.server.server.settings.public_url.clone();
+    tokio::task::spawn_blocking(move || {
+        let browser = Browser::open();
+        browser.goto(&format!("{origin}{path}"));
+        shows(&browser, "Choose a password");
+        shots(&browser, "new-password");
+        browser.enter_text("#password", CHOSEN);
+        browser.click("form[action=\"/set-password\"] button");
+        shows(&browser, "Sign in");
+        browser.enter_text("#username", "ann");
+        browser.enter_text("#password", CHOSEN);
+        browser.click("form[action=\"/login\"] button");
+        shows(&browser, "Somebody gave this account back to you");
+        shots(&browser, "me-recovered");
+        browser.goto(&format!("{origin}/me/passkey"));
+        shows(&browser, "You cannot change how you sign in yet");
+        shots(&browser, "not-confirmed");
     })
     .await
     .unwrap();
@@ -60,5 +92,7 @@ fn shots(browser: &Browser, name: &str) {
             browser.prefer_colours(scheme);
             browser.screenshot(&format!("account-{name}-{size}-{scheme}"));
         }
+        let width = browser.execute("return document.documentElement.scrollWidth - document.documentElement.clientWidth");
+        assert_eq!(width, 0, "{name} is wider than the {size}");
     }
 }

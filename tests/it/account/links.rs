@@ -164,6 +164,21 @@ async fn a_locked_account_opens_for_nobody_and_its_tokens_do_not_count() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_is_locked_between_password_and_second_factor_stays_closed() {
+    let world = World::start().await;
+    let mut ann = Visitor::new(&world);
+    ann.sign_in("ann").await;
+    let (secret, _) = ann.add_authenticator().await;
+    let mut late = Visitor::new(&world);
+    let asked = late.password("ann", "/me").await;
+    details(&world, "root", UserRequest::Lock { username: "ann".to_owned() }).await;
+    world.server.clock.advance_seconds(60);
+    let closed = late.second(&asked, &world.code(&secret)).await;
+    assert_eq!((closed.status.as_u16(), closed.text().contains("This account is locked.")), (403, true), "{}", closed.text());
+    assert!(!late.jar.contains_key("__Host-portcullis-session"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_password_ends_the_other_sessions() {
     let world = World::start().await;
     let mut elsewhere = Visitor::new(&world);

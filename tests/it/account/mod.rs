@@ -2,6 +2,7 @@
 
 mod browser;
 mod enumeration;
+mod history;
 mod links;
 mod passkeys;
 mod recovery;

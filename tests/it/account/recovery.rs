@@ -42,7 +42,11 @@ async fn a_recovered_session_opens_no_record_connects_no_app_and_adds_no_factor(
         assert_eq!((reply.status.as_u16(), reply.text().contains("You cannot connect an app yet")), (403, true), "{scope}");
         assert!(!reply.text().contains("Test Ann"));
     }
-    assert_eq!(ann.get("/ehr").await.text().contains("Test Ann"), false);
+    for path in ["/me/history.csv", "/me/history.ndjson"] {
+        let reply = ann.get(path).await;
+        assert_eq!((reply.status.as_u16(), reply.text().contains("You cannot have this history yet")), (403, true), "{path}");
+    }
+    assert!(!ann.get("/ehr").await.text().contains("Test Ann"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

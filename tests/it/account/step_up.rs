@@ -3,7 +3,6 @@
 use portcullis_oauth::totp::TotpSecret;
 use portcullis_testkit::Reply;
 use portcullis_testkit::app::{hidden, query_value};
-use portcullis_verifies::verifies;
 
 use super::{Visitor, in_form};
 use crate::fhir::World;
@@ -28,7 +27,6 @@ fn asks_for_consent(page: &Reply) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sensitive_request_asks_for_the_second_factor_again_after_a_quarter_of_an_hour() {
-    verifies!("SAFE-15");
     let world = World::start().await;
     let (mut owner, secret) = owner(&world).await;
     let path = |scope: &str| format!("/oauth/authorize?{}", world.app.authorization_query(scope));

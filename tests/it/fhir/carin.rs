@@ -149,11 +149,20 @@ async fn the_capabilities_and_scopes_of_carin_are_published() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_published_scope_is_granted_to_whom_it_is_for() {
-    verifies!("SMART-07");
+    verifies!("SMART-07", "USCORE-09");
     let world = world().await;
     let document = world.server.client.get("/fhir/.well-known/smart-configuration").send().await.json();
     let scopes: Vec<&str> = document["scopes_supported"].as_array().unwrap().iter().filter_map(|scope| scope.as_str()).collect();
     assert!(scopes.len() > 5, "{scopes:?}");
+    // The types that US Core 7.0.0 demands scopes for; the granular ones are in tests/it/oauth/qualified_scopes.rs.
+    for name in "AllergyIntolerance CarePlan CareTeam Condition Coverage Device DiagnosticReport DocumentReference Encounter Goal Immunization \
+        Location Medication MedicationDispense MedicationRequest Observation Organization Patient Practitioner PractitionerRole Procedure \
+        Provenance QuestionnaireResponse RelatedPerson ServiceRequest Specimen"
+        .split_whitespace()
+    {
+        let scope = format!("patient/{name}.rs");
+        assert!(scopes.contains(&scope.as_str()), "{scope}");
+    }
     // `launch` needs a launch from an EHR: tests/it/oauth/launch.rs.
     for asked in scopes.into_iter().filter(|scope| !scope.starts_with("system/") && *scope != "launch") {
         // What says nothing of data is asked for beside a scope that does.

@@ -108,7 +108,7 @@ async fn every_interaction_that_succeeds_leaves_one_record() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_letter_of_a_scope_opens_its_interactions_on_ones_own_records_and_no_others() {
-    verifies!("FHIR-SEC-25", "FHIR-SEC-22", "SPM-01");
+    verifies!("FHIR-SEC-25", "FHIR-SEC-22", "SPM-01", "SMART-37");
     let world = World::start().await;
     let client = &world.server.client;
     let version = |reply: &Reply| reply.header("etag").to_owned();
@@ -123,9 +123,16 @@ async fn each_letter_of_a_scope_opens_its_interactions_on_ones_own_records_and_n
             let path = format!("/fhir/Observation/{id}");
             let body = observation(id, "ann", "1-1", "2", "2026-01-01");
             let status = |own: u16| if hidden { 404 } else { own };
+            let current = client.get(&path).bearer(&all).send().await;
+            let number = version(&current).split('"').nth(1).unwrap_or("1").to_owned();
+            let absent = "/fhir/Observation/not-there-yet".to_owned();
+            let created = observation("not-there-yet", "ann", "1-1", "2", "2026-01-01");
             for (needs, method, path, body, allowed) in [
                 ("r", Method::GET, path.clone(), None, status(200)),
                 ("r", Method::GET, format!("{path}/_history"), None, status(200)),
+                ("r", Method::GET, format!("{path}/_history/{number}"), None, status(200)),
+                // An update makes no resource here, whatever the scope says.
+                ("u", Method::PUT, absent, Some(created), 404),
                 ("u", Method::PUT, path.clone(), Some(body), status(200)),
                 ("d", Method::DELETE, path.clone(), None, status(204)),
             ] {
@@ -144,6 +151,15 @@ async fn each_letter_of_a_scope_opens_its_interactions_on_ones_own_records_and_n
         assert_eq!(into.status, 403, "{letter} {}", into.text());
         let search = client.get("/fhir/Observation?_id=obs-ann-1").bearer(&token).send().await;
         assert_eq!(search.status, if letter == "s" { 200 } else { 403 }, "{letter} {}", search.text());
+        let posted = client.post("/fhir/Observation/_search").bearer(&token).form(&[("_id", "obs-ann-1")]).send().await;
+        assert_eq!(posted.status, if letter == "s" { 200 } else { 403 }, "{letter} {}", posted.text());
+        // What is not built is open to nobody.
+        for (method, path) in
+            [(Method::GET, "Observation/_history"), (Method::GET, "_history"), (Method::PATCH, "Observation/obs-ann-1")]
+        {
+            let reply = client.request(method.clone(), &format!("/fhir/{path}")).bearer(&token).send().await;
+            assert!(reply.status.is_client_error(), "{letter}: {method} {path} {}", reply.status);
+        }
     }
     let after = client.get("/fhir/Observation/obs-ann-1").bearer(&all).send().await;
     assert_eq!(version(&after), before, "nothing was written by what was refused");

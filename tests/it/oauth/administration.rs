@@ -66,7 +66,8 @@ async fn a_client_is_added_shown_changed_and_removed() {
     let world = World::start().await;
     let manager = token(&world, "manager", true).await;
     let document = json!({"client_name": "Growth chart", "redirect_uris": ["https://growth.example/cb"], "scope": "launch/patient patient/*.rs",
-        "token_endpoint_auth_method": "client_secret_basic", "smart": "1.0", "verified": true, "contacts": ["dev@growth.example"]});
+        "token_endpoint_auth_method": "client_secret_basic", "smart": "1.0", "verified": true, "contacts": ["dev@growth.example"],
+        "launch_urls": ["https://growth.example/launch", "https://growth.example/launch?b=1"]});
     let added = send(&world, &manager, Method::POST, PATH, Some(document.clone())).await;
     assert_eq!(added.status, 201, "{}", added.text());
     let body = added.json();
@@ -77,6 +78,7 @@ async fn a_client_is_added_shown_changed_and_removed() {
     let shown = send(&world, &manager, Method::GET, &one, None).await.json();
     assert!(shown["client_secret"].is_null(), "told once");
     assert_eq!((&shown["smart"], &shown["verified"]), (&json!("1.0"), &json!(true)));
+    assert_eq!((&shown["launch_urls"], &shown["redirect_uris"]), (&document["launch_urls"], &document["redirect_uris"]));
     let mut changed = document.clone();
     changed["scope"] = json!("patient/Patient.r");
     changed.as_object_mut().unwrap().remove("smart");
@@ -86,6 +88,8 @@ async fn a_client_is_added_shown_changed_and_removed() {
     for (name, value, code) in [
         ("redirect_uris", json!(["http://growth.example/"]), "invalid_redirect_uri"),
         ("redirect_uris", json!([]), "invalid_redirect_uri"),
+        ("launch_urls", json!(["http://growth.example/launch"]), "invalid_client_metadata"),
+        ("launch_urls", json!(["/launch"]), "invalid_client_metadata"),
         ("grant_types", json!(["implicit"]), "invalid_client_metadata"),
         ("scope", json!("nonsense"), "invalid_client_metadata"),
         ("administrator", json!("yes"), "invalid_client_metadata"),
@@ -116,7 +120,6 @@ async fn a_client_is_added_shown_changed_and_removed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn narrower_scopes_count_from_the_next_refresh_and_new_addresses_end_nothing() {
-    verifies!("USCORE-13");
     let world = World::start().await;
     let asked = "launch/patient offline_access patient/Patient.r patient/Observation.rs";
     let response = world.app.authorize(asked, "ann", PASSWORD).await;

@@ -21,7 +21,7 @@ async fn an_app_gets_tokens_with_context_and_the_scopes_as_it_asked_for_them() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unticked_scope_is_not_granted() {
-    portcullis_verifies::verifies!("SEED-SKIN-13");
+    verifies!("SEED-SKIN-13", "USCORE-11");
     let world = World::start().await;
     let query = world.app.authorization_query("launch/patient patient/Observation.rs patient/Patient.r");
     let at = world.app.sign_in(&query, "ann", PASSWORD).await;
@@ -148,7 +148,7 @@ async fn a_wrong_client_or_redirect_uri_is_never_redirected() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_faulty_request_goes_back_to_the_app_with_an_error() {
-    verifies!("OAUTH-02", "OAUTH-04", "SMART-14", "SMART-21", "SMART-23");
+    verifies!("OAUTH-02", "OAUTH-04", "SMART-21", "SMART-23");
     let world = World::start().await;
     let good = world.app.authorization_query("launch/patient patient/Patient.r");
     for (bad, error) in [

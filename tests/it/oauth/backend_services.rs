@@ -336,7 +336,7 @@ async fn unknown_and_public_clients_cannot_authenticate_by_assertion() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_granted_lies_within_the_registration_now_and_later() {
-    verifies!("SMART-63", "SMART-66");
+    verifies!("SMART-63", "SMART-66", "USCORE-13");
     let backend = Backend::start("system/Patient.rs system/Observation.r").await;
     let (client, now) = (&backend.client, backend.now());
     let granted =
@@ -511,7 +511,7 @@ async fn every_answer_has_its_record_and_no_record_an_assertion() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn metadata_names_the_ways_that_work() {
-    verifies!("SMART-53");
+    verifies!("SMART-53", "USCORE-07");
     let backend = Backend::start(SCOPE).await;
     for path in
         ["/fhir/.well-known/smart-configuration", "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"]

@@ -10,7 +10,7 @@ use crate::fhir::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_assertion_is_spent_also_where_what_was_asked_for_conflicts_or_changes_nothing() {
-    verifies!("SMART-53");
+    verifies!("SMART-56");
     let world = World::start().await;
     let scope = "launch/patient patient/Patient.r";
     let (app, signer) = world.server.add_signing_app("signer", scope, ClientKey::generate("k", "ES384")).await;

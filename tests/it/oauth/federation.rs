@@ -120,7 +120,15 @@ async fn a_linked_person_signs_in_and_the_provider_learns_nothing_of_the_way() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_state_counts_in_its_own_browser_and_once() {
+    portcullis_verifies::verifies!("SMART-18");
     let world = World::start().await;
+    let mut states = std::collections::BTreeSet::new();
+    for _ in 0..50 {
+        let arrived = world.go(&mut Browser::new(&world.server.client)).await;
+        assert_eq!(arrived.get("state").len(), 43, "256 bits of the same source as every code: hygiene.rs measures it");
+        states.insert(arrived.get("state").to_owned());
+    }
+    assert_eq!(states.len(), 50);
     let (mut ann, mut mallory) = (Browser::new(&world.server.client), Browser::new(&world.server.client));
     let (arrived, other) = (world.go(&mut ann).await, world.go(&mut mallory).await);
     let path = world.provider.answer(&arrived, world.provider.sign(&world.claims(&arrived)));
@@ -298,6 +306,14 @@ async fn a_person_links_and_separates_accounts_on_the_own_page_and_nobody_else_c
     let href = href.replace("&amp;", "&").replace("&#38;", "&");
     let forged = bob.get("/login/federated?provider=elsewhere&link=forged").await;
     assert_page(&forged, 403, "This sign-in did not begin here");
+    // A session that was left open shows the same token on the own page: it adds no way in.
+    world.server.clock.advance_seconds(901);
+    assert_eq!(bob.get("/me").await.status, 200);
+    let late = bob.get(&href).await;
+    assert_eq!((late.status.as_u16(), late.header("location")), (303, "/me/federation"), "{}", late.text());
+    assert!(world.recorded("linked only after a recent sign-in"));
+    assert!(bob.get("/me/federation").await.header("location").starts_with("/login?"));
+    assert_eq!(bob.sign_in("bob", PASSWORD).await.status, 303);
     let reply = bob.get(&href).await;
     let arrived = world.provider.arrived(reply.header("location"));
     assert_eq!(arrived.get("prompt"), "login", "whoever happens to be signed in there is not linked by accident");

@@ -3,6 +3,7 @@
 mod administration;
 mod authorization_code;
 mod backend_services;
+mod bad_input;
 mod brands;
 mod capabilities;
 mod client_endpoint;
@@ -10,6 +11,7 @@ mod consent_screen;
 mod discovery;
 mod dpop;
 mod federation;
+mod hygiene;
 mod introspection;
 mod key_rotation;
 mod launch;

@@ -185,6 +185,12 @@ async fn what_is_written_must_fulfil_the_criteria_before_and_after() {
     // A deletion has no content that could be judged: afterwards it is as if it had never been.
     assert_eq!(get(&world, &token, "Observation/survey").await.status, 404);
     assert_eq!(get(&world, &all, "Observation/survey").await.status, 410);
+    // Nor do criteria let it be seen that ask for something not to be there.
+    for criteria in [format!("category:not={CATEGORY}|laboratory"), "date:missing=true".to_owned()] {
+        let without = world.app.access_token(&format!("launch/patient patient/Observation.rs?{criteria}"), "ann", PASSWORD).await;
+        assert_eq!(get(&world, &without, "Observation/survey").await.status, 404, "{criteria}");
+        assert_eq!(get(&world, &without, "Observation/survey/_history").await.status, 404, "{criteria}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

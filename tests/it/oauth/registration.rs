@@ -65,6 +65,7 @@ async fn with_an_initial_access_token_a_client_registers_as_often_as_it_says() {
         let reply = send(&server, token, Method::POST, PATH, Some(&good())).await;
         assert_eq!(error(&reply), (401, "invalid_token".into()), "{token:?}");
         assert!(reply.header("www-authenticate").starts_with("Bearer"));
+        assert_eq!(reply.header("www-authenticate").contains("error="), token.is_some(), "no error where no token came");
     }
     let mut faulty = good();
     faulty["redirect_uris"] = json!(["http://growth.example/"]);
@@ -110,6 +111,10 @@ async fn a_registration_is_answered_in_full_and_managed_by_its_own_token() {
     changed["client_name"] = json!("Growth chart 2");
     let updated = send(&server, Some(&token), Method::PUT, &own, Some(&changed)).await;
     assert_eq!((updated.status.as_u16(), &updated.json()["client_name"]), (200, &json!("Growth chart 2")));
+    changed["client_id"] = json!("another");
+    let refused = send(&server, Some(&token), Method::PUT, &own, Some(&changed)).await;
+    assert_eq!(error(&refused), (400, "invalid_client_metadata".into()), "nobody changes another's registration");
+    changed["client_id"] = body["client_id"].clone();
     changed["verified"] = json!(true);
     let refused = send(&server, Some(&token), Method::PUT, &own, Some(&changed)).await;
     assert_eq!(error(&refused), (400, "invalid_client_metadata".into()), "nobody verifies itself");

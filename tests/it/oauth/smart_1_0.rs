@@ -8,7 +8,7 @@ use portcullis_verifies::verifies;
 
 use crate::fhir::{SCOPE, World};
 
-const ASKED: &str = "launch/patient patient/Patient.r";
+const ASKED: &str = "launch/patient patient/Patient.read";
 
 fn without_challenge(app: &App) -> String {
     let query = app.authorization_query(ASKED);
@@ -30,7 +30,7 @@ async fn redeem(app: &App, code: &str, verifier: Option<&str>) -> Reply {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_a_client_that_is_let_off_the_challenge_may_leave_it_out_and_a_sent_one_is_enforced() {
-    verifies!("SMART-14");
+    verifies!("USCORE-02");
     let world = World::start().await;
     let strict = &world.app;
     let reply = strict.client.get(&format!("/oauth/authorize?{}", without_challenge(strict))).send().await;

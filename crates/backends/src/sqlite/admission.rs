@@ -139,3 +139,95 @@ fn reference(key: u16, wanted: &ReferenceMatch, parameters: &mut Parameters) -> 
         local.resource_type.code()
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use portcullis_fhir::qualifier::{self, Qualifier};
+    use portcullis_fhir::types::ResourceType;
+
+    use super::super::testing::{BASE, World};
+    use super::*;
+
+    /// Observations that differ in what criteria ask for, by the members that they have beside the common ones.
+    const BODIES: [&str; 14] = [
+        "",
+        r#","category":[{"coding":[{"system":"s","code":"lab"}]}]"#,
+        r#","category":[{"coding":[{"system":"t","code":"lab"}]}]"#,
+        r#","category":[{"coding":[{"code":"lab"}]}]"#,
+        r#","category":[{"coding":[{"system":"s","code":"LAB"}]}]"#,
+        r#","category":[{"coding":[{"system":"s","code":"survey"}]},{"coding":[{"system":"t","code":"lab"}]}]"#,
+        r#","category":[{"coding":[{"system":"s"}]}]"#,
+        r#","category":[{"text":"lab"}]"#,
+        r#","effectiveDateTime":"2024-03-05""#,
+        r#","effectiveDateTime":"2024""#,
+        r#","effectivePeriod":{"start":"2024-03-05"}"#,
+        r#","subject":{"reference":"Patient/a"}"#,
+        r#","subject":{"reference":"https://localhost:8443/fhir/Patient/a"},"performer":[{"display":"x"}]"#,
+        r#","subject":{"identifier":{"system":"s","value":"v"}},"meta":{"profile":["http://p/1|2"],"tag":[{"code":"x"}]}"#,
+    ];
+
+    const CRITERIA: [&str; 30] = [
+        "category=s|lab",
+        "category=lab",
+        "category=|lab",
+        "category=s|",
+        "category=s|lab,t|lab",
+        "category=s|survey&category=t|lab",
+        "category:not=s|lab",
+        "category:not=lab",
+        "category:not=s|lab,survey",
+        "category:missing=true",
+        "category:missing=false",
+        "date=2024",
+        "date=2024-03",
+        "date=ne2024-03",
+        "date=gt2024-03",
+        "date=lt2024-03-05",
+        "date=ge2024-03-05",
+        "date=le2024-03-05",
+        "date=sa2023",
+        "date=eb2025",
+        "date:missing=true",
+        "date:missing=false",
+        "subject=Patient/a",
+        "subject=Patient/b",
+        "subject:missing=true",
+        "performer:missing=true",
+        "_profile=http://p/1",
+        "_profile:missing=true",
+        "_tag=x",
+        "_tag:not=x",
+    ];
+
+    /// What release says of the bodies, the statement says of the rows: else a page is an internal error, or shows what it must not.
+    #[tokio::test]
+    async fn the_statement_admits_what_release_admits() {
+        let body = |number: usize, more: &str| {
+            format!(r#"{{"resourceType":"Observation","id":"o{number:02}","status":"final","code":{{"text":"c"}}{more}}}"#)
+        };
+        let bodies: Vec<String> = BODIES.iter().enumerate().map(|(number, more)| body(number, more)).collect();
+        let world = World::of(&bodies).await;
+        let (mut some, mut none) = (0, 0);
+        for text in CRITERIA {
+            let qualifier = Qualifier::parse(ResourceType::OBSERVATION, text).unwrap();
+            let admits = |body: &String| qualifier.admits(&qualifier::entries(body.as_bytes(), BASE).unwrap());
+            let by_release: Vec<String> = (0..)
+                .zip(&bodies)
+                .filter(|(_, body)| admits(body))
+                .map(|(number, _): (usize, _)| format!("o{number:02}"))
+                .collect();
+            let mut parameters = Parameters::default();
+            let conditions: Vec<String> = qualifier.filters().iter().map(|filter| criterion(filter, &mut parameters)).collect();
+            let sql = format!(
+                "SELECT l.id FROM resource r CROSS JOIN locator l ON l.pk = r.pk WHERE r.type = {} AND {} ORDER BY l.id",
+                ResourceType::OBSERVATION.code(),
+                all(&conditions)
+            );
+            let read = |connection: &Connection| Ok(parameters.rows(connection, &sql, |row| row.get::<_, String>(0)).unwrap());
+            assert_eq!(world.store.readers().with(read).unwrap(), by_release, "{text}");
+            some += by_release.len();
+            none += bodies.len() - by_release.len();
+        }
+        assert!(some > 60 && none > 60, "{some} {none}");
+    }
+}

@@ -170,10 +170,9 @@ impl CompiledScopes {
     #[must_use]
     pub fn at(mut self, base_url: &str) -> Self {
         let base_url: Arc<str> = base_url.into();
+        // Also where no scope has criteria: those of a registration are judged by the base of the token's scopes.
         for letters in [&mut self.patient, &mut self.user, &mut self.system] {
-            if letters.has_qualified() {
-                letters.base_url = Arc::clone(&base_url);
-            }
+            letters.base_url = Arc::clone(&base_url);
         }
         self
     }

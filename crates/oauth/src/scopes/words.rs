@@ -59,22 +59,34 @@ fn known_category(scope: &Scope) -> Option<&'static str> {
     category_noun(qualifier.resource_type(), system, code)
 }
 
-/// Criteria as they were asked for, decoded: "category is laboratory and status is final or amended".
+/// Criteria as they were asked for, decoded: "category is laboratory and status is final or amended". What is more than a code is in quotation marks:
+/// an app can write whole sentences there, and they shall not read as ours.
 fn criteria(scope: &Scope) -> String {
     let text = scope.as_str().split_once('?').map_or("", |(_, criteria)| criteria);
     let one = |(name, value): &(String, String)| {
         let name = name.trim_start_matches('_');
+        let values = value.split(',').map(quoted).collect::<Vec<_>>().join(" or ");
         match name.split_once(':') {
-            None => format!("{name} is {}", value.replace(',', " or ")),
-            Some((name, "not")) => format!("{name} is not {}", value.replace(',', " or ")),
+            None => format!("{name} is {values}"),
+            Some((name, "not")) => format!("{name} is not {values}"),
             Some((name, "missing")) if value == "true" => format!("{name} is missing"),
             Some((name, "missing")) => format!("{name} is not missing"),
-            Some((name, modifier)) => format!("{name} ({modifier}) is {}", value.replace(',', " or ")),
+            Some((name, modifier)) => format!("{name} ({modifier}) is {values}"),
         }
     };
     let pairs = query::parse(text.as_bytes()).unwrap_or_default();
     // The values are the app's, and may hold any character.
     shown(&pairs.iter().map(one).collect::<Vec<_>>().join(" and "), LONGEST_CRITERIA)
+}
+
+/// A value as it is shown: bare where it has only characters of codes, systems and dates.
+fn quoted(value: &str) -> String {
+    let value = shown(value, LONGEST_CRITERIA);
+    let is_of_code = |character: char| character.is_ascii_alphanumeric() || "-_.:/|#".contains(character);
+    if !value.is_empty() && value.chars().all(is_of_code) {
+        return value;
+    }
+    format!("“{}”", value.replace(['“', '”', '"'], "'"))
 }
 
 /// What a resource type is called, without "your".
@@ -184,7 +196,6 @@ mod tests {
 
     #[test]
     fn a_scope_with_criteria_names_what_people_know_and_else_what_was_asked() {
-        portcullis_verifies::verifies!("USCORE-11");
         let category = "http://terminology.hl7.org/CodeSystem/observation-category";
         for (scope, words) in [
             (format!("patient/Observation.rs?category={category}|laboratory"), "Your lab results only"),
@@ -212,6 +223,10 @@ mod tests {
             ),
             ("patient/Coverage.rs?status:not=cancelled".to_owned(), "Your insurance plans, only where status is not cancelled"),
             ("patient/Coverage.rs?_tag=x%E2%80%AEcba".to_owned(), "Your insurance plans, only where tag is xcba"),
+            (
+                "patient/Coverage.rs?_tag=x+%E2%80%9D.+Nothing+leaves+this+server,y".to_owned(),
+                "Your insurance plans, only where tag is “x '. Nothing leaves this server” or y",
+            ),
         ] {
             assert_eq!(plain_words(&Scope::parse(&scope).unwrap()), words, "{scope}");
         }

@@ -6,7 +6,7 @@
 use portcullis_oauth::clients::{Client, ClientKind, ClientSecretHash, KeySource};
 use portcullis_oauth::grant::SecretHash;
 use portcullis_oauth::identifiers::ClientId;
-use portcullis_oauth::metadata;
+use portcullis_oauth::metadata::{self, SELF_SIGNED_TLS_CLIENT_AUTH};
 use portcullis_oauth::principal::OperatorOperation;
 use portcullis_oauth::redirect_uri::RedirectUri;
 use portcullis_oauth::registration::{ClientMetadata, Registrar, described};
@@ -249,10 +249,17 @@ fn changed(members: &mut Map<String, Value>, changes: Map<String, Value>) {
     if changes.contains_key("jwks_uri") {
         members.remove("jwks");
     }
-    if changes.get("token_endpoint_auth_method").is_some_and(|method| method != "private_key_jwt") {
-        members.remove("jwks");
-        members.remove("jwks_uri");
+    let with_keys = |method: &Value| method == "private_key_jwt" || method == SELF_SIGNED_TLS_CLIENT_AUTH;
+    if changes.get("token_endpoint_auth_method").is_some_and(|method| !with_keys(method)) {
+        for name in ["jwks", "jwks_uri", SELF_SIGNED_TLS_CLIENT_AUTH] {
+            members.remove(name);
+        }
     }
+    if changes.contains_key(SELF_SIGNED_TLS_CLIENT_AUTH) && members.contains_key(SELF_SIGNED_TLS_CLIENT_AUTH) {
+        members.insert("token_endpoint_auth_method".into(), "private_key_jwt".into());
+    }
+    // What an operator decides about a client that registered itself, that client must not take back (RFC 7592): it is the operator's from then on.
+    members.remove("dynamic");
     // What follows from other members is told anew.
     if changes.contains_key("grant_types") {
         members.remove("response_types");
@@ -309,5 +316,40 @@ fn client_summary(client: &Client) -> ClientSummary {
         scope: client.scope.to_string(),
         created_at: client.created_at,
         risks: risks(client),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn after(before: Value, changes: Value) -> Value {
+        let (Value::Object(mut members), Value::Object(changes)) = (before, changes) else { panic!("objects") };
+        changed(&mut members, changes);
+        Value::Object(members)
+    }
+
+    #[test]
+    fn a_change_by_an_operator_takes_a_client_over_that_registered_itself() {
+        let before = json!({"scope": "patient/*.rs", "dynamic": true});
+        assert_eq!(after(before.clone(), json!({"scope": "patient/Patient.r"})), json!({"scope": "patient/Patient.r"}));
+        assert_eq!(after(before, json!({"dynamic": true}))["dynamic"], true, "unless the operator says otherwise");
+    }
+
+    #[test]
+    fn authentication_by_certificate_goes_with_its_method_and_the_method_with_it() {
+        let before =
+            json!({"token_endpoint_auth_method": SELF_SIGNED_TLS_CLIENT_AUTH, SELF_SIGNED_TLS_CLIENT_AUTH: true, "jwks": {}});
+        for off in [json!(false), Value::Null] {
+            let after = after(before.clone(), json!({SELF_SIGNED_TLS_CLIENT_AUTH: off}));
+            assert_eq!((&after["token_endpoint_auth_method"], &after["jwks"]), (&json!("private_key_jwt"), &json!({})));
+            assert_ne!(after[SELF_SIGNED_TLS_CLIENT_AUTH], true);
+        }
+        let public = json!({"token_endpoint_auth_method": "none"});
+        assert_eq!(after(before, public.clone()), public);
+        let by_certificate = json!({"token_endpoint_auth_method": SELF_SIGNED_TLS_CLIENT_AUTH});
+        assert_eq!(after(json!({"jwks": {}}), by_certificate)["jwks"], json!({}), "the keys stay");
     }
 }

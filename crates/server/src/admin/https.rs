@@ -104,10 +104,8 @@ pub async fn serve(server: &Arc<Server>, exchange: &Exchange, route: ClientRoute
     let (principal, _) = match authenticate::authenticate(server, exchange).await {
         Ok(authenticated) => authenticated,
         Err(error) => {
-            let body = json!({"error": "invalid_token", "error_description": error.advice()});
-            let draft = json_draft(StatusCode::UNAUTHORIZED, &body);
-            let draft = error.challenges().iter().fold(draft, |draft, one| draft.with_text(header::WWW_AUTHENTICATE, one));
-            let account = Account::new(Event::Administration, exchange.agent(), Outcome::Denied, error.to_string());
+            let (outcome, draft) = reply::not_authenticated(&error);
+            let account = Account::new(Event::Administration, exchange.agent(), outcome, error.to_string());
             return reply::recorded(server, exchange, account, draft).await;
         }
     };

@@ -80,7 +80,8 @@ pub async fn submitted(
 
 type Refused = (Outcome, Draft);
 
-async fn owner(server: &Server, exchange: &Exchange, path: &str) -> Result<Result<Owner, Refused>, RegistryError> {
+/// The person in this browser, if the sign-in is recent and nobody else's recovery opened the session; else what is answered instead.
+pub async fn owner(server: &Server, exchange: &Exchange, path: &str) -> Result<Result<Owner, Refused>, RegistryError> {
     let sign_in = || reply::see_other(&format!("/login?return_to={path}"));
     let Some(signed_in) = session::current(server, exchange).await? else {
         return Ok(Err((Outcome::Success, sign_in())));

@@ -76,7 +76,7 @@ async fn attempt(server: &Server, exchange: &Exchange, body: Incoming) -> Result
     let Some((patient, choice)) = opened else {
         return Ok(refused(server, exchange, agent, "this person may not open that record").await);
     };
-    let apps: Vec<Client> = server.registry.clients().await?.into_iter().filter(launch::is_launchable).collect();
+    let apps: Vec<Client> = server.registry.clients().await?.into_iter().filter(is_shown).collect();
     let Some(wanted) = field(&form, "app") else {
         let visits = encounters::choices(server, &signed_in.user, &patient, None).await;
         let page = ChartPage {
@@ -153,6 +153,12 @@ fn chart_page(apps: &[Client], page: ChartPage) -> Draft {
         http::header::CONTENT_SECURITY_POLICY,
         &ui::content_security_policy_leading_to(origins.iter().map(String::as_str)),
     )
+}
+
+/// Whether an app stands on the chart. One that registered itself does not: nobody here has looked at it, and its button would carry a patient's
+/// context to wherever it says.
+fn is_shown(app: &Client) -> bool {
+    launch::is_launchable(app) && !app.properties.dynamic
 }
 
 /// The launch URLs of an app, each with the value that its button sends.

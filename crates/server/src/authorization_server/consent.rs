@@ -249,7 +249,13 @@ impl Submission<'_> {
         let said = "the person did not allow it";
         let response = understood.request.refuse(AuthorizationError::AccessDenied, said);
         let draft = || reply::see_other(&response.location(&server.settings.public_url));
-        let account = || Account::new(Event::Consent, agent.clone(), Outcome::Denied, said).about(chosen.patient.clone());
+        // The form could carry anybody's name into the record: only whom this person may open is in it, and a launch says for itself whom it is about.
+        let launched = understood.launch.as_ref().and_then(|launch| launch.patient.clone());
+        let about = match launched.or(chosen.patient) {
+            Some(patient) if people::choice(server, &self.signed_in.user, &patient).await.is_some() => Some(patient),
+            _ => None,
+        };
+        let account = || Account::new(Event::Consent, agent.clone(), Outcome::Denied, said).about(about.clone());
         if let Some(launch) = &understood.launch {
             let change = Change::SpendLaunch { launch: launch.hash, then: Box::new(Change::Nothing) };
             match reply::changed(server, exchange, change, account(), draft()).await {

@@ -47,7 +47,8 @@ impl ClientEndpoint for Introspection {
         token: Secret<String>,
     ) -> Result<Proposal, Refusal> {
         introspection::check_caller(client.client())?;
-        let (account, draft) = answer(server, exchange, client.client(), token.expose()).await?;
+        let agent = Agent { client: Some(client.id().as_str().to_owned()), ..exchange.agent() };
+        let (account, draft) = answer(server, exchange, (client.client(), agent), token.expose()).await?;
         Ok(Proposal { change: Change::Nothing, account, draft, overtaken: None })
     }
 }
@@ -76,15 +77,13 @@ async fn with_bearer(
     };
     let fault = |agent: Agent, error: TokenError| refused(agent, Outcome::Denied, error.to_string(), reply::oauth_error(error));
     let (principal, _) = authenticate::authenticate(server, exchange).await.map_err(|error| {
-        let body = serde_json::json!({"error": "invalid_token", "error_description": error.advice()});
-        let draft =
-            Draft::new(StatusCode::UNAUTHORIZED).body("application/json", body.to_string()).with(header::PRAGMA, "no-cache");
-        let draft = error.challenges().iter().fold(draft, |draft, one| draft.with_text(header::WWW_AUTHENTICATE, one));
-        refused(exchange.agent(), Outcome::Denied, error.to_string(), draft)
+        let (outcome, draft) = reply::not_authenticated(&error);
+        refused(exchange.agent(), outcome, error.to_string(), draft)
     })?;
     let agent = Agent {
         client: Some(principal.client().as_str().to_owned()),
         token: principal.token_id().map(|token| token.as_str().to_owned()),
+        user: principal.user().map(|user| user.id.as_str().to_owned()),
         ..exchange.agent()
     };
     let body = body::read(incoming, body::MAXIMUM_FORM).await;
@@ -105,7 +104,7 @@ async fn with_bearer(
     let caller =
         caller.ok_or_else(|| fault(agent.clone(), TokenError::InvalidClient("the client is not registered any more")))?;
     introspection::check_caller(&caller).map_err(|error| fault(agent.clone(), error))?;
-    answer(server, exchange, &caller, token.expose()).await.map_err(|refusal| match refusal {
+    answer(server, exchange, (&caller, agent.clone()), token.expose()).await.map_err(|refusal| match refusal {
         Refusal::Registry(error) => unavailable(&error),
         Refusal::Client { error, .. } => fault(agent.clone(), error),
     })
@@ -125,7 +124,12 @@ impl Found {
     }
 }
 
-async fn answer(server: &Server, exchange: &Exchange, caller: &Client, token: &str) -> Result<(Account, Draft), Refusal> {
+async fn answer(
+    server: &Server,
+    exchange: &Exchange,
+    (caller, agent): (&Client, Agent),
+    token: &str,
+) -> Result<(Account, Draft), Refusal> {
     let found = look(server, caller, token).await?;
     let draft = match introspection::wants_jwt(exchange.header(&header::ACCEPT)) {
         true => Draft::new(StatusCode::OK).body(JWT_MEDIA_TYPE, signed(server, caller, found.active.clone()).await?),
@@ -135,7 +139,6 @@ async fn answer(server: &Server, exchange: &Exchange, caller: &Client, token: &s
         }
     };
     let state = if found.active.is_some() { "active" } else { "inactive" };
-    let agent = Agent { client: Some(caller.id.as_str().to_owned()), ..exchange.agent() };
     let account = Account::new(Event::Introspection, agent, Outcome::Success, format!("{state}: {}", found.named));
     Ok((account.about(found.patient), draft.with(header::PRAGMA, "no-cache")))
 }

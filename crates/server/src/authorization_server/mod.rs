@@ -20,6 +20,8 @@ pub mod encounters;
 pub mod factors;
 pub mod federation;
 pub mod form;
+pub mod history;
+pub mod history_table;
 pub mod introspect;
 pub mod launch;
 pub mod launch_context;
@@ -82,11 +84,12 @@ pub async fn serve(server: Arc<Server>, exchange: Exchange, route: Route, body: 
         Route::Chart if reading => chart::show(server, &exchange).await,
         Route::Chart if posting => chart::submit(server, &exchange, body).await,
         Route::Person if reading => person::show(server, &exchange).await,
+        Route::History(form) if reading => history::show(server, &exchange, form).await,
         Route::PersonRevoke if posting => person::revoke(server, &exchange, body).await,
         other => {
             let allow = match other {
                 Route::Authorize | Route::Chart | Route::Login => "GET, HEAD, POST",
-                Route::Person => "GET, HEAD",
+                Route::Person | Route::History(_) => "GET, HEAD",
                 _ => "POST",
             };
             let draft = match other {

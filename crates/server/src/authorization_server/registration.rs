@@ -36,7 +36,14 @@ pub async fn serve(server: &Server, exchange: &Exchange, route: ClientRoute, inc
     };
     let draft = match fault.draft() {
         draft if draft.status() == StatusCode::UNAUTHORIZED => {
-            draft.with(header::WWW_AUTHENTICATE, "Bearer realm=\"registration\", error=\"invalid_token\"")
+            // No error code for whoever sent no token (RFC 6750, section 3.1).
+            draft.with(
+                header::WWW_AUTHENTICATE,
+                match bearer(exchange) {
+                    Some(_) => "Bearer realm=\"registration\", error=\"invalid_token\"",
+                    None => "Bearer realm=\"registration\"",
+                },
+            )
         }
         draft if draft.status() == StatusCode::METHOD_NOT_ALLOWED => draft.with(header::ALLOW, allow(&route)),
         draft if draft.status() == StatusCode::TOO_MANY_REQUESTS => draft.with(header::RETRY_AFTER, "3600"),

@@ -13,6 +13,7 @@ use crate::context::Server;
 use crate::face::Face;
 use crate::middleware::refusals::{self, Admission, Standing};
 use crate::resource_server::Exchange;
+use crate::resource_server::authenticate::AuthenticationError;
 use crate::ui;
 use crate::ui::pages::ErrorPage;
 
@@ -57,6 +58,18 @@ pub fn oauth_error(error: TokenError) -> Draft {
         Some(challenge) => draft.with(header::WWW_AUTHENTICATE, challenge),
         None => draft,
     }
+}
+
+/// The answer to whoever did not authenticate by an access token, at an endpoint that takes one and is not FHIR (RFC 6750, section 3), and how the
+/// exchange ended. A token of which nothing can be known for now is not called invalid: its holder would throw it away.
+pub fn not_authenticated(error: &AuthenticationError) -> (Outcome, Draft) {
+    if let AuthenticationError::Unavailable(error) = error {
+        tracing::error!(%error, "the registry failed at an endpoint that takes access tokens");
+        return (Outcome::Failed, oauth_error(TokenError::TemporarilyUnavailable).with(header::RETRY_AFTER, "10"));
+    }
+    let body = serde_json::json!({"error": error.code(), "error_description": error.advice()});
+    let draft = Draft::new(StatusCode::UNAUTHORIZED).body("application/json", body.to_string()).with(header::PRAGMA, "no-cache");
+    (Outcome::Denied, error.challenges().iter().fold(draft, |draft, one| draft.with_text(header::WWW_AUTHENTICATE, one)))
 }
 
 /// What is said when the registry does not answer.
@@ -154,4 +167,22 @@ pub async fn changed(
     let acknowledgement = server.registry.apply(change, &pending).await?;
     let receipt = pending.receipt(&acknowledgement).map_err(|error| corrupt(&error.to_string()))?;
     Ok(Answer::recorded(receipt, draft))
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_oauth::dpop::ProofError;
+
+    use super::*;
+
+    #[test]
+    fn a_token_is_not_called_invalid_when_the_registry_is_away() {
+        let away = AuthenticationError::Unavailable(RegistryError::Unavailable("away".into()));
+        let (outcome, draft) = not_authenticated(&away);
+        assert_eq!((outcome, draft.status().as_u16()), (Outcome::Failed, 503));
+        let (outcome, draft) = not_authenticated(&AuthenticationError::Missing);
+        assert_eq!((outcome, draft.status().as_u16()), (Outcome::Denied, 401));
+        assert_eq!(AuthenticationError::Proof(ProofError::Nonce).code(), "use_dpop_nonce");
+        assert_eq!(AuthenticationError::Proof(ProofError::Replayed).code(), "invalid_dpop_proof");
+    }
 }

@@ -13,7 +13,7 @@ use portcullis_oauth::session::{Method, Methods};
 use portcullis_oauth::users::User;
 use portcullis_store::RegistryError;
 use portcullis_store::registry::{Change, Session};
-use portcullis_store::sign_in::{FACTOR_USED, FactorUse, SignInChange, SignInMeans};
+use portcullis_store::sign_in::{FACTOR_USED, FactorUse, LOCKED, SignInChange, SignInMeans};
 
 use super::attempts::Attempts;
 use super::csrf::Purpose;
@@ -190,6 +190,7 @@ async fn attempt(server: &Server, exchange: &Exchange, form: &Parameters) -> Res
     };
     match done {
         Err(RegistryError::Conflict(FACTOR_USED)) => refuse(server, exchange, user, &asked, attempts).await,
+        Err(RegistryError::Conflict(LOCKED)) => Ok(login::locked(server, exchange, user, &return_to).await),
         done => done,
     }
 }

@@ -41,6 +41,7 @@ pub fn openness(route: &Route) -> Openness {
         | Route::Federation(_)
         | Route::Clients(_)
         | Route::Person
+        | Route::History(_)
         | Route::PersonRevoke
         | Route::Unknown => Openness::Closed,
     }

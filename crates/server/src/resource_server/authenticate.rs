@@ -82,6 +82,16 @@ impl AuthenticationError {
         }
     }
 
+    /// The value of `error` where the answer is JSON of OAuth: as in the challenge.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Malformed => "invalid_request",
+            Self::Proof(ProofError::Nonce) => "use_dpop_nonce",
+            Self::Proof(_) => "invalid_dpop_proof",
+            Self::Missing | Self::Invalid(..) | Self::Ended(..) | Self::Expired(_) | Self::Unavailable(_) => "invalid_token",
+        }
+    }
+
     /// The issue code of the OperationOutcome.
     pub fn issue_type(&self) -> IssueType {
         match self {

@@ -151,6 +151,21 @@ async fn a_person_who_says_no_has_answered_the_launch() {
     let handle = ehr.handle(&[("patient", "ann")]).await;
     let at = ehr.come(EHR_SCOPE, &handle, "who").await;
     assert_eq!(told(&send(&ehr, &at, &[("decision", "deny")]).await).0, "access_denied");
+    // What a form carries gets nobody into the record.
+    let query = ehr.app.authorization_query("launch/patient patient/*.rs");
+    let (csrf, refused) = (hidden(&at.page, "csrf"), "the person did not allow it");
+    for chosen in ["bob", "ann", ""] {
+        let request = format!("{chosen}\n{query}");
+        let fields = [("csrf", csrf.as_str()), ("request", &request), ("decision", "deny")];
+        let reply = ehr.app.client.post("/consent").header("cookie", &at.cookies).form(&fields).send().await;
+        assert_eq!(told(&reply), ("access_denied".to_owned(), refused.to_owned()), "{chosen}");
+    }
+    let records = ehr.world.server.records();
+    let denials = records.iter().filter(|record| record.detail.as_deref() == Some(refused));
+    let named: Vec<Vec<String>> = denials
+        .map(|record| record.operations.iter().flat_map(|operation| &operation.patients).map(ToString::to_string).collect())
+        .collect();
+    assert_eq!(named, [vec![], vec!["ann".to_owned()], vec![], vec!["ann".to_owned()]], "newest first");
     let again = send(&ehr, &at, &[("decision", "allow"), ("scope", "patient/*.rs")]).await;
     assert_eq!(told(&again).1, "launch was used before; open the app from the EHR again");
 }
@@ -168,7 +183,7 @@ async fn two_answers_to_one_launch_at_once_give_one_code() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_a_registered_launcher_makes_launches_and_every_bad_input_is_named() {
-    verifies!("SMART-12");
+    verifies!("SMART-13");
     let ehr = Ehr::start().await;
     let error = |reply: &Reply| {
         let body = reply.json();
@@ -241,6 +256,11 @@ async fn a_clinician_opens_an_app_from_a_chart() {
         chart.header("content-security-policy").contains("form-action 'self' https://127.0.0.1:9;"),
         "Chromium follows the redirect"
     );
+    // An app that registered itself stands on no chart, whatever launch URL it names.
+    ehr.world.server.change_client("launched", |client| client.properties.dynamic = true).await;
+    assert!(!post(&[("patient", "ann"), ("decision", "continue")]).await.text().contains("App launched"));
+    assert_eq!(post(&[("patient", "ann"), ("app", "launched 0")]).await.status, 404);
+    ehr.world.server.change_client("launched", |client| client.properties.dynamic = false).await;
     for fields in [
         &[("patient", "bob")][..],
         &[("patient", "nobody")],

@@ -42,9 +42,10 @@ pub fn add(connection: &Connection, code: &AuthorizationCode, grant: &Grant) -> 
     }
 }
 
-/// Spends a code that was never presented before and whose grant stands.
+/// Spends a code that was never presented before and whose grant stands; that of a locked user does not.
 pub fn spend(connection: &Connection, hash: &SecretHash) -> Result<GrantKey, StoreError> {
-    let sql = "SELECT code.grant_id, code.spent, grant_.client, grant_.revoked_at \
+    let sql = "SELECT code.grant_id, code.spent, grant_.client, \
+               coalesce(grant_.revoked_at, (SELECT locked_at FROM user WHERE user.id = grant_.user)) AS revoked_at \
                FROM code JOIN grant_ ON grant_.id = code.grant_id WHERE code.hash = ?1";
     let hash = hash.as_bytes().as_slice();
     let found = one(connection, sql, [hash], |row| Ok((column::<bool>(row, "spent")?, grants::standing(row)?)))?;

@@ -10,12 +10,15 @@ use rusqlite::{Connection, params};
 use super::statements::{column, conflict, execute, one, parsed};
 
 /// The most requests that are kept; public clients may push some without proving anything.
-pub const MAXIMUM_REQUESTS: i64 = 10_000;
+pub const MAXIMUM_REQUESTS: i64 = 20_000;
+/// The most of one client, so that whoever pushes in the name of a public one keeps no other from it.
+pub const MAXIMUM_REQUESTS_OF_CLIENT: i64 = 2_000;
 
 /// Keeps a request.
 pub fn add(connection: &Connection, request: &StoredRequest, now: i64) -> Result<(), StoreError> {
     let sql = "INSERT INTO pushed_request (hash, client, query, pushed, signed, begun, expires_at) \
-               SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE (SELECT count(*) FROM pushed_request WHERE expires_at > ?8) < ?9";
+               SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE (SELECT count(*) FROM pushed_request WHERE expires_at > ?8) < ?9 \
+               AND (SELECT count(*) FROM pushed_request WHERE client = ?2 AND expires_at > ?8) < ?10";
     let row = params![
         request.hash.as_bytes().as_slice(),
         request.client.as_str(),
@@ -26,6 +29,7 @@ pub fn add(connection: &Connection, request: &StoredRequest, now: i64) -> Result
         request.expires_at,
         now,
         MAXIMUM_REQUESTS,
+        MAXIMUM_REQUESTS_OF_CLIENT,
     ];
     match execute(connection, sql, row)? {
         0 => Err(conflict(TOO_MANY_PUSHED)),
@@ -55,4 +59,37 @@ pub fn by_hash(connection: &Connection, hash: &SecretHash) -> Result<Option<Stor
             expires_at: column(row, "expires_at")?,
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn request(client: &str, handle: &str) -> StoredRequest {
+        StoredRequest {
+            hash: SecretHash::of(handle),
+            client: ClientId::parse(client).unwrap(),
+            query: "x=y".into(),
+            origin: RequestOrigin { pushed: true, signed: false },
+            begun: false,
+            expires_at: NOW + 60,
+        }
+    }
+
+    #[test]
+    fn whoever_fills_the_share_of_one_client_keeps_no_other_out() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE client (id TEXT)").unwrap();
+        connection.execute_batch(include_str!("../../migrations/0009_client_properties.sql")).unwrap();
+        let fill = "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?1) \
+                    INSERT INTO pushed_request SELECT randomblob(32), 'public', 'x=y', 1, 0, 0, ?2 FROM number";
+        connection.execute(fill, params![MAXIMUM_REQUESTS_OF_CLIENT - 1, NOW + 60]).unwrap();
+        add(&connection, &request("public", "last"), NOW).unwrap();
+        let refused = add(&connection, &request("public", "one more"), NOW).unwrap_err();
+        assert!(format!("{refused:?}").contains(TOO_MANY_PUSHED), "{refused:?}");
+        add(&connection, &request("other", "other"), NOW).unwrap();
+        add(&connection, &request("public", "later"), NOW + 60).unwrap();
+    }
 }

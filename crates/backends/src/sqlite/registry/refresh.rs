@@ -37,9 +37,10 @@ pub fn add(connection: &Connection, token: &RefreshToken, grant: &GrantKey) -> R
     }
 }
 
-/// Supersedes a token that is current and whose grant stands.
+/// Supersedes a token that is current and whose grant stands; that of a locked user does not.
 pub fn supersede(connection: &Connection, hash: &SecretHash) -> Result<GrantKey, StoreError> {
-    let sql = "SELECT refresh.grant_id, refresh.superseded, grant_.client, grant_.revoked_at \
+    let sql = "SELECT refresh.grant_id, refresh.superseded, grant_.client, \
+               coalesce(grant_.revoked_at, (SELECT locked_at FROM user WHERE user.id = grant_.user)) AS revoked_at \
                FROM refresh JOIN grant_ ON grant_.id = refresh.grant_id WHERE refresh.hash = ?1";
     let hash = hash.as_bytes().as_slice();
     let found = one(connection, sql, [hash], |row| Ok((column::<bool>(row, "superseded")?, grants::standing(row)?)))?;

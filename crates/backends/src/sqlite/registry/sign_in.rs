@@ -56,6 +56,8 @@ pub fn apply(connection: &Connection, seal: &Arc<Seal>, change: &SignInChange, n
         }
         SignInChange::SetPassword { user, password_hash, but } => {
             set_password(connection, user, password_hash.expose())?;
+            // A link that was made before could set another password after this one.
+            execute(connection, "DELETE FROM one_time_link WHERE user = ?1", [user.as_str()])?;
             sessions::end_all_but(connection, user, Some(but))
         }
         SignInChange::Lock(user) => {
@@ -155,11 +157,18 @@ fn set_password_by_link(connection: &Connection, hash: &SecretHash, password: &s
     execute(connection, "DELETE FROM one_time_link WHERE user = ?1", [link.user.as_str()])?;
     set_password(connection, &link.user, password)?;
     sessions::end_all_but(connection, &link.user, None)?;
-    if link.purpose == LinkPurpose::Reset {
+    if link.purpose == LinkPurpose::Reset || is_in_use(connection, &link.user)? {
         let sql = "UPDATE user SET recovered_by = ?2 WHERE id = ?1";
         execute(connection, sql, [link.user.as_str(), &link.created_by])?;
     }
     Ok(())
+}
+
+/// Whether the account is its person's own already, though it may never have had a password: who signs in by way of another provider needs none.
+fn is_in_use(connection: &Connection, user: &UserId) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM grant_ WHERE user = ?1 UNION ALL SELECT 1 FROM passkey WHERE user = ?1 UNION ALL \
+               SELECT 1 FROM totp WHERE user = ?1 UNION ALL SELECT 1 FROM federated_identity WHERE user = ?1 AND linked_by = ?1";
+    exists(connection, sql, [user.as_str()])
 }
 
 fn set_password(connection: &Connection, user: &UserId, password: &str) -> Result<(), StoreError> {

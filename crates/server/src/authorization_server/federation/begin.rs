@@ -6,11 +6,11 @@ use portcullis_oauth::federation::AuthorizationOrder;
 use portcullis_oauth::parameters::Parameters;
 use portcullis_oauth::session::LIFETIME_SECONDS as SESSION_SECONDS;
 
-use super::super::authorize;
 use super::super::csrf::Purpose;
 use super::super::login::return_path;
 use super::super::reply::{self, Account};
 use super::super::session;
+use super::super::{account, authorize};
 use super::attempt::{Attempt, Bound, Intent};
 use super::failure::{self, Failure};
 use super::{exchange, own};
@@ -60,6 +60,10 @@ async fn prepare(server: &Server, request: &Exchange, query: &Parameters) -> Res
             // Nobody else's page starts a link: it would tie the account here to whoever is signed in there.
             if !server.form_tokens.accepts(Purpose::OwnPage, &session, token) {
                 return Err(Failure::NotThisBrowser);
+            }
+            // The token stands on the own page, too, which any session opens; a way in is added only by whoever has just signed in.
+            if account::owner(server, request, own::PAGE).await?.is_err() {
+                return Err(Failure::SignInFirst);
             }
             Intent::Link(session)
         }

@@ -103,7 +103,8 @@ impl Arrival<'_> {
         let now = server.clock.now_seconds();
         let vouched = Vouched {
             authenticated_at: identity.authenticated_at.unwrap_or(now),
-            second_factor_at: two_factors.then(|| identity.authenticated_at.unwrap_or(now)),
+            // When it was not told, it was not a short time ago.
+            second_factor_at: identity.authenticated_at.filter(|_| two_factors),
             cookie: clear_cookie(),
             spend: &|then| spending(server, bound, then),
         };

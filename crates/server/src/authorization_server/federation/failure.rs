@@ -22,6 +22,8 @@ pub enum Failure {
     RequestTooLong,
     /// No attempt of this browser fits: another browser's, too old, or another provider's.
     NotThisBrowser,
+    /// The sign-in here is too long ago for a change of how a person signs in, or the account waits for a confirmation.
+    SignInFirst,
     /// The state came back before.
     StateUsed,
     /// The answer names another provider.
@@ -78,6 +80,7 @@ impl Failure {
             Self::UnknownProvider => "unknown provider".to_owned(),
             Self::RequestTooLong => "the app's request is too long to be carried through another provider".to_owned(),
             Self::NotThisBrowser => "the state fits no attempt of this browser".to_owned(),
+            Self::SignInFirst => "an account elsewhere is linked only after a recent sign-in".to_owned(),
             Self::StateUsed => "the state was used before".to_owned(),
             Self::OtherIssuer(name) => format!("{name}: the answer names another issuer"),
             Self::Refused(name, code) => format!("{name} refused: {code}"),
@@ -122,6 +125,8 @@ impl Failure {
                 "The answer does not belong to a sign-in that was begun in this browser a short time ago.",
                 "Start again from the sign-in page. If somebody sent you a link that led here, do not use it.",
             ),
+            // That page asks for the sign-in, or says what else is missing.
+            Self::SignInFirst => reply::see_other(super::own::PAGE),
             Self::StateUsed => page(
                 StatusCode::FORBIDDEN,
                 "This sign-in was used before",

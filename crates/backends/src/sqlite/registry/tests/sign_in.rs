@@ -2,7 +2,7 @@
 
 use portcullis_oauth::totp::TotpSecret;
 use portcullis_store::SignInRegistry;
-use portcullis_store::sign_in::{FACTOR_USED, FactorUse, LinkPurpose, NOT_CONFIRMED, OneTimeLink, SignInChange};
+use portcullis_store::sign_in::{FACTOR_USED, FactorUse, LINK_USED, LinkPurpose, NOT_CONFIRMED, OneTimeLink, SignInChange};
 
 use super::*;
 
@@ -51,6 +51,34 @@ async fn a_step_and_a_recovery_code_count_once() {
         assert_eq!(world.conflict(use_factor(FactorUse::RecoveryCode { hash })).await, FACTOR_USED);
     }
     assert_eq!(world.registry.sign_in_means(&user_id("ann")).await.unwrap().recovery_codes, 1);
+}
+
+#[tokio::test]
+async fn a_link_that_was_not_used_ends_when_its_person_chooses_another_password() {
+    let world = World::new().await;
+    let (purpose, hash) = (LinkPurpose::Invitation, SecretHash::of("link"));
+    let link = OneTimeLink { user: user_id("ann"), purpose, created_by: "account:first".into(), expires_at: NOW + 60 };
+    world.change(sign_in(SignInChange::MakeLink { link, hash, remove_factors: false })).await;
+    let password_hash = || Secret::new("new".into());
+    let change = SignInChange::SetPassword { user: user_id("ann"), password_hash: password_hash(), but: session_id("s") };
+    world.change(sign_in(change)).await;
+    let late = SignInChange::SetPasswordByLink { hash, password_hash: password_hash() };
+    assert_eq!(world.conflict(sign_in(late)).await, LINK_USED);
+}
+
+#[tokio::test]
+async fn an_invitation_to_an_account_that_is_in_use_counts_as_a_recovery() {
+    let world = World::granted().await;
+    let invite = async |user: &str| {
+        let (purpose, hash) = (LinkPurpose::Invitation, SecretHash::of(user));
+        let link = OneTimeLink { user: user_id(user), purpose, created_by: "account:first".into(), expires_at: NOW + 60 };
+        world.change(sign_in(SignInChange::MakeLink { link, hash, remove_factors: false })).await;
+        world.change(sign_in(SignInChange::SetPasswordByLink { hash, password_hash: Secret::new("new".into()) })).await;
+        world.registry.sign_in_means(&user_id(user)).await.unwrap().recovered_by
+    };
+    assert_eq!(invite("ann").await.as_deref(), Some("account:first"), "an app has a grant of hers");
+    world.change(Change::AddUser(Box::new(user("bob", "Bob")))).await;
+    assert_eq!(invite("bob").await, None);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use portcullis_oauth::grant::{CodeState, RefreshState};
 use portcullis_oauth::principal::PurposeOfUse;
 use portcullis_store::registry::StandingGrant;
+use portcullis_store::sign_in::SignInChange;
 
 use super::*;
 
@@ -160,6 +161,19 @@ async fn an_online_token_keeps_its_session() {
     let online = RefreshToken { binding: RefreshBinding::Online(session_id("s")), ..refresh("r0", "g") };
     world.change(spend("code", Some(online.clone()))).await;
     assert_eq!(world.registry.refresh(&online.hash).await.unwrap(), Some(online));
+}
+
+#[tokio::test]
+async fn nothing_descends_from_the_grant_of_a_locked_user_until_the_account_is_unlocked() {
+    let world = World::granted().await;
+    world.change(add_grant("h", "unused")).await;
+    let sign_in = |change| Change::SignIn(Box::new(change));
+    world.change(sign_in(SignInChange::Lock(user_id("ann")))).await;
+    assert_eq!(world.conflict(rotate("r0", "r1")).await, "the grant was revoked");
+    assert_eq!(world.conflict(spend("unused", None)).await, "the grant was revoked");
+    world.change(sign_in(SignInChange::Unlock(user_id("ann")))).await;
+    world.change(rotate("r0", "r1")).await;
+    world.change(spend("unused", None)).await;
 }
 
 #[tokio::test]

@@ -1,0 +1,117 @@
+//! Pages that strangers would like to use: open redirects, forms of other sites, frames, sessions that were planted, names that are guessed.
+
+use std::time::Instant;
+
+use portcullis_testkit::app::{cookie, hidden, query_value};
+use portcullis_testkit::server::PASSWORD;
+use portcullis_verifies::verifies;
+
+use super::SCOPE;
+use crate::fhir::World;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sign_in_leads_nowhere_but_here() {
+    verifies!("OAUTH-23", "OAUTH-26");
+    let world = World::start().await;
+    let client = &world.server.client;
+    for target in [
+        "https://evil.example/",
+        "//evil.example/",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "/%2f/evil.example",
+        "/\t/evil.example",
+        "javascript:alert(1)",
+        "/me\r\nset-cookie: x=y",
+        "me",
+        "",
+        "/.//evil.example",
+        "/..//evil.example",
+    ] {
+        let query = url::form_urlencoded::byte_serialize(target.as_bytes()).collect::<String>();
+        let login = client.get(&format!("/login?return_to={query}")).send().await;
+        let (bound, csrf) = (cookie(&login), hidden(&login, "csrf"));
+        let fields = [("csrf", csrf.as_str()), ("return_to", target), ("username", "ann"), ("password", PASSWORD)];
+        let reply = client.post("/login").header("cookie", &bound).form(&fields).send().await;
+        assert_eq!(reply.status, 303, "a form is answered with 303, so that no password is sent on: {target:?}");
+        let base = url::Url::parse("https://localhost/login").unwrap();
+        let location = base.join(reply.header("location")).unwrap();
+        assert_eq!(location.origin(), base.origin(), "{target:?} {}", reply.header("location"));
+        assert_eq!(reply.headers.get_all("set-cookie").iter().filter(|value| value.as_bytes().starts_with(b"x=")).count(), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_form_of_another_site_changes_nothing() {
+    verifies!("OAUTH-08");
+    let world = World::start().await;
+    let client = &world.server.client;
+    let at = world.app.sign_in(&world.app.authorization_query(SCOPE), "ann", PASSWORD).await;
+    let request = hidden(&at.page, "request");
+    let allow = [("request", request.as_str()), ("scope", "patient/Patient.r"), ("decision", "allow")];
+    let other = world.app.sign_in(&world.app.authorization_query(SCOPE), "bob", PASSWORD).await;
+    let of_bob = hidden(&other.page, "csrf");
+    for csrf in [None, Some(""), Some("guessed"), Some(of_bob.as_str())] {
+        let mut fields = allow.to_vec();
+        fields.extend(csrf.map(|csrf| ("csrf", csrf)));
+        let reply = client.post("/consent").header("cookie", &at.cookies).form(&fields).send().await;
+        assert_eq!((reply.status.as_u16(), reply.header("location")), (403, ""), "{csrf:?} {}", reply.text());
+    }
+    for path in ["/logout", "/me/revoke"] {
+        let reply = client.post(path).header("cookie", &at.cookies).form(&[("csrf", "guessed"), ("grant", "x")]).send().await;
+        assert!(matches!(reply.status.as_u16(), 303 | 403), "{path} {}", reply.status);
+        let own = client.get("/me").header("cookie", &at.cookies).send().await;
+        assert_eq!(own.status, 200, "{path}: still signed in");
+    }
+    // Without a session, the right form token is worth nothing.
+    let csrf = hidden(&at.page, "csrf");
+    let mut fields = allow.to_vec();
+    fields.push(("csrf", csrf.as_str()));
+    let stranger = client.post("/consent").form(&fields).send().await;
+    assert!(query_value(&stranger, "code").is_none() && stranger.status != 200, "{} {}", stranger.status, stranger.text());
+    let good = client.post("/consent").header("cookie", &at.cookies).form(&fields).send().await;
+    assert!(query_value(&good, "code").is_some(), "{}", good.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_page_can_be_framed_kept_or_followed() {
+    verifies!("OAUTH-08", "OAUTH-29");
+    let world = World::start().await;
+    let client = &world.server.client;
+    let query = world.app.authorization_query(SCOPE);
+    let at = world.app.sign_in(&query, "ann", PASSWORD).await;
+    let own = client.get("/me").header("cookie", &at.cookies).send().await;
+    let login = client.get("/login").send().await;
+    let refused = client.get("/oauth/authorize?client_id=nobody").send().await;
+    let unconfirmed = client.post("/consent").header("cookie", &at.cookies).form(&[("csrf", "x")]).send().await;
+    for (name, page) in [("consent", &at.page), ("own", &own), ("login", &login), ("error", &refused), ("csrf", &unconfirmed)] {
+        assert!(page.header("content-security-policy").contains("frame-ancestors 'none'"), "{name}");
+        assert_eq!(page.header("referrer-policy"), "no-referrer", "{name}");
+        assert!(page.header("cache-control").contains("no-store"), "{name}: {}", page.header("cache-control"));
+        // Nothing comes from elsewhere.
+        for attribute in ["src=\"http", "src=\"//", "<link rel=\"stylesheet\" href=\"http"] {
+            assert!(!page.text().contains(attribute), "{name} {attribute}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unknown_name_takes_as_long_as_a_wrong_password() {
+    let world = World::start().await;
+    let client = &world.server.client;
+    let mut fastest = Vec::new();
+    for names in [["ann", "bob", "who"], ["zed", "yan", "xil"]] {
+        let mut times = Vec::new();
+        for name in names {
+            let login = client.get("/login").send().await;
+            let (bound, csrf) = (cookie(&login), hidden(&login, "csrf"));
+            let fields = [("csrf", csrf.as_str()), ("return_to", "/me"), ("username", name), ("password", "wrong")];
+            let begun = Instant::now();
+            assert_eq!(client.post("/login").header("cookie", &bound).form(&fields).send().await.status, 401);
+            times.push(begun.elapsed());
+        }
+        fastest.push(times.into_iter().min().unwrap());
+    }
+    // Without the hash, an unknown name is answered in a hundredth of the time.
+    assert!(fastest[1] * 4 > fastest[0], "known {:?}, unknown {:?}", fastest[0], fastest[1]);
+}
