@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use http::Method;
 use portcullis_server::route::{ClientRoute, FIXED, Route};
 use portcullis_testkit::Protocol;
+use portcullis_testkit::client::Pending;
 use portcullis_testkit::server::PASSWORD;
 
 use crate::fhir::World;
@@ -130,17 +131,30 @@ async fn versions(world: &World, credentials: &[(&'static str, Option<String>)])
     versions
 }
 
-async fn status(world: &World, method: &str, path: &str, token: Option<&str>) -> u16 {
+fn request<'a>(world: &'a World, method: &str, path: &str, token: Option<&str>) -> Pending<'a> {
     let method = Method::from_bytes(method.as_bytes()).unwrap();
     let mut request = world.server.client.request(method.clone(), path);
     if method == Method::POST || method == Method::PUT {
         let form = path.ends_with("/_search") || !path.starts_with("/fhir");
         request = if form { request.form(&[]) } else { request.fhir(OBSERVATION) };
     }
-    if let Some(token) = token {
-        request = request.bearer(token);
+    match token {
+        Some(token) => request.bearer(token),
+        None => request,
     }
-    request.send().await.status.as_u16()
+}
+
+/// One route with each credential: over HTTP/1.1 on a connection each, over HTTP/2 on one connection.
+async fn statuses(world: &World, requests: Vec<Pending<'_>>) -> Vec<u16> {
+    if world.server.client.protocol() == Protocol::Http2 {
+        let replies = world.server.client.send_in_turn(requests).await;
+        return replies.iter().map(|reply| reply.status.as_u16()).collect();
+    }
+    let mut statuses = Vec::new();
+    for request in requests {
+        statuses.push(request.send().await.status.as_u16());
+    }
+    statuses
 }
 
 async fn matrix(protocol: Protocol) -> String {
@@ -157,8 +171,8 @@ async fn matrix(protocol: Protocol) -> String {
         world.server.clock.advance_seconds(1);
         write!(matrix, "{:<48}", format!("{method} {template}")).unwrap();
         let path = template.replace("{ann}", &versions["ann"]).replace("{bob}", &versions["bob"]);
-        for (name, token) in &credentials {
-            let status = status(&world, method, &path, token.as_deref()).await;
+        let requests = credentials.iter().map(|(_, token)| request(&world, method, &path, token.as_deref())).collect();
+        for ((name, _), status) in credentials.iter().zip(statuses(&world, requests).await) {
             write!(matrix, " {status:>width$}", width = name.len()).unwrap();
         }
         matrix.push('\n');

@@ -2,7 +2,7 @@
 //!
 //! Such a token says nothing about who the signer is. It proves that whoever made it holds the private half of the key whose thumbprint
 //! (RFC 7638) comes out; what that is worth, the caller decides by a thumbprint that it knows. For everything else, header keys are refused
-//! ([`crate::verify`], [`crate::client_jwt`]). Only asymmetric algorithms, and only public keys.
+//! ([`crate::verify()`], [`crate::client_jwt`]). Only asymmetric algorithms, and only public keys.
 
 use std::fmt;
 

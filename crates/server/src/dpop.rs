@@ -1,7 +1,7 @@
 //! DPoP at both servers: the proof of a request, the nonces that proofs must carry, and which proofs came already (RFC 9449).
 //!
 //! Nonces belong to generations. A generation has one random nonce and the set of the proofs that came with it to the resource server; after
-//! [`GENERATION_SECONDS`], or when its set is full, the next begins, and the nonce of the one before the last is refused with everything that
+//! `GENERATION_SECONDS`, or when its set is full, the next begins, and the nonce of the one before the last is refused with everything that
 //! was made for it. So no proof counts twice there, memory is bounded, and nothing needs to be stored: a process that starts anew has other
 //! nonces, for which no old proof was made. At the authorization server, where a request is a transaction anyway, a proof is spent in the
 //! registry as well ([`portcullis_store::registry::Change::SpendProof`]).

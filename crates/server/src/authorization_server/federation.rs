@@ -1,7 +1,7 @@
 //! Signing in with an account at another OpenID Connect provider.
 //!
-//! The browser goes to the provider with PKCE, a nonce and a state that only this browser can bring back ([`attempt`]); what it brings back is checked
-//! and exchanged ([`callback`]). Who that is here, the link of issuer and subject says, which the person made on the own page ([`own`]) or an operator at
+//! The browser goes to the provider with PKCE, a nonce and a state that only this browser can bring back (`attempt`); what it brings back is checked
+//! and exchanged (`callback`). Who that is here, the link of issuer and subject says, which the person made on the own page (`own`) or an operator at
 //! the command line: an e-mail address is never looked at, and no account is made. The rules of the protocol are in [`portcullis_oauth::federation`].
 
 mod attempt;
