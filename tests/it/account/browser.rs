@@ -36,6 +36,8 @@ async fn a_person_adds_a_passkey_and_signs_in_with_it() {
         shows(&browser, "Laptop");
         shots(&browser, "me-passkey");
         browser.click("form[action=\"/logout\"] button");
+        // Else the answer to the form may come after the next page, and take its place.
+        shows(&browser, "You are signed out");
         browser.goto(&format!("{origin}/login"));
         shots(&browser, "login");
         browser.enter_text("#username", "ann");
