@@ -45,9 +45,9 @@ const CALL_SITES: &[(&str, &[&str])] = &[
     ("Acknowledgement::of_stored(", &["crates/backends/src/sqlite/store.rs", "crates/backends/src/sqlite/registry/mod.rs"]),
     ("TokenStatus::from_registry(", &["crates/backends/src/sqlite/registry/token_status.rs"]),
     ("Principal::establish(", &["crates/server/src/resource_server/authenticate.rs"]),
-    ("Principal::choosing_patient(", &["crates/server/src/authorization_server/people.rs"]),
-    ("Principal::opening_app(", &["crates/server/src/authorization_server/people.rs"]),
-    ("Principal::viewing_own_page(", &["crates/server/src/authorization_server/people.rs"]),
+    ("Principal::choosing_patient(", &["crates/server/src/authorization_server/authorization/people.rs"]),
+    ("Principal::opening_app(", &["crates/server/src/authorization_server/authorization/people.rs"]),
+    ("Principal::viewing_own_page(", &["crates/server/src/authorization_server/authorization/people.rs"]),
     (
         "Principal::command_line_operator(",
         &["crates/server/src/admin/service.rs", "crates/server/src/admin/mod.rs", "crates/server/src/admin/import.rs"],
@@ -74,13 +74,19 @@ const CALL_SITES: &[(&str, &[&str])] = &[
     ("VerifiedProof::verify(", &["crates/server/src/dpop.rs"]),
     (
         "Change::SpendProof {",
-        &["crates/server/src/authorization_server/client_authentication.rs", "crates/backends/src/sqlite/registry/change.rs"],
+        &[
+            "crates/server/src/authorization_server/clients/client_authentication.rs",
+            "crates/backends/src/sqlite/registry/change.rs",
+        ],
     ),
-    ("credentials.authenticate(", &["crates/server/src/authorization_server/client_authentication.rs"]),
-    ("client_authentication::authenticate(", &["crates/server/src/authorization_server/client_endpoint.rs"]),
+    ("credentials.authenticate(", &["crates/server/src/authorization_server/clients/client_authentication.rs"]),
+    ("client_authentication::authenticate(", &["crates/server/src/authorization_server/clients/client_endpoint.rs"]),
     (
         "Change::SpendAssertion {",
-        &["crates/server/src/authorization_server/client_authentication.rs", "crates/backends/src/sqlite/registry/change.rs"],
+        &[
+            "crates/server/src/authorization_server/clients/client_authentication.rs",
+            "crates/backends/src/sqlite/registry/change.rs",
+        ],
     ),
     (
         "Boundary::Whole,",

@@ -313,7 +313,7 @@ async fn one_resource_that_the_store_refuses_is_found_by_halving_and_the_others_
         ledger: Arc::clone(&original.ledger),
         clock: Arc::clone(&original.clock),
         entropy: Arc::clone(&original.entropy),
-        federation: portcullis_server::authorization_server::federation::Federation::new(
+        federation: portcullis_server::authorization_server::accounts::federation::Federation::new(
             Vec::new(),
             Arc::new(OutboundSettings::default().client().unwrap()),
         ),

@@ -129,17 +129,17 @@ pub struct Server {
     /// Verified tokens.
     pub tokens: TokenCache,
     /// Password hashing, off the async threads and bounded.
-    pub passwords: crate::authorization_server::password::Passwords,
+    pub passwords: crate::authorization_server::accounts::password::Passwords,
     /// Tokens of forms.
     pub form_tokens: crate::authorization_server::csrf::FormTokens,
     /// Nonces of DPoP proofs, and the proofs that came.
     pub proof_nonces: crate::dpop::ProofNonces,
     /// Public keys of clients.
-    pub client_keys: crate::authorization_server::client_keys::ClientKeys,
+    pub client_keys: crate::authorization_server::clients::client_keys::ClientKeys,
     /// Providers elsewhere, with whose accounts people sign in here.
-    pub federation: crate::authorization_server::federation::Federation,
+    pub federation: crate::authorization_server::accounts::federation::Federation,
     /// Logos of clients.
-    pub logos: crate::authorization_server::logos::Logos,
+    pub logos: crate::authorization_server::authorization::logos::Logos,
     /// Refusals of strangers.
     pub refusals: crate::middleware::refusals::Refusals,
     /// Work on large bodies.

@@ -129,7 +129,7 @@ async fn dispatch(server: &Arc<Server>, exchange: Exchange, route: Route, body: 
         Route::Clients(route @ (ClientRoute::All | ClientRoute::One(_))) => {
             admin::https::serve(server, &exchange, route, body).await
         }
-        Route::Clients(route) => oauth::registration::serve(server, &exchange, route, body).await,
+        Route::Clients(route) => oauth::clients::registration::serve(server, &exchange, route, body).await,
         Route::Authorize
         | Route::Token
         | Route::Revoke

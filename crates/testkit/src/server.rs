@@ -23,11 +23,11 @@ use portcullis_oauth::scopes::ScopeSet;
 use portcullis_oauth::users::{Role, User};
 use portcullis_outbound::{ExemptHost, Outbound, Trust};
 use portcullis_policy::{Decision, DecisionId, Operation, PermittedOperation, WriteSet, decide};
-use portcullis_server::authorization_server::client_keys::ClientKeys;
+use portcullis_server::authorization_server::accounts::federation::Federation;
+use portcullis_server::authorization_server::accounts::password::{Passwords, hash_now};
+use portcullis_server::authorization_server::authorization::logos::Logos;
+use portcullis_server::authorization_server::clients::client_keys::ClientKeys;
 use portcullis_server::authorization_server::csrf::FormTokens;
-use portcullis_server::authorization_server::federation::Federation;
-use portcullis_server::authorization_server::logos::Logos;
-use portcullis_server::authorization_server::password::{Passwords, hash_now};
 use portcullis_server::authorization_server::signing_keys::RING_NAME;
 use portcullis_server::context::{AuthorizationSettings, Entropy, Server, Settings, TokenKeys, token_cache};
 use portcullis_server::listener::{

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 
 use super::import::{self, Prepared, Unit};
 use super::protocol::{ImportBatch, NewUser, RefusalKind, Refused, Request, Response, Status, UserSummary};
-use crate::authorization_server::password::{self, hash_now};
+use crate::authorization_server::accounts::password::{self, hash_now};
 use crate::context::{Borrowed, Server};
 
 /// The shortest password that is accepted, in characters.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::protocol::{Hidden, NewUser, RefusalKind, Refused, Response, UserSummary};
 use super::service::{Service, Task, registry_error, user_summary};
-use crate::authorization_server::new_password;
+use crate::authorization_server::accounts::new_password;
 use crate::context::Borrowed;
 
 /// How long an invitation may be opened, in seconds.

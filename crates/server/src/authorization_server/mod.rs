@@ -3,50 +3,17 @@
 //! SMART App Launch 2.2.0, OAuth 2.0 (RFC 6749, RFC 9700), OpenID Connect Core 1.0. Protocol rules live in the oauth crate; here they meet HTTP,
 //! people and the registry. Every exchange ends with a record; changes are stored together with theirs.
 
-pub mod account;
-pub mod account_pages;
-pub mod asking_app;
-pub mod attempts;
-pub mod authorize;
-pub mod breached;
-pub mod chart;
-pub mod client_authentication;
-pub mod client_endpoint;
-pub mod client_keys;
-pub mod consent;
+pub mod accounts;
+pub mod authorization;
+pub mod clients;
 pub mod csrf;
 pub mod discovery;
-pub mod encounters;
-pub mod factors;
-pub mod federation;
 pub mod form;
-pub mod history;
-pub mod history_table;
-pub mod introspect;
-pub mod launch;
-pub mod launch_context;
-pub mod login;
-pub mod logo_image;
-pub mod logos;
-pub mod looks;
-pub mod new_password;
-pub mod own_sessions;
-pub mod passkeys;
-pub mod password;
-pub mod people;
-pub mod person;
-pub mod picker;
+pub mod own_page;
 pub mod place;
-pub mod pushed;
-pub mod registration;
 pub mod reply;
-pub mod revoke;
-pub mod second_factor;
 pub mod session;
-pub mod sign_in;
 pub mod signing_keys;
-pub mod step_up;
-pub mod token;
 
 use std::sync::Arc;
 
@@ -68,24 +35,28 @@ pub async fn serve(server: Arc<Server>, exchange: Exchange, route: Route, body: 
     let reading = matches!(method, Method::GET | Method::HEAD);
     let posting = method == Method::POST;
     match route {
-        Route::Federation(page) => federation::serve(server, &exchange, page, body).await,
-        Route::Account(page) => account_pages::serve(server, &exchange, page, body).await,
-        Route::Authorize if reading => authorize::show(server, &exchange).await,
-        Route::Authorize if posting => authorize::redirect_to_get(server, &exchange, body).await,
-        Route::Login if reading => login::show(server, &exchange).await,
-        Route::Login if posting => login::submit(server, &exchange, body).await,
-        Route::Logout if posting => login::sign_out(server, &exchange, body).await,
-        Route::Consent if posting => consent::submit(server, &exchange, body).await,
-        Route::Token if posting => client_endpoint::serve::<token::Token>(server, &exchange, body).await,
-        Route::Revoke if posting => client_endpoint::serve::<revoke::Revocation>(server, &exchange, body).await,
-        Route::Introspect if posting => introspect::serve(server, &exchange, body).await,
-        Route::PushedRequest if posting => client_endpoint::serve::<pushed::PushedRequests>(server, &exchange, body).await,
-        Route::Launch if posting => client_endpoint::serve::<launch::LaunchEndpoint>(server, &exchange, body).await,
-        Route::Chart if reading => chart::show(server, &exchange).await,
-        Route::Chart if posting => chart::submit(server, &exchange, body).await,
-        Route::Person if reading => person::show(server, &exchange).await,
-        Route::History(form) if reading => history::show(server, &exchange, form).await,
-        Route::PersonRevoke if posting => person::revoke(server, &exchange, body).await,
+        Route::Federation(page) => accounts::federation::serve(server, &exchange, page, body).await,
+        Route::Account(page) => own_page::account_pages::serve(server, &exchange, page, body).await,
+        Route::Authorize if reading => authorization::authorize::show(server, &exchange).await,
+        Route::Authorize if posting => authorization::authorize::redirect_to_get(server, &exchange, body).await,
+        Route::Login if reading => accounts::login::show(server, &exchange).await,
+        Route::Login if posting => accounts::login::submit(server, &exchange, body).await,
+        Route::Logout if posting => accounts::login::sign_out(server, &exchange, body).await,
+        Route::Consent if posting => authorization::consent::submit(server, &exchange, body).await,
+        Route::Token if posting => clients::client_endpoint::serve::<clients::token::Token>(server, &exchange, body).await,
+        Route::Revoke if posting => clients::client_endpoint::serve::<clients::revoke::Revocation>(server, &exchange, body).await,
+        Route::Introspect if posting => clients::introspect::serve(server, &exchange, body).await,
+        Route::PushedRequest if posting => {
+            clients::client_endpoint::serve::<clients::pushed::PushedRequests>(server, &exchange, body).await
+        }
+        Route::Launch if posting => {
+            clients::client_endpoint::serve::<clients::launch::LaunchEndpoint>(server, &exchange, body).await
+        }
+        Route::Chart if reading => authorization::chart::show(server, &exchange).await,
+        Route::Chart if posting => authorization::chart::submit(server, &exchange, body).await,
+        Route::Person if reading => own_page::person::show(server, &exchange).await,
+        Route::History(form) if reading => own_page::history::show(server, &exchange, form).await,
+        Route::PersonRevoke if posting => own_page::person::revoke(server, &exchange, body).await,
         other => {
             let allow = match other {
                 Route::Authorize | Route::Chart | Route::Login => "GET, HEAD, POST",

@@ -23,7 +23,7 @@ pub fn openness(route: &Route) -> Openness {
     match route {
         Route::SmartConfiguration | Route::OpenIdConfiguration | Route::OAuthMetadata | Route::Jwks => Openness::Any,
         Route::Brands => Openness::Any,
-        Route::Static(name) if name == crate::authorization_server::launch_context::STYLE => Openness::Any,
+        Route::Static(name) if name == crate::authorization_server::authorization::launch_context::STYLE => Openness::Any,
         route if route.is_metadata() => Openness::Any,
         Route::Fhir(_) | Route::Token | Route::Revoke | Route::Introspect | Route::PushedRequest => Openness::Registered,
         Route::Start

@@ -1,0 +1,284 @@
+//! The authorization endpoint: from an app's request to a page that a person understands.
+//!
+//! RFC 6749 section 4.1.1, SMART App Launch 2.2.0. A wrong client or redirect URI is told to the person and never redirected; everything
+//! else goes back to the app with `error`, `state` and `iss` (RFC 9207).
+
+use http::StatusCode;
+use portcullis_audit::record::{Agent, Event, Outcome};
+use portcullis_oauth::authorize::{
+    AuthorizationError, AuthorizationErrorResponse, AuthorizationRequest, PageError, RedirectableRequest, claimed_client,
+};
+use portcullis_oauth::clients::Client;
+use portcullis_oauth::identifiers::SessionId;
+use portcullis_oauth::launch::Launch;
+use portcullis_oauth::parameters::Parameters;
+use portcullis_oauth::pushed_request::check_origin;
+use portcullis_store::RegistryError;
+
+use super::launch_context::{self, Chosen, Next};
+use super::{consent, step_up};
+use crate::answer::{Answer, Draft};
+use crate::authorization_server::accounts::{login, second_factor};
+use crate::authorization_server::clients::pushed;
+use crate::authorization_server::csrf::Purpose;
+use crate::authorization_server::form;
+use crate::authorization_server::own_page::account;
+use crate::authorization_server::reply::{self, Account};
+use crate::authorization_server::session::{self, SignedIn};
+use crate::context::Server;
+use crate::listener::Incoming;
+use crate::middleware::body::MAXIMUM_FORM;
+use crate::resource_server::Exchange;
+
+/// The endpoint with the mark of its query.
+pub(in crate::authorization_server) const PATH: &str = "/oauth/authorize?";
+/// The parameter of ours that proves a sign-in for this request. Apps do not know it and cannot make it.
+const PROOF: &str = "signed_in";
+/// How long after the sign-in the page may be opened that follows it, in seconds.
+const PROOF_LIFETIME_SECONDS: i64 = 300;
+
+/// Why an authorization request ends here.
+#[derive(Debug)]
+pub enum Stop {
+    /// Told to the person.
+    Page(PageError),
+    /// Told to the app.
+    Redirect(Box<AuthorizationErrorResponse>),
+    /// The account was given back by somebody else and that is not yet confirmed: nothing is decided in such a session.
+    NotConfirmed,
+    /// The registry failed.
+    Registry(RegistryError),
+}
+
+impl From<RegistryError> for Stop {
+    fn from(error: RegistryError) -> Self {
+        Self::Registry(error)
+    }
+}
+
+/// A request that the server understands, with the client that sent it.
+pub struct Understood {
+    /// The request.
+    pub request: AuthorizationRequest,
+    /// The client.
+    pub client: Client,
+    /// The launch from an EHR that it brings.
+    pub launch: Option<Box<Launch>>,
+    /// The query as sent: the handle by which the forms carry it on. It is parsed and checked anew each time.
+    pub query: String,
+}
+
+/// Parses and checks a query.
+pub async fn understand(server: &Server, query: &str) -> Result<Understood, Stop> {
+    let parameters = Parameters::parse(query.as_bytes()).map_err(|error| Stop::Page(PageError::Parameters(error)))?;
+    let (parameters, origin) = pushed::resolved(server, parameters).await?;
+    let claimed = claimed_client(&parameters).map_err(Stop::Page)?;
+    let client = server.registry.client(&claimed).await?;
+    let redirectable = RedirectableRequest::new(&parameters, client.as_ref()).map_err(Stop::Page)?;
+    let required = server.settings.authorization.require_pushed_authorization_requests;
+    if let Some(Err((error, description))) = client.as_ref().map(|client| check_origin(client, required, origin)) {
+        return Err(Stop::Redirect(Box::new(redirectable.refuse(error, description))));
+    }
+    let request = redirectable.parse(&server.settings.fhir_base).map_err(|response| Stop::Redirect(Box::new(response)))?;
+    let client = client.ok_or(Stop::Page(PageError::UnknownClient))?;
+    let launch = launch_context::presented(server, &request).await?;
+    Ok(Understood { request, client, launch, query: pushed::carried(query) })
+}
+
+impl Understood {
+    /// The path that asks for the same again.
+    pub fn path(&self) -> String {
+        format!("{PATH}{}", without_proof(&self.query).0)
+    }
+
+    /// The same with the proof of a sign-in that it carries.
+    pub fn path_with_proof(&self) -> String {
+        format!("{PATH}{}", self.query)
+    }
+
+    /// Whether a sign-in counts for this request (OpenID Connect Core section 3.1.2.1, `prompt` and `max_age`): it was made for this very request,
+    /// or the request takes an earlier one of that age.
+    fn takes(&self, server: &Server, signed_in: &SignedIn, age_seconds: i64) -> bool {
+        let session = &signed_in.session;
+        let proven = self.is_proven(server, signed_in) && age_seconds <= PROOF_LIFETIME_SECONDS;
+        proven || self.request.accepts_login_at(session.authenticated_at, session.authenticated_at.saturating_add(age_seconds))
+    }
+
+    /// Whether the answer to a form of this request counts: if a sign-in was demanded for it, it was made for it. How long the page was open since
+    /// does not matter.
+    pub fn takes_answer(&self, server: &Server, signed_in: &SignedIn) -> bool {
+        !self.request.demands_sign_in() || self.is_proven(server, signed_in)
+    }
+
+    fn is_proven(&self, server: &Server, signed_in: &SignedIn) -> bool {
+        let (query, proof) = without_proof(&self.query);
+        let binding = proof_binding(&signed_in.session.id, &query);
+        proof.is_some_and(|proof| server.form_tokens.accepts(Purpose::SignedIn, &binding, proof))
+    }
+}
+
+/// What a request query is carried on with after a sign-in that was made for it.
+fn proof_binding(session: &SessionId, query: &str) -> String {
+    format!("{}\0{query}", session.as_str())
+}
+
+/// A query without the proof of a sign-in, and the proof.
+fn without_proof(query: &str) -> (String, Option<&str>) {
+    let mut proof = None;
+    let mut rest = Vec::new();
+    for pair in query.split('&') {
+        match pair.strip_prefix(PROOF).and_then(|value| value.strip_prefix('=')) {
+            Some(value) => proof = Some(value),
+            None => rest.push(pair),
+        }
+    }
+    (rest.join("&"), proof)
+}
+
+/// Where a person goes who signed in: where the sign-in page was told, with the proof that it was for that request where the request asks for one.
+pub async fn after_sign_in(server: &Server, return_to: &str, session: &SessionId) -> String {
+    let Some(waiting) = waiting_request(server, return_to).await else { return return_to.to_owned() };
+    let path = waiting.path();
+    if !waiting.request.demands_sign_in() && waiting.request.max_age_seconds.is_none() {
+        return path;
+    }
+    let (query, _) = without_proof(&waiting.query);
+    let proof = server.form_tokens.token(Purpose::SignedIn, &proof_binding(session, &query));
+    format!("{path}&{PROOF}={proof}")
+}
+
+/// The authorization request behind a return path.
+pub async fn waiting_request(server: &Server, return_to: &str) -> Option<Understood> {
+    understand(server, return_to.strip_prefix(PATH)?).await.ok()
+}
+
+/// `GET /oauth/authorize`
+pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
+    let query = exchange.target.query().unwrap_or_default();
+    if let Some(answer) = pushed::begin(server, exchange, query).await {
+        return answer;
+    }
+    let understood = match understand(server, query).await {
+        Ok(understood) => understood,
+        Err(stop) => return stopped(server, exchange, stop, exchange.agent()).await,
+    };
+    let mut agent = Agent { client: Some(understood.client.id.as_str().to_owned()), ..exchange.agent() };
+    match next_page(server, exchange, &understood, &mut agent).await {
+        Ok(shown) => shown.recorded(server, exchange, agent).await,
+        Err(stop) => stopped(server, exchange, stop, agent).await,
+    }
+}
+
+/// A page and whose names are on it.
+pub struct Shown {
+    /// The page.
+    pub draft: Draft,
+    /// The patients.
+    pub patients: Vec<String>,
+}
+
+impl Shown {
+    /// Answers with the page and records who saw whose names.
+    pub async fn recorded(self, server: &Server, exchange: &Exchange, agent: Agent) -> Answer {
+        let account = Account::new(Event::Page, agent, Outcome::Success, "").about(self.patients);
+        reply::recorded(server, exchange, account, self.draft).await
+    }
+}
+
+/// `POST /oauth/authorize` (SMART capability authorize-post): the same request as a GET, so that the session's cookie comes with it.
+pub async fn redirect_to_get(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
+    let sent = crate::middleware::body::read(body, MAXIMUM_FORM).await.ok();
+    let query = sent
+        .and_then(|bytes| String::from_utf8(bytes.to_vec()).ok())
+        .filter(|query| query.bytes().all(|byte| byte.is_ascii_graphic()));
+    let draft = match query {
+        Some(query) => reply::see_other(&format!("{PATH}{query}")),
+        None => page_error(PageError::Parameters(portcullis_oauth::parameters::ParametersError::Malformed)),
+    };
+    server.record_page(exchange, Outcome::Success, draft).await
+}
+
+/// Sign-in, patient choice or consent: whatever is missing. Whoever is signed in becomes the agent.
+async fn next_page(server: &Server, exchange: &Exchange, understood: &Understood, agent: &mut Agent) -> Result<Shown, Stop> {
+    let request = &understood.request;
+    let now = server.clock.now_seconds();
+    let signed_in = session::current(server, exchange).await?;
+    let age = |signed_in: &SignedIn| now.saturating_sub(signed_in.session.authenticated_at);
+    let Some(signed_in) = signed_in.filter(|signed_in| understood.takes(server, signed_in, age(signed_in))) else {
+        if request.prompt.none {
+            return Err(refuse(request, AuthorizationError::LoginRequired, "nobody is signed in"));
+        }
+        let blank = login::Attempt { return_to: &understood.path(), username: "", error: None };
+        return Ok(Shown { draft: login::page(server, exchange, &blank).await, patients: Vec::new() });
+    };
+    *agent = Agent { client: agent.client.take(), ..reply::agent(exchange, &signed_in) };
+    if request.prompt.none {
+        return Err(refuse(request, AuthorizationError::ConsentRequired, "consent is asked for each time"));
+    }
+    if signed_in.recovered_by().is_some() {
+        return Err(Stop::NotConfirmed);
+    }
+    if let Some(means) = step_up::needed(server, understood, &signed_in).await? {
+        let draft = second_factor::step_up_page(server, exchange, &signed_in, &means, &understood.path_with_proof()).await;
+        return Ok(Shown { draft, patients: Vec::new() });
+    }
+    match launch_context::next(server, understood, &signed_in, Chosen::default()).await? {
+        Next::Page(shown) => Ok(shown),
+        Next::Decided(context) => Ok(consent::page(server, understood, &signed_in, &context).await),
+    }
+}
+
+/// The answer that takes an error to the app.
+pub fn refuse(request: &AuthorizationRequest, error: AuthorizationError, description: &'static str) -> Stop {
+    Stop::Redirect(Box::new(request.refuse(error, description)))
+}
+
+/// Answers a request that ends here.
+pub async fn stopped(server: &Server, exchange: &Exchange, stop: Stop, agent: Agent) -> Answer {
+    let (draft, outcome, detail) = match &stop {
+        Stop::Page(error) => (page_error(*error), Outcome::Rejected, error.to_string()),
+        Stop::Redirect(response) => {
+            let draft = reply::see_other(&response.location(&server.settings.public_url));
+            (draft, Outcome::Rejected, format!("{}: {}", response.error.code(), response.description))
+        }
+        Stop::NotConfirmed => {
+            let draft = account::not_confirmed("You cannot connect an app yet");
+            (draft, Outcome::Denied, "recovered by somebody else and not confirmed".to_owned())
+        }
+        Stop::Registry(error) => (reply::unavailable(error), Outcome::Failed, "registry failed".to_owned()),
+    };
+    let account = Account::new(Event::Consent, agent, outcome, detail);
+    reply::recorded(server, exchange, account, draft).await
+}
+
+fn page_error(error: PageError) -> Draft {
+    reply::error(
+        StatusCode::BAD_REQUEST,
+        "This app cannot connect",
+        &format!("The app sent a request that we cannot use: {error}."),
+        "Nothing was shared.",
+        "Go back to the app. If this happens again, tell the people who make it.",
+    )
+}
+
+/// Whether the body of a form names a value exactly once.
+pub fn field<'a>(form: &'a Parameters, name: &str) -> Option<&'a str> {
+    form.value(name).ok().flatten()
+}
+
+/// Reads a form that a page of ours sent; `None` where it is no form.
+pub async fn own_form(exchange: &Exchange, body: Incoming) -> Option<Parameters> {
+    form::read(exchange, body).await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_is_told_from_the_query_wherever_it_stands() {
+        assert_eq!(without_proof("a=b&signed_in=x&c=d"), ("a=b&c=d".to_owned(), Some("x")));
+        assert_eq!(without_proof("signed_in=&a=b"), ("a=b".to_owned(), Some("")));
+        assert_eq!(without_proof("a=signed_in&signed_inx=1"), ("a=signed_in&signed_inx=1".to_owned(), None));
+    }
+}

@@ -1,0 +1,49 @@
+//! Whether an app's request may go on in this session, or needs a second factor first (the rules: [`portcullis_oauth::session`]).
+
+use portcullis_oauth::session::{Proven, SECOND_FACTOR_COUNTS_SECONDS, is_sensitive, needs_step_up};
+use portcullis_store::RegistryError;
+use portcullis_store::sign_in::SignInMeans;
+
+use super::authorize::Understood;
+use crate::authorization_server::session::SignedIn;
+use crate::context::Server;
+
+/// How the person can give a second factor that this request needs; `None` where it needs none.
+pub async fn needed(
+    server: &Server,
+    understood: &Understood,
+    signed_in: &SignedIn,
+) -> Result<Option<SignInMeans>, RegistryError> {
+    needed_at(server, understood, signed_in, server.clock.now_seconds()).await
+}
+
+/// The same when the consent screen is answered, which may have been open for as long as a second factor counts.
+pub async fn needed_for_answer(
+    server: &Server,
+    understood: &Understood,
+    signed_in: &SignedIn,
+) -> Result<Option<SignInMeans>, RegistryError> {
+    let shown_at = server.clock.now_seconds().saturating_sub(SECOND_FACTOR_COUNTS_SECONDS);
+    needed_at(server, understood, signed_in, shown_at).await
+}
+
+async fn needed_at(
+    server: &Server,
+    understood: &Understood,
+    signed_in: &SignedIn,
+    now: i64,
+) -> Result<Option<SignInMeans>, RegistryError> {
+    let request = &understood.request;
+    if request.assurance.is_none() && !is_sensitive(&request.scopes) {
+        return Ok(None);
+    }
+    let means = server.registry.sign_in_means(&signed_in.user.id).await?;
+    let details = &signed_in.session.details;
+    let proven = Proven {
+        methods: details.methods,
+        second_factor_at: details.second_factor_at,
+        has_second_factor: means.has_second_factor(),
+        has_passkey: !means.passkeys.is_empty(),
+    };
+    Ok(needs_step_up(&request.scopes, request.assurance, &proven, now).then_some(means))
+}

@@ -1,0 +1,134 @@
+//! What every page has in common on which a person changes how they sign in: who may open it, which forms count, what is recorded.
+//!
+//! Such a page needs a sign-in of the last quarter of an hour, with the second factor of who has one. It stays closed in a session that somebody else's
+//! recovery opened: whoever got in that way cannot make a factor of their own.
+
+use http::StatusCode;
+use portcullis_audit::record::{Event, Outcome};
+use portcullis_oauth::parameters::Parameters;
+use portcullis_oauth::session::SECOND_FACTOR_COUNTS_SECONDS;
+use portcullis_store::RegistryError;
+use portcullis_store::registry::Change;
+use portcullis_store::sign_in::SignInMeans;
+
+use crate::answer::{Answer, Draft};
+use crate::authorization_server::authorization::authorize::{field, own_form};
+use crate::authorization_server::csrf::Purpose;
+use crate::authorization_server::reply::{self, Account};
+use crate::authorization_server::session::{self, SignedIn};
+use crate::context::Server;
+use crate::listener::Incoming;
+use crate::resource_server::Exchange;
+
+/// Where a person goes on after a change.
+pub const PAGE: &str = "/me";
+
+/// The person whose account it is, signed in a short time ago.
+pub struct Owner {
+    /// Who, in which session.
+    pub signed_in: SignedIn,
+    /// How the person can sign in.
+    pub means: SignInMeans,
+}
+
+impl Owner {
+    /// The token of the forms of the own page.
+    pub fn csrf(&self, server: &Server) -> String {
+        server.form_tokens.token(Purpose::OwnPage, self.signed_in.session.id.as_str())
+    }
+}
+
+/// Lets the owner do something, or says what is missing.
+pub async fn guarded(
+    server: &Server,
+    exchange: &Exchange,
+    path: &str,
+    work: impl AsyncFnOnce(Owner) -> Result<Answer, RegistryError>,
+) -> Answer {
+    let answer = async {
+        match owner(server, exchange, path).await? {
+            Ok(owner) => work(owner).await,
+            Err((outcome, draft)) => Ok(server.record_page(exchange, outcome, draft).await),
+        }
+    };
+    match answer.await {
+        Ok(answer) => answer,
+        Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(&error)).await,
+    }
+}
+
+/// The same for a form of one of these pages.
+pub async fn submitted(
+    server: &Server,
+    exchange: &Exchange,
+    path: &str,
+    body: Incoming,
+    work: impl AsyncFnOnce(Owner, Parameters) -> Result<Answer, RegistryError>,
+) -> Answer {
+    let form = own_form(exchange, body).await.unwrap_or_default();
+    guarded(server, exchange, path, async |owner: Owner| {
+        let csrf = field(&form, "csrf").unwrap_or_default();
+        if !server.form_tokens.accepts(Purpose::OwnPage, owner.signed_in.session.id.as_str(), csrf) {
+            let account =
+                Account::new(Event::Credential, reply::agent(exchange, &owner.signed_in), Outcome::Denied, "form token refused");
+            return Ok(reply::recorded(server, exchange, account, reply::see_other(PAGE)).await);
+        }
+        work(owner, form).await
+    })
+    .await
+}
+
+type Refused = (Outcome, Draft);
+
+/// The person in this browser, if the sign-in is recent and nobody else's recovery opened the session; else what is answered instead.
+pub async fn owner(server: &Server, exchange: &Exchange, path: &str) -> Result<Result<Owner, Refused>, RegistryError> {
+    let sign_in = || reply::see_other(&format!("/login?return_to={path}"));
+    let Some(signed_in) = session::current(server, exchange).await? else {
+        return Ok(Err((Outcome::Success, sign_in())));
+    };
+    if signed_in.recovered_by().is_some() {
+        return Ok(Err((Outcome::Denied, not_confirmed("You cannot change how you sign in yet"))));
+    }
+    let means = server.registry.sign_in_means(&signed_in.user.id).await?;
+    let details = &signed_in.session.details;
+    let proven_at = if means.has_second_factor() { details.second_factor_at } else { Some(signed_in.session.authenticated_at) };
+    let now = server.clock.now_seconds();
+    let fresh = proven_at.is_some_and(|at| now.saturating_sub(at) <= SECOND_FACTOR_COUNTS_SECONDS);
+    Ok(if fresh { Ok(Owner { signed_in, means }) } else { Err((Outcome::Success, sign_in())) })
+}
+
+/// What a person reads whose account was given back and not yet confirmed.
+pub fn not_confirmed(title: &str) -> Draft {
+    reply::error(
+        StatusCode::FORBIDDEN,
+        title,
+        "Somebody gave this account back to you. A second person has not yet confirmed it.",
+        "Until then this account opens no health records, and no app can be connected.",
+        "Ask the people who run this server to confirm it. Or sign in with a passkey, an authenticator app or a recovery code that you had before.",
+    )
+}
+
+/// Answers with a page and records who saw it.
+pub async fn shown(server: &Server, exchange: &Exchange, owner: &Owner, draft: Draft) -> Answer {
+    let account = Account::new(Event::Page, reply::agent(exchange, &owner.signed_in), Outcome::Success, "");
+    reply::recorded(server, exchange, account, draft).await
+}
+
+/// Makes a change and goes back to the own page.
+pub async fn changed(
+    server: &Server,
+    exchange: &Exchange,
+    owner: &Owner,
+    change: Change,
+    detail: &str,
+) -> Result<Answer, RegistryError> {
+    let account = Account::new(Event::Credential, reply::agent(exchange, &owner.signed_in), Outcome::Success, detail);
+    reply::changed(server, exchange, change, account, reply::see_other(PAGE)).await
+}
+
+/// The form names nothing of this person: nothing happens, and that is recorded.
+pub async fn nothing(server: &Server, exchange: &Exchange, owner: &Owner) -> Answer {
+    let account =
+        Account::new(Event::Credential, reply::agent(exchange, &owner.signed_in), Outcome::Rejected, "nothing to change");
+    reply::recorded(server, exchange, account, reply::see_other(PAGE)).await
+}

@@ -1,0 +1,70 @@
+//! Ending the own sessions: one of them, or all but this one. Both work from any session, also one that somebody else's recovery opened.
+
+use portcullis_audit::record::{Event, Outcome};
+use portcullis_jose::base64url;
+use portcullis_oauth::identifiers::SessionId;
+use portcullis_store::RegistryError;
+use portcullis_store::registry::{Change, Session};
+use portcullis_store::sign_in::SignInChange;
+
+use crate::answer::Answer;
+use crate::authorization_server::authorization::authorize::{field, own_form};
+use crate::authorization_server::csrf::Purpose;
+use crate::authorization_server::reply::{self, Account};
+use crate::authorization_server::session::{self, SignedIn};
+use crate::context::Server;
+use crate::listener::Incoming;
+use crate::resource_server::Exchange;
+
+/// What a form calls a session by: its id is sent to nobody.
+pub fn handle(server: &Server, session: &SessionId) -> String {
+    base64url::encode(server.form_tokens.fingerprint("session", session.as_str()))
+}
+
+/// The sessions of a person that count at this moment, this one first.
+pub async fn listed(server: &Server, signed_in: &SignedIn) -> Result<Vec<Session>, RegistryError> {
+    let now = server.clock.now_seconds();
+    let mut sessions = server.registry.sessions_of(&signed_in.user.id, now).await?;
+    sessions.retain(|session| !session::is_idle(session, now));
+    sessions.sort_by_key(|session| session.id != signed_in.session.id);
+    Ok(sessions)
+}
+
+/// `POST /me/sessions/end`
+pub async fn end(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
+    match attempt(server, exchange, body).await {
+        Ok(answer) => answer,
+        Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(&error)).await,
+    }
+}
+
+async fn attempt(server: &Server, exchange: &Exchange, body: Incoming) -> Result<Answer, RegistryError> {
+    let Some(signed_in) = session::current(server, exchange).await? else {
+        return Ok(server.record_page(exchange, Outcome::Denied, reply::see_other("/login?return_to=/me")).await);
+    };
+    let form = own_form(exchange, body).await.unwrap_or_default();
+    let csrf = field(&form, "csrf").unwrap_or_default();
+    let genuine = server.form_tokens.accepts(Purpose::OwnPage, signed_in.session.id.as_str(), csrf);
+    let (user, here) = (signed_in.user.id.clone(), signed_in.session.id.clone());
+    let change = match field(&form, "session").filter(|_| genuine) {
+        Some("others") => Some((SignInChange::EndOtherSessions { user, but: here }, "all other sessions ended")),
+        Some(wanted) => {
+            let others = server.registry.sessions_of(&user, server.clock.now_seconds()).await?;
+            let found = others.into_iter().find(|session| session.id != here && handle(server, &session.id) == wanted);
+            found.map(|session| (SignInChange::EndSession { user, session: session.id }, "a session ended"))
+        }
+        None => None,
+    };
+    let agent = reply::agent(exchange, &signed_in);
+    let draft = reply::see_other("/me");
+    match change {
+        Some((change, detail)) => {
+            let account = Account::new(Event::Credential, agent, Outcome::Success, detail);
+            reply::changed(server, exchange, Change::SignIn(Box::new(change)), account, draft).await
+        }
+        None => {
+            let account = Account::new(Event::Credential, agent, Outcome::Denied, "no session to end");
+            Ok(reply::recorded(server, exchange, account, draft).await)
+        }
+    }
+}
