@@ -70,6 +70,18 @@ const CALL_SITES: &[(&str, &[&str])] = &[
             "crates/server/src/authorization_server/reply.rs",
         ],
     ),
+    // What is no form of a page but carries a tag of ours; a form is judged by `UncheckedForm::checked` alone.
+    (
+        "form_tokens.accepts(",
+        &[
+            "crates/server/src/authorization_server/accounts/federation/begin.rs",
+            "crates/server/src/authorization_server/accounts/passkeys.rs",
+            "crates/server/src/authorization_server/accounts/second_factor.rs",
+            "crates/server/src/authorization_server/authorization/authorize.rs",
+            "crates/server/src/authorization_server/own_page/factors.rs",
+            "crates/server/src/authorization_server/session.rs",
+        ],
+    ),
     ("PresentedAssertion::parse(", &["crates/oauth/src/token_request.rs"]),
     ("VerifiedProof::verify(", &["crates/server/src/dpop.rs"]),
     (
@@ -121,6 +133,7 @@ const PROOFS: &[(&str, &str)] = &[
     ("pub struct Credentials {", "crates/server/src/resource_server/authenticate.rs"),
     ("pub struct AuthenticatedClient {", "crates/oauth/src/token_request.rs"),
     ("pub struct TokenStatus(", "crates/oauth/src/principal.rs"),
+    ("pub struct Form(", "crates/server/src/authorization_server/form.rs"),
     ("pub struct Answer {", "crates/server/src/answer.rs"),
 ];
 

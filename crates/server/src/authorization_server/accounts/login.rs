@@ -15,9 +15,9 @@ use super::{passkeys, password, second_factor, sign_in};
 use crate::answer::{Answer, Draft};
 use crate::authorization_server::authorization::authorize;
 use crate::authorization_server::csrf::Purpose;
+use crate::authorization_server::form::UncheckedForm;
 use crate::authorization_server::reply::{self, Account};
-use crate::authorization_server::session::FormBinding;
-use crate::authorization_server::{form, session};
+use crate::authorization_server::session::{self, FormBinding};
 use crate::context::Server;
 use crate::listener::Incoming;
 use crate::resource_server::Exchange;
@@ -82,7 +82,7 @@ fn typed_name(text: &str) -> String {
 
 /// `POST /login`
 pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
-    let form = match form::read(exchange, body).await {
+    let form = match UncheckedForm::read(exchange, body).await {
         Ok(form) => form,
         Err(error) => {
             let draft = reply::error(
@@ -95,7 +95,7 @@ pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Ans
             return reply::recorded(server, exchange, account(exchange, Outcome::Rejected, error.to_string()), draft).await;
         }
     };
-    match attempt(server, exchange, &form).await {
+    match attempt(server, exchange, form).await {
         Ok(answer) => answer,
         Err(error) => {
             let draft = reply::unavailable(&error);
@@ -104,27 +104,25 @@ pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Ans
     }
 }
 
-async fn attempt(server: &Server, exchange: &Exchange, form: &Parameters) -> Result<Answer, RegistryError> {
-    let field = |name: &str| form.value(name).ok().flatten().unwrap_or_default();
-    let return_to = return_path(Some(field("return_to")));
-    let username = typed_name(field("username"));
+async fn attempt(server: &Server, exchange: &Exchange, form: UncheckedForm) -> Result<Answer, RegistryError> {
+    let return_to = return_path(form.hint("return_to"));
+    let username = typed_name(form.hint("username").unwrap_or_default());
     let blank = Attempt { return_to: &return_to, username: &username, error: None };
-    let bound =
-        session::form_binding(exchange).is_some_and(|binding| server.form_tokens.accepts(Purpose::Login, binding, field("csrf")));
-    if !bound {
+    let Ok(form) = form.checked(&server.form_tokens, &[Purpose::Login], session::form_binding(exchange)) else {
         let draft = page(server, exchange, &Attempt { error: Some(LoginError::ExpiredForm), ..blank }).await;
         return Ok(reply::recorded(server, exchange, account(exchange, Outcome::Denied, "form token refused"), draft).await);
-    }
+    };
+    let password = form.field("password").unwrap_or_default();
     let _turn = server.passwords.turn(&username).await;
     let user = server.registry.user_named(&username).await?;
     let attempts = Attempts::of(server, exchange, &username, user.as_ref());
     if let Some(seconds) = attempts.wait_seconds(server).await? {
         return Ok(wait(server, exchange, user.as_ref(), &blank, seconds).await);
     }
-    let typed = Secret::new(field("password").to_owned());
+    let typed = Secret::new(password.to_owned());
     // Whoever was invited and has no password yet is to the clock a name that nobody has.
     let hash = user.as_ref().map(|user| user.password_hash.expose().clone()).filter(|hash| !hash.is_empty()).map(Secret::new);
-    let right = field("password").len() <= password::MAXIMUM_LENGTH
+    let right = password.len() <= password::MAXIMUM_LENGTH
         && server.passwords.verify(typed, hash).await.map_err(|error| RegistryError::Unavailable(Box::new(error)))?;
     match user {
         Some(user) if right => go_on(server, exchange, &user, &return_to, attempts).await,
@@ -199,7 +197,7 @@ pub async fn redirect_origin(server: &Server, return_to: &str) -> Option<String>
 
 /// `POST /logout`
 pub async fn sign_out(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
-    let form = form::read(exchange, body).await.unwrap_or_default();
+    let form = UncheckedForm::read(exchange, body).await.unwrap_or_default();
     let signed_in = match session::current(server, exchange).await {
         Ok(signed_in) => signed_in,
         Err(error) => {
@@ -208,7 +206,7 @@ pub async fn sign_out(server: &Server, exchange: &Exchange, body: Incoming) -> A
         }
     };
     // Whoever signs out to let somebody else decide about an app goes on with that app's request.
-    let next = form.value("return_to").ok().flatten().map(|path| return_path(Some(path)));
+    let next = form.hint("return_to").map(|path| return_path(Some(path)));
     let page = || {
         let draft = match &next {
             Some(path) => reply::see_other(path),
@@ -219,10 +217,9 @@ pub async fn sign_out(server: &Server, exchange: &Exchange, body: Incoming) -> A
     let Some(signed_in) = signed_in else {
         return server.record_page(exchange, Outcome::Success, page()).await;
     };
-    let csrf = form.value("csrf").ok().flatten().unwrap_or_default();
-    let accepts = |purpose| server.form_tokens.accepts(purpose, signed_in.session.id.as_str(), csrf);
     // The pages on the way to an app have one token for both of their forms.
-    if !(accepts(Purpose::OwnPage) || accepts(Purpose::Consent)) {
+    let purposes = [Purpose::OwnPage, Purpose::Consent];
+    if form.checked(&server.form_tokens, &purposes, Some(signed_in.session.id.as_str())).is_err() {
         let draft = reply::see_other(DEFAULT_RETURN);
         return server.record_page(exchange, Outcome::Denied, draft).await;
     }

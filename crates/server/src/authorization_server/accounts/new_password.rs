@@ -15,8 +15,9 @@ use portcullis_store::sign_in::{LINK_USED, LinkPurpose, OneTimeLink, SignInChang
 
 use super::password::{PasswordProblem, Usable};
 use crate::answer::{Answer, Draft};
-use crate::authorization_server::authorization::authorize::{field, own_form};
+use crate::authorization_server::authorization::authorize::field;
 use crate::authorization_server::csrf::Purpose;
+use crate::authorization_server::form::{Form, UncheckedForm};
 use crate::authorization_server::own_page::account::{self, Owner};
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::{self, FormBinding};
@@ -81,30 +82,27 @@ async fn used(server: &Server, exchange: &Exchange) -> Answer {
 
 /// `POST /set-password`
 pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
-    let form = own_form(exchange, body).await.unwrap_or_default();
-    match attempt(server, exchange, &form).await {
+    let form = UncheckedForm::read(exchange, body).await.unwrap_or_default();
+    match attempt(server, exchange, form).await {
         Ok(answer) => answer,
         Err(RegistryError::Conflict(LINK_USED)) => used(server, exchange).await,
         Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(&error)).await,
     }
 }
 
-async fn attempt(server: &Server, exchange: &Exchange, form: &Parameters) -> Result<Answer, RegistryError> {
-    let secret = field(form, "link").unwrap_or_default();
-    let Some((link, user)) = opened(server, secret).await? else { return Ok(used(server, exchange).await) };
-    let csrf = field(form, "csrf").unwrap_or_default();
-    let bound =
-        session::form_binding(exchange).is_some_and(|binding| server.form_tokens.accepts(Purpose::SetPassword, binding, csrf));
-    if !bound {
+async fn attempt(server: &Server, exchange: &Exchange, form: UncheckedForm) -> Result<Answer, RegistryError> {
+    let secret = form.hint("link").unwrap_or_default().to_owned();
+    let Some((link, user)) = opened(server, &secret).await? else { return Ok(used(server, exchange).await) };
+    let Ok(form) = form.checked(&server.form_tokens, &[Purpose::SetPassword], session::form_binding(exchange)) else {
         let draft =
-            link_page(server, exchange, secret, &user, Some(PasswordProblem::ExpiredForm)).with_status(StatusCode::FORBIDDEN);
+            link_page(server, exchange, &secret, &user, Some(PasswordProblem::ExpiredForm)).with_status(StatusCode::FORBIDDEN);
         let account = Account::new(Event::Credential, exchange.agent(), Outcome::Denied, "form token refused");
         return Ok(reply::recorded(server, exchange, account, draft).await);
-    }
-    let password_hash = match chosen(server, form).await? {
+    };
+    let password_hash = match chosen(server, &form).await? {
         Ok(hash) => hash,
         Err(problem) => {
-            let draft = link_page(server, exchange, secret, &user, Some(problem));
+            let draft = link_page(server, exchange, &secret, &user, Some(problem));
             let account =
                 Account::new(Event::Credential, exchange.agent(), Outcome::Rejected, format!("password refused: {problem:?}"));
             return Ok(reply::recorded(server, exchange, account, draft).await);
@@ -115,15 +113,15 @@ async fn attempt(server: &Server, exchange: &Exchange, form: &Parameters) -> Res
         LinkPurpose::Invitation => format!("first password set; invited by {}", link.created_by),
         LinkPurpose::Reset => format!("password set anew; recovered by {}", link.created_by),
     };
-    let change = SignInChange::SetPasswordByLink { hash: SecretHash::of(secret), password_hash };
+    let change = SignInChange::SetPasswordByLink { hash: SecretHash::of(&secret), password_hash };
     let account = Account::new(Event::Credential, agent, Outcome::Success, detail);
     let draft = reply::see_other("/login").with_text(header::SET_COOKIE, &session::clear());
     reply::changed(server, exchange, Change::SignIn(Box::new(change)), account, draft).await
 }
 
 /// The hash of the password in the form, or what is wrong with it.
-async fn chosen(server: &Server, form: &Parameters) -> Result<Result<Secret<String>, PasswordProblem>, RegistryError> {
-    let password = Secret::new(field(form, "password").unwrap_or_default().to_owned());
+async fn chosen(server: &Server, form: &Form) -> Result<Result<Secret<String>, PasswordProblem>, RegistryError> {
+    let password = Secret::new(form.field("password").unwrap_or_default().to_owned());
     let mut salt = [0; 16];
     server.entropy.fill(&mut salt);
     let judged = server.passwords.hash_if_usable(password, salt).await;
@@ -156,7 +154,7 @@ fn own_page(server: &Server, owner: &Owner, problem: Option<PasswordProblem>) ->
 
 /// `POST /me/password`
 pub async fn change_own(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
-    account::submitted(server, exchange, OWN_PAGE, body, async |owner: Owner, form: Parameters| {
+    account::submitted(server, exchange, OWN_PAGE, body, async |owner: Owner, form: Form| {
         let password_hash = match chosen(server, &form).await? {
             Ok(hash) => hash,
             Err(problem) => {

@@ -7,7 +7,6 @@ use http::StatusCode;
 use portcullis_audit::record::{Event, Outcome};
 use portcullis_jose::base64url;
 use portcullis_oauth::grant::SecretHash;
-use portcullis_oauth::parameters::Parameters;
 use portcullis_oauth::passkey::{self, Assertion, Expected, PasskeyError};
 use portcullis_oauth::session::{Method, Methods};
 use portcullis_oauth::users::User;
@@ -17,8 +16,8 @@ use portcullis_store::sign_in::{FACTOR_USED, FactorUse, LOCKED, Passkey, SignInC
 
 use super::{login, sign_in};
 use crate::answer::Answer;
-use crate::authorization_server::authorization::authorize;
 use crate::authorization_server::csrf::Purpose;
+use crate::authorization_server::form::{Form, UncheckedForm};
 use crate::authorization_server::own_page::account::{self, Owner};
 use crate::authorization_server::own_page::factors;
 use crate::authorization_server::reply::{self, Account};
@@ -91,9 +90,9 @@ impl From<PasskeyError> for Refused {
 
 /// `POST /login/passkey`
 pub async fn sign_in(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
-    let form = authorize::own_form(exchange, body).await.unwrap_or_default();
-    let return_to = login::return_path(authorize::field(&form, "return_to"));
-    let detail = match attempt(server, exchange, &form, &return_to).await {
+    let form = UncheckedForm::read(exchange, body).await.unwrap_or_default();
+    let return_to = login::return_path(form.hint("return_to"));
+    let detail = match attempt(server, exchange, form, &return_to).await {
         Ok(answer) => return answer,
         Err(Refused::Expired) => return login::expired(server, exchange, &return_to).await,
         Err(Refused::Denied(detail)) => detail,
@@ -107,13 +106,11 @@ pub async fn sign_in(server: &Server, exchange: &Exchange, body: Incoming) -> An
     reply::recorded(server, exchange, login::account(exchange, Outcome::Denied, detail), draft).await
 }
 
-async fn attempt(server: &Server, exchange: &Exchange, form: &Parameters, return_to: &str) -> Result<Answer, Refused> {
-    let field = |name: &str| authorize::field(form, name).unwrap_or_default();
-    let bytes = |name: &str| base64url::decode(field(name)).ok_or(PasskeyError::Malformed);
+async fn attempt(server: &Server, exchange: &Exchange, form: UncheckedForm, return_to: &str) -> Result<Answer, Refused> {
     let binding = session::form_binding(exchange).ok_or(Refused::Expired)?;
-    if !server.form_tokens.accepts(Purpose::Login, binding, field("csrf")) {
-        return Err(Refused::Expired);
-    }
+    let form = form.checked(&server.form_tokens, &[Purpose::Login], Some(binding)).map_err(|_| Refused::Expired)?;
+    let field = |name: &str| form.field(name).unwrap_or_default();
+    let bytes = |name: &str| base64url::decode(field(name)).ok_or(PasskeyError::Malformed);
     let spent = accepted(server, Purpose::PasskeyChallenge, binding, field("challenge")).ok_or(Refused::Expired)?;
     let id = passkey::read_credential_id(field("credential")).ok_or(PasskeyError::Malformed)?;
     let Some((owner, known)) = server.registry.passkey(&id).await? else {
@@ -167,9 +164,9 @@ fn new_page(server: &Server, owner: &Owner, status: StatusCode, problem: Option<
 
 /// `POST /me/passkey`
 pub async fn add(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
-    account::submitted(server, exchange, PAGE, body, async |owner: Owner, form: Parameters| {
+    account::submitted(server, exchange, PAGE, body, async |owner: Owner, form: Form| {
         let session = owner.signed_in.session.id.as_str();
-        let field = |name: &str| authorize::field(&form, name).unwrap_or_default();
+        let field = |name: &str| form.field(name).unwrap_or_default();
         let made = accepted(server, Purpose::NewPasskey, session, field("challenge")).and_then(|spent| {
             let client_data = base64url::decode(field("client_data"))?;
             let attestation = base64url::decode(field("attestation"))?;
@@ -207,8 +204,8 @@ async fn not_added(server: &Server, exchange: &Exchange, owner: &Owner, why: &st
 
 /// `POST /me/passkey/remove`
 pub async fn remove(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
-    account::submitted(server, exchange, account::PAGE, body, async |owner: Owner, form: Parameters| {
-        let id = authorize::field(&form, "passkey").and_then(passkey::read_credential_id);
+    account::submitted(server, exchange, account::PAGE, body, async |owner: Owner, form: Form| {
+        let id = form.field("passkey").and_then(passkey::read_credential_id);
         let known = id.filter(|id| owner.means.passkeys.iter().any(|passkey| passkey.key.id == *id));
         let Some(id) = known else { return Ok(account::nothing(server, exchange, &owner).await) };
         let others = owner.means.passkeys.len() > 1;

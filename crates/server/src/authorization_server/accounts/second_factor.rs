@@ -7,7 +7,6 @@ use http::{StatusCode, header};
 use portcullis_audit::record::{Agent, Event, Outcome};
 use portcullis_oauth::grant::SecretHash;
 use portcullis_oauth::identifiers::UserId;
-use portcullis_oauth::parameters::Parameters;
 use portcullis_oauth::recovery;
 use portcullis_oauth::session::{Method, Methods};
 use portcullis_oauth::users::User;
@@ -20,6 +19,7 @@ use super::passkeys;
 use super::{login, sign_in};
 use crate::answer::{Answer, Draft};
 use crate::authorization_server::csrf::Purpose;
+use crate::authorization_server::form::{Form, UncheckedForm};
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::{self, FormBinding, SignedIn};
 use crate::context::{Borrowed, Server};
@@ -139,8 +139,8 @@ async fn passed(server: &Server, exchange: &Exchange, pending: &str) -> Result<O
 
 /// `POST /login/second`
 pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
-    let form = crate::authorization_server::authorization::authorize::own_form(exchange, body).await.unwrap_or_default();
-    match attempt(server, exchange, &form).await {
+    let form = UncheckedForm::read(exchange, body).await.unwrap_or_default();
+    match attempt(server, exchange, form).await {
         Ok(answer) => answer,
         Err(error) => {
             let account = login::account(exchange, Outcome::Failed, "registry failed");
@@ -155,18 +155,18 @@ enum Giver {
     InSession(Box<SignedIn>),
 }
 
-async fn attempt(server: &Server, exchange: &Exchange, form: &Parameters) -> Result<Answer, RegistryError> {
-    let field = |name: &str| form.value(name).ok().flatten().unwrap_or_default();
-    let (csrf, return_to) = (field("csrf"), login::return_path(Some(field("return_to"))));
-    let Some(giver) = giver(server, exchange, field("pending"), csrf).await? else {
+async fn attempt(server: &Server, exchange: &Exchange, form: UncheckedForm) -> Result<Answer, RegistryError> {
+    let return_to = login::return_path(form.hint("return_to"));
+    let Some((giver, form)) = giver(server, exchange, form).await? else {
         return Ok(login::expired(server, exchange, &return_to).await);
     };
+    let field = |name: &str| form.field(name).unwrap_or_default();
     let user = match &giver {
         Giver::AfterFirst(user, _) => user,
         Giver::InSession(signed_in) => &signed_in.user,
     };
     let means = server.registry.sign_in_means(&user.id).await?;
-    let asked = Asked { means: &means, pending: field("pending"), csrf, return_to: &return_to };
+    let asked = Asked { means: &means, pending: field("pending"), csrf: form.token(), return_to: &return_to };
     let _turn = server.passwords.turn(&user.username).await;
     let attempts = Attempts::of(server, exchange, &user.username, Some(user));
     if let Some(seconds) = attempts.wait_seconds(server).await? {
@@ -195,17 +195,17 @@ async fn attempt(server: &Server, exchange: &Exchange, form: &Parameters) -> Res
     }
 }
 
-async fn giver(server: &Server, exchange: &Exchange, pending: &str, csrf: &str) -> Result<Option<Giver>, RegistryError> {
-    if pending.is_empty() {
-        let signed_in = session::current(server, exchange).await?;
-        let genuine = |signed_in: &SignedIn| server.form_tokens.accepts(Purpose::StepUp, signed_in.session.id.as_str(), csrf);
-        return Ok(signed_in.filter(genuine).map(|signed_in| Giver::InSession(Box::new(signed_in))));
+async fn giver(server: &Server, exchange: &Exchange, form: UncheckedForm) -> Result<Option<(Giver, Form)>, RegistryError> {
+    if form.hint("pending").is_none() {
+        let Some(signed_in) = session::current(server, exchange).await? else { return Ok(None) };
+        let form = form.checked(&server.form_tokens, &[Purpose::StepUp], Some(signed_in.session.id.as_str()));
+        return Ok(form.ok().map(|form| (Giver::InSession(Box::new(signed_in)), form)));
     }
-    let binding = session::form_binding(exchange).unwrap_or_default();
-    if !server.form_tokens.accepts(Purpose::Login, binding, csrf) {
+    let Ok(form) = form.checked(&server.form_tokens, &[Purpose::Login], session::form_binding(exchange)) else {
         return Ok(None);
-    }
-    Ok(passed(server, exchange, pending).await?.map(|(user, first)| Giver::AfterFirst(user, first)))
+    };
+    let passed = passed(server, exchange, form.field("pending").unwrap_or_default()).await?;
+    Ok(passed.map(|(user, first)| (Giver::AfterFirst(user, first), form)))
 }
 
 /// What was typed, if it may be a factor of this person. Whether a recovery code is one of theirs the registry says when it is used up.

@@ -21,7 +21,6 @@ use crate::answer::{Answer, Draft};
 use crate::authorization_server::accounts::{login, second_factor};
 use crate::authorization_server::clients::pushed;
 use crate::authorization_server::csrf::Purpose;
-use crate::authorization_server::form;
 use crate::authorization_server::own_page::account;
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::{self, SignedIn};
@@ -264,11 +263,6 @@ fn page_error(error: PageError) -> Draft {
 /// Whether the body of a form names a value exactly once.
 pub fn field<'a>(form: &'a Parameters, name: &str) -> Option<&'a str> {
     form.value(name).ok().flatten()
-}
-
-/// Reads a form that a page of ours sent; `None` where it is no form.
-pub async fn own_form(exchange: &Exchange, body: Incoming) -> Option<Parameters> {
-    form::read(exchange, body).await.ok()
 }
 
 #[cfg(test)]

@@ -8,18 +8,18 @@ use portcullis_audit::record::{Agent, Event, Outcome};
 use portcullis_fhir::types::LogicalId;
 use portcullis_oauth::clients::Client;
 use portcullis_oauth::launch::{ContextParameters, launch_location};
-use portcullis_oauth::parameters::Parameters;
 use portcullis_oauth::redirect_uri::RedirectUri;
 use portcullis_oauth::users::Role;
 use portcullis_store::RegistryError;
 use portcullis_store::registry::Change;
 
-use super::authorize::{Shown, field, own_form};
+use super::authorize::Shown;
 use super::encounters;
 use super::people::{self, Wanted};
 use crate::answer::{Answer, Draft};
 use crate::authorization_server::clients::launch::{self, Contents};
 use crate::authorization_server::csrf::Purpose;
+use crate::authorization_server::form::{Form, UncheckedForm};
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::{self, SignedIn};
 use crate::context::Server;
@@ -56,16 +56,15 @@ async fn attempt(server: &Server, exchange: &Exchange, body: Incoming) -> Result
     let Some(signed_in) = session::current(server, exchange).await? else {
         return Ok(server.record_page(exchange, Outcome::Denied, reply::see_other("/login?return_to=/ehr")).await);
     };
-    let form = own_form(exchange, body).await.unwrap_or_default();
-    let csrf = field(&form, "csrf").unwrap_or_default();
-    if !server.form_tokens.accepts(Purpose::Chart, signed_in.session.id.as_str(), csrf) {
+    let form = UncheckedForm::read(exchange, body).await.unwrap_or_default();
+    let Ok(form) = form.checked(&server.form_tokens, &[Purpose::Chart], Some(signed_in.session.id.as_str())) else {
         return Ok(server.record_page(exchange, Outcome::Denied, reply::see_other("/ehr")).await);
-    }
+    };
     if !may_open_charts(&signed_in) {
         return Ok(no_clinician(server, exchange, &signed_in).await);
     }
     let agent = reply::agent(exchange, &signed_in);
-    let Some(patient) = field(&form, "patient").filter(|_| !is_search(&form)) else {
+    let Some(patient) = form.field("patient").filter(|_| !is_search(&form)) else {
         let shown = list(server, &signed_in, &wanted(&form)).await;
         return Ok(shown.recorded(server, exchange, agent).await);
     };
@@ -77,14 +76,14 @@ async fn attempt(server: &Server, exchange: &Exchange, body: Incoming) -> Result
         return Ok(refused(server, exchange, agent, "this person may not open that record").await);
     };
     let apps: Vec<Client> = server.registry.clients().await?.into_iter().filter(is_shown).collect();
-    let Some(wanted) = field(&form, "app") else {
+    let Some(wanted) = form.field("app") else {
         let visits = encounters::choices(server, &signed_in.user, &patient, None).await;
         let page = ChartPage {
             person_name: signed_in.user.display_name.clone(),
             patient: choice,
             encounters: visits.encounters,
             apps: apps.iter().flat_map(launchable).collect(),
-            csrf: csrf.to_owned(),
+            csrf: form.token().to_owned(),
             sign_out_csrf: sign_out(server, &signed_in),
         };
         let shown = Shown { draft: chart_page(&apps, page), patients: vec![patient.to_string()] };
@@ -94,7 +93,7 @@ async fn attempt(server: &Server, exchange: &Exchange, body: Incoming) -> Result
     let Some((app, _, url)) = found.into_iter().find(|(_, value, _)| value == wanted) else {
         return Ok(refused(server, exchange, agent, "no such app").await);
     };
-    let encounter = match field(&form, "encounter").map(LogicalId::parse) {
+    let encounter = match form.field("encounter").map(LogicalId::parse) {
         None => None,
         Some(id) => match id {
             Some(id) if encounters::choice(server, &signed_in.user, &patient, &id).await.is_some() => Some(id),
@@ -117,14 +116,14 @@ fn may_open_charts(signed_in: &SignedIn) -> bool {
     signed_in.user.roles.contains(Role::Clinician)
 }
 
-fn is_search(form: &Parameters) -> bool {
-    matches!(field(form, "decision"), Some("search" | "more"))
+fn is_search(form: &Form) -> bool {
+    matches!(form.field("decision"), Some("search" | "more"))
 }
 
-fn wanted(form: &Parameters) -> Wanted {
-    let is_later_page = field(form, "decision") == Some("more");
-    let typed = field(form, if is_later_page { "page_name" } else { "name" }).unwrap_or_default();
-    let cursor = field(form, "page").filter(|_| is_later_page).map(str::to_owned);
+fn wanted(form: &Form) -> Wanted {
+    let is_later_page = form.field("decision") == Some("more");
+    let typed = form.field(if is_later_page { "page_name" } else { "name" }).unwrap_or_default();
+    let cursor = form.field("page").filter(|_| is_later_page).map(str::to_owned);
     Wanted { name: typed.trim().chars().take(MAXIMUM_NAME).collect(), cursor }
 }
 

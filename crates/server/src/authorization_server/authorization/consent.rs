@@ -9,18 +9,18 @@ use portcullis_oauth::consent_groups::ConsentGroup as Group;
 use portcullis_oauth::grant::{AuthorizationCode, CODE_LIFETIME_SECONDS, Grant, SecretHash};
 use portcullis_oauth::identifiers::GrantId;
 use portcullis_oauth::launch::LaunchRefusal;
-use portcullis_oauth::parameters::Parameters;
 use portcullis_oauth::scopes::{Letter, Scope, ScopeContext, ScopeKind, ScopeSet, ScopeTarget, plain_words};
 use portcullis_store::RegistryError;
 use portcullis_store::registry::{Change, LAUNCH_USED};
 
 use super::asking_app::asking_app;
-use super::authorize::{self, Shown, Stop, Understood, field, refuse, stopped};
+use super::authorize::{self, Shown, Stop, Understood, refuse, stopped};
 use super::launch_context::{self, Chosen, ChosenEncounter, Next, denied};
 use super::people::{self, Wanted};
 use super::{encounters, picker, step_up};
 use crate::answer::Answer;
 use crate::authorization_server::csrf::Purpose;
+use crate::authorization_server::form::{Form, UncheckedForm};
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::{self, SignedIn};
 use crate::context::{Borrowed, Server};
@@ -128,7 +128,7 @@ fn groups(scopes: &ScopeSet, before: Option<&Vec<ScopeSet>>) -> Vec<ConsentGroup
 
 /// `POST /consent`: a patient was chosen, or the answer was given.
 pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
-    let Some(form) = authorize::own_form(exchange, body).await else {
+    let Ok(form) = UncheckedForm::read(exchange, body).await else {
         return expired(server, exchange, "no form").await;
     };
     let signed_in = match session::current(server, exchange).await {
@@ -136,11 +136,10 @@ pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Ans
         Ok(None) => return expired(server, exchange, "no session").await,
         Err(error) => return stopped(server, exchange, Stop::Registry(error), exchange.agent()).await,
     };
-    let token = field(&form, "csrf").unwrap_or_default();
-    if !server.form_tokens.accepts(Purpose::Consent, signed_in.session.id.as_str(), token) {
+    let Ok(form) = form.checked(&server.form_tokens, &[Purpose::Consent], Some(signed_in.session.id.as_str())) else {
         return expired(server, exchange, "form token refused").await;
-    }
-    let Some((chosen, query)) = field(&form, "request").and_then(read_handle) else {
+    };
+    let Some((chosen, query)) = form.field("request").and_then(read_handle) else {
         return expired(server, exchange, "no request").await;
     };
     let submission = Submission { server, exchange, form: &form, signed_in: &signed_in };
@@ -151,7 +150,7 @@ pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Ans
 struct Submission<'a> {
     server: &'a Server,
     exchange: &'a Exchange,
-    form: &'a Parameters,
+    form: &'a Form,
     signed_in: &'a SignedIn,
 }
 
@@ -187,19 +186,19 @@ impl Submission<'_> {
     async fn answer(&self, chosen: Chosen, understood: &Understood, agent: &Agent) -> Result<Answer, Stop> {
         let Self { server, exchange, form, signed_in } = *self;
         let asks = understood.request.scopes.needs_patient();
-        let (user, decision) = (&signed_in.user, field(form, "decision"));
+        let (user, decision) = (&signed_in.user, form.field("decision"));
         match decision {
             Some("more") if asks && chosen.patient.is_some() => {
                 let patient = chosen.patient.ok_or_else(|| denied(understood))?;
                 people::choice(server, user, &patient).await.ok_or_else(|| denied(understood))?;
-                let visits = encounters::choices(server, user, &patient, field(form, "page").map(str::to_owned)).await;
+                let visits = encounters::choices(server, user, &patient, form.field("page").map(str::to_owned)).await;
                 let shown = picker::encounters(server, understood, signed_in, &patient, visits).await;
                 Ok(shown.recorded(server, exchange, agent.clone()).await)
             }
             Some("search" | "more") if asks => {
                 let is_later_page = decision == Some("more");
-                let cursor = field(form, "page").filter(|_| is_later_page).map(str::to_owned);
-                let typed = field(form, if is_later_page { "page_name" } else { "name" }).unwrap_or_default();
+                let cursor = form.field("page").filter(|_| is_later_page).map(str::to_owned);
+                let typed = form.field(if is_later_page { "page_name" } else { "name" }).unwrap_or_default();
                 let wanted = Wanted { name: typed.trim().chars().take(MAXIMUM_NAME).collect(), cursor };
                 let choices = people::choices(server, user, &wanted).await;
                 let shown = picker::page(server, understood, signed_in, &wanted, choices);
@@ -230,13 +229,13 @@ impl Submission<'_> {
 
     /// What a picker's form says beside what was chosen before; `None` for what no picker offers.
     fn picked(&self, chosen: Chosen) -> Option<Chosen> {
-        let id = |name: &str| field(self.form, name).map(LogicalId::parse);
+        let id = |name: &str| self.form.field(name).map(LogicalId::parse);
         let Some(patient) = chosen.patient else {
             let patient = id("patient").map_or(Some(None), |parsed| parsed.map(Some))?;
             return Some(Chosen { patient, ..Chosen::default() });
         };
         let encounter = match id("encounter") {
-            _ if field(self.form, "decision") == Some("without") => ChosenEncounter::Without,
+            _ if self.form.field("decision") == Some("without") => ChosenEncounter::Without,
             Some(parsed) => ChosenEncounter::One(parsed?),
             None => ChosenEncounter::Open,
         };
@@ -323,8 +322,8 @@ impl Submission<'_> {
 }
 
 /// The scopes that stayed ticked, in the order and spelling of the request. What cannot be unticked stays.
-fn kept(form: &Parameters, requested: &ScopeSet) -> ScopeSet {
-    let ticked: Vec<&str> = form.values("scope").collect();
+fn kept(form: &Form, requested: &ScopeSet) -> ScopeSet {
+    let ticked: Vec<&str> = form.ticked("scope").collect();
     requested.retaining(|scope| is_context(scope) || ticked.contains(&scope.as_str()))
 }
 

@@ -5,15 +5,14 @@
 
 use http::StatusCode;
 use portcullis_audit::record::{Event, Outcome};
-use portcullis_oauth::parameters::Parameters;
 use portcullis_oauth::session::SECOND_FACTOR_COUNTS_SECONDS;
 use portcullis_store::RegistryError;
 use portcullis_store::registry::Change;
 use portcullis_store::sign_in::SignInMeans;
 
 use crate::answer::{Answer, Draft};
-use crate::authorization_server::authorization::authorize::{field, own_form};
 use crate::authorization_server::csrf::Purpose;
+use crate::authorization_server::form::{Form, UncheckedForm};
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::{self, SignedIn};
 use crate::context::Server;
@@ -63,19 +62,47 @@ pub async fn submitted(
     exchange: &Exchange,
     path: &str,
     body: Incoming,
-    work: impl AsyncFnOnce(Owner, Parameters) -> Result<Answer, RegistryError>,
+    work: impl AsyncFnOnce(Owner, Form) -> Result<Answer, RegistryError>,
 ) -> Answer {
-    let form = own_form(exchange, body).await.unwrap_or_default();
-    guarded(server, exchange, path, async |owner: Owner| {
-        let csrf = field(&form, "csrf").unwrap_or_default();
-        if !server.form_tokens.accepts(Purpose::OwnPage, owner.signed_in.session.id.as_str(), csrf) {
-            let account =
-                Account::new(Event::Credential, reply::agent(exchange, &owner.signed_in), Outcome::Denied, "form token refused");
-            return Ok(reply::recorded(server, exchange, account, reply::see_other(PAGE)).await);
-        }
-        work(owner, form).await
+    let form = UncheckedForm::read(exchange, body).await.unwrap_or_default();
+    guarded(server, exchange, path, async |owner: Owner| match checked(server, form, &owner.signed_in) {
+        Some(form) => work(owner, form).await,
+        None => Ok(refused(server, exchange, &owner.signed_in).await),
     })
     .await
+}
+
+/// Does what a form of the own page says that takes something away. That needs no sign-in of a short time ago, and works in every session: also in one that
+/// somebody else's recovery opened.
+pub async fn submitted_in_any_session(
+    server: &Server,
+    exchange: &Exchange,
+    body: Incoming,
+    work: impl AsyncFnOnce(SignedIn, Form) -> Result<Answer, RegistryError>,
+) -> Answer {
+    let answer = async {
+        let Some(signed_in) = session::current(server, exchange).await? else {
+            return Ok(server.record_page(exchange, Outcome::Denied, reply::see_other("/login?return_to=/me")).await);
+        };
+        let form = UncheckedForm::read(exchange, body).await.unwrap_or_default();
+        match checked(server, form, &signed_in) {
+            Some(form) => work(signed_in, form).await,
+            None => Ok(refused(server, exchange, &signed_in).await),
+        }
+    };
+    match answer.await {
+        Ok(answer) => answer,
+        Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(&error)).await,
+    }
+}
+
+fn checked(server: &Server, form: UncheckedForm, signed_in: &SignedIn) -> Option<Form> {
+    form.checked(&server.form_tokens, &[Purpose::OwnPage], Some(signed_in.session.id.as_str())).ok()
+}
+
+async fn refused(server: &Server, exchange: &Exchange, signed_in: &SignedIn) -> Answer {
+    let account = Account::new(Event::Credential, reply::agent(exchange, signed_in), Outcome::Denied, "form token refused");
+    reply::recorded(server, exchange, account, reply::see_other(PAGE)).await
 }
 
 type Refused = (Outcome, Draft);

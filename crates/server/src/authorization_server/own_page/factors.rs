@@ -5,7 +5,6 @@
 
 use http::StatusCode;
 use portcullis_audit::record::{Event, Outcome};
-use portcullis_oauth::parameters::Parameters;
 use portcullis_oauth::recovery;
 use portcullis_oauth::totp::TotpSecret;
 use portcullis_store::RegistryError;
@@ -16,8 +15,8 @@ use qrcode::{Color, EcLevel, QrCode};
 use super::account::{self, Owner};
 use crate::answer::{Answer, Draft};
 use crate::authorization_server::accounts::second_factor::recovery_hash;
-use crate::authorization_server::authorization::authorize::field;
 use crate::authorization_server::csrf::Purpose;
+use crate::authorization_server::form::Form;
 use crate::authorization_server::reply::{self, Account};
 use crate::context::{Borrowed, Server};
 use crate::listener::Incoming;
@@ -79,9 +78,9 @@ fn picture(uri: &str) -> Option<QrPicture> {
 }
 
 /// The secret that the form carries, if this server showed it in this session a short time ago.
-fn shown_secret(server: &Server, owner: &Owner, form: &Parameters) -> Option<TotpSecret> {
-    let text = field(form, "secret")?;
-    let (at, tag) = field(form, "proof")?.split_once('.')?;
+fn shown_secret(server: &Server, owner: &Owner, form: &Form) -> Option<TotpSecret> {
+    let text = form.field("secret")?;
+    let (at, tag) = form.field("proof")?.split_once('.')?;
     let at: i64 = at.parse().ok()?;
     let age = server.clock.now_seconds().saturating_sub(at);
     let genuine = server.form_tokens.accepts(Purpose::NewAuthenticator, &binding(owner, at, text), tag);
@@ -90,7 +89,7 @@ fn shown_secret(server: &Server, owner: &Owner, form: &Parameters) -> Option<Tot
 
 /// `POST /me/authenticator`
 pub async fn add(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
-    account::submitted(server, exchange, PAGE, body, async |owner: Owner, form: Parameters| {
+    account::submitted(server, exchange, PAGE, body, async |owner: Owner, form: Form| {
         let account =
             |detail: &str| Account::new(Event::Credential, reply::agent(exchange, &owner.signed_in), Outcome::Rejected, detail);
         let Some(secret) = shown_secret(server, &owner, &form) else {
@@ -98,7 +97,7 @@ pub async fn add(server: &Server, exchange: &Exchange, body: Incoming) -> Answer
             let account = account("authenticator app not added: expired");
             return Ok(reply::recorded(server, exchange, account, reply::see_other(PAGE)).await);
         };
-        let code = field(&form, "code").unwrap_or_default();
+        let code = form.field("code").unwrap_or_default();
         let Some(step) = secret.accepts(code, server.clock.now_seconds(), None) else {
             let draft = page(server, &owner, &secret, StatusCode::BAD_REQUEST);
             return Ok(reply::recorded(server, exchange, account("authenticator app not added: wrong code"), draft).await);
@@ -156,7 +155,7 @@ fn codes_page(server: &Server, owner: &Owner, codes: Vec<String>) -> Draft {
 
 /// `POST /me/authenticator/remove`
 pub async fn remove(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
-    account::submitted(server, exchange, account::PAGE, body, async |owner: Owner, _form: Parameters| {
+    account::submitted(server, exchange, account::PAGE, body, async |owner: Owner, _form: Form| {
         if owner.means.totp.is_none() {
             return Ok(account::nothing(server, exchange, &owner).await);
         }
@@ -168,7 +167,7 @@ pub async fn remove(server: &Server, exchange: &Exchange, body: Incoming) -> Ans
 
 /// `POST /me/recovery-codes`
 pub async fn renew_codes(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
-    account::submitted(server, exchange, account::PAGE, body, async |owner: Owner, _form: Parameters| {
+    account::submitted(server, exchange, account::PAGE, body, async |owner: Owner, _form: Form| {
         if !owner.means.has_second_factor() {
             return Ok(account::nothing(server, exchange, &owner).await);
         }

@@ -7,9 +7,9 @@ use portcullis_store::RegistryError;
 use portcullis_store::registry::{Change, Session};
 use portcullis_store::sign_in::SignInChange;
 
+use super::account::{PAGE, submitted_in_any_session};
 use crate::answer::Answer;
-use crate::authorization_server::authorization::authorize::{field, own_form};
-use crate::authorization_server::csrf::Purpose;
+use crate::authorization_server::form::Form;
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::{self, SignedIn};
 use crate::context::Server;
@@ -32,39 +32,29 @@ pub async fn listed(server: &Server, signed_in: &SignedIn) -> Result<Vec<Session
 
 /// `POST /me/sessions/end`
 pub async fn end(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
-    match attempt(server, exchange, body).await {
-        Ok(answer) => answer,
-        Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(&error)).await,
-    }
-}
-
-async fn attempt(server: &Server, exchange: &Exchange, body: Incoming) -> Result<Answer, RegistryError> {
-    let Some(signed_in) = session::current(server, exchange).await? else {
-        return Ok(server.record_page(exchange, Outcome::Denied, reply::see_other("/login?return_to=/me")).await);
-    };
-    let form = own_form(exchange, body).await.unwrap_or_default();
-    let csrf = field(&form, "csrf").unwrap_or_default();
-    let genuine = server.form_tokens.accepts(Purpose::OwnPage, signed_in.session.id.as_str(), csrf);
-    let (user, here) = (signed_in.user.id.clone(), signed_in.session.id.clone());
-    let change = match field(&form, "session").filter(|_| genuine) {
-        Some("others") => Some((SignInChange::EndOtherSessions { user, but: here }, "all other sessions ended")),
-        Some(wanted) => {
-            let others = server.registry.sessions_of(&user, server.clock.now_seconds()).await?;
-            let found = others.into_iter().find(|session| session.id != here && handle(server, &session.id) == wanted);
-            found.map(|session| (SignInChange::EndSession { user, session: session.id }, "a session ended"))
+    submitted_in_any_session(server, exchange, body, async |signed_in: SignedIn, form: Form| {
+        let (user, here) = (signed_in.user.id.clone(), signed_in.session.id.clone());
+        let change = match form.field("session") {
+            Some("others") => Some((SignInChange::EndOtherSessions { user, but: here }, "all other sessions ended")),
+            Some(wanted) => {
+                let others = server.registry.sessions_of(&user, server.clock.now_seconds()).await?;
+                let found = others.into_iter().find(|session| session.id != here && handle(server, &session.id) == wanted);
+                found.map(|session| (SignInChange::EndSession { user, session: session.id }, "a session ended"))
+            }
+            None => None,
+        };
+        let agent = reply::agent(exchange, &signed_in);
+        let draft = reply::see_other(PAGE);
+        match change {
+            Some((change, detail)) => {
+                let account = Account::new(Event::Credential, agent, Outcome::Success, detail);
+                reply::changed(server, exchange, Change::SignIn(Box::new(change)), account, draft).await
+            }
+            None => {
+                let account = Account::new(Event::Credential, agent, Outcome::Denied, "no session to end");
+                Ok(reply::recorded(server, exchange, account, draft).await)
+            }
         }
-        None => None,
-    };
-    let agent = reply::agent(exchange, &signed_in);
-    let draft = reply::see_other("/me");
-    match change {
-        Some((change, detail)) => {
-            let account = Account::new(Event::Credential, agent, Outcome::Success, detail);
-            reply::changed(server, exchange, Change::SignIn(Box::new(change)), account, draft).await
-        }
-        None => {
-            let account = Account::new(Event::Credential, agent, Outcome::Denied, "no session to end");
-            Ok(reply::recorded(server, exchange, account, draft).await)
-        }
-    }
+    })
+    .await
 }

@@ -17,11 +17,12 @@ use portcullis_store::RegistryError;
 use portcullis_store::registry::{Change, Session, StandingGrant};
 use portcullis_store::sign_in::{Passkey, SessionDetails};
 
-use super::{looks, own_sessions};
+use super::{account, looks, own_sessions};
 use crate::answer::Answer;
-use crate::authorization_server::authorization::authorize::{Shown, field, own_form};
+use crate::authorization_server::authorization::authorize::{Shown, field};
 use crate::authorization_server::authorization::people;
 use crate::authorization_server::csrf::Purpose;
+use crate::authorization_server::form::Form;
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::{self, SignedIn};
 use crate::context::Server;
@@ -181,31 +182,21 @@ fn spoken(seconds: i64, form: &str) -> String {
 
 /// `POST /me/revoke`
 pub async fn revoke(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
-    match attempt(server, exchange, body).await {
-        Ok(answer) => answer,
-        Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(&error)).await,
-    }
-}
-
-async fn attempt(server: &Server, exchange: &Exchange, body: Incoming) -> Result<Answer, RegistryError> {
-    let Some(signed_in) = session::current(server, exchange).await? else {
-        return Ok(server.record_page(exchange, Outcome::Denied, reply::see_other("/login?return_to=/me")).await);
-    };
-    let form = own_form(exchange, body).await.unwrap_or_default();
-    let csrf = field(&form, "csrf").unwrap_or_default();
-    let genuine = server.form_tokens.accepts(Purpose::OwnPage, signed_in.session.id.as_str(), csrf);
-    let grant = match field(&form, "grant").and_then(GrantId::parse).filter(|_| genuine) {
-        Some(id) => server.registry.grant(&id).await?.filter(|grant| grant.user == signed_in.user.id),
-        None => None,
-    };
-    let Some(grant) = grant else {
-        return Ok(server.record_page(exchange, Outcome::Denied, reply::see_other("/me")).await);
-    };
-    let detail = format!("grant {} revoked by its owner", grant.id);
-    let mut account = Account::new(Event::Revocation, reply::agent(exchange, &signed_in), Outcome::Success, detail);
-    account.agent.client = Some(grant.client.as_str().to_owned());
-    let account = account.about(grant.patient);
-    let draft = reply::see_other(&format!("/me?{STOPPED}={}", grant.id));
-    let change = Change::RevokeGrant { grant: grant.id, now: server.clock.now_seconds() };
-    reply::changed(server, exchange, change, account, draft).await
+    account::submitted_in_any_session(server, exchange, body, async |signed_in: SignedIn, form: Form| {
+        let grant = match form.field("grant").and_then(GrantId::parse) {
+            Some(id) => server.registry.grant(&id).await?.filter(|grant| grant.user == signed_in.user.id),
+            None => None,
+        };
+        let Some(grant) = grant else {
+            return Ok(server.record_page(exchange, Outcome::Denied, reply::see_other("/me")).await);
+        };
+        let detail = format!("grant {} revoked by its owner", grant.id);
+        let mut account = Account::new(Event::Revocation, reply::agent(exchange, &signed_in), Outcome::Success, detail);
+        account.agent.client = Some(grant.client.as_str().to_owned());
+        let account = account.about(grant.patient);
+        let draft = reply::see_other(&format!("/me?{STOPPED}={}", grant.id));
+        let change = Change::RevokeGrant { grant: grant.id, now: server.clock.now_seconds() };
+        reply::changed(server, exchange, change, account, draft).await
+    })
+    .await
 }

@@ -2,12 +2,11 @@
 
 use http::StatusCode;
 use portcullis_audit::record::{Event, Outcome};
-use portcullis_oauth::parameters::Parameters;
 use portcullis_store::federation::{FederationChange, LinkedIdentity};
 use portcullis_store::registry::Change;
 
 use crate::answer::Answer;
-use crate::authorization_server::authorization::authorize::field;
+use crate::authorization_server::form::Form;
 use crate::authorization_server::own_page::account::{Owner, guarded, shown, submitted};
 use crate::authorization_server::own_page::person::spoken_time;
 use crate::authorization_server::reply::{self, Account};
@@ -49,8 +48,8 @@ pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
 
 /// `POST /me/federation/unlink`
 pub async fn unlink(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
-    submitted(server, exchange, PAGE, body, async |owner: Owner, form: Parameters| {
-        let value = |name: &str| field(&form, name).unwrap_or_default().to_owned();
+    submitted(server, exchange, PAGE, body, async |owner: Owner, form: Form| {
+        let value = |name: &str| form.field(name).unwrap_or_default().to_owned();
         let user = owner.signed_in.user.id.clone();
         let identities = server.registry.identities_of(&user).await?;
         let (issuer, subject) = (value("issuer"), value("subject"));
