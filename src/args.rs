@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 mod clients;
+mod presentation;
 mod users;
 
 pub use clients::{ClientMembers, Clients, ClientsAdd, ClientsOne, ClientsShow, ClientsToken, ClientsUpdate};
-pub use users::{UsersInvite, UsersOne, UsersReset};
+pub use presentation::command;
+pub use users::{UsersEmail, UsersInvite, UsersOne, UsersReset};
 
 /// Exchange FHIR R4 data, and prove that it was done safely.
 #[derive(Debug, Parser)]
@@ -85,10 +87,11 @@ Examples:
         #[command(subcommand)]
         command: Clients,
     },
-    /// Add and list users
+    /// Add, invite, list, reset, lock and link the people who sign in
     #[command(after_help = "\
 Examples:
   portcullis users list --data-dir portcullis-data
+  portcullis users invite --help
   portcullis users add --help")]
     Users {
         /// What to do.
@@ -171,7 +174,7 @@ pub struct Load {
 #[derive(Debug, Args)]
 pub struct Generate {
     /// How many patients
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub patients: u32,
     /// The same seed and day give the same data, and no two seeds share an id; 0 is the data of the demo
     #[arg(long, value_name = "S", default_value_t = 1)]
@@ -254,18 +257,32 @@ Examples:
 Example:
   portcullis users list --data-dir DIR")]
     List(Listing),
+    /// Set where somebody's letters go
+    #[command(after_help = "\
+Examples:
+  portcullis users email ana ana@example.org --language es --config FILE
+  portcullis users email ana --remove --config FILE
+
+Until the owner has used a link that came there, or somebody else than you runs
+`users confirm`, a new password by mail counts as given back by you.")]
+    Email(UsersEmail),
+    /// Tell how the mail is doing
+    #[command(after_help = "\
+Example:
+  portcullis users mail --config FILE")]
+    Mail(Listing),
     /// Show how somebody can sign in
     #[command(after_help = "\
 Example:
   portcullis users show ana --data-dir DIR")]
     Show(UsersOne),
-    /// Add a user and print the one-time link that sets the first password
+    /// Add a user and mail or print the one-time link that sets the first password
     #[command(after_help = "\
 Example:
   portcullis users invite ana --display-name 'Ana Ruiz' --role patient \\
     --patient pat-0001 --data-dir DIR")]
     Invite(UsersInvite),
-    /// Print a one-time link that sets another password
+    /// Mail or print a one-time link that sets another password
     #[command(after_help = "\
 Examples:
   portcullis users reset ana --data-dir DIR
@@ -341,9 +358,9 @@ pub struct UsersAdd {
     /// The name to sign in with
     pub username: String,
     /// The name that others see
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     pub display_name: String,
-    /// patient, representative, clinician, auditor, security-officer or administrator; may be repeated
+    /// patient, representative, clinician, auditor, security-officer, administrator or developer; may be repeated
     #[arg(long, required = true)]
     pub role: Vec<String>,
     /// The FHIR resource that is this person, such as Practitioner/17
@@ -352,6 +369,12 @@ pub struct UsersAdd {
     /// A patient whom this person may act for; may be repeated
     #[arg(long, value_name = "ID")]
     pub patient: Vec<String>,
+    /// Where letters to this person go
+    #[arg(long, value_name = "ADDRESS")]
+    pub email: Option<String>,
+    /// The language of letters, en or es
+    #[arg(long, value_name = "LANGUAGE", requires = "email")]
+    pub language: Option<String>,
     /// Which server.
     #[command(flatten)]
     pub target: Target,

@@ -11,7 +11,7 @@ mod terminal;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 use crate::args::{Arguments, Audit, Clients, Command, Config, Keys, Users};
 use crate::failure::Outcome;
@@ -21,7 +21,9 @@ use crate::failure::Outcome;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let mut command = args::command();
+    let typed = Arguments::from_arg_matches(&command.get_matches_mut());
+    let arguments = typed.unwrap_or_else(|error| error.format(&mut command).exit());
     logging::start(&arguments.command);
     match run(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -50,6 +52,8 @@ fn run(command: Command) -> Outcome {
         Command::Users { command: Users::Unlink(link) } => commands::people::unlink(link),
         Command::Users { command: Users::Represent(represent) } => commands::people::represent(represent),
         Command::Users { command: Users::List(listing) } => commands::users::list(&listing),
+        Command::Users { command: Users::Email(email) } => commands::mail::email(email),
+        Command::Users { command: Users::Mail(listing) } => commands::mail::status(&listing),
         Command::Users { command: Users::Show(one) } => commands::accounts::show(one),
         Command::Users { command: Users::Invite(invite) } => commands::accounts::invite(invite),
         Command::Users { command: Users::Reset(reset) } => commands::accounts::reset(reset),

@@ -176,6 +176,15 @@ pub fn time(milliseconds: i64) -> String {
     portcullis_fhir::instant::format(milliseconds)
 }
 
+/// A date and time in UTC to the minute, from seconds since the epoch: what nobody compares with a record.
+pub fn minute(seconds: i64) -> String {
+    let text = time(seconds.saturating_mul(1000));
+    match text.split_once('T') {
+        Some((day, clock)) => format!("{day} {} UTC", clock.chars().take("23:59".len()).collect::<String>()),
+        None => text,
+    }
+}
+
 /// A progress bar on standard error; nothing where that is no terminal.
 #[derive(Clone, Debug)]
 pub struct Progress(ProgressBar);
@@ -191,6 +200,11 @@ impl Progress {
     /// Progress through a known number of things.
     pub fn things(total: Option<u64>) -> Self {
         Self::of(total, "{wide_bar} {human_pos}/{human_len}  {msg}  {eta} left", "{spinner} {human_pos}  {msg}")
+    }
+
+    /// No progress, where the same terminal shows something else.
+    pub fn hidden() -> Self {
+        Self(ProgressBar::hidden())
     }
 
     fn of(total: Option<u64>, known: &str, unknown: &str) -> Self {
@@ -280,5 +294,6 @@ mod tests {
         assert_eq!(counted(1, "record", "records"), "1 record");
         assert_eq!(duration(Duration::from_millis(2_140)), "2.1 s");
         assert_eq!(duration(Duration::from_secs(125)), "2 min 5 s");
+        assert_eq!(minute(1_795_332_242), "2026-11-22 07:24 UTC");
     }
 }

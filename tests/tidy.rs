@@ -38,7 +38,12 @@ const CALL_SITES: &[(&str, &[&str])] = &[
     ("AuditReceipt::for_durable(", &["crates/audit/src/ledger.rs", "crates/audit/src/pending.rs"]),
     (
         "PendingRecord::new(",
-        &["crates/audit/src/pending.rs", "crates/server/src/admin/service.rs", "crates/server/src/authorization_server/reply.rs"],
+        &[
+            "crates/audit/src/pending.rs",
+            "crates/server/src/admin/service.rs",
+            "crates/server/src/authorization_server/reply.rs",
+            "crates/server/src/mail/delivery.rs",
+        ],
     ),
     ("UnfinishedRecord::complete(", &["crates/backends/src/sqlite/commit.rs"]),
     ("Sought::found(", &["crates/backends/src/sqlite/seek.rs"]),
@@ -82,7 +87,7 @@ const CALL_SITES: &[(&str, &[&str])] = &[
             "crates/server/src/authorization_server/session.rs",
         ],
     ),
-    ("PresentedAssertion::parse(", &["crates/oauth/src/token_request.rs"]),
+    ("PresentedAssertion::parse(", &["crates/oauth/src/client_request.rs"]),
     ("VerifiedProof::verify(", &["crates/server/src/dpop.rs"]),
     (
         "Change::SpendProof {",
@@ -108,10 +113,12 @@ const CALL_SITES: &[(&str, &[&str])] = &[
             "crates/policy/src/rules/user_context.rs",
         ],
     ),
+    ("CertificateNames::of_trusted(", &["crates/server/src/listener/client_authorities.rs"]),
     ("TcpStream::connect", &["crates/outbound/src/client.rs"]),
     ("hyper::client", &["crates/outbound/src/client.rs"]),
     ("lookup_host", &["crates/outbound/src/client.rs"]),
     ("ClientConfig", &["crates/outbound/src/client.rs"]),
+    ("AsyncSmtpConnection", &["crates/outbound/src/mail.rs"]),
     ("UnixStream::connect", &["src/commands/channel.rs"]),
 ];
 
@@ -130,6 +137,7 @@ const PROOFS: &[(&str, &str)] = &[
     ("pub struct VerifiedAssertion {", "crates/oauth/src/client_assertion.rs"),
     ("pub struct VerifiedProof {", "crates/oauth/src/dpop.rs"),
     ("pub struct RegisteredCertificate {", "crates/oauth/src/client_certificate.rs"),
+    ("pub struct VerifiedStatement {", "crates/oauth/src/software_statement.rs"),
     ("pub struct Credentials {", "crates/server/src/resource_server/authenticate.rs"),
     ("pub struct AuthenticatedClient {", "crates/oauth/src/token_request.rs"),
     ("pub struct TokenStatus(", "crates/oauth/src/principal.rs"),

@@ -23,7 +23,9 @@ use portcullis_server::authorization_server::authorization::logos::Logos;
 use portcullis_server::authorization_server::clients::client_keys::ClientKeys;
 use portcullis_server::brand::Brand;
 use portcullis_server::context::{AuthorizationSettings, DemoNotice, Server, Settings, SystemEntropy, token_cache};
+use portcullis_server::mail::Mail;
 use portcullis_server::resource_server::capabilities;
+use portcullis_server::ui::Language;
 use portcullis_store::{Clock, Registry, SystemClock};
 
 use self::outbox::OutboxFlusher;
@@ -41,6 +43,8 @@ pub struct Setup {
     pub public_url: String,
     /// Whose records these are.
     pub brand: Brand,
+    /// The language of the pages for whoever asks for none.
+    pub language: Language,
     /// What the operator decided about requests and registration.
     pub authorization: AuthorizationSettings,
     /// What the start page of a demo says.
@@ -53,6 +57,8 @@ pub struct Setup {
     pub breached_passwords: Option<std::path::PathBuf>,
     /// Identity providers with whose accounts people sign in here.
     pub federation: Vec<Provider>,
+    /// How letters go to people.
+    pub mail: Mail,
 }
 
 /// Whom this server may call, beside public hosts with certificates of the web.
@@ -114,17 +120,19 @@ impl Instance {
             root_key,
             public_url,
             brand,
+            language,
             authorization,
             demo,
             outbound,
             mutual_tls_url,
             breached_passwords,
             federation,
+            mail,
         } = setup;
         let outbound = Arc::new(outbound.client()?);
         let client_keys = ClientKeys::new(Arc::clone(&outbound));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let settings = Settings { brand, authorization, mutual_tls_url, ..settings(public_url, demo, &*clock) };
+        let settings = Settings { brand, language, authorization, mutual_tls_url, ..settings(public_url, demo, &*clock) };
         let store = SqliteStore::open(&directory.database(), &root_key).map_err(|error| {
             Failure::failed(format!("The database {} cannot be used: {}", directory.database().display(), causes(&error)))
         })?;
@@ -150,11 +158,13 @@ impl Instance {
             client_keys,
             federation: Federation::new(federation, Arc::clone(&outbound)),
             logos: Logos::new(outbound),
+            mail,
             clock,
             entropy: Arc::new(SystemEntropy),
             tokens: token_cache(),
             passwords: passwords(breached_passwords.as_deref())?,
             refusals: Default::default(),
+            sandbox_refusals: Default::default(),
             large: Default::default(),
             disk: portcullis_server::health::Disk::of(directory.root().to_owned()),
             counters: Counters::default(),
@@ -224,6 +234,7 @@ fn settings(public_url: String, demo: Option<DemoNotice>, clock: &dyn Clock) -> 
         version: env!("CARGO_PKG_VERSION"),
         started: clock.now_milliseconds(),
         brand: Brand::default(),
+        language: Language::default(),
         demo,
         authorization: Default::default(),
     }

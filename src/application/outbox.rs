@@ -149,6 +149,7 @@ fn about_unreadable(id: &RecordId, bytes: &[u8]) -> Record {
         status: 0,
         decision: None,
         rules: Vec::new(),
+        request: None,
         operations: Vec::new(),
         detail: Some(detail),
     }

@@ -9,6 +9,7 @@ use portcullis_server::demo_app::DemoApp;
 use portcullis_server::listener::{
     CertificateFiles, ClientTrust, Limits, Listener, ReloadingCertificate, Shutdown, mutual_tls_config, server_config,
 };
+use portcullis_server::mail::delivery;
 use portcullis_server::middleware::refusals;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -102,6 +103,8 @@ async fn start(instance: &Instance, listen: Listen, shutdown: &Shutdown) -> Outc
         tasks.spawn(listener.run(Arc::new(app), shutdown.clone()));
     }
     tasks.spawn(socket.run(Arc::clone(instance.service()), shutdown.clone()));
+    let (server, stop) = (Arc::clone(instance.server()), shutdown.clone());
+    tasks.spawn(async move { delivery::run(server, stop.stopped()).await });
     Ok(tasks)
 }
 
@@ -167,6 +170,7 @@ async fn record(instance: &Instance, event: Event) -> Outcome {
         status: 0,
         decision: None,
         rules: Vec::new(),
+        request: None,
         operations: Vec::new(),
         detail: Some(format!("portcullis {} at {}", server.settings.version, server.settings.public_url)),
     };

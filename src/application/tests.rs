@@ -13,6 +13,7 @@ use portcullis_server::admin::protocol::{
 };
 use portcullis_server::admin::socket::AdminSocket;
 use portcullis_server::listener::Shutdown;
+use portcullis_store::together::{Done, NotDone, Together};
 use portcullis_store::{BoxFuture, Committed, FhirStore, StoreError, Subject};
 use serde_json::value::RawValue;
 
@@ -33,12 +34,14 @@ async fn instance(root: &Path) -> Instance {
         root_key,
         public_url: "https://localhost:1".into(),
         brand: Default::default(),
+        language: Default::default(),
         authorization: Default::default(),
         demo: None,
         outbound: Default::default(),
         mutual_tls_url: None,
         breached_passwords: None,
         federation: Vec::new(),
+        mail: Default::default(),
     })
     .await
     .unwrap()
@@ -84,6 +87,7 @@ fn user(username: &str) -> NewUser {
         roles: vec!["patient".into()],
         fhir_user: Some("Patient/p1".into()),
         patients: vec!["p1".into()],
+        contact: Default::default(),
     }
 }
 
@@ -298,6 +302,10 @@ impl FhirStore for Picky {
         }
         self.inner.commit(set, record)
     }
+
+    fn commit_together(&self, together: Together) -> BoxFuture<'_, Result<Vec<Done>, NotDone>> {
+        self.inner.commit_together(together)
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -322,9 +330,11 @@ async fn one_resource_that_the_store_refuses_is_found_by_halving_and_the_others_
         form_tokens: keys::form_tokens(&*original.registry).unwrap(),
         client_keys: ClientKeys::new(Arc::new(OutboundSettings::default().client().unwrap())),
         logos: original.logos.clone(),
+        mail: Default::default(),
         tokens: token_cache(),
         passwords: Passwords::default(),
         refusals: Default::default(),
+        sandbox_refusals: Default::default(),
         large: Default::default(),
         disk: Default::default(),
         counters: Counters::default(),

@@ -47,7 +47,13 @@ count from the next refresh of a token; what was granted stays otherwise.
 A client that registered itself is yours from then on: its own token changes
 nothing any more.")]
     Update(Box<ClientsUpdate>),
-    /// Make, list and take back tokens by which vendors register clients themselves (clients.registration = "token")
+    /// Make, list and take back tokens with which vendors register clients themselves
+    #[command(after_help = "\
+Examples:
+  portcullis clients token add --name 'Growth Ltd' --config FILE
+  portcullis clients token list --config FILE
+
+They count where the configuration says: [clients] registration = \"token\"")]
     Token {
         /// What to do.
         #[command(subcommand)]
@@ -73,32 +79,53 @@ pub struct ClientMembers {
     #[arg(long, value_name = "VERSION", value_parser = ["1.0"])]
     pub smart: Option<String>,
     /// You verified who made it; the consent screen says so
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub verified: Option<bool>,
     /// It protects resources, and may ask for the state of any token
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub resource_server: Option<bool>,
     /// Its own tokens may manage clients
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub administrator: Option<bool>,
     /// It is an EHR, and may make launches for other clients
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub launcher: Option<bool>,
     /// Its authorization requests must be pushed (RFC 9126)
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub require_pushed_authorization_requests: Option<bool>,
     /// Its authorization requests must be signed (RFC 9101)
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub require_signed_request_object: Option<bool>,
     /// Its token requests must come with a DPoP proof (RFC 9449)
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub dpop_bound_access_tokens: Option<bool>,
     /// Its access tokens are bound to its certificate (RFC 8705)
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub tls_client_certificate_bound_access_tokens: Option<bool>,
     /// It authenticates by the certificate that is the x5c of one of its keys, and by nothing else (RFC 8705)
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub self_signed_tls_client_auth: Option<bool>,
+    /// How strongly people must have signed in to let it in
+    #[arg(long, value_name = "ACR", value_parser = ["http://idmanagement.gov/ns/assurance/aal/1", "http://idmanagement.gov/ns/assurance/aal/2", "phr"])]
+    pub acr: Option<String>,
+    /// What it asks for where its request has no acr_values; may be repeated, the preferred one first
+    #[arg(long, value_name = "ACR")]
+    pub default_acr_value: Vec<String>,
+    /// It authenticates by a certificate with this subject (RFC 4514), of one of mutual_tls.client_authorities (RFC 8705)
+    #[arg(long, value_name = "DN", group = "certificate_name")]
+    pub tls_client_auth_subject_dn: Option<String>,
+    /// The same by a DNS name in the certificate
+    #[arg(long, value_name = "NAME", group = "certificate_name")]
+    pub tls_client_auth_san_dns: Option<String>,
+    /// The same by a URI in the certificate
+    #[arg(long, value_name = "URI", group = "certificate_name")]
+    pub tls_client_auth_san_uri: Option<String>,
+    /// The same by an IP address in the certificate
+    #[arg(long, value_name = "ADDRESS", group = "certificate_name")]
+    pub tls_client_auth_san_ip: Option<String>,
+    /// The same by a mail address in the certificate
+    #[arg(long, value_name = "ADDRESS", group = "certificate_name")]
+    pub tls_client_auth_san_email: Option<String>,
     /// How answers to its introspection requests are signed, where it asks for a JWT
     #[arg(long, value_name = "ALG", value_parser = ["RS256", "ES256"])]
     pub introspection_signed_response_alg: Option<String>,
@@ -132,7 +159,7 @@ pub struct ClientsAdd {
     #[arg(long)]
     pub id: Option<String>,
     /// Where the browser may be sent back to; may be repeated
-    #[arg(long, required_unless_present_any = ["jwks", "jwks_uri"], value_name = "URI")]
+    #[arg(long, required_unless_present_any = ["jwks", "jwks_uri", "certificate_name"], value_name = "URI")]
     pub redirect_uri: Vec<String>,
     /// The scopes that it may ask for, separated by spaces
     #[arg(long)]
@@ -224,10 +251,27 @@ Example:
         #[arg(long)]
         json: bool,
     },
-    /// List them
+    /// List the tokens, without their values
+    #[command(after_help = "\
+Example:
+  portcullis clients token list --config FILE")]
     List(Listing),
-    /// Take one back
-    Remove(ClientsOne),
+    /// Take a token back; clients that were registered with it stay
+    #[command(after_help = "\
+Example:
+  portcullis clients token remove TOKEN_ID --config FILE")]
+    Remove(ClientsTokenOne),
+}
+
+/// `clients token remove`
+#[derive(Debug, Args)]
+pub struct ClientsTokenOne {
+    /// The token's id, as `clients token list` shows it
+    #[arg(value_name = "TOKEN_ID")]
+    pub id: String,
+    /// Which server.
+    #[command(flatten)]
+    pub target: Target,
 }
 
 /// `clients remove`

@@ -10,9 +10,9 @@ pub struct UsersInvite {
     /// The name to sign in with
     pub username: String,
     /// The name that others see
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     pub display_name: String,
-    /// patient, representative, clinician, auditor, security-officer or administrator; may be repeated
+    /// patient, representative, clinician, auditor, security-officer, administrator or developer; may be repeated
     #[arg(long, required = true)]
     pub role: Vec<String>,
     /// The FHIR resource that is this person, such as Practitioner/17
@@ -21,6 +21,15 @@ pub struct UsersInvite {
     /// A patient whom this person may act for; may be repeated
     #[arg(long, value_name = "ID")]
     pub patient: Vec<String>,
+    /// Where letters to this person go; the link is mailed there where the configuration has [mail]
+    #[arg(long, value_name = "ADDRESS")]
+    pub email: Option<String>,
+    /// The language of letters, en or es
+    #[arg(long, value_name = "LANGUAGE", requires = "email")]
+    pub language: Option<String>,
+    /// Print the link instead of mailing it
+    #[arg(long)]
+    pub print_link: bool,
     /// Which server.
     #[command(flatten)]
     pub target: Target,
@@ -37,6 +46,9 @@ pub struct UsersReset {
     /// Remove the authenticator app, the passkeys and the recovery codes, for somebody who has lost them all
     #[arg(long)]
     pub remove_factors: bool,
+    /// Print the link instead of mailing it
+    #[arg(long)]
+    pub print_link: bool,
     /// Which server.
     #[command(flatten)]
     pub target: Target,
@@ -50,6 +62,28 @@ pub struct UsersReset {
 pub struct UsersOne {
     /// The name to sign in with
     pub username: String,
+    /// Which server.
+    #[command(flatten)]
+    pub target: Target,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `users email`
+#[derive(Debug, Args)]
+pub struct UsersEmail {
+    /// The name to sign in with
+    pub username: String,
+    /// Where letters go from now on
+    #[arg(required_unless_present = "remove")]
+    pub address: Option<String>,
+    /// The language of letters, en or es
+    #[arg(long, value_name = "LANGUAGE", requires = "address")]
+    pub language: Option<String>,
+    /// Send no letters
+    #[arg(long, conflicts_with = "address")]
+    pub remove: bool,
     /// Which server.
     #[command(flatten)]
     pub target: Target,

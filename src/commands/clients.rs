@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use portcullis_oauth::clients::CertificateSubject;
 use portcullis_server::admin::protocol::{ClientSummary, NewClient, NewClientKeys, Request, Response};
 use portcullis_server::admin::{ClientDetails, ClientRequest, InitialToken};
+use portcullis_server::authorization_server::developers::refusals::SandboxRefusal;
 use serde_json::{Map, Value, json};
 
 use super::channel::{Channel, unexpected};
@@ -30,7 +32,13 @@ pub fn ask(target: &Target, command: &str, request: Request) -> Outcome<Response
 pub fn add(arguments: ClientsAdd) -> Outcome {
     let keys = keys(arguments.jwks.as_deref(), arguments.jwks_uri.as_deref())?;
     let secret = arguments.confidential || arguments.kind.as_deref() == Some("confidential-symmetric");
+    let properties = members(&arguments.members);
+    let named = CertificateSubject::MEMBERS.iter().any(|name| properties.contains_key(*name));
+    if named && secret {
+        return Err(Failure::usage("A client authenticates by a secret or by its certificate, not by both"));
+    }
     let follows = match (&keys, secret) {
+        _ if named => "confidential-asymmetric",
         (Some(_), _) => "confidential-asymmetric",
         (None, true) => "confidential-symmetric",
         (None, false) => "public",
@@ -46,7 +54,7 @@ pub fn add(arguments: ClientsAdd) -> Outcome {
         keys,
         redirect_uris: arguments.redirect_uri,
         scope: arguments.scope,
-        properties: members(&arguments.members),
+        properties,
     };
     let Response::ClientAdded { id, secret } = ask(&arguments.target, "clients add", Request::AddClient(client))? else {
         return Err(unexpected());
@@ -61,6 +69,13 @@ pub fn add(arguments: ClientsAdd) -> Outcome {
             secret.0
         ));
     }
+    text.push('\n');
+    text.push_str(&terminal::wrapped(
+        &format!(
+            "Put it into the app, with the FHIR address of this server. `portcullis clients show {id}` shows what is registered."
+        ),
+        0,
+    ));
     terminal::print(&text)
 }
 
@@ -82,6 +97,7 @@ fn members(given: &ClientMembers) -> Map<String, Value> {
         ("grant_types", &given.grant_type),
         ("launch_urls", &given.launch_url),
         ("contacts", &given.contact),
+        ("default_acr_values", &given.default_acr_value),
     ] {
         if !list.is_empty() {
             members.insert(name.into(), json!(list));
@@ -104,6 +120,12 @@ fn members(given: &ClientMembers) -> Map<String, Value> {
     }
     for (name, text) in [
         ("smart", &given.smart),
+        ("required_acr", &given.acr),
+        ("tls_client_auth_subject_dn", &given.tls_client_auth_subject_dn),
+        ("tls_client_auth_san_dns", &given.tls_client_auth_san_dns),
+        ("tls_client_auth_san_uri", &given.tls_client_auth_san_uri),
+        ("tls_client_auth_san_ip", &given.tls_client_auth_san_ip),
+        ("tls_client_auth_san_email", &given.tls_client_auth_san_email),
         ("introspection_signed_response_alg", &given.introspection_signed_response_alg),
         ("logo_uri", &given.logo_uri),
         ("client_uri", &given.client_uri),
@@ -121,7 +143,7 @@ fn members(given: &ClientMembers) -> Map<String, Value> {
 pub fn show(arguments: &ClientsShow) -> Outcome {
     let request = Request::Client(ClientRequest::Show { id: arguments.id.clone() });
     let Response::Client(details) = ask(&arguments.target, "clients show", request)? else { return Err(unexpected()) };
-    tell(&details, arguments.json)
+    tell(&details, arguments.json, "")
 }
 
 /// `clients update`
@@ -156,15 +178,18 @@ pub fn update(arguments: ClientsUpdate) -> Outcome {
     }
     let request = Request::Client(ClientRequest::Update { id: arguments.id, changes, new_secret: arguments.new_secret });
     let Response::Client(details) = ask(&arguments.target, "clients update", request)? else { return Err(unexpected()) };
-    tell(&details, arguments.json)
+    tell(&details, arguments.json, "Changed. Above is what is registered now.")
 }
 
-/// Everything about a client: a line for each member, then what is a risk, then a secret that is told once.
-fn tell(details: &ClientDetails, json: bool) -> Outcome {
+/// Everything about a client: a line for each member, then what is a risk, then a secret that is told once, then what was done.
+fn tell(details: &ClientDetails, json: bool, done: &str) -> Outcome {
     let secret = details.secret.as_ref().map(|secret| secret.0.as_str());
     if json {
         let mut members = details.metadata.clone();
         members.insert("risks".into(), json!(details.risks));
+        if !details.refusals.is_empty() {
+            members.insert("refusals".into(), json!(details.refusals));
+        }
         if let Some(secret) = secret {
             members.insert("client_secret".into(), secret.into());
         }
@@ -179,15 +204,36 @@ fn tell(details: &ClientDetails, json: bool) -> Outcome {
     };
     let mut text = String::new();
     for (name, value) in &details.metadata {
-        text.push_str(&format!("{name}\n{}", terminal::wrapped(&shown(value), DETAIL_INDENT)));
+        let value = match value.as_i64().filter(|_| name.ends_with("_at")) {
+            Some(seconds) => terminal::minute(seconds),
+            None => shown(value),
+        };
+        text.push_str(&format!("{name}\n{}", terminal::wrapped(&value, DETAIL_INDENT)));
     }
     text.push_str(&risks(&details.risks));
+    text.push_str(&refusals(details));
     if let Some(secret) = secret {
         text.push_str(&format!(
             "client_secret\n    {secret}\n\nThe secret is shown this once: put it where the client reads its secrets.\n"
         ));
     }
+    if !done.is_empty() {
+        text.push_str(&format!("\n{done}\n"));
+    }
     terminal::print(&text)
+}
+
+/// The last refusals of a sandbox client, with what its developer is told to change.
+fn refusals(details: &ClientDetails) -> String {
+    if details.refusals.is_empty() {
+        return String::new();
+    }
+    let of = |refusal: &SandboxRefusal| {
+        let SandboxRefusal { at, times, endpoint, code, wrong, remedy } = refusal;
+        let when = terminal::minute(*at);
+        terminal::wrapped(&format!("{when}, {times} x {endpoint}: {code}: {wrong}. {remedy}"), DETAIL_INDENT)
+    };
+    format!("last refusals\n{}", details.refusals.iter().map(of).collect::<String>())
 }
 
 /// What is a risk, a line each.
@@ -215,7 +261,7 @@ pub fn list(listing: &Listing) -> Outcome {
     if clients.is_empty() {
         return terminal::print_line("There are no clients. `portcullis clients add` registers one.");
     }
-    terminal::print(&text(&clients))
+    terminal::print(&format!("{}\n`portcullis clients show ID` shows everything about one of them.\n", text(&clients)))
 }
 
 /// One line for each client, and below it what is too long for a column.
@@ -248,7 +294,9 @@ pub fn token(command: ClientsToken) -> Outcome {
             }
             let text = |made: &InitialToken| {
                 let token = made.token.as_ref().map_or("", |token| token.0.as_str());
-                format!("Token id  {}\nToken     {token}\n\nThe token is shown this once.\n", made.id)
+                let ends = terminal::minute(made.expires_at);
+                let said = "The token is shown this once. Give it to them over a channel that you trust: with it they register at /oauth/register.";
+                format!("Token id  {}\nToken     {token}\nEnds      {ends}\n\n{}", made.id, terminal::wrapped(said, 0))
             };
             terminal::print(&made.iter().map(text).collect::<String>())
         }
@@ -257,12 +305,18 @@ pub fn token(command: ClientsToken) -> Outcome {
             if listing.json {
                 return print_json(&found);
             }
-            let row = |token: &InitialToken| vec![token.id.clone(), token.uses_left.to_string(), token.name.clone()];
-            terminal::print(&terminal::table(&["Token id", "Uses left", "For"], &found.iter().map(row).collect::<Vec<_>>()))
+            if found.is_empty() {
+                return terminal::print_line("There are no tokens. `portcullis clients token add` makes one.");
+            }
+            let row = |token: &InitialToken| {
+                vec![token.id.clone(), token.uses_left.to_string(), terminal::minute(token.expires_at), token.name.clone()]
+            };
+            let rows: Vec<Vec<String>> = found.iter().map(row).collect();
+            terminal::print(&terminal::table(&["Token id", "Uses left", "Ends", "For"], &rows))
         }
         ClientsToken::Remove(one) => {
             tokens(&one.target, ClientRequest::RemoveToken { id: one.id.clone() })?;
-            terminal::print_line(&format!("Removed {}.", one.id))
+            terminal::print_line(&format!("Removed {}. Clients that were registered with it stay.", one.id))
         }
     }
 }

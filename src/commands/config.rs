@@ -6,7 +6,7 @@ use std::path::Path;
 
 use portcullis_backends::DataDirectory;
 use portcullis_backends::sqlite::RootKey;
-use portcullis_server::listener::{CertificateFiles, ReloadingCertificate};
+use portcullis_server::listener::{CertificateFiles, ClientAuthorities, ReloadingCertificate};
 
 use super::clients::all_risks;
 use super::place::configuration;
@@ -39,6 +39,7 @@ pub fn check(path: &Path) -> Outcome {
 /// What a client may do that weakens the rules; nothing where there are no data yet, or where nobody can be asked about them.
 fn risks(path: &Path, configuration: &Configuration) -> Vec<String> {
     let mut risks: Vec<String> = configuration.clients.risks().map(str::to_owned).into_iter().collect();
+    risks.extend(configuration.developers.risks().map(str::to_owned));
     if DataDirectory::exists(&configuration.data_dir) {
         let target = Target { config: Some(path.to_owned()), data_dir: None };
         match all_risks(&target) {
@@ -64,6 +65,15 @@ fn problems(configuration: &Configuration) -> Vec<String> {
         && metadata.mode() & 0o077 != 0
     {
         problems.push(format!("tls.key: {} may be read by others than its owner: chmod 600", configuration.tls.key.display()));
+    }
+    let mutual = configuration.mutual_tls.as_ref();
+    for (key, file) in [
+        ("mutual_tls.client_ca_file", mutual.and_then(|mutual| mutual.client_ca_file.as_ref())),
+        ("mutual_tls.client_authorities", mutual.and_then(|mutual| mutual.client_authorities.as_ref())),
+    ] {
+        if let Some(Err(error)) = file.map(|path| ClientAuthorities::read(path)) {
+            problems.push(format!("{key}: {}", causes(&error)));
+        }
     }
     if DataDirectory::exists(&configuration.data_dir) && configuration.data_dir.join("demo.json").exists() {
         problems

@@ -8,6 +8,7 @@ use std::process::Command;
 use portcullis_backends::sqlite::RootKey;
 use portcullis_backends::{DataDirectory, DirectoryError};
 use portcullis_server::admin::Service;
+use portcullis_server::context::AuthorizationSettings;
 use portcullis_server::demo_app::{AppSettings, DemoApp};
 use portcullis_server::listener::Limits;
 use portcullis_store::{Clock, SystemClock};
@@ -16,6 +17,7 @@ use super::channel::{Channel, refused};
 use super::place::{held, root_key, runtime};
 use crate::application::{Instance, Listen, Setup, account, check_addresses, serve};
 use crate::args;
+use crate::config::Developers;
 use crate::demo::{
     APP_CLIENT, APP_SCOPE, Addresses, CONFIDENTIAL_CLIENT, CURL_SCOPE, Description, Plan, complete, renew_if_needed,
 };
@@ -38,12 +40,14 @@ pub fn run(arguments: &args::Demo) -> Outcome {
         root_key,
         public_url: addresses.issuer(),
         brand: crate::demo::brand(&addresses.issuer()),
-        authorization: Default::default(),
+        language: Default::default(),
+        authorization: AuthorizationSettings { developers: Developers::of_demo(), ..Default::default() },
         demo: Some(moved(description, addresses).notice()),
         outbound: Default::default(),
         mutual_tls_url: None,
         breached_passwords: None,
         federation: Vec::new(),
+        mail: Default::default(),
     };
     if let Some(plan) = plan(root, addresses, arguments.patients)? {
         let setup = setup(plan.description());

@@ -1,6 +1,6 @@
 //! `portcullis generate`: synthetic patients as NDJSON on standard output.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 
 use portcullis_generator::{Date, Options, generate};
 use portcullis_store::{Clock, SystemClock};
@@ -21,7 +21,9 @@ pub fn run(arguments: &args::Generate) -> Outcome {
         None => today()?,
     };
     let options = Options { patients: arguments.patients, seed: arguments.seed, as_of };
-    let progress = Progress::things(Some(u64::from(arguments.patients)));
+    // A bar in the middle of what is written would help nobody.
+    let progress =
+        if io::stdout().is_terminal() { Progress::hidden() } else { Progress::things(Some(u64::from(arguments.patients))) };
     progress.message("patients".to_owned());
     let outcome = write(&options, &progress);
     progress.clear();

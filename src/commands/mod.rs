@@ -9,6 +9,7 @@ pub mod demo;
 pub mod generate;
 pub mod keys;
 pub mod load;
+pub mod mail;
 pub mod people;
 pub mod place;
 pub mod serve;

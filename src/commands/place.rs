@@ -7,11 +7,13 @@ use portcullis_backends::DataDirectory;
 use portcullis_backends::sqlite::RootKey;
 use portcullis_server::brand::Brand;
 use portcullis_server::context::AuthorizationSettings;
+use portcullis_server::listener::ClientAuthorities;
+use portcullis_server::ui::Language;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::application::{OutboundSettings, Setup};
 use crate::args::Target;
-use crate::config::{Configuration, FederationProvider};
+use crate::config::{Configuration, FederationProvider, MailSettings, StatementIssuerEntry};
 use crate::demo::Description;
 use crate::failure::{Exit, Failure, OrFail, Outcome, causes};
 
@@ -27,11 +29,15 @@ pub struct Place {
     public_url: String,
     demo: bool,
     brand: Brand,
+    language: Language,
     authorization: AuthorizationSettings,
     outbound: OutboundSettings,
     breached_passwords: Option<PathBuf>,
     mutual_tls_url: Option<String>,
+    client_authorities: Option<PathBuf>,
+    statement_issuers: Vec<StatementIssuerEntry>,
     federation: Vec<FederationProvider>,
+    mail: Option<MailSettings>,
 }
 
 impl Place {
@@ -52,11 +58,22 @@ impl Place {
             public_url: configuration.public_url.clone(),
             demo: false,
             brand: configuration.brand.clone(),
-            authorization: configuration.clients.settings(),
+            language: configuration.ui.language,
+            authorization: AuthorizationSettings {
+                developers: configuration.developers.settings(),
+                assurance: configuration.assurance.clone(),
+                ..configuration.clients.settings()
+            },
             outbound: configuration.outbound.settings(),
             federation: configuration.federation.clone(),
+            mail: configuration.mail.clone(),
             breached_passwords: configuration.breached_passwords.clone(),
             mutual_tls_url: configuration.mutual_tls.as_ref().map(|mutual| mutual.public_url.clone()),
+            statement_issuers: configuration.software_statements.clone(),
+            client_authorities: configuration
+                .mutual_tls
+                .as_ref()
+                .and_then(|mutual| mutual.client_authorities.clone().or_else(|| mutual.client_ca_file.clone())),
         }
     }
 
@@ -75,13 +92,17 @@ impl Place {
             directory: directory.to_owned(),
             root_key: directory.join("root.key"),
             brand: crate::demo::brand(&description.issuer),
+            language: Language::default(),
             authorization: AuthorizationSettings::default(),
             public_url: description.issuer,
             demo: true,
             outbound: OutboundSettings::default(),
             federation: Vec::new(),
+            mail: None,
             breached_passwords: None,
             mutual_tls_url: None,
+            client_authorities: None,
+            statement_issuers: Vec::new(),
         })
     }
 
@@ -93,17 +114,23 @@ impl Place {
         }
         let (public_url, outbound) = (self.public_url.clone(), self.outbound.clone());
         let federation = self.federation.iter().map(FederationProvider::load).collect::<Outcome<_>>()?;
+        let mut authorization = self.authorization.clone();
+        authorization.client_authorities = self.client_authorities.as_deref().map(client_authorities).transpose()?;
+        authorization.statement_issuers =
+            self.statement_issuers.iter().map(StatementIssuerEntry::load).collect::<Outcome<_>>()?;
         Ok(Setup {
             directory,
             root_key: root_key(&self.root_key)?,
             public_url,
             brand: self.brand.clone(),
-            authorization: self.authorization.clone(),
+            language: self.language,
+            authorization,
             demo: None,
             mutual_tls_url: self.mutual_tls_url.clone(),
             breached_passwords: self.breached_passwords.clone(),
             outbound,
             federation,
+            mail: self.mail.as_ref().map(MailSettings::load).transpose()?.unwrap_or_default(),
         })
     }
 }
@@ -114,6 +141,12 @@ pub fn configuration(path: &Path) -> Outcome<Configuration> {
         Failure::usage(causes(&error).trim_end())
             .advise(format!("Correct the file, then check it: portcullis config check {}", path.display()))
     })
+}
+
+/// Reads the authorities that vouch for names in clients' certificates.
+pub fn client_authorities(path: &Path) -> Outcome<ClientAuthorities> {
+    ClientAuthorities::read(path)
+        .map_err(|error| Failure::usage(format!("mutual_tls.client_authorities ({}): {}", path.display(), causes(&error))))
 }
 
 /// Reads a root key.

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Read};
 
-use portcullis_server::admin::MINIMUM_PASSWORD;
+use portcullis_server::admin::{Contact, MINIMUM_PASSWORD};
 use portcullis_server::admin::protocol::{Hidden, NewUser, Request, Response, UserSummary};
 use serde_json::json;
 
@@ -25,6 +25,7 @@ pub fn add(arguments: UsersAdd) -> Outcome {
         roles: arguments.role,
         fhir_user: arguments.fhir_user,
         patients: arguments.patient,
+        contact: Contact { email: arguments.email, language: arguments.language, print_link: false },
     };
     let username = user.username.clone();
     let Response::UserAdded { id, absent } = ask(&arguments.target, "users add", Request::AddUser(user))? else {
@@ -81,7 +82,8 @@ pub fn list(listing: &Listing) -> Outcome {
     };
     let rows: Vec<Vec<String>> = users.iter().map(row).collect();
     let table = terminal::whole_table(&["User name", "Roles", "FHIR user", "Acts for", "Name"], &rows);
-    terminal::print(&table.unwrap_or_else(|| narrow(&users)))
+    let table = table.unwrap_or_else(|| narrow(&users));
+    terminal::print(&format!("{table}\n`portcullis users show NAME` says how one of them signs in.\n"))
 }
 
 /// For a narrow terminal: who it is in one line, and below it what the person is bound to.

@@ -7,7 +7,8 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Clients {
-    /// Who may register a client by itself (RFC 7591): `off`, `token` (whoever has an initial access token) or `open`.
+    /// Who may register a client by itself (RFC 7591): `off`, `token` (whoever has an initial access token), `statement` (whoever
+    /// has a software statement of a trusted issuer) or `open`.
     pub registration: Registration,
     /// The most clients that may register themselves within an hour.
     pub registrations_per_hour: u32,
@@ -24,6 +25,8 @@ pub enum Registration {
     Off,
     /// Whoever has an initial access token (`portcullis clients token add`).
     Token,
+    /// Whoever has a software statement of one of `[[software_statements]]`.
+    Statement,
     /// Anybody.
     Open,
 }
@@ -42,9 +45,14 @@ impl Clients {
             registration: match self.registration {
                 Registration::Off => RegistrationPolicy::Off,
                 Registration::Token => RegistrationPolicy::Token,
+                Registration::Statement => RegistrationPolicy::Statement,
                 Registration::Open => RegistrationPolicy::Open,
             },
             registrations_per_hour: self.registrations_per_hour,
+            client_authorities: None,
+            statement_issuers: Vec::new(),
+            assurance: Default::default(),
+            developers: None,
         }
     }
 

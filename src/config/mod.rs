@@ -4,17 +4,27 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use portcullis_oauth::assurance_policy::AssurancePolicy;
 use portcullis_outbound::ExemptHost;
 use portcullis_server::brand::Brand;
+use portcullis_server::ui::Language;
 use serde::Deserialize;
 
 use crate::application::OutboundSettings;
 
 mod clients;
+mod developers;
 mod federation;
+mod required_acr;
+mod software_statements;
+mod mail;
 
 pub use clients::Clients;
+pub use developers::Developers;
 pub use federation::FederationProvider;
+use required_acr::RequiredAcr;
+pub use software_statements::StatementIssuerEntry;
+pub use mail::MailSettings;
 
 /// A configuration file, checked.
 #[derive(Clone, Debug, Deserialize)]
@@ -39,6 +49,8 @@ pub struct Configuration {
     /// Identity providers with whose accounts people sign in here.
     #[serde(default)]
     pub federation: Vec<FederationProvider>,
+    /// The server by which letters go to people.
+    pub mail: Option<MailSettings>,
     /// A list of passwords that nobody may choose: SHA-1 hashes in hexadecimal, ordered by hash, as Pwned Passwords are.
     pub breached_passwords: Option<PathBuf>,
     /// A second port, where clients show a certificate (RFC 8705).
@@ -46,9 +58,32 @@ pub struct Configuration {
     /// Who may register a client, and how authorization requests must come.
     #[serde(default)]
     pub clients: Clients,
+    /// The page on which people who build apps register sandbox clients.
+    #[serde(default)]
+    pub developers: Developers,
+    /// How strongly people must have signed in for what an app asks for.
+    #[serde(default)]
+    required_acr: Vec<RequiredAcr>,
+    /// The same, checked.
+    #[serde(skip)]
+    pub assurance: AssurancePolicy,
+    /// Whose statements about clients that register themselves are believed.
+    #[serde(default)]
+    pub software_statements: Vec<StatementIssuerEntry>,
     /// Whose records these are, for apps to show (user-access brand).
     #[serde(default)]
     pub brand: Brand,
+    /// How pages are shown.
+    #[serde(default)]
+    pub ui: Ui,
+}
+
+/// `[ui]`
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ui {
+    /// The language for whoever asks for none: `en` or `es`.
+    pub language: Language,
 }
 
 /// `[outbound]`: calls that this server makes, such as for the keys of a client at its `jwks_uri`.
@@ -91,6 +126,8 @@ pub struct MutualTls {
     pub listen: SocketAddr,
     /// Certification authorities whose client certificates are let in, PEM; without, every certificate is, and counts as the key that it holds.
     pub client_ca_file: Option<PathBuf>,
+    /// Certification authorities that vouch for the names in clients' certificates (`tls_client_auth`), PEM; without, those of `client_ca_file`.
+    pub client_authorities: Option<PathBuf>,
 }
 
 /// `[limits]`
@@ -119,12 +156,12 @@ pub enum ConfigurationError {
         source: std::io::Error,
     },
     /// The file is not TOML, or a key is unknown, missing or of the wrong type.
-    #[error("{path}: {source}")]
+    #[error("{path}: {}", where_and_what(reason))]
     Syntax {
         /// The file.
         path: PathBuf,
         /// Where and what.
-        source: Box<toml::de::Error>,
+        reason: Box<toml::de::Error>,
     },
     /// A value cannot be used.
     #[error("{key}: {problem}")]
@@ -136,12 +173,20 @@ pub enum ConfigurationError {
     },
 }
 
+/// What is wrong, with the line that it is in. What is missing is in no line: the first one would be shown, and be innocent.
+fn where_and_what(error: &toml::de::Error) -> String {
+    match error.message() {
+        message if message.starts_with("missing field") && error.span().is_none_or(|span| span.start == 0) => message.to_owned(),
+        _ => error.to_string(),
+    }
+}
+
 impl Configuration {
     /// Reads and checks a file. Relative paths in it are relative to the file's folder.
     pub fn read(path: &Path) -> Result<Self, ConfigurationError> {
         let text = fs::read_to_string(path).map_err(|source| ConfigurationError::Read { path: path.to_owned(), source })?;
         let mut configuration: Self = toml::from_str(&text)
-            .map_err(|source| ConfigurationError::Syntax { path: path.to_owned(), source: Box::new(source) })?;
+            .map_err(|source| ConfigurationError::Syntax { path: path.to_owned(), reason: Box::new(source) })?;
         let folder = path.parent().unwrap_or(Path::new("."));
         for relative in [
             &mut configuration.data_dir,
@@ -154,9 +199,14 @@ impl Configuration {
         configuration.breached_passwords = configuration.breached_passwords.map(|path| folder.join(path));
         if let Some(mutual) = &mut configuration.mutual_tls {
             mutual.client_ca_file = mutual.client_ca_file.take().map(|path| folder.join(path));
+            mutual.client_authorities = mutual.client_authorities.take().map(|path| folder.join(path));
         }
         configuration.outbound.ca_file = configuration.outbound.ca_file.map(|path| folder.join(path));
+        configuration.mail.iter_mut().for_each(|mail| mail.relative_to(folder));
         configuration.federation.iter_mut().for_each(|provider| provider.relative_to(folder));
+        configuration.assurance =
+            RequiredAcr::policy(&configuration.required_acr).map_err(|(key, problem)| ConfigurationError::Value { key, problem })?;
+        configuration.software_statements.iter_mut().for_each(|entry| entry.relative_to(folder));
         configuration.check()?;
         Ok(configuration)
     }
@@ -185,6 +235,12 @@ impl Configuration {
             return wrong(key, problem);
         }
         if let Err((key, problem)) = FederationProvider::check(&self.federation) {
+            return wrong(key, problem);
+        }
+        if let Some(Err((key, problem))) = self.mail.as_ref().map(MailSettings::check) {
+            return wrong(key, problem);
+        }
+        if let Err((key, problem)) = StatementIssuerEntry::check(&self.software_statements) {
             return wrong(key, problem);
         }
         if inside(&self.root_key_file, &self.data_dir) {
@@ -220,6 +276,8 @@ mod tests {
         let brand = "[brand]\nname = 'General'\ncategories = ['clinical']\nidentifiers = [{ system = 'http://hl7.org/fhir/sid/us-npi', value = '1' }]\n\
                      [[brand.addresses]]\ncity = 'Boston'\n[tls]";
         assert_eq!(read(&GOOD.replace("[tls]", brand)).unwrap().brand.name.as_deref(), Some("General"));
+        assert_eq!(read(GOOD).unwrap().ui.language, Language::English);
+        assert_eq!(read(&GOOD.replace("[tls]", "[ui]\nlanguage = 'es'\n[tls]")).unwrap().ui.language, Language::Spanish);
     }
 
     #[test]
@@ -234,6 +292,7 @@ mod tests {
             ("[tls]", "[outbound]\nexempt = ['keys.example.org']\n[tls]", "outbound.exempt"),
             ("[tls]", "[outbound]\nproxy = 'x'\n[tls]", "proxy"),
             ("[tls]", "[brand]\nwebsite = 'http://hospital.example'\n[tls]", "brand.website"),
+            ("[tls]", "[ui]\nlanguage = 'fr'\n[tls]", "language"),
             ("[tls]", "[brand]\nnames = []\n[tls]", "names"),
         ] {
             let error = read(&GOOD.replace(from, to)).unwrap_err().to_string();

@@ -32,8 +32,12 @@ pub fn everybody(options: &Options) -> Vec<Person> {
         let name = format!("{} {}", practitioner.given, practitioner.family);
         person(Role::Clinician, &name, Some(format!("Practitioner/{}", practitioner.id)), Vec::new())
     }));
-    let offices =
-        [(Role::Auditor, "Auditor"), (Role::SecurityOfficer, "Security officer"), (Role::Administrator, "Administrator")];
+    let offices = [
+        (Role::Auditor, "Auditor"),
+        (Role::SecurityOfficer, "Security officer"),
+        (Role::Administrator, "Administrator"),
+        (Role::Developer, "App developer"),
+    ];
     everybody.extend(offices.into_iter().map(|(role, name)| Person {
         user: DemoUser {
             username: role.as_str().to_owned(),

@@ -238,6 +238,7 @@ async fn add_users(channel: &mut Channel, plan: &Plan) -> Outcome {
             roles: user.roles.clone(),
             fhir_user: user.fhir_user.clone(),
             patients: patients.clone(),
+            contact: Default::default(),
         };
         channel.send(Request::AddUser(new)).await?;
         match channel.receive().await? {

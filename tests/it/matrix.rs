@@ -34,6 +34,8 @@ const INTERACTIONS: &[(&str, &str)] = &[
     ("POST", "/fhir/Observation"),
     ("PUT", "/fhir/Observation/obs-bob-1"),
     ("DELETE", "/fhir/Observation/obs-bob-1"),
+    ("PUT", "/fhir/Observation?_id=obs-bob-1"),
+    ("DELETE", "/fhir/Observation?_id=obs-bob-1"),
     ("POST", "/fhir/AuditEvent"),
     ("GET", "/fhir/Patient/ann/$everything"),
     ("GET", "/fhir//Patient/ann"),
@@ -44,6 +46,7 @@ fn probes(path: &'static str, route: &Route) -> Vec<(&'static str, &'static str)
     match route {
         Route::Start
         | Route::Docs
+        | Route::Language
         | Route::Static(_)
         | Route::Health
         | Route::Ready
@@ -71,6 +74,8 @@ fn probes(path: &'static str, route: &Route) -> Vec<(&'static str, &'static str)
         Route::Clients(_) => vec![("GET", path), ("PUT", path), ("DELETE", path)],
         Route::Federation(page) if page.methods() == "POST" => vec![("POST", path), ("GET", path)],
         Route::Federation(_) => vec![("GET", path), ("POST", path)],
+        Route::Developers(page) if page.methods() == "GET, HEAD" => vec![("GET", path), ("DELETE", path)],
+        Route::Developers(_) => vec![("GET", path), ("POST", path)],
         Route::Account(page) if page.has_page() => vec![("GET", path), ("POST", path)],
         Route::Account(_) => vec![("POST", path), ("GET", path)],
         Route::Fhir(rest) if rest.is_empty() => vec![("GET", path), ("POST", path)],
@@ -87,12 +92,16 @@ fn routes() -> Vec<(&'static str, Route)> {
         "/login/federated/callback/elsewhere",
         "/admin/clients/app",
         "/oauth/register/app",
+        "/developers/clients/app",
     ]
     .map(|path| (path, Route::of(path)));
     FIXED.iter().cloned().chain(others).collect()
 }
 
 const OBSERVATION: &str = r#"{"resourceType":"Observation","id":"obs-bob-1","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/ann"}}"#;
+
+/// What is posted to the base address; a batch succeeds whatever becomes of its entries.
+const BATCH: &str = r#"{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"GET","url":"Patient/ann"}}]}"#;
 
 async fn credentials(world: &World) -> Vec<(&'static str, Option<String>)> {
     let app = &world.app;
@@ -136,7 +145,8 @@ fn request<'a>(world: &'a World, method: &str, path: &str, token: Option<&str>) 
     let mut request = world.server.client.request(method.clone(), path);
     if method == Method::POST || method == Method::PUT {
         let form = path.ends_with("/_search") || !path.starts_with("/fhir");
-        request = if form { request.form(&[]) } else { request.fhir(OBSERVATION) };
+        let body = if path == "/fhir" { BATCH } else { OBSERVATION };
+        request = if form { request.form(&[]) } else { request.fhir(body) };
     }
     match token {
         Some(token) => request.bearer(token),

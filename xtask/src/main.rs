@@ -5,6 +5,7 @@ mod coverage;
 mod dependencies;
 mod packages;
 mod run;
+mod screenshots;
 mod test;
 
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test           everything that CI runs: packages, format, lints, dependencies, docs, tests, coverage; --long: with 10^5 non-interference cases
   bench          ratios of speed and memory against anchors beside: [--rounds N] [--only G5,G6,...] [--json FILE]
   coverage       write specs/coverage.md and specs/uncovered.txt from the verifies! marks
+  screenshots    take the pictures of docs/screenshots anew
   dependencies   check licences, banned crates and known advisories against Cargo.lock";
 
 fn main() -> ExitCode {
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
         ["test", "--long"] => test::run(test::Extent::Long),
         ["bench", options @ ..] => bench::run(options),
         ["coverage"] => coverage::write(),
+        ["screenshots"] => screenshots::run(),
         ["dependencies"] => dependencies::check(),
         _ => Err(anyhow::anyhow!(USAGE)),
     };

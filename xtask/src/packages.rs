@@ -5,8 +5,13 @@ use anyhow::{Result, bail};
 use crate::run;
 
 /// A program that must be there, and the package that brings it.
-const NEEDED: &[(&str, &str)] =
-    &[("/usr/bin/chromium", "chromium"), ("/usr/bin/chromedriver", "chromium-driver"), ("/usr/bin/curl", "curl")];
+const NEEDED: &[(&str, &str)] = &[
+    ("/usr/bin/chromium", "chromium"),
+    ("/usr/bin/chromedriver", "chromium-driver"),
+    ("/usr/bin/curl", "curl"),
+    // A real SMTP server (tests/it/mail).
+    ("/usr/lib/python3/dist-packages/aiosmtpd/__init__.py", "python3-aiosmtpd"),
+];
 
 /// Installs what the tests need and what is missing.
 pub fn install() -> Result<()> {

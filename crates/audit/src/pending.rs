@@ -160,6 +160,7 @@ mod tests {
             decision: None,
             rules: Vec::new(),
             operations: vec![OperationEntry { interaction: "update".to_owned(), ..OperationEntry::default() }; operations],
+            request: None,
             detail: None,
         }
     }

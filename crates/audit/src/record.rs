@@ -38,6 +38,9 @@ pub struct Record {
     /// The interactions inside (one for most requests, one per entry of a batch or import).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operations: Vec<OperationEntry>,
+    /// For an entry of a batch or transaction: the record of the request that it stood in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RecordId>,
     /// For people and machines: the reason of a refusal, the subject of a configuration change. No clinical content, no secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,

@@ -1,10 +1,12 @@
-//! Bundles: written for answers, read for loading.
+//! Bundles: searchsets, histories and answers to batches, written; and Bundles from elsewhere, read entry by entry.
 //!
 //! <https://hl7.org/fhir/R4/bundle.html>. The writer copies resources that are serialised already, byte for byte, and never parses them. The reader takes
-//! a Bundle apart into its entries; it does not judge the resources, and does not carry out a transaction.
+//! a Bundle apart into its entries; it does not judge the resources, and does not carry out a transaction. Links between entries: [`links`].
 
 use crate::json::{Value, write_string};
 use crate::outcome::{Issue, IssueType};
+
+pub mod links;
 
 /// The pages that an answer names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +53,19 @@ pub struct HistoryEntry<'a> {
     pub last_modified: &'a str,
 }
 
+/// What became of one entry of a batch or transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntryResponse<'a> {
+    /// The status code.
+    pub status: &'a str,
+    /// The address of the version that was made.
+    pub location: Option<&'a str>,
+    /// The version id, and when the version was made, as FHIR `instant`.
+    pub version: Option<(&'a str, &'a str)>,
+    /// An OperationOutcome, as JSON.
+    pub outcome: Option<&'a [u8]>,
+}
+
 /// What an entry of a searchset takes beside its resource, with a typical address.
 const ENTRY_BYTES: usize = 160;
 
@@ -64,12 +79,17 @@ pub struct BundleWriter {
 impl BundleWriter {
     /// A searchset; `total` counts the matches, where it is known.
     pub fn searchset(links: &Links, total: Option<u64>) -> Self {
-        Self::start("searchset", links, total)
+        Self::start("searchset", Some(links), total)
     }
 
     /// A history; `total` counts the versions, where it is known.
     pub fn history(links: &Links, total: Option<u64>) -> Self {
-        Self::start("history", links, total)
+        Self::start("history", Some(links), total)
+    }
+
+    /// The answer to a batch or transaction, of type `batch-response` or `transaction-response`.
+    pub fn responses(bundle_type: &str) -> Self {
+        Self::start(bundle_type, None, None)
     }
 
     /// Makes room for so many entries whose resources have so many bytes together, so that nothing is copied while it grows.
@@ -79,7 +99,7 @@ impl BundleWriter {
         self
     }
 
-    fn start(bundle_type: &str, links: &Links, total: Option<u64>) -> Self {
+    fn start(bundle_type: &str, links: Option<&Links>, total: Option<u64>) -> Self {
         let mut writer = Self { output: Vec::with_capacity(4096), entries: 0 };
         writer.raw(r#"{"resourceType":"Bundle","type":""#);
         writer.raw(bundle_type);
@@ -88,6 +108,7 @@ impl BundleWriter {
             writer.raw(r#","total":"#);
             writer.raw(&total.to_string());
         }
+        let Some(links) = links else { return writer };
         writer.raw(r#","link":[{"relation":"self","url":"#);
         writer.text(&links.this);
         writer.raw("}");
@@ -134,6 +155,38 @@ impl BundleWriter {
         self.text(&format!("W/\"{}\"", entry.version));
         self.raw(r#","lastModified":"#);
         self.text(entry.last_modified);
+        self.raw("}}");
+    }
+
+    /// Adds what became of an entry, with a resource where there is one to send.
+    pub fn response(&mut self, full_url: Option<&str>, resource: Option<&[u8]>, response: &EntryResponse<'_>) {
+        self.open_entry();
+        if let Some(full_url) = full_url {
+            self.raw(r#""fullUrl":"#);
+            self.text(full_url);
+            self.raw(",");
+        }
+        if let Some(resource) = resource {
+            self.raw(r#""resource":"#);
+            self.output.extend_from_slice(resource);
+            self.raw(",");
+        }
+        self.raw(r#""response":{"status":"#);
+        self.text(response.status);
+        if let Some(location) = response.location {
+            self.raw(r#","location":"#);
+            self.text(location);
+        }
+        if let Some((version, last_modified)) = response.version {
+            self.raw(r#","etag":"#);
+            self.text(&format!("W/\"{version}\""));
+            self.raw(r#","lastModified":"#);
+            self.text(last_modified);
+        }
+        if let Some(outcome) = response.outcome {
+            self.raw(r#","outcome":"#);
+            self.output.extend_from_slice(outcome);
+        }
         self.raw("}}");
     }
 
@@ -186,6 +239,12 @@ pub struct EntryRequest {
     pub url: Box<str>,
     /// `ifNoneExist`: create only where this search finds nothing.
     pub if_none_exist: Option<Box<str>>,
+    /// `ifMatch`: the version that must be current.
+    pub if_match: Option<Box<str>>,
+    /// `ifNoneMatch`: versions that are not sent again.
+    pub if_none_match: Option<Box<str>>,
+    /// `ifModifiedSince`: what is not newer is not sent again.
+    pub if_modified_since: Option<Box<str>>,
 }
 
 /// Takes a Bundle apart. The outer error refuses the Bundle, an inner one a single entry; positions stay those of the source.
@@ -243,13 +302,28 @@ pub fn entry(index: usize, item: Value) -> Result<Entry, Issue> {
 }
 
 fn entry_request(request: &Value, place: &str) -> Result<EntryRequest, Issue> {
-    let text = |name: &str| request.member(name).and_then(Value::as_str).map(Box::from);
+    // A condition that were overlooked would do what its sender wants to prevent.
+    let text = |name: &str| match request.member(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => {
+            let message = "The member has another JSON type than FHIR gives it.";
+            Err(Issue::error(IssueType::Structure, message).at(format!("{place}.request.{name}")))
+        }
+    };
     let required = |name: &str| {
-        text(name).ok_or_else(|| {
+        text(name)?.ok_or_else(|| {
             Issue::error(IssueType::Required, format!("'{name}' is needed.")).at(format!("{place}.request.{name}"))
         })
     };
-    Ok(EntryRequest { method: required("method")?, url: required("url")?, if_none_exist: text("ifNoneExist") })
+    Ok(EntryRequest {
+        method: required("method")?,
+        url: required("url")?,
+        if_none_exist: text("ifNoneExist")?,
+        if_match: text("ifMatch")?,
+        if_none_match: text("ifNoneMatch")?,
+        if_modified_since: text("ifModifiedSince")?,
+    })
 }
 
 #[cfg(test)]

@@ -49,6 +49,7 @@ pub fn statement(installation: &Installation<'_>) -> Vec<u8> {
         ("mode", "server".into()),
         ("security", security(&installation.oauth)),
         ("resource", Value::array(resources)),
+        ("interaction", Value::array(["transaction", "batch"].map(|code| Value::object([("code", code.into())])))),
     ]);
     Value::object([
         ("resourceType", "CapabilityStatement".into()),
@@ -103,7 +104,8 @@ fn resource(resource_type: ResourceType) -> Value {
     let supported = |parameter: &&&SearchParameter| {
         audit_event::offers(resource_type, parameter.code) && parameter.parameter_type != ParameterType::Special
     };
-    let interactions: &[&str] = if client_may_write(resource_type) {
+    let is_written = client_may_write(resource_type);
+    let interactions: &[&str] = if is_written {
         &["read", "vread", "update", "delete", "history-instance", "create", "search-type"]
     } else {
         &["read", "vread", "history-instance", "search-type"]
@@ -114,10 +116,10 @@ fn resource(resource_type: ResourceType) -> Value {
         ("versioning", "versioned".into()),
         ("readHistory", Value::Bool(true)),
         ("updateCreate", Value::Bool(false)),
-        ("conditionalCreate", Value::Bool(false)),
-        ("conditionalRead", "not-match".into()),
-        ("conditionalUpdate", Value::Bool(false)),
-        ("conditionalDelete", "not-supported".into()),
+        ("conditionalCreate", Value::Bool(is_written)),
+        ("conditionalRead", "full-support".into()),
+        ("conditionalUpdate", Value::Bool(is_written)),
+        ("conditionalDelete", if is_written { "single" } else { "not-supported" }.into()),
     ];
     let lists = [
         ("searchInclude", if is_audit_event { Vec::new() } else { includes(resource_type) }),

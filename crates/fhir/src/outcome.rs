@@ -36,6 +36,8 @@ pub enum IssueType {
     TooLong,
     /// `conflict`: a version conflict.
     Conflict,
+    /// `multiple-matches`: a condition finds several resources.
+    MultipleMatches,
     /// `throttled`
     Throttled,
     /// `transient`: try again later.
@@ -64,6 +66,7 @@ impl IssueType {
             Self::Deleted => "deleted",
             Self::TooLong => "too-long",
             Self::Conflict => "conflict",
+            Self::MultipleMatches => "multiple-matches",
             Self::Throttled => "throttled",
             Self::Transient => "transient",
             Self::Exception => "exception",

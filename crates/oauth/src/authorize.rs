@@ -87,7 +87,7 @@ impl<'a> RedirectableRequest<'a> {
             prompt: self.prompt()?,
             max_age_seconds: self.max_age()?,
             login_hint: self.bounded("login_hint", "login_hint is too long")?,
-            assurance: self.bounded("acr_values", "acr_values is too long")?.as_deref().and_then(AssuranceLevel::preferred),
+            assurance: self.assurance()?,
         })
     }
 
@@ -218,6 +218,13 @@ impl<'a> RedirectableRequest<'a> {
             return Err(problem);
         }
         text.parse().map(Some).map_err(|_| problem)
+    }
+
+    /// What the request says, or else what the client registered.
+    fn assurance(&self) -> Result<Option<AssuranceLevel>, Refusal> {
+        let sent = self.bounded("acr_values", "acr_values is too long")?;
+        let values = sent.unwrap_or_else(|| self.client.properties.default_acr_values.join(" "));
+        Ok(AssuranceLevel::preferred(&values))
     }
 
     fn bounded(&self, name: &str, problem: &'static str) -> Result<Option<String>, Refusal> {

@@ -5,8 +5,8 @@
 //! A [`PresentedAssertion`] becomes a [`VerifiedAssertion`] by signature and claims. That one is still not an authentication: whether it
 //! was used before is the registry's word, given in the transaction of what the client asked for. Nothing here finds or fetches keys.
 //!
-//! `aud` may name the token endpoint, as SMART wants it, or the issuer, as newer OpenID Connect clients write it; both name this server
-//! and nobody else. An assertion that also names another recipient is refused, because that one could present it here.
+//! `aud` may name the token endpoint, as SMART wants it, or the issuer, as newer OpenID Connect clients write it, or what else the caller says names
+//! this server and nobody else. An assertion that also names another recipient is refused, because that one could present it here.
 
 use portcullis_jose::digest::sha256;
 use portcullis_jose::{ClientKeySet, JwtError, SignedClaims, UnverifiedJwt};
@@ -88,6 +88,14 @@ pub struct Recipient<'a> {
     pub token_endpoint: &'a str,
     /// The issuer.
     pub issuer: &'a str,
+    /// Other URLs that name this server and nobody else.
+    pub also: &'a [String],
+}
+
+impl Recipient<'_> {
+    fn is(&self, audience: &str) -> bool {
+        audience == self.token_endpoint || audience == self.issuer || self.also.iter().any(|url| url == audience)
+    }
 }
 
 /// An assertion as it came: well-formed, and naming a client.
@@ -129,7 +137,7 @@ impl PresentedAssertion {
             return Err(AssertionError::NotTheClient);
         }
         let audiences = claims.audiences()?;
-        if !audiences.iter().all(|audience| *audience == recipient.token_endpoint || *audience == recipient.issuer) {
+        if !audiences.iter().all(|audience| recipient.is(audience)) {
             return Err(JwtError::WrongAudience.into());
         }
         check_times(&claims, now)?;

@@ -3,10 +3,12 @@
 //! Public clients name themselves; confidential ones prove a secret that this server made (SMART App Launch 2.2.0, "Client
 //! Authentication: Symmetric") or sign with a private key whose public half is registered ("Client Authentication: Asymmetric").
 
+mod certificate_subject;
 mod keys;
 mod properties;
 mod secret;
 
+pub use certificate_subject::{CertificateSubject, DistinguishedName, ExpectedName};
 pub use keys::{KeySource, KeySourceError};
 pub use properties::{ClientOrigin, ClientProperties, PropertyError, ResponseAlgorithm, SmartVersion};
 pub use secret::ClientSecretHash;
@@ -173,6 +175,11 @@ impl Client {
     /// The origins of the client's pages, which may read answers across origins.
     pub fn origins(&self) -> impl Iterator<Item = &str> {
         self.redirect_uris.iter().map(RedirectUri::origin).chain(self.properties.origins.iter().map(ClientOrigin::as_str))
+    }
+
+    /// Whether it authenticates by a certificate, and by nothing else (RFC 8705 section 2).
+    pub fn authenticates_by_certificate(&self) -> bool {
+        self.properties.self_signed_tls_client_auth || self.properties.certificate_subject.is_named()
     }
 
     /// Whether the authorization request may come without a PKCE challenge: the client is of SMART 1.0, which knows none.

@@ -1,10 +1,11 @@
 //! How the consent screen groups what an app asks for, and what each resource type is called in plain words.
 //!
-//! One table, so that a reviewer or translator reads it in one place. The nouns follow "your ..." and stand at a reading level of
-//! about grade 8. This knows nothing of pages; it only says in which group a scope belongs.
+//! One table in both languages, so that a reviewer or translator reads it in one place. The nouns stand at a reading level of about
+//! grade 8. This knows nothing of pages; it only says in which group a scope belongs.
 
 use portcullis_fhir::types::ResourceType;
 
+use crate::language::Language;
 use crate::scopes::{Scope, ScopeKind, ScopeTarget};
 
 /// A group of lines on the consent screen, in the order of the screen.
@@ -45,17 +46,17 @@ impl ConsentGroup {
     ];
 
     /// The heading of the group.
-    pub fn title(self) -> &'static str {
+    pub fn title(self, language: Language) -> &'static str {
         match self {
-            Self::WhoYouAre => "Who you are",
-            Self::TestsAndMeasurements => "Tests and measurements",
-            Self::Conditions => "Conditions",
-            Self::Medicines => "Medicines",
-            Self::Visits => "Visits",
-            Self::ClaimsAndCoverage => "Claims and coverage",
-            Self::CareTeam => "Care team",
-            Self::Documents => "Documents",
-            Self::EverythingElse => "Everything else",
+            Self::WhoYouAre => language.say("Who you are", "Quién es usted"),
+            Self::TestsAndMeasurements => language.say("Tests and measurements", "Pruebas y mediciones"),
+            Self::Conditions => language.say("Conditions", "Problemas de salud"),
+            Self::Medicines => language.say("Medicines", "Medicinas"),
+            Self::Visits => language.say("Visits", "Consultas"),
+            Self::ClaimsAndCoverage => language.say("Claims and coverage", "Reclamos y seguro"),
+            Self::CareTeam => language.say("Care team", "Equipo de atención"),
+            Self::Documents => language.say("Documents", "Documentos"),
+            Self::EverythingElse => language.say("Everything else", "Todo lo demás"),
         }
     }
 
@@ -80,19 +81,41 @@ impl ConsentGroup {
     }
 }
 
-/// What a resource type is called after "your"; `None` for types that no patient's record usually has.
-pub fn noun(resource_type: ResourceType) -> Option<&'static str> {
+/// What people call a part of a record: after "your" in English, with "su" or "sus" in Spanish, which has two words for "your".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Noun(&'static str, &'static str);
+
+impl Noun {
+    /// "your insurance plans", "sus planes de seguro"
+    pub fn yours(self, language: Language) -> String {
+        match language {
+            Language::English => format!("your {}", self.0),
+            Language::Spanish => self.1.to_owned(),
+        }
+    }
+
+    /// "insurance plans", "planes de seguro"
+    pub fn bare(self, language: Language) -> &'static str {
+        match language {
+            Language::English => self.0,
+            Language::Spanish => self.1.trim_start_matches("sus ").trim_start_matches("su "),
+        }
+    }
+}
+
+/// What a resource type is called; `None` for types that no patient's record usually has.
+pub fn noun(resource_type: ResourceType) -> Option<Noun> {
     entry(resource_type).map(|(_, _, noun)| *noun)
 }
 
-/// What the resources of one category are called after "your": the categories by which US Core divides types (its "SMART on FHIR Obligations and
+/// What the resources of one category are called: the categories by which US Core divides types (its "SMART on FHIR Obligations and
 /// Capabilities"), and others of the same code systems.
-pub fn category_noun(resource_type: ResourceType, system: &str, code: &str) -> Option<&'static str> {
-    let is_it = |row: &&(&str, &str, &str, &str)| row.0 == resource_type.name() && row.1 == system && row.2 == code;
+pub fn category_noun(resource_type: ResourceType, system: &str, code: &str) -> Option<Noun> {
+    let is_it = |row: &&(&str, &str, &str, Noun)| row.0 == resource_type.name() && row.1 == system && row.2 == code;
     CATEGORIES.iter().find(is_it).map(|row| row.3)
 }
 
-fn entry(resource_type: ResourceType) -> Option<&'static (&'static str, ConsentGroup, &'static str)> {
+fn entry(resource_type: ResourceType) -> Option<&'static (&'static str, ConsentGroup, Noun)> {
     TYPES.iter().find(|(name, _, _)| *name == resource_type.name())
 }
 
@@ -100,125 +123,201 @@ use ConsentGroup::{
     CareTeam, ClaimsAndCoverage, Conditions, Documents, EverythingElse, Medicines, TestsAndMeasurements, Visits, WhoYouAre,
 };
 
-/// Type, group, and what follows "your".
+/// Type, group, and what a person calls it.
 #[rustfmt::skip]
-static TYPES: &[(&str, ConsentGroup, &str)] = &[
-    ("Patient", WhoYouAre, "name, birth date, address and contact details"),
-    ("Person", WhoYouAre, "name and contact details as other places know them"),
-    ("RelatedPerson", WhoYouAre, "relatives and others who help with your care"),
+static TYPES: &[(&str, ConsentGroup, Noun)] = &[
+    ("Patient", WhoYouAre, Noun("name, birth date, address and contact details", "su nombre, fecha de nacimiento, dirección y datos de contacto")),
+    ("Person", WhoYouAre, Noun("name and contact details as other places know them", "su nombre y datos de contacto como los conocen en otros lugares")),
+    ("RelatedPerson", WhoYouAre, Noun("relatives and others who help with your care", "sus familiares y otras personas que ayudan con su atención")),
 
-    ("Observation", TestsAndMeasurements, "test results, vital signs and answers to health questions"),
-    ("DiagnosticReport", TestsAndMeasurements, "reports about tests and scans"),
-    ("Specimen", TestsAndMeasurements, "blood, tissue and other samples"),
-    ("ImagingStudy", TestsAndMeasurements, "scans and X-rays"),
-    ("Media", TestsAndMeasurements, "clinical photos, videos and recordings"),
-    ("MolecularSequence", TestsAndMeasurements, "genetic test data"),
-    ("BodyStructure", TestsAndMeasurements, "body sites that were examined"),
-    ("QuestionnaireResponse", TestsAndMeasurements, "answers to forms and surveys"),
-    ("RiskAssessment", TestsAndMeasurements, "estimates of health risks"),
-    ("VisionPrescription", TestsAndMeasurements, "glasses and lens prescriptions"),
+    ("Observation", TestsAndMeasurements, Noun("test results, vital signs and answers to health questions", "sus resultados de pruebas, signos vitales y respuestas a preguntas de salud")),
+    ("DiagnosticReport", TestsAndMeasurements, Noun("reports about tests and scans", "sus informes de pruebas y estudios de imagen")),
+    ("Specimen", TestsAndMeasurements, Noun("blood, tissue and other samples", "sus muestras de sangre, de tejido y otras")),
+    ("ImagingStudy", TestsAndMeasurements, Noun("scans and X-rays", "sus estudios de imagen y rayos X")),
+    ("Media", TestsAndMeasurements, Noun("clinical photos, videos and recordings", "sus fotos, videos y grabaciones clínicas")),
+    ("MolecularSequence", TestsAndMeasurements, Noun("genetic test data", "sus datos de pruebas genéticas")),
+    ("BodyStructure", TestsAndMeasurements, Noun("body sites that were examined", "sus partes del cuerpo que se examinaron")),
+    ("QuestionnaireResponse", TestsAndMeasurements, Noun("answers to forms and surveys", "sus respuestas a formularios y encuestas")),
+    ("RiskAssessment", TestsAndMeasurements, Noun("estimates of health risks", "sus cálculos de riesgos de salud")),
+    ("VisionPrescription", TestsAndMeasurements, Noun("glasses and lens prescriptions", "sus recetas de lentes")),
 
-    ("Condition", Conditions, "health problems and diagnoses"),
-    ("AllergyIntolerance", Conditions, "allergies and intolerances"),
-    ("FamilyMemberHistory", Conditions, "family's health history"),
-    ("ClinicalImpression", Conditions, "assessments made by clinicians"),
-    ("AdverseEvent", Conditions, "harmful events during care"),
-    ("DetectedIssue", Conditions, "safety warnings, such as medicines that do not mix"),
-    ("Flag", Conditions, "alerts for the people who treat you"),
+    ("Condition", Conditions, Noun("health problems and diagnoses", "sus problemas de salud y diagnósticos")),
+    ("AllergyIntolerance", Conditions, Noun("allergies and intolerances", "sus alergias e intolerancias")),
+    ("FamilyMemberHistory", Conditions, Noun("family's health history", "sus antecedentes de salud de la familia")),
+    ("ClinicalImpression", Conditions, Noun("assessments made by clinicians", "sus evaluaciones hechas por el personal clínico")),
+    ("AdverseEvent", Conditions, Noun("harmful events during care", "sus daños ocurridos durante la atención")),
+    ("DetectedIssue", Conditions, Noun("safety warnings, such as medicines that do not mix", "sus avisos de seguridad, como medicinas que no se deben mezclar")),
+    ("Flag", Conditions, Noun("alerts for the people who treat you", "sus alertas para quienes le dan atención")),
 
-    ("MedicationRequest", Medicines, "prescriptions"),
-    ("MedicationDispense", Medicines, "medicines handed out by a pharmacy"),
-    ("MedicationAdministration", Medicines, "medicines given to you by others"),
-    ("MedicationStatement", Medicines, "medicines that you say you take"),
-    ("Medication", Medicines, "medicines and what is in them"),
-    ("Immunization", Medicines, "vaccinations"),
-    ("ImmunizationEvaluation", Medicines, "checks on whether vaccinations count"),
-    ("ImmunizationRecommendation", Medicines, "vaccinations that are due"),
+    ("MedicationRequest", Medicines, Noun("prescriptions", "sus recetas médicas")),
+    ("MedicationDispense", Medicines, Noun("medicines handed out by a pharmacy", "sus medicinas entregadas por una farmacia")),
+    ("MedicationAdministration", Medicines, Noun("medicines given to you by others", "sus medicinas que otros le dieron")),
+    ("MedicationStatement", Medicines, Noun("medicines that you say you take", "sus medicinas que usted dice que toma")),
+    ("Medication", Medicines, Noun("medicines and what is in them", "sus medicinas y lo que contienen")),
+    ("Immunization", Medicines, Noun("vaccinations", "sus vacunas")),
+    ("ImmunizationEvaluation", Medicines, Noun("checks on whether vaccinations count", "sus revisiones de si las vacunas cuentan")),
+    ("ImmunizationRecommendation", Medicines, Noun("vaccinations that are due", "sus vacunas pendientes")),
 
-    ("Encounter", Visits, "visits and hospital stays"),
-    ("EpisodeOfCare", Visits, "periods of care with one provider"),
-    ("Appointment", Visits, "appointments"),
-    ("AppointmentResponse", Visits, "replies to appointments"),
-    ("Schedule", Visits, "appointment calendars"),
-    ("Procedure", Visits, "operations and treatments"),
-    ("ServiceRequest", Visits, "referrals and orders"),
+    ("Encounter", Visits, Noun("visits and hospital stays", "sus consultas y estancias en el hospital")),
+    ("EpisodeOfCare", Visits, Noun("periods of care with one provider", "sus periodos de atención con un mismo proveedor")),
+    ("Appointment", Visits, Noun("appointments", "sus citas")),
+    ("AppointmentResponse", Visits, Noun("replies to appointments", "sus respuestas a citas")),
+    ("Schedule", Visits, Noun("appointment calendars", "sus calendarios de citas")),
+    ("Procedure", Visits, Noun("operations and treatments", "sus operaciones y tratamientos")),
+    ("ServiceRequest", Visits, Noun("referrals and orders", "sus referencias y órdenes médicas")),
 
-    ("ExplanationOfBenefit", ClaimsAndCoverage, "insurance claims: visits, prescriptions, what was paid"),
-    ("Coverage", ClaimsAndCoverage, "insurance plans"),
-    ("Claim", ClaimsAndCoverage, "claims sent to an insurer"),
-    ("ClaimResponse", ClaimsAndCoverage, "insurer's answers to claims"),
-    ("CoverageEligibilityRequest", ClaimsAndCoverage, "questions to an insurer about cover"),
-    ("CoverageEligibilityResponse", ClaimsAndCoverage, "insurer's answers about cover"),
-    ("Account", ClaimsAndCoverage, "billing accounts"),
-    ("ChargeItem", ClaimsAndCoverage, "charges for care"),
-    ("Invoice", ClaimsAndCoverage, "bills"),
-    ("EnrollmentRequest", ClaimsAndCoverage, "requests to join an insurance plan"),
-    ("EnrollmentResponse", ClaimsAndCoverage, "answers about joining an insurance plan"),
-    ("PaymentNotice", ClaimsAndCoverage, "payment notices"),
-    ("PaymentReconciliation", ClaimsAndCoverage, "payments matched to claims"),
-    ("InsurancePlan", ClaimsAndCoverage, "insurer's offers"),
-    ("Contract", ClaimsAndCoverage, "contracts"),
+    ("ExplanationOfBenefit", ClaimsAndCoverage, Noun("insurance claims: visits, prescriptions, what was paid", "sus reclamos al seguro: consultas, recetas, lo que se pagó")),
+    ("Coverage", ClaimsAndCoverage, Noun("insurance plans", "sus planes de seguro")),
+    ("Claim", ClaimsAndCoverage, Noun("claims sent to an insurer", "sus reclamos enviados a un seguro")),
+    ("ClaimResponse", ClaimsAndCoverage, Noun("insurer's answers to claims", "sus respuestas del seguro a reclamos")),
+    ("CoverageEligibilityRequest", ClaimsAndCoverage, Noun("questions to an insurer about cover", "sus preguntas a un seguro sobre la cobertura")),
+    ("CoverageEligibilityResponse", ClaimsAndCoverage, Noun("insurer's answers about cover", "sus respuestas del seguro sobre la cobertura")),
+    ("Account", ClaimsAndCoverage, Noun("billing accounts", "sus cuentas por pagar")),
+    ("ChargeItem", ClaimsAndCoverage, Noun("charges for care", "sus cargos por la atención")),
+    ("Invoice", ClaimsAndCoverage, Noun("bills", "sus facturas")),
+    ("EnrollmentRequest", ClaimsAndCoverage, Noun("requests to join an insurance plan", "sus solicitudes para entrar a un plan de seguro")),
+    ("EnrollmentResponse", ClaimsAndCoverage, Noun("answers about joining an insurance plan", "sus respuestas sobre la entrada a un plan de seguro")),
+    ("PaymentNotice", ClaimsAndCoverage, Noun("payment notices", "sus avisos de pago")),
+    ("PaymentReconciliation", ClaimsAndCoverage, Noun("payments matched to claims", "sus pagos relacionados con reclamos")),
+    ("InsurancePlan", ClaimsAndCoverage, Noun("insurer's offers", "sus ofertas del seguro")),
+    ("Contract", ClaimsAndCoverage, Noun("contracts", "sus contratos")),
 
-    ("CareTeam", CareTeam, "care team"),
-    ("CarePlan", CareTeam, "care plans"),
-    ("Goal", CareTeam, "health goals"),
-    ("Practitioner", CareTeam, "doctors, nurses and other clinicians"),
-    ("PractitionerRole", CareTeam, "clinicians' roles and places of work"),
-    ("Organization", CareTeam, "hospitals, practices and insurers"),
-    ("Location", CareTeam, "places of care"),
-    ("HealthcareService", CareTeam, "health services"),
+    ("CareTeam", CareTeam, Noun("care team", "su equipo de atención")),
+    ("CarePlan", CareTeam, Noun("care plans", "sus planes de atención")),
+    ("Goal", CareTeam, Noun("health goals", "sus metas de salud")),
+    ("Practitioner", CareTeam, Noun("doctors, nurses and other clinicians", "sus médicos, enfermeras y otro personal clínico")),
+    ("PractitionerRole", CareTeam, Noun("clinicians' roles and places of work", "sus datos del personal clínico: funciones y lugares de trabajo")),
+    ("Organization", CareTeam, Noun("hospitals, practices and insurers", "sus hospitales, consultorios y seguros")),
+    ("Location", CareTeam, Noun("places of care", "sus lugares de atención")),
+    ("HealthcareService", CareTeam, Noun("health services", "sus servicios de salud")),
 
-    ("DocumentReference", Documents, "documents and clinical notes"),
-    ("DocumentManifest", Documents, "collections of documents"),
-    ("Composition", Documents, "health summaries"),
-    ("Binary", Documents, "files"),
-    ("Communication", Documents, "messages about your care"),
-    ("CommunicationRequest", Documents, "requests to send messages about your care"),
-    ("Consent", Documents, "privacy choices"),
+    ("DocumentReference", Documents, Noun("documents and clinical notes", "sus documentos y notas clínicas")),
+    ("DocumentManifest", Documents, Noun("collections of documents", "sus colecciones de documentos")),
+    ("Composition", Documents, Noun("health summaries", "sus resúmenes de salud")),
+    ("Binary", Documents, Noun("files", "sus archivos")),
+    ("Communication", Documents, Noun("messages about your care", "sus mensajes sobre la atención")),
+    ("CommunicationRequest", Documents, Noun("requests to send messages about your care", "sus solicitudes de enviar mensajes sobre la atención")),
+    ("Consent", Documents, Noun("privacy choices", "sus decisiones de privacidad")),
 
-    ("AuditEvent", EverythingElse, "access history: who looked at your record and when, with names of staff"),
-    ("Provenance", EverythingElse, "record's sources: who wrote each entry and when"),
-    ("Device", EverythingElse, "medical devices and implants"),
-    ("DeviceRequest", EverythingElse, "orders for medical devices"),
-    ("DeviceUseStatement", EverythingElse, "use of medical devices"),
-    ("NutritionOrder", EverythingElse, "diet orders"),
-    ("SupplyRequest", EverythingElse, "orders for medical supplies"),
-    ("SupplyDelivery", EverythingElse, "deliveries of medical supplies"),
-    ("ResearchSubject", EverythingElse, "part in research studies"),
-    ("MeasureReport", EverythingElse, "results on quality measures"),
-    ("RequestGroup", EverythingElse, "groups of orders"),
-    ("Group", EverythingElse, "memberships in groups of patients"),
-    ("List", EverythingElse, "lists kept by clinicians"),
-    ("Task", EverythingElse, "tasks in care"),
-    ("Basic", EverythingElse, "entries of other kinds"),
+    ("AuditEvent", EverythingElse, Noun("access history: who looked at your record and when, with names of staff", "su historial de accesos: quién vio el expediente y cuándo, con nombres del personal")),
+    ("Provenance", EverythingElse, Noun("record's sources: who wrote each entry and when", "su información de origen: quién escribió cada dato del expediente y cuándo")),
+    ("Device", EverythingElse, Noun("medical devices and implants", "sus aparatos médicos e implantes")),
+    ("DeviceRequest", EverythingElse, Noun("orders for medical devices", "sus órdenes de aparatos médicos")),
+    ("DeviceUseStatement", EverythingElse, Noun("use of medical devices", "su uso de aparatos médicos")),
+    ("NutritionOrder", EverythingElse, Noun("diet orders", "sus órdenes de dieta")),
+    ("SupplyRequest", EverythingElse, Noun("orders for medical supplies", "sus órdenes de material médico")),
+    ("SupplyDelivery", EverythingElse, Noun("deliveries of medical supplies", "sus entregas de material médico")),
+    ("ResearchSubject", EverythingElse, Noun("part in research studies", "su participación en estudios de investigación")),
+    ("MeasureReport", EverythingElse, Noun("results on quality measures", "sus resultados en medidas de calidad")),
+    ("RequestGroup", EverythingElse, Noun("groups of orders", "sus grupos de órdenes")),
+    ("Group", EverythingElse, Noun("memberships in groups of patients", "su lugar en grupos de pacientes")),
+    ("List", EverythingElse, Noun("lists kept by clinicians", "sus listas que lleva el personal clínico")),
+    ("Task", EverythingElse, Noun("tasks in care", "sus tareas de la atención")),
+    ("Basic", EverythingElse, Noun("entries of other kinds", "sus datos de otros tipos")),
 ];
 
-const OBSERVATION_CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/observation-category";
-const CONDITION_CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/condition-category";
-const US_CORE_CONDITION: &str = "http://hl7.org/fhir/us/core/CodeSystem/condition-category";
-const US_CORE_CATEGORY: &str = "http://hl7.org/fhir/us/core/CodeSystem/us-core-category";
+/// Types that no patient's record usually has, and what follows "sus" in Spanish. In English their name is taken apart instead.
+#[rustfmt::skip]
+static OTHER_TYPES: &[(&str, &str)] = &[
+    ("ActivityDefinition", "definiciones de actividades"),
+    ("BiologicallyDerivedProduct", "productos de origen biológico"),
+    ("Bundle", "paquetes de datos"),
+    ("CapabilityStatement", "descripciones de sistemas"),
+    ("CatalogEntry", "datos de catálogos"),
+    ("ChargeItemDefinition", "definiciones de cargos"),
+    ("CodeSystem", "sistemas de códigos"),
+    ("CompartmentDefinition", "definiciones de secciones"),
+    ("ConceptMap", "tablas de conceptos"),
+    ("DeviceDefinition", "definiciones de aparatos"),
+    ("DeviceMetric", "medidas de aparatos"),
+    ("EffectEvidenceSynthesis", "síntesis de efectos"),
+    ("Endpoint", "direcciones técnicas"),
+    ("EventDefinition", "definiciones de eventos"),
+    ("Evidence", "datos de evidencia"),
+    ("EvidenceVariable", "variables de evidencia"),
+    ("ExampleScenario", "escenarios de ejemplo"),
+    ("GraphDefinition", "definiciones de grafos"),
+    ("GuidanceResponse", "respuestas de guías"),
+    ("ImplementationGuide", "guías técnicas"),
+    ("Library", "bibliotecas"),
+    ("Linkage", "enlaces entre datos"),
+    ("Measure", "medidas de calidad"),
+    ("MedicationKnowledge", "datos sobre medicinas"),
+    ("MedicinalProduct", "productos medicinales"),
+    ("MedicinalProductAuthorization", "permisos de productos medicinales"),
+    ("MedicinalProductContraindication", "contraindicaciones de productos medicinales"),
+    ("MedicinalProductIndication", "indicaciones de productos medicinales"),
+    ("MedicinalProductIngredient", "ingredientes de productos medicinales"),
+    ("MedicinalProductInteraction", "interacciones de productos medicinales"),
+    ("MedicinalProductManufactured", "productos medicinales fabricados"),
+    ("MedicinalProductPackaged", "productos medicinales envasados"),
+    ("MedicinalProductPharmaceutical", "formas de productos medicinales"),
+    ("MedicinalProductUndesirableEffect", "efectos no deseados de productos medicinales"),
+    ("MessageDefinition", "definiciones de mensajes"),
+    ("MessageHeader", "encabezados de mensajes"),
+    ("NamingSystem", "sistemas de nombres"),
+    ("ObservationDefinition", "definiciones de observaciones"),
+    ("OperationDefinition", "definiciones de operaciones"),
+    ("OperationOutcome", "resultados de operaciones"),
+    ("OrganizationAffiliation", "relaciones entre organizaciones"),
+    ("Parameters", "parámetros"),
+    ("PlanDefinition", "definiciones de planes"),
+    ("Questionnaire", "formularios en blanco"),
+    ("ResearchDefinition", "definiciones de investigación"),
+    ("ResearchElementDefinition", "definiciones de partes de investigación"),
+    ("ResearchStudy", "estudios de investigación"),
+    ("RiskEvidenceSynthesis", "síntesis de riesgos"),
+    ("SearchParameter", "parámetros de búsqueda"),
+    ("Slot", "horarios para citas"),
+    ("SpecimenDefinition", "definiciones de muestras"),
+    ("StructureDefinition", "definiciones de estructuras"),
+    ("StructureMap", "tablas de estructuras"),
+    ("Subscription", "suscripciones"),
+    ("Substance", "sustancias"),
+    ("SubstanceNucleicAcid", "ácidos nucleicos"),
+    ("SubstancePolymer", "polímeros"),
+    ("SubstanceProtein", "proteínas"),
+    ("SubstanceReferenceInformation", "datos sobre sustancias"),
+    ("SubstanceSourceMaterial", "materiales de origen de sustancias"),
+    ("SubstanceSpecification", "descripciones de sustancias"),
+    ("TerminologyCapabilities", "descripciones de terminología"),
+    ("TestReport", "informes de pruebas de sistemas"),
+    ("TestScript", "guiones de pruebas de sistemas"),
+    ("ValueSet", "listas de códigos"),
+    ("VerificationResult", "resultados de verificación"),
+];
+
+/// What follows "sus" for a type that has no noun.
+pub fn other_in_spanish(resource_type: ResourceType) -> Option<&'static str> {
+    OTHER_TYPES.iter().find(|(name, _)| *name == resource_type.name()).map(|(_, words)| *words)
+}
+
+pub(crate) const OBSERVATION_CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/observation-category";
+pub(crate) const CONDITION_CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/condition-category";
+pub(crate) const US_CORE_CONDITION: &str = "http://hl7.org/fhir/us/core/CodeSystem/condition-category";
+pub(crate) const US_CORE_CATEGORY: &str = "http://hl7.org/fhir/us/core/CodeSystem/us-core-category";
 const US_CORE_DOCUMENT: &str = "http://hl7.org/fhir/us/core/CodeSystem/us-core-documentreference-category";
 const DIAGNOSTIC_SERVICE: &str = "http://terminology.hl7.org/CodeSystem/v2-0074";
 
-/// Type, system and code of a category, and what follows "your".
+/// Type, system and code of a category, and what a person calls it.
 #[rustfmt::skip]
-static CATEGORIES: &[(&str, &str, &str, &str)] = &[
-    ("Observation", OBSERVATION_CATEGORY, "laboratory", "lab results"),
-    ("Observation", OBSERVATION_CATEGORY, "vital-signs", "vital signs, such as blood pressure and weight"),
-    ("Observation", OBSERVATION_CATEGORY, "social-history", "habits and social history, such as smoking"),
-    ("Observation", OBSERVATION_CATEGORY, "survey", "answers to surveys and screenings"),
-    ("Observation", OBSERVATION_CATEGORY, "imaging", "findings from scans and X-rays"),
-    ("Observation", OBSERVATION_CATEGORY, "procedure", "findings from procedures"),
-    ("Observation", OBSERVATION_CATEGORY, "exam", "findings from examinations"),
-    ("Observation", OBSERVATION_CATEGORY, "therapy", "findings from therapy"),
-    ("Observation", OBSERVATION_CATEGORY, "activity", "physical activity"),
-    ("Observation", US_CORE_CATEGORY, "sdoh", "living situation, such as food, housing and transport"),
-    ("Condition", CONDITION_CATEGORY, "encounter-diagnosis", "diagnoses from visits"),
-    ("Condition", CONDITION_CATEGORY, "problem-list-item", "problem list"),
-    ("Condition", US_CORE_CONDITION, "health-concern", "health concerns"),
-    ("Condition", US_CORE_CATEGORY, "sdoh", "problems with your living situation, such as food, housing and transport"),
-    ("DocumentReference", US_CORE_DOCUMENT, "clinical-note", "clinical notes"),
-    ("DiagnosticReport", DIAGNOSTIC_SERVICE, "LAB", "lab reports"),
+static CATEGORIES: &[(&str, &str, &str, Noun)] = &[
+    ("Observation", OBSERVATION_CATEGORY, "laboratory", Noun("lab results", "sus resultados de laboratorio")),
+    ("Observation", OBSERVATION_CATEGORY, "vital-signs", Noun("vital signs, such as blood pressure and weight", "sus signos vitales, como la presión y el peso")),
+    ("Observation", OBSERVATION_CATEGORY, "social-history", Noun("habits and social history, such as smoking", "sus hábitos e historia social, como fumar")),
+    ("Observation", OBSERVATION_CATEGORY, "survey", Noun("answers to surveys and screenings", "sus respuestas a encuestas y evaluaciones")),
+    ("Observation", OBSERVATION_CATEGORY, "imaging", Noun("findings from scans and X-rays", "sus hallazgos de estudios de imagen y rayos X")),
+    ("Observation", OBSERVATION_CATEGORY, "procedure", Noun("findings from procedures", "sus hallazgos de procedimientos")),
+    ("Observation", OBSERVATION_CATEGORY, "exam", Noun("findings from examinations", "sus hallazgos de exámenes físicos")),
+    ("Observation", OBSERVATION_CATEGORY, "therapy", Noun("findings from therapy", "sus hallazgos de terapias")),
+    ("Observation", OBSERVATION_CATEGORY, "activity", Noun("physical activity", "su actividad física")),
+    ("Observation", US_CORE_CATEGORY, "sdoh", Noun("living situation, such as food, housing and transport", "su situación de vida, como comida, vivienda y transporte")),
+    ("Condition", CONDITION_CATEGORY, "encounter-diagnosis", Noun("diagnoses from visits", "sus diagnósticos de consultas")),
+    ("Condition", CONDITION_CATEGORY, "problem-list-item", Noun("problem list", "su lista de problemas de salud")),
+    ("Condition", US_CORE_CONDITION, "health-concern", Noun("health concerns", "sus preocupaciones de salud")),
+    ("Condition", US_CORE_CATEGORY, "sdoh", Noun("problems with your living situation, such as food, housing and transport", "sus problemas de vida, como comida, vivienda y transporte")),
+    ("DocumentReference", US_CORE_DOCUMENT, "clinical-note", Noun("clinical notes", "sus notas clínicas")),
+    ("DiagnosticReport", DIAGNOSTIC_SERVICE, "LAB", Noun("lab reports", "sus informes de laboratorio")),
 ];
 
 #[cfg(test)]
@@ -231,7 +330,16 @@ mod tests {
         for (name, _, noun) in TYPES {
             assert!(ResourceType::parse(name).is_some(), "{name}");
             assert!(seen.insert(name), "{name} twice");
-            assert!(!noun.is_empty() && !noun.starts_with("your"), "{noun}");
+            let Noun(english, spanish) = noun;
+            assert!(!english.is_empty() && !english.starts_with("your"), "{english}");
+            assert!(spanish.starts_with("su ") || spanish.starts_with("sus "), "{spanish}");
+        }
+    }
+
+    #[test]
+    fn every_type_has_words_in_spanish() {
+        for resource_type in ResourceType::all() {
+            assert_ne!(noun(resource_type).is_some(), other_in_spanish(resource_type).is_some(), "{resource_type}");
         }
     }
 
@@ -258,7 +366,7 @@ mod tests {
     #[test]
     fn every_group_has_a_line_and_a_heading() {
         for group in ConsentGroup::ALL {
-            assert!(!group.title().is_empty());
+            assert_ne!(group.title(Language::English), "");
             assert!(TYPES.iter().any(|(_, found, _)| *found == group), "{group:?}");
         }
     }

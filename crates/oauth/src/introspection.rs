@@ -11,14 +11,16 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::access_token::{Subject, VerifiedToken};
+use crate::client_request::ClientRequest;
 use crate::clients::{Client, ClientKind};
 use crate::confirmation::Confirmation;
 use crate::grant::{Grant, RefreshToken, Rotation, SessionState};
 use crate::identifiers::ClientId;
 use crate::principal::{EstablishError, TokenStatus};
 use crate::scopes::{ScopeKind, ScopeSet};
+use crate::session::Methods;
 use crate::token_error::TokenError;
-use crate::token_request::{ClientCredentials, TokenRequestParts, credentials, form, required};
+use crate::token_request::ClientCredentials;
 
 /// The media type of the answer as a JWT (RFC 9701 section 4).
 pub const JWT_MEDIA_TYPE: &str = "application/token-introspection+jwt";
@@ -30,21 +32,19 @@ const HEADER_TYPE: &str = "token-introspection+jwt";
 pub const INACTIVE: &str = r#"{"active":false}"#;
 
 /// What a client sends: who it is, and the token in question. `token_type_hint` is not needed to find a token.
-pub fn parse(parts: TokenRequestParts<'_>) -> Result<(ClientCredentials, Secret<String>), TokenError> {
-    let parameters = form(&parts)?;
-    let token = Secret::new(required(&parameters, "token", "token is required")?.to_owned());
-    Ok((credentials(parts.authorization, &parameters)?, token))
+pub fn parse(request: &ClientRequest<'_>) -> Result<(ClientCredentials, Secret<String>), TokenError> {
+    let token = Secret::new(request.required("token", "token is required")?.to_owned());
+    Ok((request.credentials()?, token))
 }
 
 /// The token in question, where the caller authenticates by a bearer token in the header. Other credentials beside it are refused.
-pub fn parse_with_bearer(parts: TokenRequestParts<'_>) -> Result<Secret<String>, TokenError> {
-    let parameters = form(&parts)?;
+pub fn parse_with_bearer(request: &ClientRequest<'_>) -> Result<Secret<String>, TokenError> {
     for name in ["client_secret", "client_assertion", "client_assertion_type"] {
-        if !matches!(parameters.value(name), Ok(None)) {
+        if request.optional(name)?.is_some() {
             return Err(TokenError::InvalidRequest("only one way of client authentication may be used"));
         }
     }
-    Ok(Secret::new(required(&parameters, "token", "token is required")?.to_owned()))
+    Ok(Secret::new(request.required("token", "token is required")?.to_owned()))
 }
 
 /// Refuses callers who cannot be told from others.
@@ -125,6 +125,18 @@ impl ActiveToken {
         Some(Self(members))
     }
 
+    /// The same with how strongly the person had signed in who gave the grant, and when (RFC 9470 section 6.2).
+    #[must_use]
+    pub fn authenticated(mut self, methods: Option<Methods>, grant: Option<&Grant>) -> Self {
+        if let Some(methods) = methods {
+            self.0.insert("acr".into(), methods.level().acr().into());
+        }
+        if let Some(grant) = grant {
+            self.0.insert("auth_time".into(), grant.authenticated_at.into());
+        }
+        self
+    }
+
     /// The answer as JSON.
     pub fn to_json(&self) -> Value {
         Value::Object(self.0.clone())
@@ -200,6 +212,7 @@ mod tests {
 
     use super::*;
     use crate::access_token::tests::{NOW, verified};
+    use crate::client_request::ClientRequestParts;
     use crate::clients::tests::{backend_client, public_client};
     use crate::grant::{RefreshBinding, SecretHash};
     use crate::identifiers::{GrantId, SessionId, UserId};
@@ -328,17 +341,17 @@ mod tests {
 
     #[test]
     fn a_request_needs_exactly_one_token_and_one_way_to_authenticate() {
-        let parts = |body: &'static str, authorization| TokenRequestParts {
-            content_type: Some("application/x-www-form-urlencoded"),
-            authorization,
-            body: body.as_bytes(),
-            implied_client: None,
+        let request = |body: &'static str, authorization| {
+            let content_type = Some("application/x-www-form-urlencoded");
+            ClientRequest::read(&ClientRequestParts { content_type, authorization, body: body.as_bytes() })
         };
+        let parse = |body, authorization| parse(&request(body, authorization)?);
+        let parse_with_bearer = |body| parse_with_bearer(&request(body, None)?);
         for body in ["", "token=", "token=a&token=b", "token=a&client_secret=x"] {
-            assert_eq!(parse(parts(body, Some("Basic YTpi"))).unwrap_err().code(), "invalid_request", "{body}");
+            assert_eq!(parse(body, Some("Basic YTpi")).unwrap_err().code(), "invalid_request", "{body}");
         }
-        assert_eq!(parse(parts("token=a", None)).unwrap_err().code(), "invalid_client");
-        assert_eq!(parse_with_bearer(parts("token=a&client_assertion=x", None)).unwrap_err().code(), "invalid_request");
-        assert_eq!(parse_with_bearer(parts("token=a", None)).unwrap().expose(), "a");
+        assert_eq!(parse("token=a", None).unwrap_err().code(), "invalid_client");
+        assert_eq!(parse_with_bearer("token=a&client_assertion=x").unwrap_err().code(), "invalid_request");
+        assert_eq!(parse_with_bearer("token=a").unwrap().expose(), "a");
     }
 }

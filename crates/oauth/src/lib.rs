@@ -8,10 +8,13 @@
 //! argument. Nothing here stores anything: life cycles are values whose transitions consume them, and the caller persists the outcome.
 
 pub mod access_token;
+pub mod assurance_policy;
 pub mod authorize;
+pub mod certificate_names;
 pub mod client_assertion;
 pub mod client_certificate;
 pub mod client_display;
+pub mod client_request;
 pub mod clients;
 pub mod confirmation;
 pub mod consent_groups;
@@ -22,6 +25,7 @@ pub mod id_token;
 pub mod identifiers;
 pub mod introspection;
 pub mod key_ring;
+pub mod language;
 pub mod launch;
 pub mod lockout;
 pub mod metadata;
@@ -37,6 +41,7 @@ pub mod representation;
 pub mod request_object;
 pub mod scopes;
 pub mod session;
+pub mod software_statement;
 pub mod token_error;
 pub mod token_request;
 pub mod token_response;

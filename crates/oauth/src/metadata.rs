@@ -9,6 +9,7 @@ use portcullis_jose::ClientAlgorithm;
 
 use crate::clients::{GrantType, ResponseAlgorithm};
 use crate::dpop;
+use crate::language::Language;
 use crate::pkce;
 use crate::scopes::{Scope, ScopeContext, ScopeKind};
 use crate::session::AssuranceLevel;
@@ -116,6 +117,9 @@ pub const INTROSPECTION_AUTHENTICATION_METHODS: [&str; 2] = ["client_secret_basi
 /// Client authentication by a certificate whose key is registered (RFC 8705 section 2.2), on the port for mutual TLS.
 pub const SELF_SIGNED_TLS_CLIENT_AUTH: &str = "self_signed_tls_client_auth";
 
+/// Client authentication by a certificate that an authority vouches for (RFC 8705 section 2.1), where the operator configured authorities.
+pub const TLS_CLIENT_AUTH: &str = "tls_client_auth";
+
 /// Whether the authorization endpoint can grant a scope at all.
 ///
 /// Access without a user comes another way: [`offers_to_clients`].
@@ -159,6 +163,8 @@ pub struct Endpoints {
     pub issuer: String,
     /// Scheme, host and port where clients show a certificate (RFC 8705 section 5), where there is such a port.
     pub mutual_tls: Option<String>,
+    /// Whether authorities are configured that vouch for certificates there.
+    pub certificate_authorities: bool,
     /// The authorization endpoint.
     pub authorization: String,
     /// The token endpoint.
@@ -215,8 +221,7 @@ impl Endpoints {
         set(&mut document, "request_object_signing_alg_values_supported", json!(ClientAlgorithm::ALL.map(ClientAlgorithm::name)));
         set(&mut document, "require_signed_request_object", json!(false));
         if self.introspection.is_some() {
-            let by_certificate = self.mutual_tls.as_ref().map(|_| SELF_SIGNED_TLS_CLIENT_AUTH);
-            let methods: Vec<&str> = INTROSPECTION_AUTHENTICATION_METHODS.into_iter().chain(by_certificate).collect();
+            let methods: Vec<&str> = INTROSPECTION_AUTHENTICATION_METHODS.into_iter().chain(self.certificate_methods()).collect();
             set(&mut document, "introspection_endpoint_auth_methods_supported", json!(methods));
             let algorithms = json!(ClientAlgorithm::ALL.map(ClientAlgorithm::name));
             set(&mut document, "introspection_endpoint_auth_signing_alg_values_supported", algorithms);
@@ -253,6 +258,7 @@ impl Endpoints {
             "jwks_uri": self.jwks,
             "scopes_supported": published_scopes(),
             "response_types_supported": ["code"],
+            "ui_locales_supported": Language::ALL.map(Language::tag),
             "code_challenge_methods_supported": [pkce::METHOD],
             "token_endpoint_auth_methods_supported": CLIENT_AUTHENTICATION_METHODS,
             "token_endpoint_auth_signing_alg_values_supported": ClientAlgorithm::ALL.map(ClientAlgorithm::name),
@@ -277,10 +283,16 @@ impl Endpoints {
         document
     }
 
+    /// How clients authenticate by certificates.
+    fn certificate_methods(&self) -> impl Iterator<Item = &'static str> {
+        let of_authorities = self.certificate_authorities.then_some(TLS_CLIENT_AUTH);
+        [Some(SELF_SIGNED_TLS_CLIENT_AUTH), of_authorities].into_iter().flatten().filter(|_| self.mutual_tls.is_some())
+    }
+
     /// The same endpoints where clients show a certificate (RFC 8705 sections 3.3 and 5).
     fn add_mutual_tls(&self, document: &mut Value) {
         let Some(base) = &self.mutual_tls else { return };
-        let methods: Vec<&str> = CLIENT_AUTHENTICATION_METHODS.into_iter().chain([SELF_SIGNED_TLS_CLIENT_AUTH]).collect();
+        let methods: Vec<&str> = CLIENT_AUTHENTICATION_METHODS.into_iter().chain(self.certificate_methods()).collect();
         set(document, "token_endpoint_auth_methods_supported", json!(methods));
         if self.revocation.is_some() {
             set(document, "revocation_endpoint_auth_methods_supported", json!(methods));
@@ -315,6 +327,7 @@ mod tests {
         Endpoints {
             issuer: "https://localhost:8443".into(),
             mutual_tls: None,
+            certificate_authorities: false,
             authorization: "https://localhost:8443/authorize".into(),
             token: "https://localhost:8443/token".into(),
             jwks: "https://localhost:8443/jwks".into(),

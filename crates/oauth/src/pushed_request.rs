@@ -9,12 +9,13 @@ use portcullis_jose::{Random, Secret};
 use url::form_urlencoded::Serializer;
 
 use crate::authorize::{AuthorizationError, PageError};
+use crate::client_request::ClientRequest;
 use crate::clients::Client;
 use crate::grant::SecretHash;
 use crate::identifiers::ClientId;
 use crate::parameters::Parameters;
 use crate::token_error::TokenError;
-use crate::token_request::{ClientCredentials, TokenRequestParts, credentials, form};
+use crate::token_request::ClientCredentials;
 
 /// What every `request_uri` of ours begins with (RFC 9126 section 2.2).
 pub const PREFIX: &str = "urn:ietf:params:oauth:request_uri:";
@@ -99,14 +100,13 @@ pub fn handle_of(request_uri: &str) -> Option<SecretHash> {
 }
 
 /// A pushed request as it came (RFC 9126 section 2.1): who sends it, and the parameters.
-pub fn parse(parts: TokenRequestParts<'_>) -> Result<(ClientCredentials, Parameters), TokenError> {
-    let parameters = form(&parts)?;
+pub fn parse(request: &ClientRequest<'_>) -> Result<(ClientCredentials, Parameters), TokenError> {
+    let parameters = request.parameters();
     // "reject the request if the request_uri authorization request parameter is provided"
     if parameters.value("request_uri").ok().flatten().is_some() {
         return Err(TokenError::InvalidRequest("request_uri must not be pushed"));
     }
-    let credentials = credentials(parts.authorization, &parameters)?;
-    Ok((credentials, parameters))
+    Ok((request.credentials()?, parameters.clone()))
 }
 
 /// The parameters of a pushed request as they are kept: without those of the authentication, and with the client that was authenticated.
@@ -160,6 +160,7 @@ pub fn check_origin(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client_request::ClientRequestParts;
     use crate::clients::tests::{Counter, public_client};
 
     fn client(id: &str) -> ClientId {
@@ -207,13 +208,12 @@ mod tests {
 
     #[test]
     fn a_pushed_request_must_not_refer_to_another() {
-        let parts = TokenRequestParts {
+        let parts = ClientRequestParts {
             content_type: Some("application/x-www-form-urlencoded"),
             authorization: None,
             body: b"client_id=app&request_uri=urn:ietf:params:oauth:request_uri:x",
-            implied_client: None,
         };
-        assert_eq!(parse(parts).unwrap_err().code(), "invalid_request");
+        assert_eq!(parse(&ClientRequest::read(&parts).unwrap()).unwrap_err().code(), "invalid_request");
     }
 
     #[test]

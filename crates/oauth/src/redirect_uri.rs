@@ -132,6 +132,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_loopback_port_is_written_as_a_browser_writes_it() {
+        let registered = RedirectUri::parse("http://127.0.0.1:1/callback").unwrap();
+        for port in [":2", ":49152", ":65535"] {
+            assert!(registered.matching(&format!("http://127.0.0.1{port}/callback")).is_some(), "{port}");
+        }
+        // A browser leaves 80 out, and zeros in front: then the page's policy would name an origin that is none.
+        for port in [":80", ":0", ":080", ":00443", ":+443", ":65536", ":", ""] {
+            assert_eq!(registered.matching(&format!("http://127.0.0.1{port}/callback")), None, "{port}");
+        }
+    }
+
+    #[test]
     fn what_could_lead_elsewhere_cannot_be_registered() {
         for (text, error) in [
             ("", RedirectUriError::Malformed),

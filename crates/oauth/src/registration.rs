@@ -1,21 +1,25 @@
 //! Client metadata: a client as JSON (RFC 7591 section 2), for registration by the client itself, by the administration API and at the
-//! command line, and for what these tell of it.
+//! command line, on the developer's page, and for what these tell of it.
 //!
 //! Who registers decides what may be registered. A client that registers itself ([`Registrar::Dynamic`]) is let in by people alone: it gets no
-//! `client_credentials`, no weaker rules and no entitlement, whatever it asks for. Members that are not understood are ignored, as section 2
-//! demands; scopes that are not understood or not offered are left out, and the answer shows what is registered. Software statements are
-//! not accepted here.
+//! `client_credentials`, no weaker rules and no entitlement, whatever it asks for; nor does what a person registers on the developer's page
+//! ([`Registrar::Developer`]). Members that are not understood are ignored, as section 2
+//! demands; scopes that are not understood or not offered are left out, and the answer shows what is registered. What a
+//! [`crate::software_statement`] says takes precedence; one that nobody verified is refused.
 
 use portcullis_jose::json::parse_object;
 use portcullis_jose::{Random, Secret};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::clients::{Client, ClientKind, ClientProperties, ClientSecretHash, GrantType, KeySource, RegistrationError};
+use crate::clients::{
+    CertificateSubject, Client, ClientKind, ClientProperties, ClientSecretHash, GrantType, KeySource, RegistrationError,
+};
 use crate::identifiers::{ClientId, GrantId};
-use crate::metadata::{self, SELF_SIGNED_TLS_CLIENT_AUTH};
+use crate::metadata::{self, SELF_SIGNED_TLS_CLIENT_AUTH, TLS_CLIENT_AUTH};
 use crate::redirect_uri::RedirectUri;
 use crate::scopes::{RequestedScopes, ScopeContext, ScopeSet};
+use crate::software_statement::CountedStatement;
 
 /// The largest document of metadata, in bytes.
 pub const MAXIMUM_BYTES: usize = 64 * 1024;
@@ -31,6 +35,8 @@ pub enum Registrar {
     Operator,
     /// The client itself.
     Dynamic,
+    /// A person on the developer's page, whom `owner` of the properties names.
+    Developer,
 }
 
 /// Why metadata cannot be registered (RFC 7591 section 3.2.2). The text is the `error_description`.
@@ -43,8 +49,11 @@ pub enum MetadataError {
     #[error("{0}")]
     Metadata(String),
     /// `unapproved_software_statement`
-    #[error("software statements are not accepted here")]
+    #[error("the issuer of this software statement is not trusted here")]
     SoftwareStatement,
+    /// `invalid_software_statement`
+    #[error("{0}")]
+    InvalidStatement(&'static str),
 }
 
 impl MetadataError {
@@ -54,6 +63,7 @@ impl MetadataError {
             Self::RedirectUri(_) => "invalid_redirect_uri",
             Self::Metadata(_) => "invalid_client_metadata",
             Self::SoftwareStatement => "unapproved_software_statement",
+            Self::InvalidStatement(_) => "invalid_software_statement",
         }
     }
 }
@@ -83,7 +93,7 @@ pub struct ClientMetadata {
     pub client_name: Option<String>,
     /// Where answers may be sent.
     pub redirect_uris: Vec<String>,
-    /// How it authenticates: `none`, `client_secret_basic`, `private_key_jwt` or `self_signed_tls_client_auth`.
+    /// How it authenticates: `none`, `client_secret_basic`, `private_key_jwt`, `tls_client_auth` or `self_signed_tls_client_auth`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_endpoint_auth_method: Option<String>,
     /// What it may redeem.
@@ -101,9 +111,12 @@ pub struct ClientMetadata {
     /// Their address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jwks_uri: Option<String>,
-    /// What somebody else says about it; never accepted.
+    /// What somebody else says about it: here nobody has verified it, and it is accepted only where it is what is registered.
     #[serde(skip_serializing)]
     pub software_statement: Option<Value>,
+    /// The same where it was verified and what it says is in the other members.
+    #[serde(skip)]
+    pub verified_statement: Option<CountedStatement>,
     /// Everything else.
     #[serde(flatten)]
     pub properties: ClientProperties,
@@ -121,11 +134,15 @@ pub struct Registered {
 impl ClientMetadata {
     /// Reads a JSON object; one member that is there twice, or of another type, spoils it.
     pub fn parse(bytes: &[u8]) -> Result<Self, MetadataError> {
+        Self::from_members(Self::members_of(bytes)?)
+    }
+
+    /// The members of a JSON object, of which none is there twice.
+    pub fn members_of(bytes: &[u8]) -> Result<Map<String, Value>, MetadataError> {
         if bytes.len() > MAXIMUM_BYTES {
             return Err(wrong("the document is too large"));
         }
-        let members = parse_object(bytes).map_err(|_| wrong("the body must be a JSON object without repeated members"))?;
-        Self::from_members(members)
+        parse_object(bytes).map_err(|_| wrong("the body must be a JSON object without repeated members"))
     }
 
     /// Reads a JSON object that was parsed before.
@@ -141,10 +158,15 @@ impl ClientMetadata {
 
     /// The metadata of a client.
     pub fn of(client: &Client) -> Self {
-        let by_key = if client.properties.self_signed_tls_client_auth { SELF_SIGNED_TLS_CLIENT_AUTH } else { "private_key_jwt" };
+        let by_key = match &client.properties {
+            properties if properties.certificate_subject.is_named() => TLS_CLIENT_AUTH,
+            properties if properties.self_signed_tls_client_auth => SELF_SIGNED_TLS_CLIENT_AUTH,
+            _ => "private_key_jwt",
+        };
         let (method, jwks, jwks_uri) = match &client.kind {
             ClientKind::Public => ("none", None, None),
             ClientKind::ConfidentialSymmetric { .. } => ("client_secret_basic", None, None),
+            ClientKind::ConfidentialAsymmetric { keys, .. } if keys.is_none() => (by_key, None, None),
             ClientKind::ConfidentialAsymmetric { keys: KeySource::Value(set), .. } => {
                 (by_key, serde_json::from_str(set).ok(), None)
             }
@@ -162,6 +184,7 @@ impl ClientMetadata {
             jwks,
             jwks_uri,
             software_statement: None,
+            verified_statement: None,
             properties: client.properties.clone(),
         }
     }
@@ -175,13 +198,12 @@ impl ClientMetadata {
         random: &mut dyn Random,
         now: i64,
     ) -> Result<Registered, MetadataError> {
-        if self.software_statement.is_some() {
-            return Err(MetadataError::SoftwareStatement);
-        }
+        let statement = self.statement(before, registrar)?;
         if before.is_some() && self.client_id.as_deref().is_some_and(|named| named != id.as_str()) {
             return Err(wrong("client_id must be that of this registration"));
         }
         let by_certificate = self.token_endpoint_auth_method.as_deref() == Some(SELF_SIGNED_TLS_CLIENT_AUTH);
+        self.check_certificate_subject()?;
         let redirect = |text: &String| RedirectUri::parse(text).map_err(|error| MetadataError::RedirectUri(error.to_string()));
         let redirect_uris = self.redirect_uris.iter().map(redirect).collect::<Result<Vec<_>, _>>()?;
         let grant_types = self.checked_grant_types(registrar)?;
@@ -193,13 +215,39 @@ impl ClientMetadata {
         properties.dynamic = match registrar {
             Registrar::Dynamic => true,
             Registrar::Operator => properties.dynamic,
+            Registrar::Developer if properties.owner.is_none() => return Err(wrong("a sandbox client has an owner")),
+            Registrar::Developer => false,
         };
+        properties.software_statement = statement;
         let name = self.client_name.unwrap_or_else(|| default_name(&redirect_uris));
         let created_at = before.map_or(now, |client| client.created_at);
         let client =
             Client { id, name, kind, redirect_uris, scope: scope.retaining(offered), grant_types, created_at, properties };
         client.check()?;
         Ok(Registered { client, secret })
+    }
+
+    /// The statement that is registered with the client. An operator who changes something else leaves it where it is.
+    fn statement(&self, before: Option<&Client>, registrar: Registrar) -> Result<Option<Box<str>>, MetadataError> {
+        let kept = before.and_then(|client| client.properties.software_statement.as_deref());
+        match (&self.verified_statement, &self.software_statement) {
+            (Some(counted), _) => Ok(Some(counted.text().into())),
+            (None, None) => Ok(None),
+            (None, Some(Value::String(text))) if registrar == Registrar::Operator && kept == Some(text) => {
+                Ok(Some(text.as_str().into()))
+            }
+            (None, Some(_)) => Err(MetadataError::SoftwareStatement),
+        }
+    }
+
+    /// "exactly one of the below metadata parameters" (RFC 8705 section 2.1.2), and none for a client of another method.
+    fn check_certificate_subject(&self) -> Result<(), MetadataError> {
+        let by_name = self.token_endpoint_auth_method.as_deref() == Some(TLS_CLIENT_AUTH);
+        if by_name == self.properties.certificate_subject.is_named() {
+            return Ok(());
+        }
+        let names = CertificateSubject::MEMBERS.join(", ");
+        Err(wrong(&format!("token_endpoint_auth_method tls_client_auth and exactly one of {names} need each other")))
     }
 
     /// RFC 7591 section 2: `authorization_code` where nothing is said. The operator's clients for themselves are told by their scopes.
@@ -219,7 +267,7 @@ impl ClientMetadata {
             None if registrar == Registrar::Operator => GrantType::WITH_PERSON.to_vec(),
             None => vec![GrantType::AuthorizationCode],
         };
-        if registrar == Registrar::Dynamic && grant_types.contains(&GrantType::ClientCredentials) {
+        if registrar != Registrar::Operator && grant_types.contains(&GrantType::ClientCredentials) {
             return Err(wrong("client_credentials is registered by the operator of this server"));
         }
         let by_code = grant_types.contains(&GrantType::AuthorizationCode);
@@ -257,11 +305,11 @@ impl ClientMetadata {
                 Err(wrong("jwks and jwks_uri are for token_endpoint_auth_method private_key_jwt"))
             }
             Some("private_key_jwt" | SELF_SIGNED_TLS_CLIENT_AUTH) | None if has_keys => {
-                let registration = match before {
-                    Some(ClientKind::ConfidentialAsymmetric { registration, .. }) => registration.clone(),
-                    _ => GrantId::generate(random),
-                };
-                Ok((ClientKind::ConfidentialAsymmetric { registration, keys: self.keys()? }, None))
+                Ok((ClientKind::ConfidentialAsymmetric { registration: registration(before, random), keys: self.keys()? }, None))
+            }
+            Some(TLS_CLIENT_AUTH) => {
+                let keys = if has_keys { self.keys()? } else { KeySource::none() };
+                Ok((ClientKind::ConfidentialAsymmetric { registration: registration(before, random), keys }, None))
             }
             Some("private_key_jwt" | SELF_SIGNED_TLS_CLIENT_AUTH) => {
                 Err(wrong("private_key_jwt and self_signed_tls_client_auth need jwks or jwks_uri"))
@@ -274,7 +322,7 @@ impl ClientMetadata {
                 }
             },
             Some(_) => Err(wrong(
-                "token_endpoint_auth_method must be none, client_secret_basic, private_key_jwt or self_signed_tls_client_auth",
+                "token_endpoint_auth_method must be none, client_secret_basic, private_key_jwt, tls_client_auth or self_signed_tls_client_auth",
             )),
         }
     }
@@ -287,6 +335,14 @@ impl ClientMetadata {
             (None, None) => return Err(wrong("private_key_jwt needs jwks or jwks_uri")),
         };
         source.map_err(|error| wrong(&error.to_string()))
+    }
+}
+
+/// The root of the client's own tokens, which stays where it already had keys or a certificate.
+fn registration(before: Option<&ClientKind>, random: &mut dyn Random) -> GrantId {
+    match before {
+        Some(ClientKind::ConfidentialAsymmetric { registration, .. }) => registration.clone(),
+        _ => GrantId::generate(random),
     }
 }
 
@@ -324,171 +380,4 @@ pub fn information(client: &Client, secret: Option<&str>, (token, address): (&st
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clients::tests::{Counter, KEYS, backend_client, public_client};
-
-    fn register(document: Value, registrar: Registrar) -> Result<Registered, MetadataError> {
-        let metadata = ClientMetadata::parse(document.to_string().as_bytes())?;
-        metadata.client((ClientId::parse("c1").unwrap(), None), registrar, &mut Counter(0), 1000)
-    }
-
-    fn good() -> Value {
-        json!({"client_name": "App", "redirect_uris": ["https://app.example/cb"], "token_endpoint_auth_method": "none",
-            "scope": "openid patient/*.rs unheard-of", "grant_types": ["authorization_code", "refresh_token"]})
-    }
-
-    fn refused(name: &str, value: Value) -> (&'static str, String) {
-        let mut document = good();
-        document[name] = value;
-        let error = register(document, Registrar::Dynamic).unwrap_err();
-        (error.code(), error.to_string())
-    }
-
-    #[test]
-    fn each_faulty_member_has_the_error_of_the_specification() {
-        for (name, value) in [
-            ("redirect_uris", json!([])),
-            ("redirect_uris", json!(["http://app.example/cb"])),
-            ("redirect_uris", json!(["https://app.example/#x"])),
-            ("redirect_uris", json!(["https://*.example/"])),
-            ("redirect_uris", json!([7])),
-            ("redirect_uris", json!(vec!["https://app.example/cb"; 21])),
-        ] {
-            assert_eq!(refused(name, value.clone()).0, "invalid_redirect_uri", "{value}");
-        }
-        for (name, value) in [
-            ("redirect_uris", json!("https://app.example/cb")),
-            ("client_name", json!("")),
-            ("client_name", json!(7)),
-            ("client_name", json!("x".repeat(101))),
-            ("grant_types", json!(["implicit"])),
-            ("grant_types", json!(["client_credentials"])),
-            ("grant_types", json!(["refresh_token"])),
-            ("grant_types", json!([])),
-            ("response_types", json!(["token"])),
-            ("response_types", json!([])),
-            ("scope", json!("system/*.rs")),
-            ("scope", json!("unheard-of")),
-            ("scope", json!(["openid"])),
-            ("token_endpoint_auth_method", json!("client_secret_post")),
-            ("token_endpoint_auth_method", json!("private_key_jwt")),
-            ("jwks", json!({"keys": []})),
-            ("jwks_uri", json!("https://app.example/jwks")),
-            ("logo_uri", json!("http://app.example/logo.png")),
-            ("tos_uri", json!("javascript:alert(1)")),
-            ("contacts", json!(["nobody"])),
-            ("smart", json!("1.0")),
-            ("smart", json!("2.0")),
-            ("verified", json!(true)),
-            ("resource_server", json!(true)),
-            ("administrator", json!(true)),
-        ] {
-            assert_eq!(refused(name, value.clone()).0, "invalid_client_metadata", "{name} {value}");
-        }
-        assert_eq!(refused("software_statement", json!("a.b.c")).0, "unapproved_software_statement");
-        for text in
-            ["", "[]", "null", r#"{"scope":"openid","scope":"x"}"#, &format!("{{\"x\":\"{}\"}}", "x".repeat(MAXIMUM_BYTES))]
-        {
-            assert_eq!(ClientMetadata::parse(text.as_bytes()).unwrap_err().code(), "invalid_client_metadata");
-        }
-    }
-
-    #[test]
-    fn a_client_that_registers_itself_is_marked_and_unverified() {
-        let mut document = good();
-        document["dynamic"] = json!(false);
-        document["unknown_member"] = json!({"ignored": true});
-        let registered = register(document, Registrar::Dynamic).unwrap();
-        assert!(registered.client.properties.dynamic && !registered.client.properties.verified);
-        assert_eq!(registered.client.scope.to_string(), "openid patient/*.rs", "what is not understood is left out");
-        assert!(registered.secret.is_none());
-    }
-
-    #[test]
-    fn what_is_left_out_has_the_defaults_of_the_specification() {
-        let registered = register(json!({"redirect_uris": ["https://app.example:8443/cb"]}), Registrar::Dynamic).unwrap();
-        let client = &registered.client;
-        assert_eq!((client.kind.as_str(), client.name.as_str()), ("confidential-symmetric", "app.example:8443"));
-        assert_eq!(client.grant_types, [GrantType::AuthorizationCode]);
-        assert!(registered.secret.is_some());
-        let information =
-            information(client, registered.secret.as_ref().map(|secret| secret.expose().as_str()), ("t", "https://as/c1"));
-        for name in ["client_id", "client_secret", "client_id_issued_at", "registration_access_token", "registration_client_uri"]
-        {
-            assert!(!information[name].is_null(), "{name}");
-        }
-        assert_eq!(information["client_secret_expires_at"], 0);
-        assert_eq!(information["token_endpoint_auth_method"], "client_secret_basic");
-    }
-
-    #[test]
-    fn a_client_registers_how_its_requests_and_tokens_are_bound_and_by_which_certificate_it_authenticates() {
-        let mut document = good();
-        for name in ["dpop_bound_access_tokens", "require_pushed_authorization_requests"] {
-            document[name] = json!(true);
-        }
-        // What has no value is left out (RFC 7592 section 2.2).
-        for name in ["contacts", "jwks", "verified", "logo_uri", "software_statement"] {
-            document[name] = Value::Null;
-        }
-        let properties = register(document, Registrar::Dynamic).unwrap().client.properties;
-        assert!(properties.dpop_bound_access_tokens && properties.require_pushed_authorization_requests);
-        let mut document = good();
-        document["token_endpoint_auth_method"] = json!("self_signed_tls_client_auth");
-        assert_eq!(register(document.clone(), Registrar::Dynamic).unwrap_err().code(), "invalid_client_metadata");
-        document["jwks"] = serde_json::from_str(KEYS).unwrap();
-        let client = register(document, Registrar::Dynamic).unwrap().client;
-        assert!(client.properties.self_signed_tls_client_auth && client.kind.as_str() == "confidential-asymmetric");
-        assert_eq!(described(&client)["token_endpoint_auth_method"], "self_signed_tls_client_auth");
-    }
-
-    #[test]
-    fn an_update_names_its_own_client_or_none() {
-        let client = public_client();
-        let update = |named: Option<&str>| {
-            let metadata = ClientMetadata { client_id: named.map(str::to_owned), ..ClientMetadata::of(&client) };
-            metadata.client((client.id.clone(), Some(&client)), Registrar::Dynamic, &mut Counter(0), 5)
-        };
-        assert!(update(None).is_ok() && update(Some("demo-app")).is_ok());
-        assert_eq!(update(Some("other")).unwrap_err().code(), "invalid_client_metadata");
-    }
-
-    #[test]
-    fn an_operator_may_register_what_a_client_may_not() {
-        let keys: Value = serde_json::from_str(KEYS).unwrap();
-        let document = json!({"client_name": "Night export", "jwks": keys, "scope": "system/*.rs", "resource_server": true});
-        let client = register(document.clone(), Registrar::Operator).unwrap().client;
-        assert_eq!(
-            (client.kind.as_str(), client.grant_types.as_slice()),
-            ("confidential-asymmetric", &[GrantType::ClientCredentials][..])
-        );
-        assert!(register(document, Registrar::Dynamic).is_err());
-    }
-
-    #[test]
-    fn metadata_reads_back_and_an_update_keeps_secret_and_registration() {
-        let mut certified = backend_client();
-        certified.properties.self_signed_tls_client_auth = true;
-        for client in [public_client(), backend_client(), certified] {
-            let again =
-                ClientMetadata::of(&client).client((client.id.clone(), Some(&client)), Registrar::Operator, &mut Counter(9), 5);
-            let mut again = again.unwrap().client;
-            // A set of keys is written anew; it must be the same set, not the same text.
-            if let (ClientKind::ConfidentialAsymmetric { keys, .. }, ClientKind::ConfidentialAsymmetric { keys: old, .. }) =
-                (&mut again.kind, &client.kind)
-            {
-                let (KeySource::Value(new), KeySource::Value(old_text)) = (&*keys, old) else { panic!("by value") };
-                assert_eq!(serde_json::from_str::<Value>(new).unwrap(), serde_json::from_str::<Value>(old_text).unwrap());
-                *keys = old.clone();
-            }
-            assert_eq!(again, client);
-        }
-        let registered = register(json!({"redirect_uris": ["https://app.example/cb"]}), Registrar::Dynamic).unwrap();
-        let update = ClientMetadata { client_name: Some("New".into()), ..ClientMetadata::of(&registered.client) };
-        let updated = update
-            .client((registered.client.id.clone(), Some(&registered.client)), Registrar::Dynamic, &mut Counter(9), 5)
-            .unwrap();
-        assert!(updated.secret.is_none() && updated.client.kind == registered.client.kind && updated.client.created_at == 1000);
-    }
-}
+mod tests;

@@ -9,6 +9,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::scopes::{Letter, Scope, ScopeContext, ScopeKind, ScopeSet};
 
 /// How long a second factor counts for a sensitive request, in seconds.
@@ -155,9 +157,27 @@ impl AssuranceLevel {
         }
     }
 
+    /// The level of this `acr`.
+    pub fn parse(acr: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.acr() == acr)
+    }
+
     /// The first of `acr_values` that is known here: they stand in the order of preference.
     pub fn preferred(acr_values: &str) -> Option<Self> {
-        acr_values.split(' ').find_map(|value| Self::ALL.into_iter().find(|level| level.acr() == value))
+        acr_values.split(' ').find_map(Self::parse)
+    }
+}
+
+impl Serialize for AssuranceLevel {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.acr())
+    }
+}
+
+impl<'de> Deserialize<'de> for AssuranceLevel {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("not an acr that is known here"))
     }
 }
 

@@ -5,35 +5,17 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
 use portcullis_jose::Secret;
 
-use crate::client_assertion::{ASSERTION_TYPE, PresentedAssertion, VerifiedAssertion};
+use crate::client_assertion::{PresentedAssertion, VerifiedAssertion};
 use crate::client_certificate::ClientProof;
+use crate::client_request::ClientRequest;
 use crate::clients::{Client, ClientKind, GrantType};
 use crate::confirmation::{CertificateThumbprint, Confirmation};
 use crate::dpop::{ProofError, VerifiedProof};
-use crate::grant::SecretHash;
 use crate::identifiers::ClientId;
-use crate::parameters::{Parameters, ParametersError, decode};
 use crate::pkce;
 use crate::token_error::TokenError;
-
-/// The longest `Authorization` header that is looked at, in bytes.
-const MAXIMUM_AUTHORIZATION_BYTES: usize = 4096;
-
-/// A token request as it came over HTTP.
-#[derive(Clone, Copy)]
-pub struct TokenRequestParts<'a> {
-    /// The `Content-Type` header.
-    pub content_type: Option<&'a str>,
-    /// The `Authorization` header.
-    pub authorization: Option<&'a str>,
-    /// The body.
-    pub body: &'a [u8],
-    /// The client to which the refresh token of [`lone_refresh_token`] was issued.
-    pub implied_client: Option<&'a ClientId>,
-}
 
 /// A well-formed token request; nothing of it is checked against what is stored.
 #[derive(Debug)]
@@ -176,39 +158,15 @@ impl AuthenticatedClient {
 
 impl TokenRequest {
     /// Reads a token request.
-    pub fn parse(parts: TokenRequestParts<'_>) -> Result<Self, TokenError> {
-        let parameters = form(&parts)?;
-        let credentials = match (credentials(parts.authorization, &parameters), parts.implied_client) {
-            (Err(NOT_NAMED), Some(client)) => ClientCredentials::Public { client_id: client.clone() },
-            (credentials, _) => credentials?,
-        };
-        Ok(Self { credentials, grant: grant(&parameters)? })
+    pub fn parse(request: &ClientRequest<'_>) -> Result<Self, TokenError> {
+        Ok(Self { credentials: request.credentials_or_implied()?, grant: grant(request)? })
     }
 }
 
-/// The hash of the refresh token in a request to refresh that says nothing about its client.
-///
-/// RFC 6749 asks for `client_id` in the request for a code (section 4.1.3) and not in the one to refresh (section 6), and public clients that
-/// are built on SMART's own JavaScript library leave it out there. The token says whose it is; a client that has credentials must still show them.
-pub fn lone_refresh_token(parts: &TokenRequestParts<'_>) -> Option<SecretHash> {
-    let parameters = form(parts).ok()?;
-    let value = |name: &str| parameters.value(name).ok().flatten();
-    let named = ["client_id", "client_secret", "client_assertion", "client_assertion_type"].map(value);
-    let lone = parts.authorization.is_none() && named.iter().all(Option::is_none) && value("grant_type") == Some("refresh_token");
-    value("refresh_token").filter(|_| lone).map(SecretHash::of)
-}
-
-/// The client that a request names, rightly or wrongly: for the record of a request that cannot be served.
-pub fn claimed_client(parts: &TokenRequestParts<'_>) -> Option<ClientId> {
-    let named = || ClientId::parse(Parameters::parse(parts.body).ok()?.value("client_id").ok()??);
-    parts.authorization.and_then(basic).map(|(client, _)| client).or_else(named)
-}
-
 /// What a client presents to the revocation endpoint (RFC 7009 section 2.1): who it is, and the token.
-pub fn parse_revocation(parts: TokenRequestParts<'_>) -> Result<(ClientCredentials, Secret<String>), TokenError> {
-    let parameters = form(&parts)?;
-    let token = required(&parameters, "token", "token is required")?;
-    Ok((credentials(parts.authorization, &parameters)?, Secret::new(token.to_owned())))
+pub fn parse_revocation(request: &ClientRequest<'_>) -> Result<(ClientCredentials, Secret<String>), TokenError> {
+    let token = request.required("token", "token is required")?;
+    Ok((request.credentials()?, Secret::new(token.to_owned())))
 }
 
 impl ClientCredentials {
@@ -226,9 +184,9 @@ impl ClientCredentials {
         };
         match (self, &client.kind) {
             (ClientCredentials::Public { .. }, ClientKind::ConfidentialAsymmetric { .. })
-                if client.properties.self_signed_tls_client_auth
+                if client.authenticates_by_certificate()
                     && certificate.as_ref().is_some_and(|certificate| *certificate.client() == client.id) => {}
-            (_, ClientKind::ConfidentialAsymmetric { .. }) if client.properties.self_signed_tls_client_auth => {
+            (_, ClientKind::ConfidentialAsymmetric { .. }) if client.authenticates_by_certificate() => {
                 return Err(TokenError::InvalidClient("this client must authenticate by its certificate and client_id"));
             }
             (ClientCredentials::Assertion(_), ClientKind::ConfidentialAsymmetric { .. })
@@ -263,115 +221,25 @@ impl ClientCredentials {
     }
 }
 
-const NOT_NAMED: TokenError = TokenError::InvalidClient("client_id or HTTP Basic is required");
-const REPEATED: TokenError = TokenError::InvalidRequest("a parameter is repeated");
-
-fn is_form(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
-}
-
-/// The parameters of a request, each at most once.
-pub(crate) fn form(parts: &TokenRequestParts<'_>) -> Result<Parameters, TokenError> {
-    if !parts.content_type.is_some_and(is_form) {
-        return Err(TokenError::InvalidRequest("the body must be application/x-www-form-urlencoded"));
-    }
-    let parameters = Parameters::parse(parts.body).map_err(|error| match error {
-        ParametersError::TooLarge => TokenError::InvalidRequest("the request has too many or too long parameters"),
-        ParametersError::Malformed => TokenError::InvalidRequest("the body is not valid form data"),
-    })?;
-    if parameters.has_repeated() {
-        return Err(REPEATED);
-    }
-    Ok(parameters)
-}
-
-fn optional<'a>(parameters: &'a Parameters, name: &str) -> Result<Option<&'a str>, TokenError> {
-    parameters.value(name).map_err(|_| REPEATED)
-}
-
-pub(crate) fn required<'a>(parameters: &'a Parameters, name: &str, problem: &'static str) -> Result<&'a str, TokenError> {
-    optional(parameters, name)?.ok_or(TokenError::InvalidRequest(problem))
-}
-
-/// "The client MUST NOT use more than one authentication method in each request" (RFC 6749 section 2.3).
-pub(crate) fn credentials(authorization: Option<&str>, parameters: &Parameters) -> Result<ClientCredentials, TokenError> {
-    let named = optional(parameters, "client_id")?;
-    let in_body = optional(parameters, "client_secret")?.is_some();
-    let (assertion_text, assertion_type) =
-        (optional(parameters, "client_assertion")?, optional(parameters, "client_assertion_type")?);
-    let assertion = assertion_text.is_some() || assertion_type.is_some();
-    if usize::from(authorization.is_some()) + usize::from(in_body) + usize::from(assertion) > 1 {
-        return Err(TokenError::InvalidRequest("only one way of client authentication may be used"));
-    }
-    if in_body {
-        return Err(TokenError::InvalidClient("send the client secret by HTTP Basic, not in the body"));
-    }
-    if assertion {
-        return Ok(ClientCredentials::Assertion(Box::new(presented(assertion_text, assertion_type, named)?)));
-    }
-    let Some(header) = authorization else {
-        let name = named.ok_or(NOT_NAMED)?;
-        let client_id = ClientId::parse(name).ok_or(TokenError::InvalidClient("client authentication failed"))?;
-        return Ok(ClientCredentials::Public { client_id });
-    };
-    let (client_id, secret) =
-        basic(header).ok_or(TokenError::InvalidClient("the Authorization header is not valid HTTP Basic"))?;
-    if named.is_some_and(|named| named != client_id.as_str()) {
-        return Err(TokenError::InvalidRequest("client_id differs from the one in the Authorization header"));
-    }
-    Ok(ClientCredentials::Basic { client_id, secret })
-}
-
-/// A client assertion. Where `client_id` is sent, too, it must name the same client (RFC 7521 section 4.2).
-fn presented(text: Option<&str>, kind: Option<&str>, named: Option<&str>) -> Result<PresentedAssertion, TokenError> {
-    if kind != Some(ASSERTION_TYPE) {
-        return Err(TokenError::InvalidRequest(
-            "client_assertion_type must be urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-        ));
-    }
-    let assertion = PresentedAssertion::parse(text.ok_or(TokenError::InvalidRequest("client_assertion is required"))?)?;
-    if named.is_some_and(|named| named != assertion.client_id().as_str()) {
-        return Err(TokenError::InvalidClient("client_id differs from the sub of client_assertion"));
-    }
-    Ok(assertion)
-}
-
-/// HTTP Basic (RFC 7617), whose two halves are form-encoded first (RFC 6749 section 2.3.1).
-fn basic(header: &str) -> Option<(ClientId, Secret<String>)> {
-    if header.len() > MAXIMUM_AUTHORIZATION_BYTES {
-        return None;
-    }
-    let (scheme, encoded) = header.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let decoded = Secret::new(base64::engine::general_purpose::STANDARD.decode(encoded.trim_start_matches(' ')).ok()?);
-    let colon = decoded.expose().iter().position(|byte| *byte == b':')?;
-    let (name, secret) = decoded.expose().split_at_checked(colon)?;
-    let client_id = ClientId::parse(&decode(name).ok()?)?;
-    Some((client_id, Secret::new(decode(secret.get(1..)?).ok()?)))
-}
-
-fn grant(parameters: &Parameters) -> Result<TokenGrant, TokenError> {
+fn grant(request: &ClientRequest<'_>) -> Result<TokenGrant, TokenError> {
     let secret = |text: &str| Secret::new(text.to_owned());
-    match required(parameters, "grant_type", "grant_type is required")? {
+    match request.required("grant_type", "grant_type is required")? {
         "authorization_code" => {
-            let code = secret(required(parameters, "code", "code is required")?);
-            let redirect_uri = required(parameters, "redirect_uri", "redirect_uri is required")?.to_owned();
-            let verifier = optional(parameters, "code_verifier")?;
+            let code = secret(request.required("code", "code is required")?);
+            let redirect_uri = request.required("redirect_uri", "redirect_uri is required")?.to_owned();
+            let verifier = request.optional("code_verifier")?;
             if verifier.is_some_and(|verifier| !pkce::well_formed(verifier)) {
                 return Err(TokenError::InvalidRequest("code_verifier must have 43 to 128 unreserved characters"));
             }
             Ok(TokenGrant::AuthorizationCode { code, redirect_uri, code_verifier: verifier.map(secret) })
         }
         "refresh_token" => {
-            let refresh_token = secret(required(parameters, "refresh_token", "refresh_token is required")?);
-            let scope = optional(parameters, "scope")?.map(str::to_owned);
+            let refresh_token = secret(request.required("refresh_token", "refresh_token is required")?);
+            let scope = request.optional("scope")?.map(str::to_owned);
             Ok(TokenGrant::RefreshToken { refresh_token, scope })
         }
         "client_credentials" => {
-            let scope = required(parameters, "scope", "scope is required")?.to_owned();
+            let scope = request.required("scope", "scope is required")?.to_owned();
             Ok(TokenGrant::ClientCredentials { scope })
         }
         _ => Err(TokenError::UnsupportedGrantType("grant_type must be authorization_code, refresh_token or client_credentials")),

@@ -11,7 +11,7 @@ use portcullis_jose::Secret;
 use crate::identifiers::UserId;
 use crate::representation::{Representation, acting_for};
 
-/// What a user may be. The last three read no clinical data.
+/// What a user may be. The last four read no clinical data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     /// Sees the own record.
@@ -26,12 +26,21 @@ pub enum Role {
     SecurityOfficer,
     /// Manages users and clients.
     Administrator,
+    /// Builds apps: registers sandbox clients on the developer's page.
+    Developer,
 }
 
 impl Role {
     /// All roles.
-    pub const ALL: [Self; 6] =
-        [Self::Patient, Self::Representative, Self::Clinician, Self::Auditor, Self::SecurityOfficer, Self::Administrator];
+    pub const ALL: [Self; 7] = [
+        Self::Patient,
+        Self::Representative,
+        Self::Clinician,
+        Self::Auditor,
+        Self::SecurityOfficer,
+        Self::Administrator,
+        Self::Developer,
+    ];
 
     /// The name as it is stored and shown.
     pub fn as_str(self) -> &'static str {
@@ -42,6 +51,7 @@ impl Role {
             Self::Auditor => "auditor",
             Self::SecurityOfficer => "security-officer",
             Self::Administrator => "administrator",
+            Self::Developer => "developer",
         }
     }
 
@@ -54,7 +64,7 @@ impl Role {
     pub fn reads_clinical_data(self) -> bool {
         match self {
             Self::Patient | Self::Representative | Self::Clinician => true,
-            Self::Auditor | Self::SecurityOfficer | Self::Administrator => false,
+            Self::Auditor | Self::SecurityOfficer | Self::Administrator | Self::Developer => false,
         }
     }
 }

@@ -184,15 +184,8 @@ impl fmt::Debug for Outbound {
 impl Outbound {
     /// A client that trusts these authorities and exempts these hosts.
     pub fn new(trust: Trust, exempt: Vec<ExemptHost>) -> Result<Self, TrustError> {
-        let mut provider = rustls::crypto::aws_lc_rs::default_provider();
-        // The suites of NIST SP 800-52r2, as for the server.
-        provider.cipher_suites.retain(|suite| format!("{:?}", suite.suite()).contains("AES"));
-        let config = ClientConfig::builder_with_provider(Arc::new(provider)).with_safe_default_protocol_versions()?;
-        let mut config = config.with_root_certificates(trust.0).with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        // Each call stands alone; nothing is remembered about a host.
-        config.resumption = rustls::client::Resumption::disabled();
-        Ok(Self { exempt, connector: TlsConnector::from(Arc::new(config)), turns: Semaphore::new(CONCURRENT_CALLS) })
+        let connector = tls_connector(trust, vec![b"http/1.1".to_vec()])?;
+        Ok(Self { exempt, connector, turns: Semaphore::new(CONCURRENT_CALLS) })
     }
 
     /// Whether a URL may be fetched as far as can be told without asking for the addresses of its name.
@@ -229,24 +222,48 @@ impl Outbound {
     }
 
     async fn connect(&self, target: &Target) -> Result<tokio_rustls::client::TlsStream<TcpStream>, OutboundError> {
-        let addresses: Vec<SocketAddr> =
-            lookup_host((target.host(), target.port())).await.map_err(|_| OutboundError::Unresolved)?.collect();
+        let addresses = addresses_of(target.host(), target.port()).await;
         // One closed address among open ones is refused, too: the name's owner would choose which one is taken.
         if addresses.iter().any(|address| !target.permits(address.ip())) {
             return Err(OutboundError::ForbiddenAddress);
         }
-        let mut failed = OutboundError::Unresolved;
-        for address in addresses.into_iter().take(ADDRESSES_TRIED) {
-            match TcpStream::connect(address).await {
-                Ok(stream) => {
-                    let name = ServerName::try_from(target.host().to_owned()).map_err(|_| ForbiddenUrl::NotHttps)?;
-                    return self.connector.connect(name, stream).await.map_err(OutboundError::Tls);
-                }
-                Err(error) => failed = OutboundError::Connection(Box::new(error)),
-            }
-        }
-        Err(failed)
+        let stream = connect_to_one(&addresses).await.map_err(|error| match error {
+            Some(error) => OutboundError::Connection(Box::new(error)),
+            None => OutboundError::Unresolved,
+        })?;
+        let name = ServerName::try_from(target.host().to_owned()).map_err(|_| ForbiddenUrl::NotHttps)?;
+        self.connector.connect(name, stream).await.map_err(OutboundError::Tls)
     }
+}
+
+/// The one TLS client configuration, for whatever is spoken inside.
+pub(crate) fn tls_connector(trust: Trust, alpn: Vec<Vec<u8>>) -> Result<TlsConnector, TrustError> {
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    // The suites of NIST SP 800-52r2, as for the server.
+    provider.cipher_suites.retain(|suite| format!("{:?}", suite.suite()).contains("AES"));
+    let config = ClientConfig::builder_with_provider(Arc::new(provider)).with_safe_default_protocol_versions()?;
+    let mut config = config.with_root_certificates(trust.0).with_no_client_auth();
+    config.alpn_protocols = alpn;
+    // Each call stands alone; nothing is remembered about a host.
+    config.resumption = rustls::client::Resumption::disabled();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// The addresses of a host; none where it has no address.
+pub(crate) async fn addresses_of(host: &str, port: u16) -> Vec<SocketAddr> {
+    lookup_host((host, port)).await.map(Iterator::collect).unwrap_or_default()
+}
+
+/// A connection to the first address that takes one; else what the last of them said.
+pub(crate) async fn connect_to_one(addresses: &[SocketAddr]) -> Result<TcpStream, Option<std::io::Error>> {
+    let mut failed = None;
+    for address in addresses.iter().take(ADDRESSES_TRIED) {
+        match TcpStream::connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = Some(error),
+        }
+    }
+    Err(failed)
 }
 
 /// An answer of a status that some caller may want.

@@ -6,6 +6,8 @@
 //! refused. No redirect is followed and no proxy variable is read. Hosts that the operator names, by exact host and port, are exempt from the
 //! check of addresses and from nothing else.
 //!
+//! Mail goes the same way: one letter at a time to the operator's own SMTP server, over TLS unless that server is this machine.
+//!
 //! It sends no cookies, and credentials only in the form that its caller made for an identity provider of the operator's. It knows nothing of what it
 //! fetches.
 
@@ -13,9 +15,13 @@ mod address;
 mod cache;
 mod client;
 mod freshness;
+mod letter;
+mod mail;
 mod target;
 
 pub use address::is_public;
 pub use cache::{DocumentCache, DocumentError};
 pub use client::{Document, Form, Outbound, OutboundError, Purpose, Reply, Trust, TrustError};
+pub use letter::{Letter, LetterError, MailAddress, Sender};
+pub use mail::{MailError, MailSecurity, MailServer, Mailer};
 pub use target::{ExemptHost, ForbiddenUrl, Target};

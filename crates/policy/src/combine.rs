@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use portcullis_fhir::types::ResourceType;
 use portcullis_oauth::principal::Principal;
 use portcullis_oauth::scopes::{Letter, ScopeContext};
 
@@ -16,6 +17,8 @@ use crate::rules::{Ruling, operator, patient_context, system_context, user_conte
 
 /// The name under which the scope check stands in traces.
 const SCOPE: &str = "scope";
+/// What stands in a trace where no scope opens what is asked.
+const SCOPE_DENIES: Verdict = Verdict { rule: SCOPE, effect: Effect::Deny };
 /// The name under which it stands that criteria of a scope narrow the permit.
 const SCOPE_CRITERIA: &str = "scope-criteria";
 
@@ -31,15 +34,47 @@ const RULES: &[Rule] = &[
 
 /// Decides about one operation. The operation goes in and comes out authorized, so that nothing else can be executed under the permit.
 pub fn decide(id: DecisionId, principal: &Principal, operation: Operation) -> Decision {
-    let mut trace = Trace::default();
-    let letter = match demanded_letter(principal, &operation) {
+    let demands = operation.demands();
+    let judged = demanded_letter(&demands).and_then(|letter| {
+        open(principal, &demands)?;
+        let entitled = !imports(&operation) || principal.operator().is_some();
+        if entitled { Ok(letter) } else { Err(DenialReason::UserNotEntitled) }
+    });
+    let letter = match judged {
         Ok(letter) => letter,
-        Err(reason) => {
-            trace.0.push(Verdict { rule: SCOPE, effect: Effect::Deny });
-            return Decision::Deny(Denial { id, reason, trace });
-        }
+        Err(reason) => return Decision::Deny(Denial { id, reason, trace: Trace(vec![SCOPE_DENIES]) }),
     };
-    trace.0.push(Verdict { rule: SCOPE, effect: Effect::Permit });
+    let mut trace = Trace(vec![Verdict { rule: SCOPE, effect: Effect::Permit }]);
+    let constraint = match grants(principal, &demands, &mut trace) {
+        Ok(grants) => Constraint::new(grants, letter).map(Arc::new),
+        Err(reason) => return Decision::Deny(Denial { id, reason, trace }),
+    };
+    let Some(constraint) = constraint else {
+        return Decision::Deny(Denial { id, reason: DenialReason::UserNotEntitled, trace });
+    };
+    let permitted = PermittedOperation::new(id, &constraint, operation);
+    if constraint.is_qualified() {
+        trace.0.push(Verdict { rule: SCOPE_CRITERIA, effect: Effect::Permit });
+    }
+    Decision::Permit(Permit { id, constraint, trace }, permitted)
+}
+
+/// The denial of the first of these parts that would be denied, if one would. A conditional request asks for all that it may come to before anything is
+/// looked up: which part it comes to depends on what is stored, and whether it is denied must not. Each part is then decided on its own.
+pub fn denial(id: DecisionId, principal: &Principal, parts: &[(ResourceType, Letter)]) -> Option<Denial> {
+    parts.iter().find_map(|part| {
+        let part = std::slice::from_ref(part);
+        if let Err(reason) = open(principal, part) {
+            return Some(Denial { id, reason, trace: Trace(vec![SCOPE_DENIES]) });
+        }
+        let mut trace = Trace(vec![Verdict { rule: SCOPE, effect: Effect::Permit }]);
+        let reason = grants(principal, part, &mut trace).err()?;
+        Some(Denial { id, reason, trace })
+    })
+}
+
+/// What the rules give, if one of them covers all that is demanded and none refuses.
+fn grants(principal: &Principal, demands: &[(ResourceType, Letter)], trace: &mut Trace) -> Result<Vec<Grant>, DenialReason> {
     let mut grants: Vec<Grant> = Vec::new();
     let mut refusal = None;
     for (rule, apply) in RULES {
@@ -57,42 +92,29 @@ pub fn decide(id: DecisionId, principal: &Principal, operation: Operation) -> De
         trace.0.push(Verdict { rule, effect });
     }
     if let Some(reason) = refusal {
-        return Decision::Deny(Denial { id, reason, trace });
+        return Err(reason);
     }
-    let covered =
-        |grant: &Grant| operation.demands().iter().all(|(resource_type, letter)| grant.types(*letter).contains(*resource_type));
-    if !grants.iter().any(covered) {
-        return Decision::Deny(Denial { id, reason: DenialReason::UserNotEntitled, trace });
-    }
-    let Some(constraint) = Constraint::new(grants, letter).map(Arc::new) else {
-        return Decision::Deny(Denial { id, reason: DenialReason::UserNotEntitled, trace });
-    };
-    let permitted = PermittedOperation::new(id, &constraint, operation);
-    if constraint.is_qualified() {
-        trace.0.push(Verdict { rule: SCOPE_CRITERIA, effect: Effect::Permit });
-    }
-    Decision::Permit(Permit { id, constraint, trace }, permitted)
+    let covered = |grant: &Grant| demands.iter().all(|(resource_type, letter)| grant.types(*letter).contains(*resource_type));
+    if grants.iter().any(covered) { Ok(grants) } else { Err(DenialReason::UserNotEntitled) }
 }
 
-/// The letter that every part of the operation needs, if some scope opens each part.
-fn demanded_letter(principal: &Principal, operation: &Operation) -> Result<Letter, DenialReason> {
-    let demands = operation.demands();
-    let Some((_, letter)) = demands.first().copied() else {
-        return Err(DenialReason::MixedChanges);
-    };
-    for (resource_type, demanded) in demands {
-        if demanded != letter {
-            return Err(DenialReason::MixedChanges);
-        }
-        let open = |context| principal.scopes().allows(context, resource_type, letter);
-        if !ScopeContext::ALL.into_iter().any(open) && !operator::opens(principal, letter) {
-            return Err(DenialReason::MissingScope(resource_type, letter));
+/// The one letter that every part of the operation needs.
+fn demanded_letter(demands: &[(ResourceType, Letter)]) -> Result<Letter, DenialReason> {
+    let letter = demands.first().map(|(_, letter)| *letter);
+    letter.filter(|letter| demands.iter().all(|(_, other)| other == letter)).ok_or(DenialReason::MixedChanges)
+}
+
+/// Whether some scope opens each part.
+fn open(principal: &Principal, demands: &[(ResourceType, Letter)]) -> Result<(), DenialReason> {
+    for (resource_type, letter) in demands {
+        let open = |context| principal.scopes().allows(context, *resource_type, *letter);
+        if !ScopeContext::ALL.into_iter().any(open) && !operator::opens(principal, *letter) {
+            return Err(DenialReason::MissingScope(*resource_type, *letter));
         }
     }
-    let imports =
-        matches!(operation, Operation::Write(set) if set.changes.iter().any(|change| matches!(change, Change::Import(_))));
-    if imports && principal.operator().is_none() {
-        return Err(DenialReason::UserNotEntitled);
-    }
-    Ok(letter)
+    Ok(())
+}
+
+fn imports(operation: &Operation) -> bool {
+    matches!(operation, Operation::Write(set) if set.changes.iter().any(|change| matches!(change, Change::Import(_))))
 }

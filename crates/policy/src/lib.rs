@@ -18,7 +18,7 @@ pub mod stored;
 mod tests;
 
 pub use authorized::{Authorized, PermittedOperation};
-pub use combine::decide;
+pub use combine::{decide, denial};
 pub use constraint::{Boundary, Constraint, Visibility};
 pub use decision::{Decision, DecisionId, Denial, Permit};
 pub use operation::{Change, Operation, WriteSet};

@@ -7,6 +7,8 @@ pub enum AccountRoute {
     SecondFactor,
     /// `/login/passkey`: signs in with a passkey.
     PasskeySignIn,
+    /// `/login/forgotten`: asks for a link by mail.
+    Forgotten,
     /// `/set-password`: chooses a password by a one-time link.
     SetPassword,
     /// `/me/password`: chooses another password.
@@ -28,7 +30,7 @@ pub enum AccountRoute {
 impl AccountRoute {
     /// Whether it shows a page; all of them take a form.
     pub fn has_page(self) -> bool {
-        matches!(self, Self::SetPassword | Self::Password | Self::Authenticator | Self::Passkey)
+        matches!(self, Self::Forgotten | Self::SetPassword | Self::Password | Self::Authenticator | Self::Passkey)
     }
 }
 

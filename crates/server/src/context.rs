@@ -7,6 +7,7 @@ use moka::sync::Cache;
 use portcullis_audit::sink::RecordSink;
 use portcullis_jose::Random;
 use portcullis_oauth::access_token::VerifiedToken;
+use portcullis_oauth::language::Language;
 use portcullis_policy::DecisionId;
 use portcullis_store::registry::Registry;
 use portcullis_store::{Clock, FhirStore};
@@ -29,6 +30,8 @@ pub struct Settings {
     pub started: i64,
     /// Whose records these are.
     pub brand: crate::brand::Brand,
+    /// The language of the pages for whoever asks for none.
+    pub language: Language,
     /// What the start page of a demo says about it; `None` for `serve`.
     pub demo: Option<DemoNotice>,
     /// What the operator decided about requests and registration.
@@ -36,7 +39,7 @@ pub struct Settings {
 }
 
 /// What the operator decided about authorization requests and the registration of clients.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct AuthorizationSettings {
     /// Whether every authorization request must be pushed (RFC 9126 section 5).
     pub require_pushed_authorization_requests: bool,
@@ -44,6 +47,23 @@ pub struct AuthorizationSettings {
     pub registration: RegistrationPolicy,
     /// The most clients that may register themselves within an hour.
     pub registrations_per_hour: u32,
+    /// Who vouches for names in clients' certificates at the port for mutual TLS.
+    pub client_authorities: Option<crate::listener::ClientAuthorities>,
+    /// How strongly people must have signed in for what an app asks for.
+    pub assurance: portcullis_oauth::assurance_policy::AssurancePolicy,
+    /// Whose statements about clients that register themselves are believed.
+    pub statement_issuers: Vec<portcullis_oauth::software_statement::StatementIssuer>,
+    /// The developer's page; `None` where it is off.
+    pub developers: Option<DeveloperSettings>,
+}
+
+/// What the operator decided about the developer's page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeveloperSettings {
+    /// The most sandbox clients that one person may own.
+    pub clients_per_person: u32,
+    /// Whether anybody may connect a sandbox client, instead of developers alone: for servers whose records are all made up.
+    pub anybody_may_connect: bool,
 }
 
 /// Who may register a client by itself (RFC 7591 section 1.2).
@@ -54,6 +74,8 @@ pub enum RegistrationPolicy {
     Off,
     /// Whoever has an initial access token of the operator.
     Token,
+    /// Whoever has a software statement of an issuer that the operator trusts.
+    Statement,
     /// Anybody.
     Open,
 }
@@ -138,10 +160,14 @@ pub struct Server {
     pub client_keys: crate::authorization_server::clients::client_keys::ClientKeys,
     /// Providers elsewhere, with whose accounts people sign in here.
     pub federation: crate::authorization_server::accounts::federation::Federation,
+    /// Mail to people.
+    pub mail: crate::mail::Mail,
     /// Logos of clients.
     pub logos: crate::authorization_server::authorization::logos::Logos,
     /// Refusals of strangers.
     pub refusals: crate::middleware::refusals::Refusals,
+    /// The last refusals of sandbox clients, for their owners.
+    pub sandbox_refusals: crate::authorization_server::developers::refusals::SandboxRefusals,
     /// Work on large bodies.
     pub large: crate::resource_server::large::LargeBodies,
     /// The disk of the data directory.

@@ -3,9 +3,9 @@
 use http::{StatusCode, header};
 
 use crate::answer::Draft;
+use crate::resource_server::Exchange;
 use crate::route::Route;
-use crate::ui;
-use crate::ui::pages::ErrorPage;
+use crate::ui::{self, Language, Reader};
 
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,14 +14,24 @@ pub enum Face {
     Fhir,
     /// The JSON of RFC 6749, section 5.2.
     OAuth,
-    /// A page.
-    Page,
+    /// A page in a language.
+    Page(Language),
 }
 
 impl Face {
-    /// The face that a raw request path turns to.
-    pub fn of_path(path: &str) -> Self {
-        match Route::of(path) {
+    /// The face that an exchange turns to.
+    pub fn of(exchange: &Exchange) -> Self {
+        Self::of_path(exchange.target.path(), exchange.language)
+    }
+
+    /// The face that a raw request path turns to; pages are in this language.
+    pub fn of_path(path: &str, language: Language) -> Self {
+        Self::of_route(&Route::of(path), language)
+    }
+
+    /// The face of a route.
+    pub fn of_route(route: &Route, language: Language) -> Self {
+        match route {
             Route::Fhir(_) | Route::SmartConfiguration => Self::Fhir,
             Route::Token
             | Route::Revoke
@@ -33,7 +43,7 @@ impl Face {
             | Route::OAuthMetadata => Self::OAuth,
             Route::Launch => Self::OAuth,
             Route::Brands => Self::Fhir,
-            _ => Self::Page,
+            _ => Self::Page(language),
         }
     }
 
@@ -46,18 +56,22 @@ impl Face {
         let draft = match self {
             Self::Fhir => draft.body("application/fhir+json; charset=utf-8", OUTCOME),
             Self::OAuth => draft.body("application/json", ERROR).with(header::PRAGMA, "no-cache"),
-            Self::Page => {
-                let page = ErrorPage {
-                    title: "We cannot do this right now".to_owned(),
-                    what_happened: "This server writes down all that it does, and at this moment it cannot.".to_owned(),
-                    what_it_means: "So it shows and changes nothing.".to_owned(),
-                    what_to_do: "Wait a few minutes and try again. If it goes on, tell the operator of this server.".to_owned(),
-                    status: StatusCode::SERVICE_UNAVAILABLE.as_u16(),
-                };
-                draft
-                    .body(ui::MEDIA_TYPE, page.render())
-                    .with_text(header::CONTENT_SECURITY_POLICY, &ui::content_security_policy(None))
-            }
+            Self::Page(language) => ui::error(
+                &Reader::of(language),
+                StatusCode::SERVICE_UNAVAILABLE,
+                [
+                    "We cannot do this right now",
+                    "This server writes down all that it does, and at this moment it cannot.",
+                    "So it shows and changes nothing.",
+                    "Wait a few minutes and try again. If it goes on, tell the operator of this server.",
+                ],
+                [
+                    "En este momento no podemos hacerlo",
+                    "Este servidor anota todo lo que hace, y en este momento no puede anotarlo.",
+                    "Por eso no muestra ni cambia nada.",
+                    "Espere unos minutos e inténtelo de nuevo. Si sigue igual, avise al operador de este servidor.",
+                ],
+            ),
         };
         draft.with(header::RETRY_AFTER, "10").with(header::CACHE_CONTROL, "no-store")
     }
@@ -70,8 +84,12 @@ impl Face {
         let draft = match self {
             Self::Fhir => draft.body("application/fhir+json; charset=utf-8", OUTCOME),
             Self::OAuth => draft.body("application/json", ERROR).with(header::PRAGMA, "no-cache"),
-            Self::Page => {
-                draft.body("text/plain; charset=utf-8", "Too many requests from your network. Wait a second and try again.\n")
+            Self::Page(language) => {
+                let words = language.say(
+                    "Too many requests from your network. Wait a second and try again.\n",
+                    "Demasiadas solicitudes desde su red. Espere un segundo e inténtelo de nuevo.\n",
+                );
+                draft.body("text/plain; charset=utf-8", words).with_text(header::CONTENT_LANGUAGE, language.tag())
             }
         };
         draft.with(header::RETRY_AFTER, "1").with(header::CACHE_CONTROL, "no-store")
@@ -89,11 +107,11 @@ mod tests {
             ("/fhir", Face::Fhir),
             ("/oauth/token", Face::OAuth),
             ("/oauth/revoke", Face::OAuth),
-            ("/oauth/authorize", Face::Page),
-            ("/login", Face::Page),
-            ("/nowhere", Face::Page),
+            ("/oauth/authorize", Face::Page(Language::Spanish)),
+            ("/login", Face::Page(Language::Spanish)),
+            ("/nowhere", Face::Page(Language::Spanish)),
         ] {
-            assert_eq!(Face::of_path(path), face, "{path}");
+            assert_eq!(Face::of_path(path, Language::Spanish), face, "{path}");
         }
     }
 }

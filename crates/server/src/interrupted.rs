@@ -49,11 +49,20 @@ impl Begun {
 
     async fn interrupted(self) -> Answer {
         let Self { server, peer, method, target, received } = self;
-        let face = Face::of_path(target.path());
         // An id of its own: the record of what was done before, if there is one, keeps the request's.
         let id = format!("{:032x}", server.random_u128());
         tracing::error!(request = id, "a request ended by an internal error");
-        let exchange = Exchange { id, received, peer, method, target, headers: HeaderMap::new() };
+        let exchange = Exchange {
+            id,
+            received,
+            peer,
+            method,
+            target,
+            headers: HeaderMap::new(),
+            language: server.settings.language,
+            within: None,
+        };
+        let face = Face::of(&exchange);
         let draft = draft(face);
         let mut record = exchange.record(Event::Refused, exchange.agent(), Outcome::Failed, draft.status());
         record.operations = vec![exchange.raw_operation()];
@@ -75,9 +84,12 @@ fn draft(face: Face) -> Draft {
     match face {
         Face::Fhir => draft.body("application/fhir+json; charset=utf-8", OUTCOME),
         Face::OAuth => draft.body("application/json", ERROR).with(header::PRAGMA, "no-cache"),
-        Face::Page => draft.body(
+        Face::Page(language) => draft.body(
             "text/plain; charset=utf-8",
-            "The server stopped because of an internal error. The event is recorded. Try again later.\n",
+            language.say(
+                "The server stopped because of an internal error. The event is recorded. Try again later.\n",
+                "El servidor se detuvo por un error interno. El hecho quedó registrado. Inténtelo más tarde.\n",
+            ),
         ),
     }
 }

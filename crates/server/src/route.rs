@@ -5,6 +5,7 @@
 
 pub use crate::account_route::{AccountRoute, HistoryForm};
 pub use crate::client_route::ClientRoute;
+pub use crate::developers_route::{DevelopersRoute, SandboxAction};
 pub use crate::federation_route::FederationRoute;
 
 /// Where a request goes.
@@ -14,6 +15,8 @@ pub enum Route {
     Start,
     /// `/docs`: tasks, from a first token to the proof of the audit.
     Docs,
+    /// `/language`: keeps which language a person chose.
+    Language,
     /// `/static/...`: style sheet and mark.
     Static(String),
     /// `/health`: the process answers.
@@ -62,6 +65,8 @@ pub enum Route {
     Clients(ClientRoute),
     /// Signing in with an account elsewhere.
     Federation(FederationRoute),
+    /// The developer's pages.
+    Developers(DevelopersRoute),
     /// `/fhir/...`: the raw path after `/fhir`, with its slash, still percent-encoded; empty for `/fhir` itself.
     Fhir(String),
     /// Nothing is here.
@@ -72,6 +77,7 @@ pub enum Route {
 pub const FIXED: &[(&str, Route)] = &[
     ("/", Route::Start),
     ("/docs", Route::Docs),
+    (crate::ui::LANGUAGE_PATH, Route::Language),
     ("/health", Route::Health),
     ("/health/ready", Route::Ready),
     ("/.well-known/openid-configuration", Route::OpenIdConfiguration),
@@ -91,6 +97,7 @@ pub const FIXED: &[(&str, Route)] = &[
     ("/consent", Route::Consent),
     ("/login/second", Route::Account(AccountRoute::SecondFactor)),
     ("/login/passkey", Route::Account(AccountRoute::PasskeySignIn)),
+    ("/login/forgotten", Route::Account(AccountRoute::Forgotten)),
     ("/set-password", Route::Account(AccountRoute::SetPassword)),
     ("/me/password", Route::Account(AccountRoute::Password)),
     ("/me/authenticator", Route::Account(AccountRoute::Authenticator)),
@@ -104,6 +111,9 @@ pub const FIXED: &[(&str, Route)] = &[
     ("/me/federation/unlink", Route::Federation(FederationRoute::Unlink)),
     ("/admin/clients", Route::Clients(ClientRoute::All)),
     ("/oauth/register", Route::Clients(ClientRoute::Register)),
+    ("/developers", Route::Developers(DevelopersRoute::Start)),
+    ("/developers/new", Route::Developers(DevelopersRoute::New)),
+    (DevelopersRoute::CALLBACK, Route::Developers(DevelopersRoute::Callback)),
     ("/me", Route::Person),
     ("/me/revoke", Route::PersonRevoke),
     ("/me/history.csv", Route::History(HistoryForm::Table)),
@@ -122,6 +132,9 @@ impl Route {
         }
         if let Some(route) = FederationRoute::of(path) {
             return Self::Federation(route);
+        }
+        if let Some(route) = DevelopersRoute::of(path) {
+            return Self::Developers(route);
         }
         match (path.strip_prefix("/fhir").filter(|rest| rest.starts_with('/')), path.strip_prefix("/static/")) {
             (Some(rest), _) => Self::Fhir(rest.to_owned()),

@@ -26,8 +26,8 @@ use crate::ui;
 impl Handler for Server {
     /// The task of the request begins before this returns: whoever hangs up, at whatever moment, leaves a record.
     fn handle(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> impl Future<Output = Answer> + Send {
-        let face = Face::of_path(request.uri().path());
-        let begun = Begun::of(&self, peer, &request);
+        let face = Face::of_path(request.uri().path(), self.settings.language);
+        let begun = Begun::of(&self, peer.clone(), &request);
         // Boxed here: whatever holds it would have room for it twice, where it came from and where it stays.
         in_own_task(face, begun.finish(Box::pin(self.answer(peer, request))))
     }
@@ -37,6 +37,11 @@ impl Server {
     async fn answer(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Answer {
         let (parts, body) = request.into_parts();
         let framing = FramingError::check(parts.version, &parts.headers, !body.is_end_stream());
+        let route = Route::of(parts.uri.path());
+        let language = match Face::of_route(&route, self.settings.language) {
+            Face::Page(default) => ui::language(&parts.uri, &parts.headers, default),
+            Face::Fhir | Face::OAuth => self.settings.language,
+        };
         let exchange = Exchange {
             id: format!("{:032x}", self.random_u128()),
             received: self.clock.now_milliseconds(),
@@ -44,8 +49,9 @@ impl Server {
             method: parts.method,
             target: parts.uri,
             headers: parts.headers,
+            language,
+            within: None,
         };
-        let route = Route::of(exchange.target.path());
         let speaks_dpop = dpop::speaks(&exchange.headers);
         let (id, head) = (exchange.id.clone(), exchange.method == Method::HEAD);
         let openness = cors::openness(&route);
@@ -56,7 +62,7 @@ impl Server {
             _ => false,
         };
         let mut answer = if let Err(error) = framing {
-            let draft = error.draft(Face::of_path(exchange.target.path()));
+            let draft = error.draft(Face::of(&exchange));
             self.record_page(&exchange, Outcome::Rejected, draft).await
         } else if preflight && openness != cors::Openness::Closed {
             Answer::counted(Counted::Discovery, &self.counters, Draft::new(StatusCode::NO_CONTENT))
@@ -70,6 +76,7 @@ impl Server {
         if speaks_dpop {
             dpop::add_nonce(&self, answer.headers_mut());
         }
+        headers::name_language(answer.headers_mut(), language);
         headers::secure(answer.headers_mut(), &id, self.settings.demo.is_none());
         if let Some(origin) = &origin {
             cors::allow(answer.headers_mut(), openness, origin, allowed);
@@ -92,14 +99,14 @@ impl Server {
         if outcome != Outcome::Success
             && let Admission::Gather(gathered) = refusals::admit(self, exchange.peer.address.ip(), Standing::Stranger)
         {
-            return Answer::gathered(gathered, Face::of_path(exchange.target.path()));
+            return Answer::gathered(gathered, Face::of(exchange));
         }
         let event = if outcome == Outcome::Success { Event::Page } else { Event::Refused };
         let mut record = exchange.record(event, exchange.agent(), outcome, draft.status());
         record.operations = vec![exchange.raw_operation()];
         match self.ledger.append(record).await {
             Ok(receipt) => Answer::recorded(receipt, draft),
-            Err(error) => Answer::unrecorded(&error, Face::of_path(exchange.target.path())),
+            Err(error) => Answer::unrecorded(&error, Face::of(exchange)),
         }
     }
 }
@@ -113,8 +120,9 @@ async fn dispatch(server: &Arc<Server>, exchange: Exchange, route: Route, body: 
             Err(answer) => answer,
         },
         Route::Fhir(path) => pipeline::serve(Arc::clone(server), exchange, path, body).await,
-        Route::Start if reading => counted(Counted::StaticFile, ui::start(server)),
-        Route::Docs if reading => counted(Counted::StaticFile, ui::docs(server)),
+        Route::Start if reading => counted(Counted::StaticFile, ui::start(server, &exchange)),
+        Route::Docs if reading => counted(Counted::StaticFile, ui::docs(server, &exchange)),
+        Route::Language if reading => counted(Counted::StaticFile, ui::change_language(&exchange)),
         Route::Static(name) if reading => match ui::asset(&name).or_else(|| ui::logo(server, &name)) {
             Some(draft) => counted(Counted::StaticFile, draft),
             None => not_found(server, &exchange).await,
@@ -144,10 +152,12 @@ async fn dispatch(server: &Arc<Server>, exchange: Exchange, route: Route, body: 
         | Route::History(_)
         | Route::Account(_)
         | Route::Federation(_)
+        | Route::Developers(_)
         // Boxed, since every request has room for the largest way that it could have taken.
         | Route::PersonRevoke => Box::pin(oauth::serve(Arc::clone(server), exchange, route, body)).await,
         Route::Start
         | Route::Docs
+        | Route::Language
         | Route::Static(_)
         | Route::Health
         | Route::Ready
@@ -155,13 +165,13 @@ async fn dispatch(server: &Arc<Server>, exchange: Exchange, route: Route, body: 
         | Route::OpenIdConfiguration
         | Route::OAuthMetadata
         | Route::Brands
-        | Route::Jwks => server.record_page(&exchange, Outcome::Rejected, ui::method_not_allowed("GET, HEAD")).await,
+        | Route::Jwks => server.record_page(&exchange, Outcome::Rejected, ui::method_not_allowed(&exchange, "GET, HEAD")).await,
         Route::Unknown => not_found(server, &exchange).await,
     }
 }
 
 async fn not_found(server: &Server, exchange: &Exchange) -> Answer {
-    server.record_page(exchange, Outcome::Rejected, ui::not_found(server)).await
+    server.record_page(exchange, Outcome::Rejected, ui::not_found(exchange)).await
 }
 
 /// Begins a request in a task that ends with its record, whatever becomes of the connection.

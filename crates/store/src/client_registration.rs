@@ -1,7 +1,16 @@
-//! Clients that register themselves (RFC 7591), and the tokens by which they may.
+//! Clients that register themselves (RFC 7591), and the tokens by which they may; and sandbox clients, which belong to a person.
 
 use portcullis_oauth::clients::Client;
 use portcullis_oauth::grant::SecretHash;
+use portcullis_oauth::identifiers::{ClientId, UserId};
+
+use crate::registry::Change;
+
+/// The conflict of one more sandbox client than a person may own.
+pub const TOO_MANY_OWNED: &str = "this person owns as many sandbox clients as may be";
+
+/// The conflict of a change to a sandbox client that is not, or not any more, this person's.
+pub const NOT_OWNED: &str = "the client is not this person's";
 
 /// The conflict of an initial access token that is unknown, used up or expired.
 pub const INITIAL_TOKEN_REFUSED: &str = "the initial access token is unknown, used up or expired";
@@ -46,4 +55,20 @@ pub enum RegistrationChange {
     AddInitialToken(InitialAccessToken),
     /// An initial access token is taken back, by its id.
     RemoveInitialToken(String),
+    /// A person registers a sandbox client, which names its owner and whose id is free; more than `limit` are the conflict [`TOO_MANY_OWNED`].
+    RegisterOwned {
+        /// The client.
+        client: Box<Client>,
+        /// The most that its owner may own.
+        limit: u32,
+    },
+    /// What follows is done to a sandbox client that belongs to this person at that moment, or not at all ([`NOT_OWNED`]).
+    OfOwner {
+        /// The person.
+        owner: UserId,
+        /// The client.
+        client: ClientId,
+        /// What follows.
+        then: Box<Change>,
+    },
 }

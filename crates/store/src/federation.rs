@@ -40,8 +40,19 @@ pub enum FederationChange {
         /// What follows.
         then: Box<Change>,
     },
-    /// An identity elsewhere belongs to an account here; it must not belong to another one.
+    /// An identity elsewhere belongs to an account here; it must not belong to another one. Where an operator links it with an account that was used, whoever
+    /// signs in with it is recovered by that operator, until a second officer confirms.
     Link(LinkedIdentity),
+    /// Somebody signed in with an identity elsewhere and nothing else. If an operator has linked it with an account in use, the account counts as recovered
+    /// by that operator, before what follows.
+    SignIn {
+        /// The provider's issuer.
+        issuer: String,
+        /// Its `sub`.
+        subject: String,
+        /// What follows.
+        then: Box<Change>,
+    },
     /// It does not any more.
     Unlink {
         /// The account.

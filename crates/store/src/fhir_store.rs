@@ -1,5 +1,5 @@
-//! The FHIR store: five methods, each of which takes what a permit covers and returns what nobody may use before release, and a sixth whose answer
-//! goes into audit records only.
+//! The FHIR store: methods that each take what a permit covers and return what nobody may use before release, and one whose answer goes into audit
+//! records only.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,6 +9,8 @@ use portcullis_fhir::interaction::{InstanceHistory, Read, VersionRead};
 use portcullis_fhir::search::SearchQuery;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_policy::{Authorized, HistoryPage, SearchPage, StoredVersion, Unreleased, WriteSet, Written};
+
+use crate::together::{Done, NotDone, Together};
 
 /// A future behind `dyn`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -104,6 +106,9 @@ pub trait FhirStore: Send + Sync {
     /// Stores all changes and the record, or nothing. The record has one operation per change, which the store completes with the id, the version and
     /// the patients before and after. Resolves after the transaction is durable.
     fn commit(&self, set: Authorized<WriteSet>, record: UnfinishedRecord) -> BoxFuture<'_, Result<Committed, StoreError>>;
+
+    /// Does all steps in one transaction, or none. AuditEvents are in no such transaction. Resolves after it is durable.
+    fn commit_together(&self, together: Together) -> BoxFuture<'_, Result<Vec<Done>, NotDone>>;
 
     /// What is there, for the record of an attempt that released nothing; never for an answer. The work is the same whether something is there or not.
     /// Between the attempt and this, others may have written: the record says what is so now.

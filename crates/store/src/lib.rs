@@ -6,8 +6,10 @@ pub mod client_registration;
 pub mod clock;
 pub mod federation;
 pub mod fhir_store;
+pub mod mail;
 pub mod registry;
 pub mod sign_in;
+pub mod together;
 
 pub use clock::{Clock, SystemClock};
 pub use federation::FederationRegistry;

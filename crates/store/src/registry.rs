@@ -22,6 +22,7 @@ use portcullis_oauth::users::User;
 use crate::client_registration::{InitialAccessToken, RegistrationChange};
 use crate::federation::{FederationChange, FederationRegistry};
 use crate::fhir_store::BoxFuture;
+use crate::mail::{MailChange, MailRegistry};
 use crate::sign_in::{SessionDetails, SignInChange, SignInRegistry};
 
 /// Why the registry could not.
@@ -105,6 +106,8 @@ pub enum Change {
     SignIn(Box<SignInChange>),
     /// Identities elsewhere, states that came back, and who acts for whom.
     Federation(Box<FederationChange>),
+    /// Letters, and where they go.
+    Mail(Box<MailChange>),
     /// A wrong password, or an unknown name: one more failure of each counter, and the wait that follows from it, counted in the
     /// transaction so that none is lost.
     CountFailure {
@@ -209,7 +212,7 @@ pub enum Change {
 }
 
 /// Users, clients, sessions, grants.
-pub trait Registry: SignInRegistry + FederationRegistry + Send + Sync {
+pub trait Registry: SignInRegistry + FederationRegistry + MailRegistry + Send + Sync {
     /// Makes a change durable together with its record.
     fn apply<'a>(&'a self, change: Change, record: &'a PendingRecord) -> BoxFuture<'a, Result<Acknowledgement, RegistryError>>;
 
@@ -221,6 +224,9 @@ pub trait Registry: SignInRegistry + FederationRegistry + Send + Sync {
 
     /// All clients, by id.
     fn clients(&self) -> BoxFuture<'_, Result<Vec<Client>, RegistryError>>;
+
+    /// The sandbox clients of a person, the oldest first.
+    fn clients_of<'a>(&'a self, owner: &'a UserId) -> BoxFuture<'a, Result<Vec<Client>, RegistryError>>;
 
     /// Whether a registered redirect URI has this origin (`https://host:port`).
     fn origin_registered<'a>(&'a self, origin: &'a str) -> BoxFuture<'a, Result<bool, RegistryError>>;

@@ -94,6 +94,8 @@ pub enum LinkPurpose {
     Invitation,
     /// A new password, which somebody else arranged.
     Reset,
+    /// A new password, which the person asked for by mail.
+    Forgotten,
 }
 
 impl LinkPurpose {
@@ -102,12 +104,13 @@ impl LinkPurpose {
         match self {
             Self::Invitation => "invitation",
             Self::Reset => "reset",
+            Self::Forgotten => "forgotten",
         }
     }
 
     /// The purpose of this name.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Invitation, Self::Reset].into_iter().find(|purpose| purpose.as_str() == text)
+        [Self::Invitation, Self::Reset, Self::Forgotten].into_iter().find(|purpose| purpose.as_str() == text)
     }
 }
 
@@ -118,8 +121,10 @@ pub struct OneTimeLink {
     pub user: UserId,
     /// What for.
     pub purpose: LinkPurpose,
-    /// Who made it.
+    /// Who made it: an operator, or for [`LinkPurpose::Forgotten`] the user, or the operator who set a mail address that nothing has confirmed since.
     pub created_by: String,
+    /// Whether it was told to the person's mail address and to nobody else.
+    pub mailed: bool,
     /// The end, in seconds since the epoch.
     pub expires_at: i64,
 }

@@ -103,10 +103,19 @@ impl Client {
 
     /// The same client at another port, where it shows this certificate; none where there is none to show.
     pub fn showing(&self, port: u16, shown: Option<(CertificateDer<'static>, rustls_pki_types::PrivateKeyDer<'static>)>) -> Self {
+        self.showing_chain(port, shown.map(|(certificate, key)| (vec![certificate], key)))
+    }
+
+    /// The same with the certificates of those who vouch for it.
+    pub fn showing_chain(
+        &self,
+        port: u16,
+        shown: Option<(Vec<CertificateDer<'static>>, rustls_pki_types::PrivateKeyDer<'static>)>,
+    ) -> Self {
         let mut config = (*self.config).clone();
-        if let Some((certificate, key)) = shown {
+        if let Some((chain, key)) = shown {
             let provider = rustls::crypto::aws_lc_rs::default_provider();
-            let key = rustls::sign::CertifiedKey::from_der(vec![certificate], key, &provider).unwrap();
+            let key = rustls::sign::CertifiedKey::from_der(chain, key, &provider).unwrap();
             config.client_auth_cert_resolver = Arc::new(rustls::sign::SingleCertAndKey::from(key));
         }
         config.resumption = rustls::client::Resumption::disabled();

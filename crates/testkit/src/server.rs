@@ -29,7 +29,7 @@ use portcullis_server::authorization_server::authorization::logos::Logos;
 use portcullis_server::authorization_server::clients::client_keys::ClientKeys;
 use portcullis_server::authorization_server::csrf::FormTokens;
 use portcullis_server::authorization_server::signing_keys::RING_NAME;
-use portcullis_server::context::{AuthorizationSettings, Entropy, Server, Settings, TokenKeys, token_cache};
+use portcullis_server::context::{AuthorizationSettings, DeveloperSettings, DemoNotice, Entropy, Server, Settings, TokenKeys, token_cache};
 use portcullis_server::listener::{
     CertificateFiles, ClientTrust, Limits, Listener, ReloadingCertificate, Shutdown, mutual_tls_config, server_config,
 };
@@ -94,23 +94,45 @@ impl TestServer {
 
     /// Starts an empty server with a client that speaks this protocol.
     pub async fn start_over(protocol: Protocol) -> Self {
-        Self::start_beside(protocol, None, AuthorizationSettings::default()).await
+        Self::start_beside(protocol, None, AuthorizationSettings::default(), None).await
     }
 
     /// Starts an empty server whose operator decided this about requests and registration.
     pub async fn start_with(authorization: AuthorizationSettings) -> Self {
-        Self::start_beside(Protocol::Http1, None, authorization).await
+        Self::start_beside(Protocol::Http1, None, authorization, None).await
     }
 
     /// Starts an empty server whose people may sign in with accounts at this provider.
     pub async fn start_with_provider(server: &ProviderServer, provider: Provider) -> Self {
-        Self::start_beside(Protocol::Http1, Some((server, provider)), AuthorizationSettings::default()).await
+        Self::start_beside(Protocol::Http1, Some((server, provider)), AuthorizationSettings::default(), None).await
+    }
+
+    /// The same, whose start page says that it is a demo.
+    pub async fn start_as_demo(server: &ProviderServer, provider: Provider, demo: DemoNotice) -> Self {
+        let developers = Some(DeveloperSettings { clients_per_person: 5, anybody_may_connect: true });
+        let authorization = AuthorizationSettings { developers, ..AuthorizationSettings::default() };
+        Self::start_beside(Protocol::Http1, Some((server, provider)), authorization, Some(demo)).await
+    }
+
+    /// Starts an empty server in which something else is as an operator would configure it.
+    pub async fn start_changed(change: impl FnOnce(&mut Server)) -> Self {
+        Self::start_changed_beside(Protocol::Http1, None, (AuthorizationSettings::default(), None), change).await
     }
 
     async fn start_beside(
         protocol: Protocol,
         provider: Option<(&ProviderServer, Provider)>,
         authorization: AuthorizationSettings,
+        demo: Option<DemoNotice>,
+    ) -> Self {
+        Self::start_changed_beside(protocol, provider, (authorization, demo), |_| {}).await
+    }
+
+    async fn start_changed_beside(
+        protocol: Protocol,
+        provider: Option<(&ProviderServer, Provider)>,
+        (authorization, demo): (AuthorizationSettings, Option<DemoNotice>),
+        change: impl FnOnce(&mut Server),
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = RootKey::generate().unwrap();
@@ -141,7 +163,9 @@ impl TestServer {
         let stores = (&*store, Arc::new(faulty) as Arc<dyn FhirStore>);
         let mut server = assemble(public_url, stores, Arc::clone(&ledger), Arc::clone(&clock), (&keys, provider));
         server.settings.authorization = authorization;
+        server.settings.demo = demo;
         server.settings.mutual_tls_url = Some(format!("https://localhost:{mutual_tls_port}"));
+        change(&mut server);
         let server = Arc::new(server);
         let shutdown = Shutdown::default();
         tokio::spawn(listener.run(Arc::clone(&server), shutdown.clone()));
@@ -371,7 +395,7 @@ fn password_hash() -> String {
     HASH.get_or_init(|| hash_now(PASSWORD, [3; 16]).unwrap()).clone()
 }
 
-fn certificate(folder: &std::path::Path) -> (Arc<ReloadingCertificate>, CertificateDer<'static>) {
+pub(crate) fn certificate(folder: &std::path::Path) -> (Arc<ReloadingCertificate>, CertificateDer<'static>) {
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
     let issued = rcgen::generate_simple_self_signed(names).unwrap();
     let files = CertificateFiles { chain: folder.join("server.pem"), key: folder.join("server.key") };
@@ -410,6 +434,7 @@ fn assemble(
         version: "0.0.0",
         started,
         brand: Default::default(),
+        language: Default::default(),
         demo: None,
         authorization: Default::default(),
     };
@@ -426,11 +451,13 @@ fn assemble(
         passwords: Passwords::default(),
         proof_nonces: Default::default(),
         refusals: Default::default(),
+        sandbox_refusals: Default::default(),
         large: Default::default(),
         disk: Default::default(),
         client_keys: ClientKeys::new(Arc::clone(&outbound)),
         federation: Federation::new(provider.map(|(_, provider)| provider).into_iter().collect(), Arc::clone(&outbound)),
         logos: Logos::new(outbound),
+        mail: Default::default(),
         form_tokens: FormTokens::new(&form_key),
         counters: Default::default(),
     }

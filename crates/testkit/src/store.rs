@@ -7,6 +7,7 @@ use portcullis_audit::{Sought, UnfinishedRecord};
 use portcullis_fhir::interaction::{InstanceHistory, Read, VersionRead};
 use portcullis_fhir::search::SearchQuery;
 use portcullis_policy::{Authorized, HistoryPage, SearchPage, StoredVersion, Unreleased, WriteSet};
+use portcullis_store::together::{Done, NotDone, Together};
 use portcullis_store::{BoxFuture, Committed, FhirStore, StoreError, Subject};
 
 /// A store with a fault that can be called up.
@@ -54,6 +55,10 @@ impl FhirStore for FaultyStore {
 
     fn commit(&self, set: Authorized<WriteSet>, record: UnfinishedRecord) -> BoxFuture<'_, Result<Committed, StoreError>> {
         self.inner.commit(set, record)
+    }
+
+    fn commit_together(&self, together: Together) -> BoxFuture<'_, Result<Vec<Done>, NotDone>> {
+        self.inner.commit_together(together)
     }
 
     fn seek<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<Sought, StoreError>> {

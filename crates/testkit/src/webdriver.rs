@@ -28,6 +28,8 @@ const LOOK: Duration = Duration::from_millis(30);
 const COMMAND: Duration = Duration::from_secs(60);
 /// Where screenshots go; nowhere if it is not set.
 const SCREENSHOTS: &str = "PORTCULLIS_SCREENSHOTS";
+/// How many pixels of a screenshot make one CSS pixel.
+const SCREENSHOT_SCALE: &str = "PORTCULLIS_SCREENSHOT_SCALE";
 /// The member that holds the id of an element (WebDriver, section 12.1).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
@@ -246,8 +248,9 @@ impl Browser {
         self.be_of_size(1280, 900, false);
     }
 
-    fn be_of_size(&self, width: u32, height: u32, mobile: bool) {
-        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile});
+    /// Makes the page as wide and high as this.
+    pub fn be_of_size(&self, width: u32, height: u32, mobile: bool) {
+        let size = json!({"width": width, "height": height, "deviceScaleFactor": pixels_per_point(), "mobile": mobile});
         self.devtools("Emulation.setDeviceMetricsOverride", &size);
     }
 
@@ -318,6 +321,11 @@ fn capabilities(chromium: &Path, profile: &Path) -> Value {
         "goog:loggingPrefs": {"browser": "ALL"},
         "goog:chromeOptions": {"binary": chromium, "args": arguments},
     }}})
+}
+
+/// Pictures for docs are as sharp as a good screen: `PORTCULLIS_SCREENSHOT_SCALE=2`.
+fn pixels_per_point() -> u32 {
+    std::env::var(SCREENSHOT_SCALE).ok().and_then(|scale| scale.parse().ok()).unwrap_or(1)
 }
 
 /// chromedriver chooses a port and says so.

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use portcullis_fhir::bundle::{self, Entry};
+use portcullis_fhir::bundle::{self, Entry, links};
 use portcullis_fhir::json::{self, Value};
 use portcullis_fhir::outcome::Issue;
 use portcullis_fhir::reference::LocalReference;
@@ -216,12 +216,11 @@ impl Bundle {
                 return refused(vec![Reason { path: Some(format!("Bundle.entry[{index}]")), ..Reason::not_json(&error) }]);
             }
         };
-        let has_if_match = value.member("request").is_some_and(|request| request.member("ifMatch").is_some());
         let entry = match bundle::entry(index, value) {
             Ok(entry) => entry,
             Err(issue) => return refused(vec![reason(issue)]),
         };
-        if has_if_match {
+        if entry.request.as_ref().is_some_and(|request| request.if_match.is_some()) {
             return refused(vec![at(
                 ".request.ifMatch",
                 "The load replaces what is stored; it cannot be bound to a version.".into(),
@@ -235,8 +234,8 @@ impl Bundle {
         let put = entry.request.as_ref().filter(|request| &*request.method == "PUT").map(|request| &*request.url);
         let id = identifier(own, put, entry.full_url.as_deref(), resource_type);
         let Some(mut resource) = entry.resource else { return Item::Nothing };
-        let base = entry.full_url.as_deref().and_then(base_of);
-        rewrite(&mut resource, &|text| self.target(text, base));
+        let base = entry.full_url.as_deref().and_then(links::base_of);
+        links::rewrite(&mut resource, &|text| self.target(text, base).map(ToString::to_string));
         if self.is_transaction {
             let unresolved: Vec<Reason> =
                 unresolved(&resource).into_iter().map(|(path, message)| at(&format!(".resource{path}"), message)).collect();
@@ -294,8 +293,7 @@ impl Bundle {
         if let Some(target) = self.identities.get(text) {
             return Some(target);
         }
-        let base = base.filter(|_| self.is_transaction && LocalReference::parse(text).is_some())?;
-        self.identities.get(format!("{base}/{text}").as_str())
+        self.identities.get(links::name_of(text, base.filter(|_| self.is_transaction))?.as_str())
     }
 }
 
@@ -306,34 +304,6 @@ fn newlines(text: Option<&str>) -> u64 {
 
 fn type_of(resource: &Value) -> &str {
     resource.member("resourceType").and_then(Value::as_str).unwrap_or_default()
-}
-
-/// What stands before `Type/id` in the address of an entry.
-fn base_of(full_url: &str) -> Option<&str> {
-    let (rest, _id) = full_url.rsplit_once('/')?;
-    let (base, resource_type) = rest.rsplit_once('/')?;
-    ResourceType::parse(resource_type).map(|_| base)
-}
-
-/// Replaces references to entries of the same Bundle. The depth of the tree is bounded by the parser.
-fn rewrite<'a>(value: &mut Value, target: &impl Fn(&str) -> Option<&'a LocalReference>) {
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(|item| rewrite(item, target)),
-        Value::Object(members) => {
-            for (name, value) in members {
-                match value {
-                    Value::String(text) if matches!(&**name, "reference" | "url" | "valueUri" | "valueUrl") => {
-                        if let Some(target) = target(text) {
-                            *text = target.to_string().into();
-                        }
-                    }
-                    Value::Array(_) | Value::Object(_) => rewrite(value, target),
-                    _ => {}
-                }
-            }
-        }
-        _ => {}
-    }
 }
 
 /// References that would never lead anywhere: to an entry that is not there, or by a search. Each with its path below the resource and the reason.
@@ -363,7 +333,7 @@ fn unresolved(value: &Value) -> Vec<(String, String)> {
 }
 
 fn objection_to(reference: &str) -> Option<String> {
-    if reference.starts_with("urn:uuid:") || reference.starts_with("urn:oid:") {
+    if links::is_placeholder(reference) {
         return Some(format!("No entry of this transaction has the fullUrl '{reference}'."));
     }
     let (resource_type, _query) = reference.split_once('?')?;

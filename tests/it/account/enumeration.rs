@@ -21,6 +21,7 @@ async fn a_wrong_password_looks_the_same_for_every_account_and_for_none() {
         roles: vec!["auditor".to_owned()],
         fhir_user: None,
         patients: Vec::new(),
+        contact: Default::default(),
     };
     operator(&world, "root", UserRequest::Invite(invited)).await;
     let mut pages = Vec::new();

@@ -40,11 +40,12 @@ fn invitation(username: &str) -> UserRequest {
         roles: vec!["patient".to_owned()],
         fhir_user: None,
         patients: vec!["bob".to_owned()],
+        contact: Default::default(),
     })
 }
 
 pub fn reset(username: &str, remove_factors: bool) -> UserRequest {
-    UserRequest::Reset { username: username.to_owned(), remove_factors }
+    UserRequest::Reset { username: username.to_owned(), remove_factors, print_link: false }
 }
 
 /// Opens a link and sends a password.
@@ -195,4 +196,42 @@ async fn a_changed_password_ends_the_other_sessions() {
     assert_eq!(ann.post("/me/password", &[("csrf", &csrf), ("password", CHOSEN)]).await.header("location"), "/me");
     assert_eq!((ann.get("/me").await.status.as_u16(), elsewhere.get("/me").await.status.as_u16()), (200, 303));
     assert_eq!(password(&mut elsewhere, "ann", CHOSEN).await, 303);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_of_the_list_is_not_taken_and_a_newer_list_counts_at_once() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let other = "0".repeat(40);
+    // SHA-1 of CHOSEN, as the Pwned Passwords download writes it.
+    let listed = format!("{other}:1\r\n{}:37359195\r\n", "C2CD39D8D23D3AD6F7542E2C494FA5063984046E");
+    std::fs::write(file.path(), &listed).unwrap();
+    let path = file.path().to_owned();
+    let server = portcullis_testkit::TestServer::start_changed(|server| {
+        let list = portcullis_server::authorization_server::accounts::breached::BreachedPasswords::open(&path).unwrap();
+        server.passwords = portcullis_server::authorization_server::accounts::password::Passwords::default().refusing(Some(list));
+    })
+    .await;
+    let world = World::over(server).await;
+    let path = link(&world, "root", invitation("eve")).await;
+    let mut eve = Visitor::new(&world);
+    let refused = choose(&mut eve, &path, CHOSEN).await;
+    let text = refused.text();
+    assert!(refused.status == 400 && text.contains("This password is on a list that attackers use. Choose another one."), "{text}");
+    assert!(world.last(Event::Credential).1.contains("password refused: Known"));
+    // Another list in its place, and back: whoever keeps the file up to date need not start the server anew.
+    let newer = tempfile::NamedTempFile::new_in(file.path().parent().unwrap()).unwrap();
+    std::fs::write(newer.path(), format!("{other}\n")).unwrap();
+    newer.persist(file.path()).unwrap();
+    assert_eq!(choose(&mut eve, &path, CHOSEN).await.status, 303);
+    let mut ann = Visitor::new(&world);
+    ann.sign_in("ann").await;
+    std::fs::write(file.path(), &listed).unwrap();
+    let page = ann.get("/me/password").await;
+    let fields = [("csrf", hidden(&page, "csrf")), ("password", CHOSEN.to_owned())];
+    let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let refused = ann.post("/me/password", &fields).await;
+    assert!(refused.status == 400 && refused.text().contains("on a list that attackers use"), "{}", refused.text());
+    // A list that is gone or broken takes no password at all.
+    std::fs::write(file.path(), "no list").unwrap();
+    assert_eq!(ann.post("/me/password", &fields).await.status, 503);
 }

@@ -1,11 +1,13 @@
 //! How people get into their accounts: second factors, passkeys, sessions, links, locks.
 
 mod browser;
+mod developers;
 mod enumeration;
 mod history;
-mod links;
+pub mod links;
 mod passkeys;
 mod recovery;
+mod required_assurance;
 mod second_factor;
 mod sessions;
 mod step_up;

@@ -126,3 +126,37 @@ async fn factors_that_are_removed_with_the_reset_leave_the_second_officer() {
     assert_eq!((shown.has_authenticator, shown.recovery_codes, shown.recovered_by), (false, 0, None));
     assert!(!recovery.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_who_lost_the_phone_gets_the_account_back_in_the_steps_of_the_operations_guide() {
+    let world = World::start().await;
+    let mut before = Visitor::new(&world);
+    before.sign_in("ann").await;
+    let token = world.ann().await;
+    let (lost, codes) = before.add_authenticator().await;
+    // 1. She calls. The first officer, who knows her, makes a link and takes the factors away; every session ends.
+    let path = link(&world, "first", reset("ann", true)).await;
+    assert_eq!(before.get("/me").await.status, 303);
+    // 2. She chooses a password. The lost phone and its codes open nothing any more.
+    let mut ann = Visitor::new(&world);
+    assert_eq!(choose(&mut ann, &path, CHOSEN).await.status, 303);
+    let page = sign_in(&mut ann, "/me").await;
+    assert!(page.status == 303 && !codes.is_empty(), "no factor is asked for");
+    assert!(ann.get("/me").await.text().contains("Somebody gave this account back to you: account:first."));
+    let query = world.app.authorization_query("launch/patient patient/Patient.r");
+    assert_eq!(ann.get(&format!("/oauth/authorize?{query}")).await.status, 403);
+    assert_eq!(ann.get("/me/authenticator").await.status, 403);
+    // 3. A second officer, who asked her in another way, confirms. The first cannot.
+    assert!(matches!(operator(&world, "first", confirm()).await, Response::Refused(_)));
+    assert_eq!(details(&world, "second", confirm()).await.recovered_by, None);
+    // 4. The same session opens records again, and takes the new phone.
+    assert!(ann.get(&format!("/oauth/authorize?{query}")).await.text().contains("value=\"allow\""));
+    let (found, new_codes) = ann.add_authenticator().await;
+    assert!(world.code(&found) != world.code(&lost) && new_codes != codes);
+    let read = world.server.client.get("/fhir/Patient/ann").bearer(&token).send().await;
+    assert_eq!(read.status, 200, "what she had allowed before goes on");
+    let told: Vec<String> = world.server.records().into_iter().filter_map(|record| record.detail).collect();
+    for step in ["reset link made: ann; second factors removed", "password set anew; recovered by account:first", "recovery confirmed: ann"] {
+        assert!(told.iter().any(|detail| detail.contains(step)), "{step}: {told:?}");
+    }
+}

@@ -1,15 +1,18 @@
 //! The FHIR front door, as apps meet it.
 
 mod audit_trail;
+mod batch;
 mod bad_input;
 mod carin;
 mod compartment;
+mod conditional;
 mod device;
 mod guides;
 mod history;
 mod letting_in;
 mod search;
 mod statuses;
+mod transaction;
 mod world;
 mod write;
 

@@ -25,7 +25,11 @@ impl World {
 
     /// The same, where the apps speak this protocol.
     pub async fn start_over(protocol: Protocol) -> Self {
-        let server = TestServer::start_over(protocol).await;
+        Self::over(TestServer::start_over(protocol).await).await
+    }
+
+    /// The same over a server that is set up otherwise.
+    pub async fn over(server: TestServer) -> Self {
         server
             .import(&[
                 organization("hospital", "Hospital"),

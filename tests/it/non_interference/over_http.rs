@@ -177,7 +177,25 @@ async fn a_server_answers_as_one_that_holds_only_what_the_person_may_see() {
                 assert_eq!((form.status.as_u16(), whole.plain(&form)), found[0], "{name} {address} as a form");
             }
         }
+        for bundle_type in ["batch", "transaction"] {
+            let body = together(bundle_type, &requests);
+            let found = whole.server.client.post("/fhir").bearer(&whole.tokens[name]).fhir(body.clone()).send().await;
+            let expected = view.server.client.post("/fhir").bearer(&view.tokens[name]).fhir(body).send().await;
+            let told = (found.status, whole.plain(&found));
+            assert_eq!(told, (expected.status, view.plain(&expected)), "{name}: all of them as a {bundle_type}");
+        }
     }
+}
+
+/// All of these requests as entries of one.
+fn together(bundle_type: &str, requests: &[Request]) -> String {
+    let entry = |request: &Request| {
+        let (path, query) = target(request);
+        let url = format!("{}?{query}", path.trim_start_matches("/fhir/"));
+        serde_json::json!({"request": {"method": "GET", "url": url}})
+    };
+    let entries: Vec<Value> = requests.iter().map(entry).collect();
+    serde_json::json!({"resourceType": "Bundle", "type": bundle_type, "entry": entries}).to_string()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -245,7 +263,27 @@ fn routes(record: &Record, unknown: bool) -> Vec<(http::Method, String, Option<S
         (Method::POST, format!("{base}/_search"), Some(format!("_id=@{id}&_total=accurate"))),
         (Method::PUT, format!("{base}/@{id}"), Some(body.to_string())),
         (Method::DELETE, format!("{base}/@{id}"), None),
+        (Method::PUT, format!("{base}?_id=@{id}"), Some(body.to_string())),
+        (Method::DELETE, format!("{base}?_id=@{id}"), None),
     ];
+    for bundle_type in ["batch", "transaction"] {
+        for (method, url) in [
+            ("GET", format!("{resource_type}/@{id}")),
+            ("GET", format!("{resource_type}/@{id}/_history")),
+            ("GET", format!("{resource_type}?_id=@{id}")),
+            ("DELETE", format!("{resource_type}/@{id}")),
+            ("DELETE", format!("{resource_type}?_id=@{id}")),
+            ("PUT", format!("{resource_type}/@{id}")),
+            ("PUT", format!("{resource_type}?_id=@{id}")),
+        ] {
+            let mut entry = serde_json::json!({"request": {"method": method, "url": url}});
+            if method == "PUT" {
+                entry["resource"] = body.clone();
+            }
+            let bundle = serde_json::json!({"resourceType": "Bundle", "type": bundle_type, "entry": [entry]});
+            routes.push((Method::POST, "/fhir".to_owned(), Some(bundle.to_string())));
+        }
+    }
     if unknown {
         routes.extend([
             (Method::GET, format!("/fhir/Observation?subject={resource_type}/@{id}&_sort=subject"), None),

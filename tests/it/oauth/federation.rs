@@ -9,7 +9,7 @@ use portcullis_oauth::totp::TotpSecret;
 use portcullis_oauth::users::Role;
 use portcullis_server::admin::people::UserLink;
 use portcullis_server::admin::protocol::{Request, Response};
-use portcullis_server::admin::{Caller, Service};
+use portcullis_server::admin::{Caller, Service, UserRequest};
 use portcullis_store::Clock as _;
 use portcullis_store::registry::Change;
 use portcullis_store::sign_in::SignInChange;
@@ -190,6 +190,7 @@ async fn a_token_that_is_not_for_this_request_signs_nobody_in() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_of_others_and_errors_are_told_and_spend_the_state() {
+    portcullis_verifies::verifies!("OAUTH-28");
     let world = World::start().await;
     let cases = [
         ("code=c&iss=https%3A%2F%2Fevil.example", 403, "The answer came from somebody else"),
@@ -425,4 +426,45 @@ async fn whoever_has_a_second_factor_gives_it_here_unless_the_provider_is_truste
     claims["amr"] = json!(["pwd", "mfa"]);
     assert_eq!(world.back(&mut browser, &arrived, &claims).await.status, 303);
     assert!(browser.is_signed_in() && world.recorded("signed in: federated-factors"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_in_use_that_an_operator_links_is_given_back_by_that_operator_until_another_confirms() {
+    let world = World::start().await;
+    let operator = async |name: &str, request: UserRequest| {
+        Service::new(Arc::clone(&world.server.server)).answer(&Caller::named(name), Request::User(request)).await
+    };
+    let confirm = || UserRequest::Confirm { username: "bob".into() };
+    let mut bob = Browser::new(&world.server.client);
+    assert_eq!(bob.sign_in("bob", PASSWORD).await.status, 303);
+    assert!(matches!(world.link("bob", "the-operators-own").await, Response::Done));
+    assert!(matches!(operator("test", confirm()).await, Response::Refused(_)), "nobody came yet");
+    let come = async |amr: Value| {
+        let mut browser = Browser::new(&world.server.client);
+        let arrived = world.go(&mut browser).await;
+        let mut claims = world.provider.claims(&arrived, "the-operators-own", world.now());
+        claims["amr"] = amr;
+        assert_eq!(world.back(&mut browser, &arrived, &claims).await.status, 303);
+        browser
+    };
+    let marked = "Somebody gave this account back to you: account:test.";
+    let mut mallory = come(Value::Null).await;
+    let page = mallory.get("/me").await.text();
+    assert!(page.contains(marked) && !page.contains("Who looked, and when"), "{page}");
+    assert_eq!(mallory.get("/me/password").await.status, 403, "and makes no factor of the own");
+    assert!(!bob.get("/me").await.text().contains("gave this account back"), "the session from before is the owner's");
+    assert!(matches!(operator("test", confirm()).await, Response::Refused(_)), "not by whoever linked it");
+    // Its owner shows a factor: whoever came in by the link is out, and comes back no better than before.
+    let secret = with_authenticator_app(&world.server, "user-bob").await;
+    let mut owner = Browser::new(&world.server.client);
+    let asked = owner.sign_in("bob", PASSWORD).await;
+    let hidden = |name: &str| portcullis_testkit::app::hidden(&asked, name);
+    let (csrf, pending, code) = (hidden("csrf"), hidden("pending"), secret.code(world.now() / 30));
+    let fields = [("csrf", csrf.as_str()), ("pending", &pending), ("return_to", "/me"), ("code", &code)];
+    assert_eq!(owner.post("/login/second", &fields).await.status, 303);
+    assert!(!owner.get("/me").await.text().contains("gave this account back"));
+    assert_eq!(mallory.get("/me").await.status, 303, "signed out");
+    assert!(come(json!(["mfa"])).await.get("/me").await.text().contains(marked));
+    assert!(matches!(operator("second", confirm()).await, Response::User(_)));
+    assert!(!come(json!(["mfa"])).await.get("/me").await.text().contains("gave this account back"));
 }

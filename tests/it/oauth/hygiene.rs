@@ -226,3 +226,24 @@ async fn no_record_leaves_before_its_member_said_yes_and_the_yes_is_recorded() {
     let token: Value = app.exchange(&code).await.json();
     assert_eq!(read(token["access_token"].as_str().unwrap()).await, 403);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refresh_token_that_nobody_used_ends_and_each_access_token_is_for_this_fhir_server_alone() {
+    verifies!("OAUTH-25");
+    let world = World::start().await;
+    let first = world.app.exchange(&code(&world.app).await).await.json();
+    let claims = portcullis_testkit::decode_base64url(first["access_token"].as_str().unwrap().split('.').nth(1).unwrap());
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!((&claims["aud"], &claims["scope"]), (&Value::from(world.server.fhir_base.as_str()), &Value::from(SCOPE)));
+    let idle = portcullis_oauth::grant::REFRESH_IDLE_LIFETIME_SECONDS;
+    // A use in time starts the time anew.
+    world.server.clock.advance_seconds(idle - 1);
+    let refresh = async |token: &Value| {
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", token["refresh_token"].as_str().unwrap())];
+        world.app.token_request(&fields).await
+    };
+    let second = refresh(&first).await;
+    assert_eq!(second.status, 200, "{}", second.text());
+    world.server.clock.advance_seconds(idle);
+    assert_eq!(error(&refresh(&second.json()).await), (400, "invalid_grant".to_owned()));
+}

@@ -2,11 +2,13 @@
 
 mod administration;
 mod authorization_code;
+mod backend_clients;
 mod backend_services;
 mod bad_input;
 mod brands;
 mod capabilities;
 mod client_endpoint;
+mod conformance;
 mod consent_screen;
 mod discovery;
 mod dpop;
@@ -14,6 +16,7 @@ mod federation;
 mod hygiene;
 mod introspection;
 mod key_rotation;
+mod languages;
 mod launch;
 mod ledger_down;
 mod lockout;
@@ -29,4 +32,6 @@ mod representatives;
 mod sign_in;
 mod smart_1_0;
 mod smart_clients;
+mod software_statements;
+mod tls_client_auth;
 mod token_endpoint;

@@ -1,5 +1,8 @@
 //! Certificates of clients (RFC 8705): the port that asks for them, authentication by them, and tokens that are bound to them.
 
+use portcullis_store::Clock as _;
+use portcullis_testkit::ClientKey;
+use portcullis_testkit::backend::ASSERTION_TYPE;
 use portcullis_testkit::client::{Client, Reply};
 use portcullis_verifies::verifies;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -153,5 +156,44 @@ async fn metadata_names_the_other_port() {
     assert_eq!(document["tls_client_certificate_bound_access_tokens"], true);
     let methods = document["token_endpoint_auth_methods_supported"].as_array().unwrap();
     assert!(methods.contains(&json!("self_signed_tls_client_auth")));
-    assert!(!methods.contains(&json!("tls_client_auth")), "what is not built is not promised: no authority vouches for a client");
+    assert!(!methods.contains(&json!("tls_client_auth")), "no authority vouches for a client");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_assertion_may_be_for_the_token_endpoint_of_this_port_and_for_no_other_path_of_it() {
+    let world = World::start().await;
+    let scope = "launch/patient patient/*.rs";
+    let (app, signer) = world.server.add_signing_app("signer", scope, ClientKey::generate("key-1", "ES384")).await;
+    let (base, public) = (world.server.mutual_tls_port, &world.server.server.settings.public_url);
+    let base = format!("https://localhost:{base}");
+    let asked = std::sync::atomic::AtomicU32::new(0);
+    let over = Identity::new().client(&world);
+    let ask = async |client: &Client, path: &str, audience: &str| {
+        let number = asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let mut claims = signer.claims(world.server.clock.now_seconds(), &format!("jti-{number}"));
+        claims["aud"] = json!(audience);
+        let query = app.authorization_query(scope);
+        let mut fields: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        fields.push(("client_assertion_type".into(), ASSERTION_TYPE.into()));
+        fields.push(("client_assertion".into(), signer.key.sign(&signer.key.header(), &claims)));
+        fields.push(("grant_type".into(), "refresh_token".into()));
+        fields.push(("refresh_token".into(), "unknown".into()));
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let reply = client.post(path).form(&fields).send().await;
+        (reply.status.as_u16(), told(&reply).1)
+    };
+    let (token, par) = ("/oauth/token", "/oauth/par");
+    let (wrong, right) = ((401, "invalid_client".to_owned()), (400, "invalid_grant".to_owned()));
+    for path in ["", "/oauth/introspect", par, "/oauth/token/"] {
+        assert_eq!(ask(&over, token, &format!("{base}{path}")).await, wrong, "{path}");
+    }
+    for client in [&world.server.client, &over] {
+        assert_eq!(ask(client, token, &format!("{base}{token}")).await, right);
+        assert_eq!(ask(client, token, &format!("{public}{token}")).await, right);
+        // The endpoint for pushed requests takes its own address, too (RFC 9126 section 2), and no other endpoint does.
+        assert_eq!(ask(client, token, &format!("{public}{par}")).await, wrong);
+        for audience in [format!("{public}{par}"), format!("{base}{par}"), format!("{base}{token}"), public.clone()] {
+            assert_eq!(ask(client, par, &audience).await.0, 201, "{audience}");
+        }
+    }
 }

@@ -144,7 +144,7 @@ async fn faulty_metadata_has_the_exact_error_and_the_hour_its_limit() {
         ("smart", json!("1.0"), "invalid_client_metadata"),
         ("administrator", json!(true), "invalid_client_metadata"),
         ("resource_server", json!(true), "invalid_client_metadata"),
-        ("software_statement", json!("a.b.c"), "unapproved_software_statement"),
+        ("software_statement", json!("a.b.c"), "invalid_software_statement"),
     ] {
         let mut faulty = good();
         faulty[name] = value.clone();

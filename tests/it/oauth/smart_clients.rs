@@ -24,7 +24,7 @@ const PAGE: &str = "<!DOCTYPE html><meta charset=utf-8><title>app</title><pre id
 const ALLOW: &str = "button[name=decision][value=allow]";
 
 /// A folder that was filled by these commands, one after another in it; `None` where one of them failed.
-fn filled(name: &str, commands: &[&[&str]]) -> Option<PathBuf> {
+pub(super) fn filled(name: &str, commands: &[&[&str]]) -> Option<PathBuf> {
     let kept = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     if !kept.exists() {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();

@@ -46,8 +46,8 @@ pub(super) fn draw(view: &View<'_>, part: &Part<'_>, id: &str) -> RenderedEvent 
         entities.add_decision(view, part);
     }
     if matches!(record.event, Event::Rest | Event::Refused) {
-        // BALP's `transaction`: the record has the id that the answer carried.
-        let what = clean(&record.id.0).map(|id| identified(None, id));
+        // BALP's `transaction`: the record of the request has the id that the answer carried.
+        let what = clean(&record.request.as_ref().unwrap_or(&record.id).0).map(|id| identified(None, id));
         entities.drawn.push(Entity { what, r#type: Some(REQUEST_ID), ..Entity::default() });
     }
     let detail = record.detail.as_deref().filter(|_| view.only_patient.is_none()).and_then(clean);

@@ -26,6 +26,7 @@ fn record(number: usize) -> Record {
         status: 200,
         decision: None,
         rules: vec!["scope=permit".to_owned()],
+        request: None,
         operations: vec![OperationEntry {
             interaction: "read".to_owned(),
             resource_type: Some("Observation".to_owned()),

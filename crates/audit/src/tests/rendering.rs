@@ -37,6 +37,7 @@ fn full(interaction: &str) -> Record {
             address: Some("192.0.2.7".to_owned()),
         },
         decision: Some("00aa".to_owned()),
+        request: None,
         operations: vec![OperationEntry {
             interaction: interaction.to_owned(),
             resource_type: Some("Observation".to_owned()),

@@ -18,4 +18,6 @@ pub const MAIN: &[Migration] = &[
     Migration { number: 10, name: "launches", sql: include_str!("0010_launches.sql") },
     Migration { number: 12, name: "factors", sql: include_str!("0012_factors.sql") },
     Migration { number: 13, name: "federation", sql: include_str!("0013_federation.sql") },
+    Migration { number: 14, name: "sandbox clients", sql: include_str!("0014_sandbox_clients.sql") },
+    Migration { number: 15, name: "mail", sql: include_str!("0015_mail.sql") },
 ];

@@ -70,6 +70,7 @@ impl Trail {
             status: 200,
             decision: None,
             rules: Vec::new(),
+            request: None,
             operations: vec![OperationEntry {
                 interaction: "read".into(),
                 resource_type: Some("Observation".into()),
@@ -413,6 +414,7 @@ async fn more_records_than_a_batch_are_followed_to_the_end() {
             status: 0,
             decision: None,
             rules: Vec::new(),
+            request: None,
             operations: Vec::new(),
             detail: None,
         })

@@ -9,6 +9,7 @@ use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_policy::{
     Authorized, Boundary, Constraint, HistoryPage, SearchPage, StoredVersion, Unreleased, Visibility, WriteSet,
 };
+use portcullis_store::together::{Done, NotDone, Together};
 use portcullis_store::{BoxFuture, Committed, FhirStore, StoreError, Subject};
 use rusqlite::Connection;
 
@@ -121,6 +122,10 @@ impl FhirStore for AuditedStore {
 
     fn commit(&self, set: Authorized<WriteSet>, record: UnfinishedRecord) -> BoxFuture<'_, Result<Committed, StoreError>> {
         self.store.commit(set, record)
+    }
+
+    fn commit_together(&self, together: Together) -> BoxFuture<'_, Result<Vec<Done>, NotDone>> {
+        self.store.commit_together(together)
     }
 
     /// The ids of AuditEvents hold 128 random bits: who asks for one that is hidden was told of it. Only the attempt itself is recorded.

@@ -34,6 +34,7 @@ mod search_sql;
 mod seek;
 mod sort;
 mod store;
+mod together;
 mod unchanged;
 mod visibility;
 mod writer;
@@ -42,6 +43,8 @@ mod writer;
 mod audit_index_tests;
 #[cfg(test)]
 mod commit_tests;
+#[cfg(test)]
+mod qualified_tests;
 #[cfg(test)]
 mod read_tests;
 #[cfg(test)]

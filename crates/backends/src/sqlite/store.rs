@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use portcullis_audit::{Acknowledgement, RecordId, Sought, UnfinishedRecord};
 use portcullis_fhir::interaction::{InstanceHistory, Read, VersionRead};
 use portcullis_fhir::search::SearchQuery;
-use portcullis_policy::{Authorized, Change, HistoryPage, SearchPage, StoredVersion, Unreleased, WriteSet};
+use portcullis_policy::{
+    Authorized, Change, DecisionId, HistoryPage, PermittedOperation, SearchPage, StoredVersion, Unreleased, WriteSet,
+};
+use portcullis_store::together::{Done, NotDone, Step, Together};
 use portcullis_store::{BoxFuture, Committed, FhirStore, Outbox, StoreError, Subject};
 use rusqlite::Connection;
 use tokio::sync::Notify;
@@ -18,6 +21,7 @@ use super::read::Found;
 use super::readers::Readers;
 use super::root_key::RootKey;
 use super::seal::Seal;
+use super::together::{Performed, Transaction};
 use super::writer::{Limits, Writer};
 use super::{admission, history, index_backlog, outbox, read, search, seek};
 use crate::migrations::MAIN;
@@ -112,6 +116,17 @@ impl Writing {
         let application = Application { connection, seal, state: &mut state, constraint: set.constraint() };
         application.apply(&set.operation().changes, record)
     }
+
+    fn together(
+        &self,
+        connection: &mut Connection,
+        seal: &Seal,
+        together: Together,
+    ) -> Result<Vec<(DecisionId, Performed)>, NotDone> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.synchronise(self.rollbacks.load(Ordering::Acquire));
+        Transaction { connection, seal, state: &mut state }.perform(together)
+    }
 }
 
 impl FhirStore for SqliteStore {
@@ -176,15 +191,42 @@ impl FhirStore for SqliteStore {
         let size = set.operation().changes.iter().map(size).sum();
         let applied = self.writer.run_sized(size, move |connection| writing.apply(connection, &seal, &set, record));
         Box::pin(async move {
-            let Applied { written, in_care, record, stored } = applied.await?;
+            let applied = applied.await?;
             self.filled.notify_one();
-            let acknowledgement = Acknowledgement::of_stored(&stored);
-            Ok(Committed { written: Unreleased::new(decision, in_care, written), record, acknowledgement })
+            Ok(committed(decision, applied))
+        })
+    }
+
+    fn commit_together(&self, together: Together) -> BoxFuture<'_, Result<Vec<Done>, NotDone>> {
+        let (seal, writing) = (Arc::clone(&self.seal), Arc::clone(&self.writing));
+        let size = together.steps.iter().map(step_size).sum();
+        let performed = self.writer.run_sized(size, move |connection| writing.together(connection, &seal, together));
+        Box::pin(async move {
+            let performed = performed.await?;
+            self.filled.notify_one();
+            Ok(performed.into_iter().map(|(decision, step)| done(decision, step)).collect())
         })
     }
 
     fn seek<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<Sought, StoreError>> {
         Box::pin(async move { self.readers.with(|connection| seek::seek(connection, subject)) })
+    }
+}
+
+/// Only for what is durable.
+fn committed(decision: DecisionId, applied: Applied) -> Committed {
+    let Applied { written, in_care, record, stored } = applied;
+    let acknowledgement = Acknowledgement::of_stored(&stored);
+    Committed { written: Unreleased::new(decision, in_care, written), record, acknowledgement }
+}
+
+/// Only for what is durable.
+fn done(decision: DecisionId, performed: Performed) -> Done {
+    match performed {
+        Performed::Written(applied) => Done::Written(committed(decision, applied)),
+        Performed::Version(found) => Done::Version(Unreleased::new(decision, found.in_care, found.content)),
+        Performed::History(found) => Done::History(Unreleased::new(decision, found.in_care, found.content)),
+        Performed::Page(found) => Done::Page(Unreleased::new(decision, found.in_care, found.content)),
     }
 }
 
@@ -200,6 +242,13 @@ fn is_small(query: &SearchQuery) -> bool {
 /// What a change brings along: its body, and its part of the record.
 fn size(change: &Change) -> usize {
     256 + change.proposed().map_or(0, |version| version.body.len())
+}
+
+fn step_size(step: &Step) -> usize {
+    match &step.operation {
+        PermittedOperation::Write(set) => set.operation().changes.iter().map(size).sum(),
+        _ => 0,
+    }
 }
 
 impl Outbox for SqliteStore {

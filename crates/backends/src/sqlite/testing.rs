@@ -37,17 +37,27 @@ pub enum Who<'a> {
     Patient(&'a str),
     /// A practitioner (by id) with every letter for the patients in care.
     Clinician(&'a str),
+    /// A practitioner (by id) who is this patient, too, with this scope.
+    Both(&'a str, &'a str, &'a str),
+    /// A practitioner (by id) with this patient in context and this scope.
+    AtChart(&'a str, &'a str, &'a str),
 }
 
 impl Who<'_> {
     pub fn principal(self) -> Principal {
-        let (role, scope, own, fhir_user) = match self {
+        let (roles, scope, own, fhir_user) = match self {
             Self::Operator => {
                 let operations = [OperatorOperation::LoadResources, OperatorOperation::ReadResources];
                 return Principal::command_line_operator(Operator::new("test", operations));
             }
-            Self::Patient(id) => (Role::Patient, "patient/*.cruds", Some(id), None),
-            Self::Clinician(id) => (Role::Clinician, "user/*.cruds", None, Some(id)),
+            Self::Patient(id) => (Roles::NONE.with(Role::Patient), "patient/*.cruds", Some(id), None),
+            Self::Clinician(id) => (Roles::NONE.with(Role::Clinician), "user/*.cruds", None, Some(id)),
+            Self::Both(practitioner, patient, scope) => {
+                (Roles::NONE.with(Role::Patient).with(Role::Clinician), scope, Some(patient), Some(practitioner))
+            }
+            Self::AtChart(practitioner, patient, scope) => {
+                (Roles::NONE.with(Role::Clinician), scope, Some(patient), Some(practitioner))
+            }
         };
         let (user, client, token_id) =
             (UserId::parse("user").unwrap(), ClientId::parse("client").unwrap(), TokenId::parse("token").unwrap());
@@ -70,13 +80,8 @@ impl Who<'_> {
         let token = VerifiedToken::verify(&claims.sign(&key).unwrap(), &trust, NOW).unwrap();
         let fhir_user =
             fhir_user.map(|practitioner| LocalReference { resource_type: ResourceType::PRACTITIONER, id: id(practitioner) });
-        let user = PrincipalUser {
-            id: user,
-            roles: Roles::NONE.with(role),
-            fhir_user,
-            patients: own.map(id).into_iter().collect(),
-            represents: Vec::new(),
-        };
+        let user =
+            PrincipalUser { id: user, roles, fhir_user, patients: own.map(id).into_iter().collect(), represents: Vec::new() };
         let facts = TokenFacts {
             token_id,
             active: true,
@@ -162,6 +167,7 @@ pub fn record(own: &str, changes: usize) -> UnfinishedRecord {
         status: 201,
         decision: None,
         rules: Vec::new(),
+        request: None,
         operations: vec![OperationEntry::default(); changes],
         detail: None,
     };

@@ -46,9 +46,9 @@ pub fn find(
 
 #[cfg(test)]
 mod tests {
-    use portcullis_policy::Written;
+    use portcullis_policy::{Change, Written};
 
-    use super::super::testing::{Who, World, import};
+    use super::super::testing::{Who, World, import, version};
 
     async fn again(world: &World, text: &str) -> Written {
         world.commit(Who::Operator, vec![import(text)]).await.unwrap().pop().unwrap()
@@ -72,6 +72,26 @@ mod tests {
         assert!(matches!(again(&world, &changed).await, Written::Updated(_)));
         assert!(matches!(again(&world, PATIENT).await, Written::Updated(_)), "back to what was there before is a change");
         assert_eq!(world.integer(count), 2);
+    }
+
+    /// The time by which searches are sorted is a column of its own, which no index row need repeat.
+    #[tokio::test]
+    async fn another_time_for_the_order_is_a_change_unless_it_is_that_of_storage() {
+        let organization = r#"{"resourceType":"Organization","id":"org","name":"A"}"#;
+        let (timed, timeless) = ("id = 'o' AND type <> 255", "id = 'org' AND type <> 255");
+        let world = World::of(&[PATIENT.to_owned(), OBSERVATION.to_owned(), organization.to_owned()]).await;
+        let later = |text: &str| Change::Import(version(text, "later", 9_000));
+        for text in [organization, PATIENT, OBSERVATION] {
+            let written = world.commit(Who::Operator, vec![later(text)]).await.unwrap();
+            assert!(matches!(written.as_slice(), [Written::Unchanged(_)]), "{text}: it was stored at another time");
+        }
+        for (text, which) in [(OBSERVATION, timed), (organization, timeless)] {
+            world.tamper(&format!(
+                "UPDATE resource SET neg_time = neg_time + 1 WHERE pk = (SELECT pk FROM locator WHERE {which})"
+            ));
+            assert!(matches!(again(&world, text).await, Written::Updated(_)), "{text}");
+            assert!(matches!(again(&world, text).await, Written::Unchanged(_)), "{text}");
+        }
     }
 
     #[tokio::test]

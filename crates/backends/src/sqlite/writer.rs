@@ -76,17 +76,18 @@ impl Writer {
     }
 
     /// The same for work that carries this number of bytes.
-    pub fn run_sized<T, F>(&self, bytes: usize, work: F) -> impl Future<Output = Result<T, StoreError>> + Send + use<T, F>
+    pub fn run_sized<T, E, F>(&self, bytes: usize, work: F) -> impl Future<Output = Result<T, E>> + Send + use<T, E, F>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
     {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let answer = move |result| drop(sender.send(result));
         let submitted = self.submit(Box::new(Typed { bytes, work: Some(work), result: None, answer }));
         async move {
             submitted?;
-            receiver.await.unwrap_or_else(|_| Err(stopped()))
+            receiver.await.unwrap_or_else(|_| Err(stopped().into()))
         }
     }
 
@@ -136,18 +137,19 @@ trait Request: Send {
     fn answer(self: Box<Self>, lost: Option<&str>);
 }
 
-struct Typed<T, F, A> {
+struct Typed<T, E, F, A> {
     bytes: usize,
     work: Option<F>,
-    result: Option<Result<T, StoreError>>,
+    result: Option<Result<T, E>>,
     answer: A,
 }
 
-impl<T, F, A> Request for Typed<T, F, A>
+impl<T, E, F, A> Request for Typed<T, E, F, A>
 where
     T: Send,
-    F: FnOnce(&mut Connection) -> Result<T, StoreError> + Send,
-    A: FnOnce(Result<T, StoreError>) + Send,
+    E: From<StoreError> + Send,
+    F: FnOnce(&mut Connection) -> Result<T, E> + Send,
+    A: FnOnce(Result<T, E>) + Send,
 {
     fn bytes(&self) -> usize {
         self.bytes
@@ -157,7 +159,7 @@ where
         let Some(work) = self.work.take() else { return false };
         // A panic is a bug in one request; the thread must go on for the others.
         let result = catch_unwind(AssertUnwindSafe(|| work(connection)));
-        let result = result.unwrap_or_else(|_| Err(StoreError::Corrupt("a write failed in an unexpected way".into())));
+        let result = result.unwrap_or_else(|_| Err(StoreError::Corrupt("a write failed in an unexpected way".into()).into()));
         let kept = result.is_ok();
         self.result = Some(result);
         kept
@@ -165,8 +167,8 @@ where
 
     fn answer(self: Box<Self>, lost: Option<&str>) {
         let result = match (lost, self.result) {
-            (Some(reason), _) => Err(unavailable(reason)),
-            (None, result) => result.unwrap_or_else(|| Err(stopped())),
+            (Some(reason), _) => Err(unavailable(reason).into()),
+            (None, result) => result.unwrap_or_else(|| Err(stopped().into())),
         };
         (self.answer)(result);
     }

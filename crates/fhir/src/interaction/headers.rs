@@ -18,6 +18,8 @@ pub struct Headers<'a> {
     pub if_none_match: Option<&'a str>,
     /// `If-None-Exist`, the search of a conditional create.
     pub if_none_exist: Option<&'a str>,
+    /// `If-Modified-Since`, in milliseconds since the epoch; `None` also where it is no date (RFC 9110, section 13.1.3).
+    pub if_modified_since: Option<i64>,
     /// `Prefer`
     pub prefer: Option<&'a str>,
 }

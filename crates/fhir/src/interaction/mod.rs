@@ -1,20 +1,23 @@
 //! What a request asks of the FHIR server.
 //!
-//! <https://hl7.org/fhir/R4/http.html>. Operations, compartment searches, system and type histories, PATCH, conditional writes, batches and transactions are
-//! recognised and refused; who may do what is decided elsewhere.
+//! <https://hl7.org/fhir/R4/http.html>. Operations, compartment searches, system and type histories and PATCH are recognised and refused; who may do what is
+//! decided elsewhere. A batch or transaction is no interaction: it is taken apart into its entries ([`bundle`]), each of which is one.
 
 use crate::outcome::Issue;
 use crate::resource::Resource;
 use crate::search::{Ignored, SearchQuery, Shape};
 use crate::types::{LogicalId, ResourceType};
 
+pub mod bundle;
+mod condition;
 mod headers;
 mod parse;
 #[cfg(test)]
 mod tests;
 
+pub use condition::reference_condition;
 pub use headers::{Headers, IfNoneMatch, Preferences, ReturnPreference};
-pub use parse::parse;
+pub use parse::{parse, parse_entry};
 
 /// A request to the FHIR server, as HTTP delivers it.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +91,8 @@ pub struct Request {
     pub shape: Shape,
     /// `If-None-Match` of a read: where the version that would be released is one of these, 304 answers.
     pub if_none_match: IfNoneMatch,
+    /// `If-Modified-Since` of a read, in milliseconds since the epoch: where the version that would be released is not newer, 304 answers.
+    pub if_modified_since: Option<i64>,
     /// The parameters that were not understood and therefore ignored; a search has its own.
     pub ignored: Vec<Ignored>,
 }
@@ -139,6 +144,10 @@ pub enum Interaction {
     Update(Update),
     /// `DELETE [base]/[type]/[id]`
     Delete(Delete),
+    /// `PUT [base]/[type]?...`
+    ConditionalUpdate(ConditionalUpdate),
+    /// `DELETE [base]/[type]?...`
+    ConditionalDelete(ConditionalDelete),
 }
 
 /// The read of the current version.
@@ -181,6 +190,28 @@ pub struct InstanceHistory {
 pub struct Create {
     /// The resource as sent.
     pub resource: Resource,
+    /// `If-None-Exist`: create only where this finds nothing.
+    pub condition: Option<SearchQuery>,
+}
+
+/// A new version of the resource that a search finds, or a new resource where it finds none.
+#[derive(Debug)]
+pub struct ConditionalUpdate {
+    /// What finds the resource; criteria alone.
+    pub condition: SearchQuery,
+    /// The resource as sent.
+    pub resource: Resource,
+    /// `If-Match`: the version that must be current.
+    pub if_match: Option<LogicalId>,
+}
+
+/// The end of the one resource that a search finds.
+#[derive(Debug)]
+pub struct ConditionalDelete {
+    /// What finds the resource; criteria alone.
+    pub condition: SearchQuery,
+    /// `If-Match`: the version that must be current.
+    pub if_match: Option<LogicalId>,
 }
 
 /// A new version of a resource.

@@ -4,10 +4,11 @@
 
 use super::headers::{IfNoneMatch, accepts_json, entity_tag, is_form, is_json};
 use super::{
-    Context, Create, Delete, InstanceHistory, Interaction, Method, Preferences, Read, Refusal, Request, RequestLine, Update,
-    VersionRead, client_may_write,
+    ConditionalDelete, ConditionalUpdate, Context, Create, Delete, InstanceHistory, Interaction, Method, Preferences, Read,
+    Refusal, Request, RequestLine, Update, VersionRead, client_may_write, condition,
 };
 use crate::instant;
+use crate::json::Value;
 use crate::outcome::{Issue, IssueType};
 use crate::query::{self, echo};
 use crate::resource::Resource;
@@ -15,36 +16,70 @@ use crate::search::control;
 use crate::search::{self, Handling, Ignored, Rejection, SearchContext, SearchQuery, Shape};
 use crate::types::{LogicalId, ResourceType};
 
+/// What a body must be.
+pub(super) const JSON: &str = "application/fhir+json and application/json, in UTF-8, of FHIR version 4.0";
+
 /// The place of an error in method or path: R4 has names for headers and parameters only, and this is what they begin with.
 const PATH: &str = "http";
 
+/// What is said to a batch in a batch.
+const NESTED: &str = "A batch or transaction is posted to the base address and cannot be an entry of another one.";
+
 /// Names and values of a query or form, in order.
-type Pairs = [(String, String)];
+pub(super) type Pairs = [(String, String)];
 
 /// Parses a request; what it does not understand it refuses, and never guesses.
 pub fn parse(request: &RequestLine<'_>, context: &Context<'_>) -> Result<Request, Refusal> {
+    parse_with(request, Content::Text(request.body), context)
+}
+
+/// The same for an entry of a batch or transaction: its resource is read already, and the body of the request line is not looked at.
+pub fn parse_entry(request: &RequestLine<'_>, resource: Option<Value>, context: &Context<'_>) -> Result<Request, Refusal> {
+    parse_with(request, Content::Tree(resource), context)
+}
+
+/// What a request brings along.
+enum Content<'a> {
+    /// The body as it came.
+    Text(&'a [u8]),
+    /// A resource that stood in a Bundle.
+    Tree(Option<Value>),
+}
+
+fn parse_with(request: &RequestLine<'_>, content: Content<'_>, context: &Context<'_>) -> Result<Request, Refusal> {
     let target = Target::parse(request)?;
     target.check_method(request.method)?;
     let preferences = Preferences::parse(request.headers.prefer);
     let mut pairs = query::parse(request.query.as_bytes()).map_err(bad_request)?;
-    if let Target::SearchForm(_) = target {
+    if let (Target::SearchForm(_), Content::Text(body)) = (&target, &content) {
         if !is_form(request.headers.content_type) {
             return Err(unsupported_content("application/x-www-form-urlencoded"));
         }
-        pairs.extend(query::parse(request.body).map_err(bad_request)?);
+        pairs.extend(query::parse(body).map_err(bad_request)?);
     }
     check_format(&pairs, request.headers.accept)?;
-    let mut parsed = Parsed { handling: preferences.handling, shape: Shape::Whole, ignored: Vec::new() };
+    let mut parsed = Parsed::new(preferences.handling);
     let mut if_none_match = IfNoneMatch::default();
     let interaction = match target {
-        Target::Base => return Err(nowhere("Nothing is here.")),
+        // What is posted to the base itself is taken apart before anything gets here.
+        Target::Base => return Err(Refusal::new(400, Issue::error(IssueType::NotSupported, NESTED).at(PATH))),
         Target::Metadata => {
             parsed.without_parameters(&pairs)?;
             Interaction::Capabilities
         }
         Target::Type(resource_type) if request.method == Method::Post => {
             parsed.without_parameters(&pairs)?;
-            Interaction::Create(create(resource_type, request)?)
+            Interaction::Create(create(resource_type, request, content, context)?)
+        }
+        Target::Type(resource_type) if request.method == Method::Put => {
+            let condition = condition::of_write(resource_type, &pairs, context)?;
+            let if_match = if_match(request)?;
+            let resource = body(resource_type, request, content)?;
+            Interaction::ConditionalUpdate(ConditionalUpdate { condition, resource, if_match })
+        }
+        Target::Type(resource_type) if request.method == Method::Delete => {
+            let condition = condition::of_write(resource_type, &pairs, context)?;
+            Interaction::ConditionalDelete(ConditionalDelete { condition, if_match: if_match(request)? })
         }
         Target::Type(resource_type) | Target::SearchForm(resource_type) => {
             let context = SearchContext { base_url: context.base_url, handling: preferences.handling, now_ms: context.now_ms };
@@ -53,7 +88,7 @@ pub fn parse(request: &RequestLine<'_>, context: &Context<'_>) -> Result<Request
         Target::Instance(resource_type, id) => match request.method {
             Method::Put => {
                 parsed.without_parameters(&pairs)?;
-                Interaction::Update(update(resource_type, id, request)?)
+                Interaction::Update(update(resource_type, id, request, content)?)
             }
             Method::Delete => {
                 parsed.without_parameters(&pairs)?;
@@ -72,7 +107,8 @@ pub fn parse(request: &RequestLine<'_>, context: &Context<'_>) -> Result<Request
         }
         Target::History(resource_type, id) => Interaction::InstanceHistory(parsed.history(resource_type, id, &pairs)?),
     };
-    Ok(Request { interaction, preferences, shape: parsed.shape, if_none_match, ignored: parsed.ignored })
+    let if_modified_since = request.headers.if_modified_since.filter(|_| request.headers.if_none_match.is_none());
+    Ok(Request { interaction, preferences, shape: parsed.shape, if_none_match, if_modified_since, ignored: parsed.ignored })
 }
 
 /// What a path names.
@@ -124,9 +160,9 @@ impl Target {
     /// The methods of the target, for the header `Allow`.
     fn allow(&self) -> &'static str {
         match self {
-            Self::Base => "",
+            Self::Base => "POST",
             Self::Metadata | Self::History(..) | Self::Version(..) => "GET, HEAD",
-            Self::Type(resource_type) if client_may_write(*resource_type) => "GET, HEAD, POST",
+            Self::Type(resource_type) if client_may_write(*resource_type) => "GET, HEAD, POST, PUT, DELETE",
             Self::Instance(resource_type, _) if client_may_write(*resource_type) => "GET, HEAD, PUT, DELETE",
             Self::Type(_) | Self::Instance(..) => "GET, HEAD",
             Self::SearchForm(_) => "POST",
@@ -147,14 +183,8 @@ impl Target {
             return Ok(());
         }
         let message = match (self, method) {
-            (Self::Base, Method::Post) => {
-                "Batches and transactions are not accepted here yet; send each request on its own.".to_owned()
-            }
-            (Self::Base, _) => "Search and history name one type.".to_owned(),
+            (Self::Base, _) => "Batches and transactions are posted here; search and history name one type.".to_owned(),
             (_, Method::Patch) => "PATCH is not supported; send the whole resource with PUT.".to_owned(),
-            (Self::Type(_), Method::Put | Method::Delete) => {
-                "Conditional writes are not supported; name the resource by its id.".to_owned()
-            }
             (Self::Type(resource_type) | Self::Instance(resource_type, _), Method::Post | Method::Put | Method::Delete)
                 if !client_may_write(*resource_type) =>
             {
@@ -201,7 +231,7 @@ fn logical_id(text: &str, method: Method) -> Result<LogicalId, Refusal> {
 }
 
 /// `_format` where there is one, else `Accept`: the answer is FHIR JSON or nothing.
-fn check_format(pairs: &Pairs, accept: Option<&str>) -> Result<(), Refusal> {
+pub(super) fn check_format(pairs: &Pairs, accept: Option<&str>) -> Result<(), Refusal> {
     let mut formats = pairs.iter().filter(|(name, _)| name == "_format").peekable();
     if formats.peek().is_none() {
         if accepts_json(accept) {
@@ -219,13 +249,18 @@ fn check_format(pairs: &Pairs, accept: Option<&str>) -> Result<(), Refusal> {
 }
 
 /// What the parameters of an interaction other than search say.
-struct Parsed {
+pub(super) struct Parsed {
     handling: Handling,
     shape: Shape,
     ignored: Vec<Ignored>,
 }
 
 impl Parsed {
+    /// Nothing yet.
+    pub(super) fn new(handling: Handling) -> Self {
+        Self { handling, shape: Shape::Whole, ignored: Vec::new() }
+    }
+
     /// Goes through the parameters. `take` says `None` for a name that it does not know.
     fn each(
         &mut self,
@@ -252,7 +287,7 @@ impl Parsed {
     }
 
     /// An interaction that has no parameters but `_format`.
-    fn without_parameters(&mut self, pairs: &Pairs) -> Result<(), Refusal> {
+    pub(super) fn without_parameters(&mut self, pairs: &Pairs) -> Result<(), Refusal> {
         self.each(pairs, |_, _, _| None)
     }
 
@@ -310,23 +345,29 @@ fn since(value: &str) -> Result<i64, Rejection> {
     })
 }
 
-fn create(resource_type: ResourceType, request: &RequestLine<'_>) -> Result<Create, Refusal> {
-    if request.headers.if_none_exist.is_some() {
-        // To ignore it would create the duplicate that the client wants to avoid.
-        let message = "Conditional create is not supported.";
-        return Err(Refusal::new(400, Issue::error(IssueType::NotSupported, message).at("http.If-None-Exist")));
-    }
-    Ok(Create { resource: body(resource_type, request)? })
+fn create(
+    resource_type: ResourceType,
+    request: &RequestLine<'_>,
+    content: Content<'_>,
+    context: &Context<'_>,
+) -> Result<Create, Refusal> {
+    let condition = request.headers.if_none_exist.map(|query| condition::of_header(resource_type, query, context)).transpose()?;
+    Ok(Create { resource: body(resource_type, request, content)?, condition })
 }
 
-fn update(resource_type: ResourceType, id: LogicalId, request: &RequestLine<'_>) -> Result<Update, Refusal> {
+fn update(
+    resource_type: ResourceType,
+    id: LogicalId,
+    request: &RequestLine<'_>,
+    content: Content<'_>,
+) -> Result<Update, Refusal> {
     if request.headers.if_none_match.is_some() {
         // "If-None-Match: *" asks not to overwrite; to ignore it would overwrite.
         let message = "If-None-Match is supported for reads only; use If-Match with the version that you have read.";
         return Err(Refusal::new(400, Issue::error(IssueType::NotSupported, message).at("http.If-None-Match")));
     }
     let if_match = if_match(request)?;
-    let resource = body(resource_type, request)?;
+    let resource = body(resource_type, request, content)?;
     let issue = match resource.id() {
         Some(sent) if *sent == id => return Ok(Update { id, resource, if_match }),
         Some(_) => Issue::error(IssueType::Value, "The id in the resource is not the id in the address."),
@@ -335,15 +376,19 @@ fn update(resource_type: ResourceType, id: LogicalId, request: &RequestLine<'_>)
     Err(Refusal::new(400, issue.at(format!("{resource_type}.id"))))
 }
 
-fn body(resource_type: ResourceType, request: &RequestLine<'_>) -> Result<Resource, Refusal> {
-    if !is_json(request.headers.content_type) {
-        return Err(unsupported_content("application/fhir+json and application/json, in UTF-8, of FHIR version 4.0"));
+fn body(resource_type: ResourceType, request: &RequestLine<'_>, content: Content<'_>) -> Result<Resource, Refusal> {
+    if matches!(content, Content::Text(_)) && !is_json(request.headers.content_type) {
+        return Err(unsupported_content(JSON));
     }
-    if request.body.is_empty() {
-        let issue = Issue::error(IssueType::Required, "The body is empty; it must be the resource.");
-        return Err(Refusal::new(400, issue.at(resource_type.name())));
-    }
-    let resource = Resource::parse(request.body).map_err(|issues| {
+    let parsed = match content {
+        Content::Text([]) | Content::Tree(None) => {
+            let issue = Issue::error(IssueType::Required, "The body is empty; it must be the resource.");
+            return Err(Refusal::new(400, issue.at(resource_type.name())));
+        }
+        Content::Text(text) => Resource::parse(text),
+        Content::Tree(Some(tree)) => Resource::from_value(tree),
+    };
+    let resource = parsed.map_err(|issues| {
         // What is wrong with the whole body has the place that the address names.
         let place = |issue: Issue| if issue.expression.is_none() { issue.at(resource_type.name()) } else { issue };
         bad_request(issues.into_iter().map(place).collect())
@@ -366,7 +411,7 @@ fn if_match(request: &RequestLine<'_>) -> Result<Option<LogicalId>, Refusal> {
     }
 }
 
-fn unsupported_content(accepted: &str) -> Refusal {
+pub(super) fn unsupported_content(accepted: &str) -> Refusal {
     let message = format!("The body must be of type {accepted}.");
     Refusal::new(415, Issue::error(IssueType::NotSupported, message).at("http.Content-Type"))
 }
@@ -375,6 +420,6 @@ fn nowhere(message: &str) -> Refusal {
     Refusal::new(404, Issue::error(IssueType::NotSupported, message).at(PATH))
 }
 
-fn bad_request(issues: Vec<Issue>) -> Refusal {
+pub(super) fn bad_request(issues: Vec<Issue>) -> Refusal {
     Refusal { status: 400, allow: None, issues }
 }

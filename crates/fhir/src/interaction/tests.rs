@@ -13,6 +13,7 @@ const JSON: Headers<'static> = Headers {
     if_match: None,
     if_none_match: None,
     if_none_exist: None,
+    if_modified_since: None,
     prefer: None,
 };
 
@@ -94,12 +95,11 @@ fn a_path_with_a_broken_escape_is_refused() {
 #[test]
 fn wrong_methods_are_told_the_right_ones() {
     for (line, allow) in [
-        ("POST /", ""),
-        ("POST ", ""),
-        ("GET /?_type=Patient", ""),
+        ("GET /?_type=Patient", "POST"),
+        ("DELETE /", "POST"),
         ("POST /metadata", "GET, HEAD"),
-        ("PUT /Patient?identifier=1", "GET, HEAD, POST"),
-        ("DELETE /Patient?identifier=1", "GET, HEAD, POST"),
+        ("PATCH /Patient?identifier=1", "GET, HEAD, POST, PUT, DELETE"),
+        ("PUT /AuditEvent?_id=1", "GET, HEAD"),
         ("PATCH /Patient/1", "GET, HEAD, PUT, DELETE"),
         ("POST /Patient/1", "GET, HEAD, PUT, DELETE"),
         ("TRACE /Patient/1", "GET, HEAD, PUT, DELETE"),
@@ -144,7 +144,14 @@ fn broken_bodies_and_conditions_are_refused() {
         ("POST /Patient", JSON, b"[]"),
         ("POST /Patient", JSON, br#"{"resourceType":"Observation"}"#),
         ("POST /Patient", JSON, br#"{"resourceType":"Foo"}"#),
-        ("POST /Patient", Headers { if_none_exist: Some("identifier=1"), ..JSON }, PATIENT),
+        ("POST /", JSON, PATIENT),
+        ("POST /Patient", Headers { if_none_exist: Some("unknown=1"), ..JSON }, PATIENT),
+        ("POST /Patient", Headers { if_none_exist: Some(""), ..JSON }, PATIENT),
+        ("PUT /Patient", JSON, PATIENT),
+        ("PUT /Patient?unknown=1", JSON, PATIENT),
+        ("DELETE /Patient", JSON, b""),
+        ("DELETE /Patient?unknown=1", JSON, b""),
+        ("DELETE /Patient?identifier=1&_include=*", JSON, b""),
         ("PUT /Patient/2", JSON, PATIENT),
         ("PUT /Patient/1", JSON, br#"{"resourceType":"Patient"}"#),
         ("PUT /Patient/a_b", JSON, PATIENT),
@@ -232,6 +239,18 @@ fn writes_carry_the_resource_and_the_version_that_must_be_current() {
     assert_eq!(create.resource.resource_type(), ResourceType::PATIENT);
 }
 
+#[test]
+fn conditional_writes_carry_criteria_that_are_understood_whole() {
+    let headers = Headers { if_none_exist: Some("identifier=http://x|1"), ..JSON };
+    let Interaction::Create(create) = accepted("POST /Patient", headers, PATIENT).interaction else { panic!("no creation") };
+    assert_eq!(create.condition.unwrap().filters.len(), 1);
+    let line = "PUT /Patient?identifier=1&active=true";
+    let Interaction::ConditionalUpdate(update) = accepted(line, JSON, PATIENT).interaction else { panic!("no update") };
+    assert_eq!((update.condition.filters.len(), update.resource.id().unwrap().as_str()), (2, "1"));
+    let line = "DELETE /Patient?identifier=1";
+    assert!(matches!(accepted(line, JSON, b"").interaction, Interaction::ConditionalDelete(_)));
+}
+
 proptest! {
     #[test]
     fn no_request_panics(
@@ -242,7 +261,7 @@ proptest! {
         body in proptest::collection::vec(any::<u8>(), 0..50),
     ) {
         let header = Some(header.as_str());
-        let headers = Headers { accept: header, content_type: Some("application/json"), if_match: header, if_none_match: None, if_none_exist: None, prefer: header };
+        let headers = Headers { accept: header, content_type: Some("application/json"), if_match: header, if_none_match: None, if_none_exist: header, if_modified_since: None, prefer: header };
         let request = RequestLine { method: Method::parse(&method), path: &path, query: &query, headers, body: &body };
         if let Err(refusal) = parse(&request, &CONTEXT) {
             prop_assert!((400..=415).contains(&refusal.status));

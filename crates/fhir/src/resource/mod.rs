@@ -8,9 +8,11 @@ mod narrative;
 mod primitive;
 mod validate;
 
+use crate::bundle::links;
 use crate::instant;
 use crate::json::{self, Value};
 use crate::outcome::{Issue, IssueType};
+use crate::reference::LocalReference;
 use crate::types::{LogicalId, ResourceType};
 
 pub use content::same_content;
@@ -89,6 +91,11 @@ impl Resource {
         ];
         members.append(&mut rest);
         Self { resource_type: self.resource_type, id: Some(id), body: Value::Object(members) }
+    }
+
+    /// Replaces the links that `target` knows by what it says, which must be `Type/id`: that is valid wherever a link may stand.
+    pub fn relink(&mut self, target: &impl Fn(&str) -> Option<LocalReference>) {
+        links::rewrite(&mut self.body, &|link| target(link).map(|target| target.to_string()));
     }
 
     /// The compact JSON text.

@@ -49,6 +49,8 @@ pub enum AuthorizationError {
     ConsentRequired,
     /// OpenID Connect Core section 3.1.2.6: `prompt=none`, and another page is needed.
     InteractionRequired,
+    /// OpenID Connect Core Error Code unmet_authentication_requirements 1.0: the person cannot sign in as strongly as this takes.
+    UnmetAuthenticationRequirements,
     /// OpenID Connect Core section 3.1.2.6: `request`.
     RequestNotSupported,
     /// OpenID Connect Core section 3.1.2.6: `request_uri`.
@@ -73,6 +75,7 @@ impl AuthorizationError {
             Self::LoginRequired => "login_required",
             Self::ConsentRequired => "consent_required",
             Self::InteractionRequired => "interaction_required",
+            Self::UnmetAuthenticationRequirements => "unmet_authentication_requirements",
             Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",
             Self::InvalidRequestObject => "invalid_request_object",

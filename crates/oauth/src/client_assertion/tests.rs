@@ -11,7 +11,7 @@ pub(crate) const NOW: i64 = 1_800_000_000;
 const TOKEN_ENDPOINT: &str = "https://localhost:8443/oauth/token";
 const ISSUER: &str = "https://localhost:8443";
 
-const RECIPIENT: Recipient<'_> = Recipient { token_endpoint: TOKEN_ENDPOINT, issuer: ISSUER };
+const RECIPIENT: Recipient<'_> = Recipient { token_endpoint: TOKEN_ENDPOINT, issuer: ISSUER, also: &[] };
 
 fn key() -> &'static SigningKey {
     static KEY: OnceLock<SigningKey> = OnceLock::new();

@@ -4,6 +4,8 @@ use portcullis_jose::{ClientKeySet, KeySetError};
 
 /// The longest `jwks_uri`, in bytes.
 const MAXIMUM_KEY_URL_BYTES: usize = 2048;
+/// How it is stored that there are none: a set that nothing verifies with.
+const NO_KEYS: &str = r#"{"keys":[]}"#;
 
 /// Where the public keys of a client are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +32,16 @@ impl KeySource {
     pub fn value(text: &str) -> Result<Self, KeySourceError> {
         ClientKeySet::parse(text.as_bytes())?;
         Ok(Self::Value(text.into()))
+    }
+
+    /// No keys: the client authenticates by a certificate that an authority vouches for.
+    pub fn none() -> Self {
+        Self::Value(NO_KEYS.into())
+    }
+
+    /// Whether there are no keys.
+    pub fn is_none(&self) -> bool {
+        *self == Self::none()
     }
 
     /// The address of a JWK Set. Whether the host may be connected to is asked when it is.
@@ -69,5 +81,6 @@ mod tests {
         }
         assert_eq!(KeySource::url(&format!("https://keys.example/{}", "x".repeat(2048))), Err(KeySourceError::Url));
         assert!(KeySource::url("https://keys.example:8443/jwks?v=1").is_ok());
+        assert!(ClientKeySet::parse(NO_KEYS.as_bytes()).is_err(), "no keys verify nothing");
     }
 }

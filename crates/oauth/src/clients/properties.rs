@@ -7,8 +7,10 @@ use portcullis_jose::Algorithm;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::{Position, Url};
 
-use super::ClientKind;
+use super::{CertificateSubject, ClientKind};
+use crate::identifiers::UserId;
 use crate::redirect_uri::RedirectUri;
+use crate::session::AssuranceLevel;
 
 /// The longest address of a page or logo, in bytes.
 const MAXIMUM_URL_BYTES: usize = 2048;
@@ -108,6 +110,9 @@ pub enum PropertyError {
     /// Too many launch URLs, or one that is no https URL in its normal form.
     #[error("launch_urls must be at most {MAXIMUM_LIST} https URLs without fragment, in their normal form")]
     LaunchUrls,
+    /// Too many, too long or unreadable `acr` values.
+    #[error("default_acr_values must be at most {MAXIMUM_LIST} values of visible characters")]
+    AcrValues,
     /// Too many origins.
     #[error("at most {MAXIMUM_LIST} origins can be registered")]
     Origins,
@@ -120,9 +125,25 @@ pub enum PropertyError {
     /// A client that authenticates by certificate and has no keys whose certificate that could be.
     #[error("self_signed_tls_client_auth is for clients with public keys, each with its certificate as x5c")]
     CertificateNeedsKeys,
+    /// More than one name is to be looked for in the client's certificate.
+    #[error("tls_client_auth needs exactly one of tls_client_auth_subject_dn, _san_dns, _san_uri, _san_ip and _san_email")]
+    CertificateSubjects,
+    /// A name of a certificate that cannot be compared with.
+    #[error("{0} is not a name of its kind, written out and without wildcards")]
+    CertificateSubject(&'static str),
+    /// Keys and names of a certificate do not go together as they are given.
+    #[error(
+        "tls_client_auth is a way of its own: it goes with neither self_signed_tls_client_auth nor a secret, and without it keys are needed"
+    )]
+    CertificateSubjectMismatch,
     /// Whoever registered itself gets no weaker rules and no entitlement.
     #[error("a dynamically registered client cannot be smart 1.0, verified, a resource server, an administrator or a launcher")]
     DynamicEntitlement,
+    /// What a person registered on the developer's page gets no weaker rules and no entitlement, as long as it is that person's to change.
+    #[error(
+        "a sandbox client cannot be dynamic, smart 1.0, verified, a resource server, an administrator or a launcher; unset its owner first"
+    )]
+    SandboxEntitlement,
 }
 
 /// What else is registered about a client.
@@ -138,6 +159,9 @@ pub struct ClientProperties {
     /// Whether it registered itself (RFC 7591).
     #[serde(skip_serializing_if = "is_false")]
     pub dynamic: bool,
+    /// The person who registered it on the developer's page, and may change and remove it there: it is a sandbox client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<UserId>,
     /// Whether it protects resources, and so may see the state of any token (RFC 7662 section 2.1).
     #[serde(skip_serializing_if = "is_false")]
     pub resource_server: bool,
@@ -162,6 +186,18 @@ pub struct ClientProperties {
     /// Whether it authenticates by a certificate that is the `x5c` of one of its keys, and by nothing else (RFC 8705 section 2.2).
     #[serde(skip_serializing_if = "is_false")]
     pub self_signed_tls_client_auth: bool,
+    /// How strongly people must have signed in to let it in; the operator's rules about scopes count beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub required_acr: Option<AssuranceLevel>,
+    /// What it asks for where its request says nothing (OpenID Connect Registration section 2): `acr` values, the preferred one first. Voluntary.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub default_acr_values: Vec<String>,
+    /// The software statement that it registered with (RFC 7591 section 2.3), as it came: [`crate::software_statement::vouched_by`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub software_statement: Option<Box<str>>,
+    /// By which name in a certificate of a trusted authority it authenticates, and by nothing else (RFC 8705 section 2.1).
+    #[serde(flatten)]
+    pub certificate_subject: CertificateSubject,
     /// Origins of its pages beside those of its redirect URIs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub origins: Vec<ClientOrigin>,
@@ -213,6 +249,10 @@ impl ClientProperties {
         if self.contacts.len() > MAXIMUM_LIST || !self.contacts.iter().all(contact) {
             return Err(PropertyError::Contacts);
         }
+        let acr = |text: &String| (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if self.default_acr_values.len() > MAXIMUM_LIST || !self.default_acr_values.iter().all(acr) {
+            return Err(PropertyError::AcrValues);
+        }
         if self.origins.len() > MAXIMUM_LIST {
             return Err(PropertyError::Origins);
         }
@@ -229,9 +269,23 @@ impl ClientProperties {
         if self.self_signed_tls_client_auth && !matches!(kind, ClientKind::ConfidentialAsymmetric { .. }) {
             return Err(PropertyError::CertificateNeedsKeys);
         }
-        if self.dynamic && (self.smart.is_some() || self.verified || self.resource_server || self.administrator || self.launcher)
-        {
+        let named = self.certificate_subject.expected()?.is_some();
+        let (asymmetric, without_keys) = match kind {
+            ClientKind::ConfidentialAsymmetric { keys, .. } => (true, keys.is_none()),
+            ClientKind::Public | ClientKind::ConfidentialSymmetric { .. } => (false, false),
+        };
+        if named && (!asymmetric || self.self_signed_tls_client_auth) || without_keys && !named {
+            return Err(PropertyError::CertificateSubjectMismatch);
+        }
+        if without_keys && self.require_signed_request_object {
+            return Err(PropertyError::SigningNeedsKeys);
+        }
+        let entitled = self.smart.is_some() || self.verified || self.resource_server || self.administrator || self.launcher;
+        if self.dynamic && entitled {
             return Err(PropertyError::DynamicEntitlement);
+        }
+        if self.owner.is_some() && (entitled || self.dynamic) {
+            return Err(PropertyError::SandboxEntitlement);
         }
         Ok(())
     }
@@ -274,6 +328,8 @@ mod tests {
         assert_eq!(refused(|properties| properties.contacts = vec![String::new()]), PropertyError::Contacts);
         assert_eq!(refused(|properties| properties.contacts = vec!["a@b\n".into()]), PropertyError::Contacts);
         assert_eq!(refused(|properties| properties.contacts = vec!["a@b".into(); 21]), PropertyError::Contacts);
+        assert_eq!(refused(|properties| properties.default_acr_values = vec!["a b".into()]), PropertyError::AcrValues);
+        assert_eq!(refused(|properties| properties.default_acr_values = vec!["a".into(); 21]), PropertyError::AcrValues);
         assert_eq!(refused(|properties| properties.resource_server = true), PropertyError::PublicEntitlement);
         assert_eq!(refused(|properties| properties.administrator = true), PropertyError::PublicEntitlement);
         assert_eq!(refused(|properties| properties.launcher = true), PropertyError::PublicEntitlement);
@@ -292,8 +348,13 @@ mod tests {
             ClientProperties { launcher: true, ..ClientProperties::default() },
         ] {
             assert_eq!(properties.check(&kind), Ok(()));
+            let owned = ClientProperties { owner: UserId::parse("u1"), ..properties.clone() };
+            assert_eq!(owned.check(&kind), Err(PropertyError::SandboxEntitlement));
             assert_eq!(dynamic(properties).check(&kind), Err(PropertyError::DynamicEntitlement));
         }
+        let owned = ClientProperties { owner: UserId::parse("u1"), ..ClientProperties::default() };
+        assert_eq!(owned.check(&kind), Ok(()));
+        assert_eq!(dynamic(owned).check(&kind), Err(PropertyError::SandboxEntitlement));
         assert_eq!(ClientProperties::default().check(&ClientKind::Public), Ok(()));
         let signing = ClientProperties { require_signed_request_object: true, ..ClientProperties::default() };
         assert_eq!(signing.check(&backend_client().kind), Ok(()));

@@ -6,10 +6,11 @@
 use portcullis_fhir::types::LogicalId;
 
 use super::{ContextError, ContextParameters};
+use crate::client_request::ClientRequest;
 use crate::identifiers::ClientId;
-use crate::parameters::{Parameters, append_to_query};
+use crate::parameters::append_to_query;
 use crate::token_error::TokenError;
-use crate::token_request::{ClientCredentials, TokenRequestParts, credentials, form, required};
+use crate::token_request::ClientCredentials;
 
 /// A launch as it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,21 +29,17 @@ pub struct LaunchRequest {
 
 impl LaunchRequest {
     /// Reads a request: who sends it, and what is asked for.
-    pub fn parse(parts: TokenRequestParts<'_>) -> Result<(ClientCredentials, Self), TokenError> {
-        let parameters = form(&parts)?;
-        Ok((credentials(parts.authorization, &parameters)?, Self::read(&parameters)?))
+    pub fn parse(request: &ClientRequest<'_>) -> Result<(ClientCredentials, Self), TokenError> {
+        Ok((request.credentials()?, Self::read(request)?))
     }
 
-    fn read(parameters: &Parameters) -> Result<Self, TokenError> {
-        let text = |name: &str| {
-            let value = parameters.value(name).map_err(|_| TokenError::InvalidRequest("a parameter is repeated"))?;
-            Ok::<_, TokenError>(value.map(str::to_owned))
-        };
+    fn read(request: &ClientRequest<'_>) -> Result<Self, TokenError> {
+        let text = |name: &str| Ok::<_, TokenError>(request.optional(name)?.map(str::to_owned));
         let id = |name: &str, problem: &'static str| {
             let parse = |text: String| LogicalId::parse(&text).ok_or(TokenError::InvalidRequest(problem));
             text(name)?.map(parse).transpose()
         };
-        let app = required(parameters, "app", "app is required: the client_id of the app to be launched")?;
+        let app = request.required("app", "app is required: the client_id of the app to be launched")?;
         let patient = id("patient", "patient must be the id of a Patient")?;
         let context = ContextParameters {
             encounter: id("encounter", "encounter must be the id of an Encounter")?,
@@ -93,9 +90,12 @@ pub fn launch_location(launch_url: &str, fhir_base: &str, handle: &str) -> Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client_request::ClientRequestParts;
 
     fn read(form: &str) -> Result<LaunchRequest, &'static str> {
-        LaunchRequest::read(&Parameters::parse(form.as_bytes()).unwrap()).map_err(|error| match error {
+        let content_type = Some("application/x-www-form-urlencoded");
+        let parts = ClientRequestParts { content_type, authorization: None, body: form.as_bytes() };
+        ClientRequest::read(&parts).and_then(|request| LaunchRequest::read(&request)).map_err(|error| match error {
             TokenError::InvalidRequest(description) => description,
             other => panic!("{other:?}"),
         })

@@ -1,8 +1,11 @@
 //! Each rule of the token request with a request that breaks only it.
 
+use base64::Engine as _;
 use proptest::prelude::*;
 
 use super::*;
+use crate::client_assertion::ASSERTION_TYPE;
+use crate::client_request::ClientRequestParts;
 use crate::clients::ClientSecretHash;
 use crate::clients::tests::{Counter, public_client};
 use crate::parameters::append_to_query;
@@ -33,7 +36,11 @@ fn form(changes: &[(&str, &str)]) -> String {
 }
 
 fn parse(authorization: Option<&str>, body: &str) -> Result<TokenRequest, TokenError> {
-    TokenRequest::parse(TokenRequestParts { content_type: FORM, authorization, body: body.as_bytes(), implied_client: None })
+    read(ClientRequestParts { content_type: FORM, authorization, body: body.as_bytes() })
+}
+
+fn read(parts: ClientRequestParts<'_>) -> Result<TokenRequest, TokenError> {
+    TokenRequest::parse(&ClientRequest::read(&parts)?)
 }
 
 /// Authenticates a client for what it asks for.
@@ -62,20 +69,12 @@ fn only_forms_are_read() {
         [None, Some("application/json"), Some("multipart/form-data"), Some(""), Some("application/x-www-form-urlencoded2")]
     {
         let body = form(&[]);
-        let result = TokenRequest::parse(TokenRequestParts {
-            content_type,
-            authorization: None,
-            body: body.as_bytes(),
-            implied_client: None,
-        });
+        let result = read(ClientRequestParts { content_type, authorization: None, body: body.as_bytes() });
         assert_eq!(code_of(result), "invalid_request", "{content_type:?}");
     }
     let body = form(&[]);
     let content_type = Some("Application/X-WWW-Form-Urlencoded; charset=UTF-8");
-    assert!(
-        TokenRequest::parse(TokenRequestParts { content_type, authorization: None, body: body.as_bytes(), implied_client: None })
-            .is_ok()
-    );
+    assert!(read(ClientRequestParts { content_type, authorization: None, body: body.as_bytes() }).is_ok());
 }
 
 #[test]
@@ -263,11 +262,11 @@ fn a_client_may_use_only_its_grant_types() {
 proptest! {
     #[test]
     fn arbitrary_headers_and_bodies_never_panic(header in "\\PC{0,60}", body in prop::collection::vec(any::<u8>(), 0..200)) {
-        let parts = TokenRequestParts { content_type: FORM, authorization: Some(&header), body: &body, implied_client: None };
-        let _ = TokenRequest::parse(parts);
+        let parts = ClientRequestParts { content_type: FORM, authorization: Some(&header), body: &body };
+        let _ = read(parts);
         let encoded = basic_header(&header);
-        let _ = TokenRequest::parse(TokenRequestParts { authorization: Some(&encoded), ..parts });
-        let _ = TokenRequest::parse(TokenRequestParts { authorization: None, ..parts });
+        let _ = read(ClientRequestParts { authorization: Some(&encoded), ..parts });
+        let _ = read(ClientRequestParts { authorization: None, ..parts });
     }
 }
 

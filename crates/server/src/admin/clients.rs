@@ -3,10 +3,10 @@
 //! At the command line, through the socket and over HTTPS the rules are those of [`portcullis_oauth::registration`]. A change counts from the next
 //! request on: a token request sees the client as registered at that moment, so narrower scopes take effect with the next refresh at the latest.
 
-use portcullis_oauth::clients::{Client, ClientKind, ClientSecretHash, KeySource};
+use portcullis_oauth::clients::{CertificateSubject, Client, ClientKind, ClientSecretHash, KeySource};
 use portcullis_oauth::grant::SecretHash;
 use portcullis_oauth::identifiers::ClientId;
-use portcullis_oauth::metadata::{self, SELF_SIGNED_TLS_CLIENT_AUTH};
+use portcullis_oauth::metadata::{self, SELF_SIGNED_TLS_CLIENT_AUTH, TLS_CLIENT_AUTH};
 use portcullis_oauth::principal::OperatorOperation;
 use portcullis_oauth::redirect_uri::RedirectUri;
 use portcullis_oauth::registration::{ClientMetadata, Registrar, described};
@@ -16,8 +16,10 @@ use portcullis_store::registry::Change;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::https::NO_AUTHORITIES;
 use super::protocol::{ClientSummary, Hidden, NewClient, NewClientKeys, RefusalKind, Refused, Response};
 use super::service::{Service, Task, invalid, registry_error, sentence};
+use crate::authorization_server::developers::refusals::SandboxRefusal;
 use crate::context::Borrowed;
 
 /// What is to be done to a client.
@@ -98,6 +100,9 @@ pub struct ClientDetails {
     pub metadata: Map<String, Value>,
     /// What an operator should know about it.
     pub risks: Vec<String>,
+    /// The last refusals of a sandbox client, the newest first, where the server runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refusals: Vec<SandboxRefusal>,
     /// A secret that it just got; told this once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<Hidden>,
@@ -105,7 +110,7 @@ pub struct ClientDetails {
 
 impl ClientDetails {
     fn of(client: &Client, secret: Option<Hidden>) -> Self {
-        Self { metadata: described(client), risks: risks(client), secret }
+        Self { metadata: described(client), risks: risks(client), refusals: Vec::new(), secret }
     }
 }
 
@@ -120,7 +125,8 @@ impl Service {
             ClientRequest::Show { id } => {
                 let client = self.client(&id).await?;
                 self.change(task, Change::Nothing).await?;
-                Ok(Response::Client(Box::new(ClientDetails::of(&client, None))))
+                let refusals = self.server.sandbox_refusals.of(&client.id);
+                Ok(Response::Client(Box::new(ClientDetails { refusals, ..ClientDetails::of(&client, None) })))
             }
             ClientRequest::Update { id, changes, new_secret } => {
                 let before = self.client(&id).await?;
@@ -184,6 +190,10 @@ impl Service {
         let now = self.server.clock.now_seconds();
         let registered = metadata.client((id.clone(), before), Registrar::Operator, &mut random, now);
         let mut registered = registered.map_err(|error| refused(&error))?;
+        let by_name = registered.client.properties.certificate_subject.is_named();
+        if by_name && self.server.settings.authorization.client_authorities.is_none() {
+            return Err(invalid(&sentence(NO_AUTHORITIES)));
+        }
         if let ClientKind::ConfidentialAsymmetric { keys: KeySource::Url(url), .. } = &registered.client.kind {
             self.check_key_url(url)?;
         }
@@ -249,7 +259,16 @@ fn changed(members: &mut Map<String, Value>, changes: Map<String, Value>) {
     if changes.contains_key("jwks_uri") {
         members.remove("jwks");
     }
-    let with_keys = |method: &Value| method == "private_key_jwt" || method == SELF_SIGNED_TLS_CLIENT_AUTH;
+    let with_keys =
+        |method: &Value| [TLS_CLIENT_AUTH, SELF_SIGNED_TLS_CLIENT_AUTH, "private_key_jwt"].iter().any(|name| method == name);
+    if CertificateSubject::MEMBERS.iter().any(|name| changes.get(*name).is_some_and(|value| !value.is_null())) {
+        // One name takes the place of another, and of every other way of authentication.
+        CertificateSubject::MEMBERS.into_iter().for_each(|name| drop(members.remove(name)));
+        members.remove(SELF_SIGNED_TLS_CLIENT_AUTH);
+        members.insert("token_endpoint_auth_method".into(), TLS_CLIENT_AUTH.into());
+    } else if changes.get("token_endpoint_auth_method").is_some_and(|method| method != TLS_CLIENT_AUTH) {
+        CertificateSubject::MEMBERS.into_iter().for_each(|name| drop(members.remove(name)));
+    }
     if changes.get("token_endpoint_auth_method").is_some_and(|method| !with_keys(method)) {
         for name in ["jwks", "jwks_uri", SELF_SIGNED_TLS_CLIENT_AUTH] {
             members.remove(name);
@@ -278,6 +297,7 @@ fn members_of(new: &NewClient) -> Result<Map<String, Value>, Refused> {
     let method = match &new.keys {
         Some(_) => "private_key_jwt",
         None if new.confidential => "client_secret_basic",
+        None if CertificateSubject::MEMBERS.iter().any(|name| members.contains_key(*name)) => TLS_CLIENT_AUTH,
         None => "none",
     };
     members.insert("token_endpoint_auth_method".into(), method.into());

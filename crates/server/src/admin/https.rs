@@ -9,12 +9,13 @@ use http::{Method, StatusCode, header};
 use portcullis_audit::record::{Agent, Event, Outcome};
 use portcullis_oauth::clients::{Client, ClientKind, KeySource};
 use portcullis_oauth::identifiers::ClientId;
-use portcullis_oauth::registration::{ClientMetadata, Registered, Registrar, described};
+use portcullis_oauth::registration::{ClientMetadata, MetadataError, Registered, Registrar, described};
 use portcullis_store::RegistryError;
 use portcullis_store::registry::Change;
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Draft};
+use crate::authorization_server::clients::software_statements;
 use crate::authorization_server::reply::{self, Account};
 use crate::client_route::ClientRoute;
 use crate::context::{Borrowed, Server};
@@ -72,6 +73,10 @@ pub fn json_draft(status: StatusCode, body: &Value) -> Draft {
     Draft::new(status).body("application/json", body.to_string()).with(header::PRAGMA, "no-cache")
 }
 
+/// What somebody is told who registers the name of a certificate where nobody vouches for any.
+pub const NO_AUTHORITIES: &str =
+    "tls_client_auth takes certification authorities: mutual_tls.client_authorities of the server's configuration";
+
 /// Reads metadata and makes a client of it, under the rules for this registrar.
 pub async fn metadata(
     server: &Server,
@@ -88,15 +93,28 @@ pub async fn metadata(
     let bytes = body::read(incoming, body::MAXIMUM_FORM).await;
     let bytes = bytes.map_err(|_| bad("invalid_request", "the body is too large or incomplete".into()))?;
     let now = server.clock.now_seconds();
-    let registered = ClientMetadata::parse(&bytes)
+    let metadata = read(server, &bytes, registrar).await;
+    let registered = metadata
         .and_then(|metadata| metadata.client((id, before), registrar, &mut Borrowed(&*server.entropy), now))
         .map_err(|error| bad(error.code(), error.to_string()))?;
+    if registered.client.properties.certificate_subject.is_named() && server.settings.authorization.client_authorities.is_none() {
+        return Err(bad("invalid_client_metadata", NO_AUTHORITIES.into()));
+    }
     if let ClientKind::ConfidentialAsymmetric { keys: KeySource::Url(url), .. } = &registered.client.kind
         && let Err(error) = server.client_keys.check_url(url)
     {
         return Err(bad("invalid_client_metadata", format!("jwks_uri cannot be used: {error}")));
     }
     Ok(registered)
+}
+
+/// The metadata in a body, with what a software statement says instead. An operator knows whom he registers and takes nobody's word for it.
+async fn read(server: &Server, bytes: &[u8], registrar: Registrar) -> Result<ClientMetadata, MetadataError> {
+    let members = ClientMetadata::members_of(bytes)?;
+    match members.get("software_statement").filter(|value| registrar == Registrar::Dynamic && !value.is_null()) {
+        Some(statement) => software_statements::verified(server, statement).await?.over(members),
+        None => ClientMetadata::from_members(members),
+    }
 }
 
 /// Serves one request.

@@ -114,6 +114,10 @@ pub enum Response {
     Keys(Vec<super::KeySummary>),
     /// To [`Request::User`], where a link was made.
     UserLink(super::UserLink),
+    /// To [`Request::User`], where a link went by letter and nobody else is told.
+    LinkMailed(super::MailedLink),
+    /// To [`Request::User`], about the mail.
+    Mail(super::MailStatus),
     /// To [`Request::User`] otherwise.
     User(Box<super::UserDetails>),
     /// To [`Request::Import`] and [`Request::ImportTransaction`].
@@ -182,6 +186,9 @@ pub struct NewUser {
     /// The ids of the patients whom this person may act for.
     #[serde(default)]
     pub patients: Vec<String>,
+    /// How the person is reached.
+    #[serde(default)]
+    pub contact: super::Contact,
 }
 
 /// Resources to store, in their order.
@@ -439,6 +446,7 @@ mod tests {
             roles: Vec::new(),
             fhir_user: None,
             patients: Vec::new(),
+            contact: Default::default(),
         };
         assert!(!format!("{user:?}").contains("horse"));
         let added = Response::ClientAdded { id: "x".into(), secret: Some(Hidden("battery".into())) };

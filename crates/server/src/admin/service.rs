@@ -22,6 +22,7 @@ use super::import::{self, Prepared, Unit};
 use super::protocol::{ImportBatch, NewUser, RefusalKind, Refused, Request, Response, Status, UserSummary};
 use crate::authorization_server::accounts::password::{self, hash_now};
 use crate::context::{Borrowed, Server};
+use crate::mail::notices;
 
 /// The shortest password that is accepted, in characters.
 pub const MINIMUM_PASSWORD: usize = 12;
@@ -86,6 +87,7 @@ pub fn record_of(server: &Server, principal: &Principal, description: &Descripti
         decision: None,
         rules: Vec::new(),
         operations: Vec::new(),
+        request: None,
         detail: Some(description.detail.chars().take(MAXIMUM_DETAIL).collect()),
     }
 }
@@ -265,6 +267,7 @@ impl Service {
 
     async fn add_user(&self, task: &Task, new: NewUser) -> Result<Response, Refused> {
         let mut user = self.checked_user(&new)?;
+        let contact = new.contact.clone();
         let mut salt = [0; 16];
         self.server.entropy.fill(&mut salt);
         let hashing = tokio::task::spawn_blocking(move || hash_now(&new.password.0, salt));
@@ -272,11 +275,15 @@ impl Service {
         user.password_hash =
             Secret::new(hash.map_err(|_| Refused::new(RefusalKind::Internal, "The password could not be hashed."))?);
         let id = user.id.as_str().to_owned();
+        let (user_id, contact) = (user.id.clone(), self.checked_contact(&contact)?);
         let absent = self.absent(task, &user).await?;
         let looked = if absent.is_empty() { String::new() } else { format!(" (not stored: {})", absent.join(", ")) };
         let described = format!("{}{looked}", task.described);
         let task = Task { principal: task.principal_for(task.operation), operation: task.operation, described };
         self.change(&task, Change::AddUser(Box::new(user))).await?;
+        if contact.is_some() {
+            self.set_address(&task, &user_id, contact).await?;
+        }
         Ok(Response::UserAdded { id, absent })
     }
 
@@ -369,6 +376,7 @@ impl Service {
         let description = Description { event: Event::Administration, outcome: Outcome::Success, detail: task.described.clone() };
         let record = record_of(&self.server, &task.principal, &description);
         let pending = PendingRecord::new(&record).map_err(|_| internal("An audit record cannot be written as JSON."))?;
+        let change = notices::telling(&self.server, change).await.map_err(|error| registry_error(error, &task.described))?;
         let acknowledged =
             self.server.registry.apply(change, &pending).await.map_err(|error| registry_error(error, &task.described))?;
         pending.receipt(&acknowledged).map(|_receipt| ()).map_err(|error| internal(&error.to_string()))
@@ -432,9 +440,9 @@ fn fhir_user(text: &str) -> Result<LocalReference, Refused> {
 
 pub(super) fn registry_error(error: RegistryError, subject: &str) -> Refused {
     match error {
-        RegistryError::Conflict(reason) => Refused::new(RefusalKind::Conflict, format!("Not done ({subject}): {reason}.")),
+        RegistryError::Conflict(reason) => Refused::new(RefusalKind::Conflict, format!("Not done: {reason}.")),
         RegistryError::Unavailable(source) => {
-            Refused::new(RefusalKind::Unavailable, format!("The store cannot be written: {source}."))
+            Refused::new(RefusalKind::Unavailable, format!("The store cannot be written ({subject}): {source}."))
         }
         RegistryError::Corrupt(reason) => Refused::new(RefusalKind::Internal, format!("A stored row cannot be read: {reason}.")),
     }

@@ -6,14 +6,18 @@ use portcullis_oauth::grant::SecretHash;
 use portcullis_oauth::identifiers::UserId;
 use portcullis_oauth::principal::{Operator, OperatorOperation};
 use portcullis_oauth::users::User;
+use portcullis_store::mail::LetterKind;
 use portcullis_store::registry::Change;
 use portcullis_store::sign_in::{LinkPurpose, OneTimeLink, SignInChange};
 use serde::{Deserialize, Serialize};
 
+use super::mail::{LetterSummary, UserAddress};
 use super::protocol::{Hidden, NewUser, RefusalKind, Refused, Response, UserSummary};
 use super::service::{Service, Task, registry_error, user_summary};
 use crate::authorization_server::accounts::new_password;
 use crate::context::Borrowed;
+use crate::mail::compose::{self, Facts};
+use crate::mail::notices;
 
 /// How long an invitation may be opened, in seconds.
 const INVITATION_SECONDS: i64 = 7 * 24 * 3600;
@@ -37,7 +41,19 @@ pub enum UserRequest {
         username: String,
         /// Whether the second factors go, for somebody who has lost them.
         remove_factors: bool,
+        /// Whether the link is told to the operator instead of being mailed.
+        #[serde(default)]
+        print_link: bool,
     },
+    /// Sets where somebody's letters go, or that they go nowhere.
+    Email {
+        /// The name to sign in with.
+        username: String,
+        /// The address.
+        contact: super::Contact,
+    },
+    /// Tells how the mail is doing.
+    Mail,
     /// Locks an account.
     Lock {
         /// The name to sign in with.
@@ -61,7 +77,9 @@ impl UserRequest {
         match self {
             Self::Show { username } => (OperatorOperation::ListUsers, format!("user shown: {username}")),
             Self::Invite(user) => (OperatorOperation::AddUser, format!("user invited: {}", user.username)),
-            Self::Reset { username, remove_factors } => {
+            Self::Email { username, .. } => (OperatorOperation::ChangeUser, format!("mail address set: {username}")),
+            Self::Mail => (OperatorOperation::ListUsers, "state of the mail shown".to_owned()),
+            Self::Reset { username, remove_factors, .. } => {
                 let factors = if *remove_factors { "; second factors removed" } else { "" };
                 (OperatorOperation::ChangeUser, format!("reset link made: {username}{factors}"))
             }
@@ -96,6 +114,23 @@ pub struct UserDetails {
     /// Who gave it back, where that is not yet confirmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovered_by: Option<String>,
+    /// Where the person's letters go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<UserAddress>,
+    /// The last letters about the account, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub letters: Vec<LetterSummary>,
+}
+
+/// A one-time link that went by letter.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct MailedLink {
+    /// The name to sign in with.
+    pub username: String,
+    /// The address that it goes to.
+    pub address: String,
+    /// Until when it works, in seconds since the epoch.
+    pub expires_at: i64,
 }
 
 /// A one-time link, told once.
@@ -109,15 +144,29 @@ pub struct UserLink {
     pub expires_at: i64,
 }
 
+/// How a link is made.
+struct Way {
+    purpose: LinkPurpose,
+    remove_factors: bool,
+    print_link: bool,
+}
+
 impl Service {
     /// Carries out a request about one account.
     pub(super) async fn change_user(&self, task: &Task, request: UserRequest) -> Result<Response, Refused> {
         let (username, change): (String, fn(UserId) -> SignInChange) = match request {
             UserRequest::Invite(new) => return self.invite(task, new).await,
-            UserRequest::Reset { username, remove_factors } => {
+            UserRequest::Reset { username, remove_factors, print_link } => {
                 let user = self.user_named(&username).await?;
-                return self.make_link(task, (user.id, username), LinkPurpose::Reset, remove_factors).await;
+                let way = Way { purpose: LinkPurpose::Reset, remove_factors, print_link };
+                return self.make_link(task, user, way).await;
             }
+            UserRequest::Email { username, contact } => {
+                let user = self.user_named(&username).await?;
+                self.set_address(task, &user.id, self.checked_contact(&contact)?).await?;
+                return Ok(Response::User(Box::new(self.details(&user).await?)));
+            }
+            UserRequest::Mail => return self.mail_status(task).await,
             UserRequest::Show { username } => {
                 let user = self.user_named(&username).await?;
                 let details = self.details(&user).await?;
@@ -128,7 +177,9 @@ impl Service {
             UserRequest::Unlock { username } => (username, SignInChange::Unlock),
             UserRequest::Confirm { username } => {
                 let user = self.user_named(&username).await?;
-                if self.details(&user).await?.recovered_by.is_none() {
+                let details = self.details(&user).await?;
+                let address = details.mail.and_then(|mail| mail.unconfirmed_by).filter(|by| *by != task.operator());
+                if details.recovered_by.is_none() && address.is_none() {
                     return Err(Refused::new(
                         RefusalKind::Conflict,
                         format!("The account of {username} waits for no confirmation."),
@@ -146,41 +197,52 @@ impl Service {
 
     async fn invite(&self, task: &Task, new: NewUser) -> Result<Response, Refused> {
         let registry = &self.server.registry;
+        let contact = self.checked_contact(&new.contact)?;
         let known = registry.user_named(&new.username).await.map_err(|error| registry_error(error, &new.username))?;
-        let id = match known {
-            Some(user) if user.password_hash.expose().is_empty() => user.id,
+        let user = match known {
+            Some(user) if user.password_hash.expose().is_empty() => user,
             Some(_) => {
                 let advice =
                     format!("{} has an account already. `portcullis users reset` makes a link for a new password.", new.username);
                 return Err(Refused::new(RefusalKind::Conflict, advice));
             }
             None => {
-                let user = self.checked_person(&new)?;
-                let id = user.id.clone();
-                self.change(task, Change::AddUser(Box::new(user))).await?;
-                id
+                self.change(task, Change::AddUser(Box::new(self.checked_person(&new)?))).await?;
+                self.user_named(&new.username).await?
             }
         };
-        self.make_link(task, (id, new.username), LinkPurpose::Invitation, false).await
+        if contact.is_some() {
+            self.set_address(task, &user.id, contact).await?;
+        }
+        let way = Way { purpose: LinkPurpose::Invitation, remove_factors: false, print_link: new.contact.print_link };
+        self.make_link(task, user, way).await
     }
 
-    async fn make_link(
-        &self,
-        task: &Task,
-        (user, username): (UserId, String),
-        purpose: LinkPurpose,
-        remove_factors: bool,
-    ) -> Result<Response, Refused> {
+    /// Makes a link. Where it can be mailed it goes to the person alone; otherwise the operator is told, and hands it over.
+    async fn make_link(&self, task: &Task, user: User, way: Way) -> Result<Response, Refused> {
+        let Way { purpose, remove_factors, print_link } = way;
+        let failed = |error| registry_error(error, &user.username);
         let seconds = match purpose {
             LinkPurpose::Invitation => INVITATION_SECONDS,
-            LinkPurpose::Reset => RESET_SECONDS,
+            LinkPurpose::Reset | LinkPurpose::Forgotten => RESET_SECONDS,
         };
         let expires_at = self.server.clock.now_seconds().saturating_add(seconds);
         let (secret, hash) = SecretHash::generate(&mut Borrowed(&*self.server.entropy));
-        let link = OneTimeLink { user, purpose, created_by: task.operator(), expires_at };
-        self.change(task, Change::SignIn(Box::new(SignInChange::MakeLink { link, hash, remove_factors }))).await?;
-        let link = Hidden(new_password::address(&self.server, secret.expose()));
-        Ok(Response::UserLink(UserLink { username, link, expires_at }))
+        let address = self.server.registry.address_of(&user.id).await.map_err(failed)?;
+        let address = address.filter(|_| self.server.mail.is_configured() && !print_link);
+        let mailed = address.is_some();
+        let link = OneTimeLink { user: user.id.clone(), purpose, created_by: task.operator(), mailed, expires_at };
+        let change = Change::SignIn(Box::new(SignInChange::MakeLink { link, hash, remove_factors }));
+        let Some(address) = address else {
+            self.change(task, change).await?;
+            let link = Hidden(new_password::address(&self.server, secret.expose()));
+            return Ok(Response::UserLink(UserLink { username: user.username, link, expires_at }));
+        };
+        let kind = if purpose == LinkPurpose::Invitation { LetterKind::Invitation } else { LetterKind::Reset };
+        let facts = Facts { link: Some((new_password::secret_address(&self.server, &secret), expires_at)), ..Facts::default() };
+        let letter = compose::written(&self.server, &user, &address, (kind, facts)).map_err(failed)?;
+        self.change(task, notices::with([letter], change)).await?;
+        Ok(Response::LinkMailed(MailedLink { username: user.username, address: address.address, expires_at }))
     }
 
     async fn user_named(&self, username: &str) -> Result<User, Refused> {
@@ -192,7 +254,10 @@ impl Service {
         let failed = |error| registry_error(error, &user.username);
         let means = self.server.registry.sign_in_means(&user.id).await.map_err(failed)?;
         let sessions = self.server.registry.sessions_of(&user.id, self.server.clock.now_seconds()).await.map_err(failed)?;
+        let (mail, letters) = self.mail_of(user).await?;
         Ok(UserDetails {
+            mail,
+            letters,
             summary: user_summary(user),
             created_at: user.created_at,
             has_password: means.has_password,

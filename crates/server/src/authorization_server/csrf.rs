@@ -16,6 +16,8 @@ pub enum Purpose {
     Chart,
     /// What a person does on the own page: taking an app's access back, signing out.
     OwnPage,
+    /// Registering, changing and removing sandbox clients.
+    Developers,
     /// No form: the mark of a browser in which a person has signed in before.
     Device,
     /// No form: the proof that a sign-in was made for this very authorization request.
@@ -26,6 +28,8 @@ pub enum Purpose {
     StepUp,
     /// Choosing a password by a one-time link.
     SetPassword,
+    /// Asking for a new password by mail.
+    Forgotten,
     /// No form: the secret of an authenticator app that is being added.
     NewAuthenticator,
     /// No form: a challenge for a passkey, at sign-in.
@@ -41,11 +45,13 @@ impl Purpose {
             Self::Consent => "consent",
             Self::Chart => "chart",
             Self::OwnPage => "own-page",
+            Self::Developers => "developers",
             Self::Device => "device",
             Self::SignedIn => "signed-in",
             Self::PasswordPassed => "password-passed",
             Self::StepUp => "step-up",
             Self::SetPassword => "set-password",
+            Self::Forgotten => "forgotten",
             Self::NewAuthenticator => "new-authenticator",
             Self::PasskeyChallenge => "passkey-challenge",
             Self::NewPasskey => "new-passkey",

@@ -14,6 +14,7 @@ pub fn endpoints(public_url: &str) -> Endpoints {
     Endpoints {
         issuer: public_url.to_owned(),
         mutual_tls: None,
+        certificate_authorities: false,
         authorization: at("/oauth/authorize"),
         token: at("/oauth/token"),
         jwks: at("/oauth/jwks"),
@@ -36,6 +37,7 @@ pub fn of(server: &Server) -> Endpoints {
     let registration = open.then(|| format!("{}/oauth/register", settings.public_url));
     Endpoints {
         mutual_tls,
+        certificate_authorities: settings.authorization.client_authorities.is_some(),
         registration,
         require_pushed_authorization_requests: required,
         brand: crate::brand::link(settings),

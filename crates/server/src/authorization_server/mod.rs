@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod authorization;
 pub mod clients;
 pub mod csrf;
+pub mod developers;
 pub mod discovery;
 pub mod form;
 pub mod own_page;
@@ -36,6 +37,7 @@ pub async fn serve(server: Arc<Server>, exchange: Exchange, route: Route, body: 
     let posting = method == Method::POST;
     match route {
         Route::Federation(page) => accounts::federation::serve(server, &exchange, page, body).await,
+        Route::Developers(page) => developers::serve(server, &exchange, page, body).await,
         Route::Account(page) => own_page::account_pages::serve(server, &exchange, page, body).await,
         Route::Authorize if reading => authorization::authorize::show(server, &exchange).await,
         Route::Authorize if posting => authorization::authorize::redirect_to_get(server, &exchange, body).await,
@@ -69,7 +71,7 @@ pub async fn serve(server: Arc<Server>, exchange: Exchange, route: Route, body: 
                         .with_status(StatusCode::METHOD_NOT_ALLOWED)
                         .with(header::ALLOW, allow)
                 }
-                _ => ui::method_not_allowed(allow),
+                _ => ui::method_not_allowed(&exchange, allow),
             };
             server.record_page(&exchange, Outcome::Rejected, draft).await
         }

@@ -5,6 +5,7 @@
 use http::header;
 
 use crate::resource_server::Exchange;
+use crate::ui::Language;
 
 /// What a part of `User-Agent` means. The first that fits counts, since browsers name those that they resemble as well.
 const BROWSERS: &[(&str, &str)] = &[
@@ -29,6 +30,27 @@ const SYSTEMS: &[(&str, &str)] = &[
     ("Macintosh", "a Mac"),
     ("Linux", "Linux"),
 ];
+/// What is kept with a session where nothing fits.
+const UNKNOWN: &str = "A browser that we do not know";
+
+/// What is kept with a session, in the reader's language: it is kept in English, for records and operators.
+pub fn shown(kept: &str, language: Language) -> String {
+    let unknown = || language.say(UNKNOWN, "Un navegador que no conocemos").to_owned();
+    if kept.is_empty() || kept == UNKNOWN {
+        return unknown();
+    }
+    match (language, kept.split_once(" on ")) {
+        (Language::English, _) | (Language::Spanish, None) => kept.to_owned(),
+        (Language::Spanish, Some((browser, system))) => {
+            let browser = if browser == "A browser" { "Un navegador" } else { browser };
+            let system = match system.split_once(' ') {
+                Some(("a" | "an", system)) => format!("un {system}"),
+                _ => system.to_owned(),
+            };
+            format!("{browser} en {system}")
+        }
+    }
+}
 
 /// The browser as its owner would call it.
 pub fn browser(exchange: &Exchange) -> String {
@@ -46,7 +68,7 @@ fn described(user_agent: &str) -> String {
         (Some(browser), Some(system)) => format!("{browser} on {system}"),
         (Some(browser), None) => browser.to_owned(),
         (None, Some(system)) => format!("A browser on {system}"),
-        (None, None) => "A browser that we do not know".to_owned(),
+        (None, None) => UNKNOWN.to_owned(),
     }
 }
 
@@ -79,6 +101,22 @@ mod tests {
             ("", "A browser that we do not know"),
         ] {
             assert_eq!(described(user_agent), words, "{user_agent}");
+            assert_eq!(shown(words, Language::English), words);
+        }
+    }
+
+    #[test]
+    fn a_browser_is_told_in_the_readers_language() {
+        for (kept, words) in [
+            ("Firefox on Windows", "Firefox en Windows"),
+            ("Safari on an iPhone", "Safari en un iPhone"),
+            ("Chrome on a Chromebook", "Chrome en un Chromebook"),
+            ("A browser on a Mac", "Un navegador en un Mac"),
+            ("Edge", "Edge"),
+            ("A browser that we do not know", "Un navegador que no conocemos"),
+            ("", "Un navegador que no conocemos"),
+        ] {
+            assert_eq!(shown(kept, Language::Spanish), words);
         }
     }
 }

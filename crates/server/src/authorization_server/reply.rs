@@ -11,11 +11,11 @@ use portcullis_store::registry::Change;
 use crate::answer::{Answer, Draft};
 use crate::context::Server;
 use crate::face::Face;
+use crate::mail::notices;
 use crate::middleware::refusals::{self, Admission, Standing};
 use crate::resource_server::Exchange;
 use crate::resource_server::authenticate::AuthenticationError;
 use crate::ui;
-use crate::ui::pages::ErrorPage;
 
 use super::session::SignedIn;
 
@@ -39,15 +39,10 @@ pub fn see_other(location: &str) -> Draft {
 }
 
 /// An error page for a person.
-pub fn error(status: StatusCode, title: &str, what_happened: &str, what_it_means: &str, what_to_do: &str) -> Draft {
-    let html = ErrorPage {
-        title: title.to_owned(),
-        what_happened: what_happened.to_owned(),
-        what_it_means: what_it_means.to_owned(),
-        what_to_do: what_to_do.to_owned(),
-        status: status.as_u16(),
-    };
-    page(status, html.render(), None)
+///
+/// In each language: the title, what happened, what it means, what to do.
+pub fn error(exchange: &Exchange, status: StatusCode, english: [&str; 4], spanish: [&str; 4]) -> Draft {
+    ui::error(&exchange.reader(), status, english, spanish)
 }
 
 /// An error of the token or revocation endpoint (RFC 6749, section 5.2).
@@ -73,14 +68,23 @@ pub fn not_authenticated(error: &AuthenticationError) -> (Outcome, Draft) {
 }
 
 /// What is said when the registry does not answer.
-pub fn unavailable(error: &RegistryError) -> Draft {
+pub fn unavailable(exchange: &Exchange, error: &RegistryError) -> Draft {
     tracing::error!(%error, "the registry failed");
     self::error(
+        exchange,
         StatusCode::SERVICE_UNAVAILABLE,
-        "We cannot do this right now",
-        "The server's data store did not answer.",
-        "Nothing was changed.",
-        "Wait a minute and try again.",
+        [
+            "We cannot do this right now",
+            "The server’s data store did not answer.",
+            "Nothing was changed.",
+            "Wait a minute and try again.",
+        ],
+        [
+            "En este momento no podemos hacerlo",
+            "El almacén de datos del servidor no respondió.",
+            "No se cambió nada.",
+            "Espere un minuto e inténtelo de nuevo.",
+        ],
     )
     .with(header::RETRY_AFTER, "10")
 }
@@ -145,11 +149,11 @@ fn record(exchange: &Exchange, account: Account, draft: &Draft) -> Record {
 pub async fn recorded(server: &Server, exchange: &Exchange, account: Account, draft: Draft) -> Answer {
     let refused = matches!(account.outcome, Outcome::Denied | Outcome::Rejected) && account.agent.user.is_none();
     if refused && let Admission::Gather(gathered) = refusals::admit(server, exchange.peer.address.ip(), Standing::Stranger) {
-        return Answer::gathered(gathered, Face::of_path(exchange.target.path()));
+        return Answer::gathered(gathered, Face::of(exchange));
     }
     match server.ledger.append(record(exchange, account, &draft)).await {
         Ok(receipt) => Answer::recorded(receipt, draft),
-        Err(error) => Answer::unrecorded(&error, Face::of_path(exchange.target.path())),
+        Err(error) => Answer::unrecorded(&error, Face::of(exchange)),
     }
 }
 
@@ -164,6 +168,7 @@ pub async fn changed(
     server.ledger.health().map_err(|error| RegistryError::Unavailable(Box::new(error)))?;
     let corrupt = |text: &str| RegistryError::Corrupt(text.to_owned());
     let pending = PendingRecord::new(&record(exchange, account, &draft)).map_err(|error| corrupt(&error.to_string()))?;
+    let change = notices::telling(server, change).await?;
     let acknowledgement = server.registry.apply(change, &pending).await?;
     let receipt = pending.receipt(&acknowledgement).map_err(|error| corrupt(&error.to_string()))?;
     Ok(Answer::recorded(receipt, draft))

@@ -2,7 +2,7 @@
 //!
 //! RFC 6265bis: `__Host-` prefix, Secure, HttpOnly, SameSite=Lax, so that it comes with a link from an app and never with a foreign form.
 
-use http::header;
+use http::{HeaderMap, header};
 use portcullis_oauth::grant::SecretHash;
 use portcullis_oauth::identifiers::UserId;
 use portcullis_oauth::session::{IDLE_SECONDS, LIFETIME_SECONDS};
@@ -14,6 +14,7 @@ use super::csrf::Purpose;
 use crate::answer::Draft;
 use crate::context::Server;
 use crate::resource_server::Exchange;
+use crate::ui::Reader;
 
 /// The session's cookie.
 const SESSION: &str = "__Host-portcullis-session";
@@ -30,6 +31,8 @@ pub struct SignedIn {
     pub session: Session,
     /// The person.
     pub user: User,
+    /// The language of the pages.
+    pub reader: Reader,
 }
 
 impl SignedIn {
@@ -49,7 +52,7 @@ pub async fn current(server: &Server, exchange: &Exchange) -> Result<Option<Sign
     if session.details.recovered_by.is_some() {
         user = User { roles: Roles::NONE, patients: Vec::new(), represents: Vec::new(), fhir_user: None, ..user };
     }
-    Ok(Some(SignedIn { session, user }))
+    Ok(Some(SignedIn { session, user, reader: exchange.reader() }))
 }
 
 /// The session of this browser that has neither ended nor been idle for too long.
@@ -139,8 +142,13 @@ pub fn clear() -> String {
 
 /// A cookie that stands exactly once; two of the same name are a trick.
 pub(super) fn cookie<'a>(exchange: &'a Exchange, name: &str) -> Option<&'a str> {
+    cookie_of(&exchange.headers, name)
+}
+
+/// The same of these headers.
+pub(crate) fn cookie_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut found = None;
-    for header in exchange.headers.get_all(header::COOKIE) {
+    for header in headers.get_all(header::COOKIE) {
         for pair in header.to_str().ok()?.split(';') {
             let Some((key, value)) = pair.trim().split_once('=') else { continue };
             if key == name && found.replace(value).is_some() {

@@ -115,7 +115,7 @@ impl Listener {
                     let Some((stream, address, permit)) = accepted else { continue };
                     let (handler, terms) = (Arc::clone(&handler), terms.clone());
                     connections.spawn(async move {
-                        connection::serve(stream, Peer { address, certificate: None }, handler, terms).await;
+                        connection::serve(stream, Peer { address, certificate: None, chain: None }, handler, terms).await;
                         drop(permit);
                     });
                 }

@@ -33,20 +33,12 @@ pub enum ClientTrust {
 /// The file of certification authorities cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("the file of client certification authorities cannot be used: {0}")]
-pub struct ClientTrustError(String);
+pub struct ClientTrustError(pub(super) String);
 
 impl ClientTrust {
     /// The certification authorities of a PEM file.
     pub fn read(path: &Path) -> Result<Self, ClientTrustError> {
-        let wrong = |error: &dyn std::fmt::Display| ClientTrustError(error.to_string());
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_file_iter(path).map_err(|error| wrong(&error))? {
-            roots.add(certificate.map_err(|error| wrong(&error))?).map_err(|error| wrong(&error))?;
-        }
-        if roots.is_empty() {
-            return Err(wrong(&"it holds no certificate"));
-        }
-        Ok(Self::Authorities(Arc::new(roots)))
+        Ok(Self::Authorities(Arc::new(read_roots(path)?)))
     }
 
     pub(super) fn verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, Error> {
@@ -57,6 +49,19 @@ impl ClientTrust {
                 .map_err(|error| Error::General(error.to_string())),
         }
     }
+}
+
+/// The certificates of a PEM file, one at least.
+pub(super) fn read_roots(path: &Path) -> Result<RootCertStore, ClientTrustError> {
+    let wrong = |error: &dyn std::fmt::Display| ClientTrustError(error.to_string());
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| wrong(&error))? {
+        roots.add(certificate.map_err(|error| wrong(&error))?).map_err(|error| wrong(&error))?;
+    }
+    if roots.is_empty() {
+        return Err(wrong(&"it holds no certificate"));
+    }
+    Ok(roots)
 }
 
 /// Takes any certificate whose key the client proves to hold.

@@ -11,6 +11,7 @@ use http::{HeaderValue, Request, Response, header};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -22,12 +23,14 @@ use super::incoming::{self, Incoming, Outgoing};
 use crate::answer::{Answer, Body};
 
 /// Who is at the other end.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Peer {
     /// The socket's address.
     pub address: SocketAddr,
     /// The certificate that the client showed on this connection, and holds the key of.
     pub certificate: Option<CertificateThumbprint>,
+    /// The same with the certificates that came with it, which nobody has looked at.
+    pub chain: Option<Arc<[CertificateDer<'static>]>>,
 }
 
 /// What a listener serves.
@@ -92,8 +95,10 @@ pub(super) async fn serve<H: Handler>(stream: TcpStream, peer: Peer, handler: Ar
         Ok(Err(error)) => return tracing::debug!(%error, peer = %peer.address, "handshake failed"),
         Err(_) => return tracing::debug!(peer = %peer.address, "handshake took too long"),
     };
-    let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-    let peer = Peer { certificate: shown.map(|certificate| CertificateThumbprint::of(certificate)), ..peer };
+    let chain = stream.get_ref().1.peer_certificates().filter(|chain| !chain.is_empty());
+    let certificate = chain.and_then(<[_]>::first).map(|certificate| CertificateThumbprint::of(certificate));
+    let peer = Peer { certificate, chain: chain.map(Arc::from), ..peer };
+    let address = peer.address;
     let activity = Arc::new(Activity::default());
     let seen = Arc::clone(&activity);
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
@@ -103,7 +108,7 @@ pub(super) async fn serve<H: Handler>(stream: TcpStream, peer: Peer, handler: Ar
         let (body, unread) = Incoming::new(body);
         let request = Request::from_parts(parts, body);
         // Called now and not when this is polled first: a connection that ends may never poll it.
-        let answer = Arc::clone(&handler).handle(peer, request);
+        let answer = Arc::clone(&handler).handle(peer.clone(), request);
         async move {
             let mut response = answer.await.into_response();
             drop(busy);
@@ -123,14 +128,14 @@ pub(super) async fn serve<H: Handler>(stream: TcpStream, peer: Peer, handler: Ar
         tokio::select! {
             result = connection.as_mut() => {
                 if let Err(error) = result {
-                    tracing::debug!(error = %error, peer = %peer.address, "connection ended");
+                    tracing::debug!(error = %error, peer = %address, "connection ended");
                 }
                 return;
             }
             // hyper has no time limit before the first request and none for an idle HTTP/2 connection: nothing for two looks, and it ends.
             _ = idle.tick() => {
                 if activity.rested() {
-                    return tracing::debug!(peer = %peer.address, "an idle connection was closed");
+                    return tracing::debug!(peer = %address, "an idle connection was closed");
                 }
             }
             () = shutdown.stopped(), if !stopping => {

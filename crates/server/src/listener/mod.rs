@@ -4,6 +4,7 @@
 
 mod accept;
 mod certificate;
+mod client_authorities;
 mod client_certificate;
 mod connection;
 mod incoming;
@@ -11,6 +12,7 @@ mod tls;
 
 pub use accept::{Limits, Listener, Shutdown};
 pub use certificate::{CertificateError, CertificateFiles, ReloadingCertificate};
+pub use client_authorities::{ClientAuthorities, Untrusted};
 pub use client_certificate::{ClientTrust, ClientTrustError};
 pub use connection::{Handler, Peer};
 pub use incoming::Incoming;

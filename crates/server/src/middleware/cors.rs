@@ -28,6 +28,7 @@ pub fn openness(route: &Route) -> Openness {
         Route::Fhir(_) | Route::Token | Route::Revoke | Route::Introspect | Route::PushedRequest => Openness::Registered,
         Route::Start
         | Route::Docs
+        | Route::Language
         | Route::Static(_)
         | Route::Health
         | Route::Ready
@@ -39,6 +40,7 @@ pub fn openness(route: &Route) -> Openness {
         | Route::Consent
         | Route::Account(_)
         | Route::Federation(_)
+        | Route::Developers(_)
         | Route::Clients(_)
         | Route::Person
         | Route::History(_)
@@ -73,7 +75,9 @@ pub fn allow_preflight(headers: &mut HeaderMap) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE"));
     headers.insert(
         header::ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("Authorization, DPoP, Content-Type, Accept, If-Match, If-None-Match, Prefer"),
+        HeaderValue::from_static(
+            "Authorization, DPoP, Content-Type, Accept, If-Match, If-None-Match, If-None-Exist, If-Modified-Since, Prefer",
+        ),
     );
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
 }

@@ -47,13 +47,13 @@ impl FramingError {
         let draft = match face {
             Face::Fhir => {
                 let issue = Issue::error(code, message).at(place);
-                draft.body(crate::resource_server::respond::FHIR_JSON, outcome::render(&[issue]))
+                draft.body(crate::resource_server::reply::FHIR_JSON, outcome::render(&[issue]))
             }
             Face::OAuth => {
                 let error = serde_json::json!({"error": "invalid_request", "error_description": message});
                 draft.body("application/json", error.to_string()).with(header::PRAGMA, "no-cache")
             }
-            Face::Page => draft.body("text/plain; charset=utf-8", format!("{message}\n")),
+            Face::Page(_) => draft.body("text/plain; charset=utf-8", format!("{message}\n")),
         };
         match self {
             Self::Host => draft,

@@ -157,6 +157,7 @@ fn gathered_record(server: &Server, (network, standing): Key, count: u32) -> Rec
         decision: None,
         rules: Vec::new(),
         operations: Vec::new(),
+        request: None,
         detail: Some(format!("{count} requests {whose} from this network, recorded together")),
     }
 }

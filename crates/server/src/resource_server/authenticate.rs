@@ -9,10 +9,12 @@ use http::header;
 use portcullis_fhir::outcome::IssueType;
 use portcullis_jose::JwtError;
 use portcullis_jose::digest::sha256;
-use portcullis_oauth::access_token::{AccessTokenError, AccessTokenTrust, VerifiedToken};
+use portcullis_oauth::access_token::{AccessTokenError, AccessTokenTrust, Subject, VerifiedToken};
 use portcullis_oauth::confirmation::{CertificateThumbprint, ConfirmationError, Possession};
 use portcullis_oauth::dpop::{ProofError, VerifiedProof};
 use portcullis_oauth::principal::{EstablishError, Principal};
+use portcullis_oauth::scopes::ScopeSet;
+use portcullis_oauth::session::AssuranceLevel;
 use portcullis_store::registry::RegistryError;
 
 use super::Exchange;
@@ -38,6 +40,9 @@ pub enum AuthenticationError {
     /// The token's time is over.
     #[error("expired token")]
     Expired(Scheme),
+    /// The person had not signed in as strongly as the operator wants it for the scopes of the token (RFC 9470).
+    #[error("the sign-in was not strong enough: {} is required", .0.acr())]
+    Insufficient(AssuranceLevel, Scheme),
     /// The proof is missing or wrong, or came before.
     #[error(transparent)]
     Proof(#[from] ProofError),
@@ -53,6 +58,7 @@ impl AuthenticationError {
             Self::Invalid(reason, _) => Self::Invalid(reason, scheme),
             Self::Ended(error, _) => Self::Ended(error, scheme),
             Self::Expired(_) => Self::Expired(scheme),
+            Self::Insufficient(level, _) => Self::Insufficient(level, scheme),
             other => other,
         }
     }
@@ -77,6 +83,10 @@ impl AuthenticationError {
             Self::Invalid(_, scheme) | Self::Ended(_, scheme) => one(*scheme, "invalid_token", ""),
             Self::Unavailable(_) => one(Scheme::Bearer, "invalid_token", ""),
             Self::Expired(scheme) => one(*scheme, "invalid_token", "The access token has expired"),
+            Self::Insufficient(level, scheme) => {
+                let challenge = one(*scheme, "insufficient_user_authentication", "A stronger sign-in is required");
+                challenge.into_iter().map(|challenge| format!("{challenge}, acr_values=\"{}\"", level.acr())).collect()
+            }
             Self::Proof(ProofError::Nonce) => one(Scheme::Dpop, "use_dpop_nonce", &ProofError::Nonce.to_string()),
             Self::Proof(error) => one(Scheme::Dpop, "invalid_dpop_proof", &error.to_string()),
         }
@@ -88,6 +98,7 @@ impl AuthenticationError {
             Self::Malformed => "invalid_request",
             Self::Proof(ProofError::Nonce) => "use_dpop_nonce",
             Self::Proof(_) => "invalid_dpop_proof",
+            Self::Insufficient(..) => "insufficient_user_authentication",
             Self::Missing | Self::Invalid(..) | Self::Ended(..) | Self::Expired(_) | Self::Unavailable(_) => "invalid_token",
         }
     }
@@ -103,7 +114,7 @@ impl AuthenticationError {
     /// Whether the token was once good: its signature is ours.
     pub fn standing(&self) -> Standing {
         match self {
-            Self::Expired(_) | Self::Ended(..) | Self::Proof(_) => Standing::Former,
+            Self::Expired(_) | Self::Ended(..) | Self::Insufficient(..) | Self::Proof(_) => Standing::Former,
             Self::Missing | Self::Malformed | Self::Invalid(..) | Self::Unavailable(_) => Standing::Stranger,
         }
     }
@@ -123,6 +134,9 @@ impl AuthenticationError {
             }
             Self::Invalid(..) | Self::Ended(..) | Self::Unavailable(_) => "The access token is not valid here. Get a new one.",
             Self::Expired(_) => "The access token has expired. Use the refresh token, or start the app again.",
+            Self::Insufficient(..) => {
+                "A stronger sign-in is required. Ask for authorization again with the acr_values of the WWW-Authenticate header."
+            }
             Self::Proof(error) => return format!("{error}. See RFC 9449, section 4.3."),
         };
         fixed.to_owned()
@@ -152,6 +166,7 @@ pub async fn authenticate(server: &Server, exchange: &Exchange) -> Result<(Princ
     };
     let credentials = Credentials { token, proof, certificate: exchange.peer.certificate };
     let principal = credentials.establish(server).await.map_err(|error| error.by(scheme))?;
+    credentials.check_assurance(server).await.map_err(|error| error.by(scheme))?;
     if let Some(proof) = &credentials.proof {
         server.proof_nonces.note(proof, &*server.entropy, now).map_err(|worn| match worn {
             Worn::Replayed => ProofError::Replayed,
@@ -176,6 +191,25 @@ impl Credentials {
             EstablishError::Expired => AuthenticationError::Expired(Scheme::Bearer),
             other => AuthenticationError::Ended(other, Scheme::Bearer),
         })
+    }
+
+    /// Refuses a token of a grant that was given in a weaker sign-in than its scopes take by now. Costs nothing where the operator has no such rule.
+    async fn check_assurance(&self, server: &Server) -> Result<(), AuthenticationError> {
+        let policy = &server.settings.authorization.assurance;
+        if policy.is_empty() || matches!(self.token.subject(), Subject::Client(_)) {
+            return Ok(());
+        }
+        // What a token says that this version cannot read takes the strongest sign-in that there is a rule about.
+        let Some(required) = ScopeSet::parse(self.token.scope())
+            .map_or(Some(AssuranceLevel::PhishingResistant), |scopes| policy.of_scopes(&scopes))
+        else {
+            return Ok(());
+        };
+        let methods = server.registry.methods_of_grant(self.token.grant()).await.map_err(AuthenticationError::Unavailable)?;
+        match methods.is_some_and(|methods| methods.level() >= required) {
+            true => Ok(()),
+            false => Err(AuthenticationError::Insufficient(required, Scheme::Bearer)),
+        }
     }
 }
 

@@ -2,9 +2,11 @@
 
 use http::HeaderMap;
 use portcullis_audit::record::{Agent, Event, OperationEntry, Outcome, Record, RecordId};
+use portcullis_oauth::language::Language;
 use portcullis_oauth::principal::Principal;
 
 use crate::listener::Peer;
+use crate::ui::{self, Reader};
 
 /// A request's identity: made once, at the edge.
 #[derive(Debug)]
@@ -21,6 +23,10 @@ pub struct Exchange {
     pub target: http::Uri,
     /// The headers.
     pub headers: HeaderMap,
+    /// The language of the answer, where a person reads it.
+    pub language: Language,
+    /// For an entry of a batch or transaction: the id of the request that it stands in.
+    pub within: Option<String>,
 }
 
 impl Exchange {
@@ -29,10 +35,21 @@ impl Exchange {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// Who reads the page that answers it.
+    pub fn reader(&self) -> Reader {
+        ui::reader(self)
+    }
+
     /// The same request for a second record, which needs an id of its own.
     pub fn again(&self, id: String) -> Self {
         let (method, target, headers) = (self.method.clone(), self.target.clone(), HeaderMap::new());
-        Self { id, received: self.received, peer: self.peer, method, target, headers }
+        let (peer, within) = (self.peer.clone(), self.within.clone());
+        Self { id, received: self.received, peer, method, target, headers, language: self.language, within }
+    }
+
+    /// An entry of this request as a request of its own, with a record of its own.
+    pub fn entry(&self, id: String, method: http::Method, target: http::Uri, headers: HeaderMap) -> Self {
+        Self { method, target, headers, within: Some(self.id.clone()), ..self.again(id) }
     }
 
     /// The agent as far as it is known without authentication.
@@ -64,6 +81,7 @@ impl Exchange {
             decision: None,
             rules: Vec::new(),
             operations: Vec::new(),
+            request: self.within.clone().map(RecordId),
             detail: None,
         }
     }

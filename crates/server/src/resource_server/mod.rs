@@ -4,10 +4,14 @@ pub mod authenticate;
 pub mod capabilities;
 pub mod large;
 pub mod pipeline;
+pub mod reply;
 pub mod respond;
 
+mod account;
+mod bundles;
+mod conditions;
 mod exchange;
 mod named;
-mod refusal;
+pub(crate) mod refusal;
 
 pub use exchange::Exchange;

@@ -18,7 +18,10 @@ pub fn by(interaction: &Interaction) -> Vec<String> {
         Interaction::InstanceHistory(history) => (history.resource_type, &history.id),
         Interaction::Update(update) => (update.resource.resource_type(), &update.id),
         Interaction::Delete(delete) => (delete.resource_type, &delete.id),
-        Interaction::Capabilities | Interaction::Create(_) => return Vec::new(),
+        Interaction::Create(create) => return create.condition.as_ref().map(searched).unwrap_or_default(),
+        Interaction::ConditionalUpdate(update) => return searched(&update.condition),
+        Interaction::ConditionalDelete(delete) => return searched(&delete.condition),
+        Interaction::Capabilities => return Vec::new(),
     };
     if resource_type == ResourceType::PATIENT { vec![id.to_string()] } else { Vec::new() }
 }
@@ -34,7 +37,8 @@ pub fn proposed(operation: &Operation) -> Vec<String> {
     set.changes.iter().flat_map(name).collect()
 }
 
-fn searched(query: &SearchQuery) -> Vec<String> {
+/// The patients whom a search names.
+pub fn searched(query: &SearchQuery) -> Vec<String> {
     query.filters.iter().flat_map(|filter| in_filter(query.resource_type, filter)).collect()
 }
 

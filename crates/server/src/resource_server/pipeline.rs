@@ -2,41 +2,36 @@
 //!
 //! The whole of it runs in a task of its own: neither a disconnect nor a timeout of the peer keeps it from its record.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use http::StatusCode;
-use portcullis_audit::record::{Event, OperationEntry, Outcome, Record};
-use portcullis_audit::{RecordId, UnfinishedRecord};
+use portcullis_audit::record::{Outcome, Record};
+use portcullis_audit::{AuditReceipt, LedgerError, RecordId, UnfinishedRecord};
 use portcullis_fhir::interaction::{self, Context, Headers, Interaction, Method, Request, RequestLine};
+use portcullis_fhir::json::Value;
 use portcullis_fhir::outcome::{Issue, IssueType};
 use portcullis_fhir::types::LogicalId;
 use portcullis_fhir::version::NewVersion;
 use portcullis_oauth::principal::Principal;
-use portcullis_policy::decision::{Effect, Trace};
-use portcullis_policy::{Authorized, Change, Decision, Operation, Permit, PermittedOperation, WriteSet, Written, decide};
-use portcullis_store::{StoreError, Subject};
+use portcullis_policy::{Authorized, Change, Operation, Permit, PermittedOperation, WriteSet, Written};
+use portcullis_store::Committed;
+use portcullis_store::together::{Done, Guard, NotDone, Step, Together};
 
-use super::exchange::bounded;
+use super::account::{Account, IF_NONE_EXIST};
+use super::conditions::{self, Resolved, Settled};
 use super::refusal::Refusal;
+use super::reply::{self, Reply};
 use super::respond::{self, Asked, Found};
-use super::{Exchange, authenticate, named};
+use super::{Exchange, authenticate, bundles};
 use crate::answer::{Answer, Draft};
+use crate::authorization_server::developers::refused;
 use crate::context::Server;
 use crate::face::Face;
 use crate::listener::Incoming;
 use crate::middleware::body;
 use crate::middleware::refusals::{self, Admission, Standing};
-
-/// What is known of a request when its record is written.
-#[derive(Default)]
-struct Account {
-    principal: Option<Principal>,
-    operation: Option<OperationEntry>,
-    /// What a request by id is after.
-    subject: Option<Subject>,
-    decision: Option<String>,
-    trace: Trace,
-}
 
 /// Serves one request to the FHIR base; `path` is what follows the base, still percent-encoded.
 pub async fn serve(server: Arc<Server>, exchange: Exchange, path: String, body: Incoming) -> Answer {
@@ -56,55 +51,107 @@ async fn stages(
 ) -> Result<Answer, Refusal> {
     // Nobody's body is read before we know whose it is.
     let (principal, credentials) = authenticate::authenticate(server, exchange).await?;
-    account.principal = Some(principal);
+    account.principal = Some(Arc::new(principal));
     let body = body::read(body, body::MAXIMUM_RESOURCE).await?;
     if !body.is_empty() {
         // A body may take its time, and the access may have been taken back meanwhile.
-        account.principal = Some(credentials.establish(server).await?);
+        account.principal = Some(Arc::new(credentials.establish(server).await?));
     }
-    let principal = account.principal.as_ref().ok_or(Refusal::Internal("a request lost its principal"))?;
-    let request = server.large.run(body.len(), || parse(server, exchange, path, &body)).await?;
-    let (asked, interaction) = Asked::of(request, &server.settings.fhir_base);
-    let mut entry = describe(&interaction, exchange, &body);
-    entry.name(named::by(&interaction));
-    let entry = account.operation.insert(entry);
-    account.subject = subject(&interaction);
-    let operation = server.large.run(body.len(), || plan(server, interaction)).await?;
-    entry.name(named::proposed(&operation));
-    let (permit, permitted) = match decide(server.decision_id(), principal, operation) {
-        Decision::Permit(permit, permitted) => (permit, permitted),
-        Decision::Deny(denial) => {
-            account.decision = Some(denial.id.to_string());
-            account.trace = denial.trace.clone();
-            return Err(Refusal::Denied(denial));
-        }
+    if interaction::bundle::is_posted(Method::parse(exchange.method.as_str()), path) {
+        // Boxed, since every request has room for the largest way that it could have taken.
+        let gathered = Box::pin(bundles::perform(server, exchange, &credentials, &body, account)).await?;
+        return Ok(gathered.answer(server).await);
+    }
+    let Finished { reply, recorded } = interact(server, exchange, (path, Sent::Body(&body)), account).await?;
+    match recorded {
+        Recorded::Durable(receipt) => Ok(Answer::recorded(receipt, reply.into_draft())),
+        Recorded::Next(record) => Ok(self::recorded(server, *record, reply.into_draft()).await),
+    }
+}
+
+/// What comes with a request line.
+pub enum Sent<'a> {
+    /// A body.
+    Body(&'a [u8]),
+    /// The resource of an entry of a batch or transaction whose body has so many bytes.
+    Resource(Option<Value>, usize),
+}
+
+/// One interaction with its answer, and its record.
+pub struct Finished {
+    /// The answer, which may not leave before the record is durable.
+    pub reply: Reply,
+    /// The record.
+    pub recorded: Recorded,
+}
+
+/// A record: of a write it is durable with the change, of a read it comes next.
+pub enum Recorded {
+    /// It is.
+    Durable(AuditReceipt),
+    /// It shall be.
+    Next(Box<Record>),
+}
+
+/// Stages 5 to 9 of one interaction, alone or in a batch; of a write also stage 10.
+pub async fn interact(
+    server: &Server,
+    exchange: &Exchange,
+    (path, sent): (&str, Sent<'_>),
+    account: &mut Account,
+) -> Result<Finished, Refusal> {
+    let principal = account.principal()?;
+    let (form, length) = match &sent {
+        Sent::Body(body) => (*body, body.len()),
+        Sent::Resource(_, length) => (&[][..], *length),
     };
-    account.decision = Some(permit.id().to_string());
-    account.trace = permit.trace().clone();
+    let request = server.large.run(length, || parse(server, exchange, path, sent)).await?;
+    let (asked, interaction) = Asked::of(request, &server.settings.fhir_base);
+    account.describe(exchange, &interaction, form);
+    let (interaction, guard) = match conditions::resolve(server, &principal, account, interaction).await? {
+        Resolved::Plain(interaction) => (interaction, None),
+        Resolved::Guarded(interaction, guard) => (*interaction, Some(guard)),
+        // Nothing changes, so it does not matter whether the guard still holds.
+        Resolved::Settled(settled, _) => return Ok(settle(server, exchange, (&asked, account), &settled).await),
+    };
+    let operation = server.large.run(length, || plan(server, interaction, None)).await?;
+    account.name_proposed(&operation);
+    let (permit, permitted) = account.decide(server, &principal, operation)?;
     match permitted {
-        PermittedOperation::Write(set) => write(server, exchange, &asked, account, (permit, set)).await,
+        PermittedOperation::Write(set) => write(server, exchange, (&asked, account), (permit, set, guard)).await,
         reading => {
-            let found = execute_and_release(server, principal, &permit, reading).await?;
-            let draft = respond::found(server, exchange, &asked, &found)?;
-            let record = complete(server, exchange, account, (&found, draft.status())).await;
-            // The draft has what it needs: what it was made of shall not wait in memory for the flush of the record.
-            drop((found, asked));
-            Ok(recorded(server, record, draft).await)
+            let found = execute_and_release(server, &principal, &permit, reading).await?;
+            let reply = respond::found(server, exchange, &asked, &found)?;
+            let record = account.completed(server, exchange, found.summary(), reply.status()).await;
+            Ok(Finished { reply, recorded: Recorded::Next(Box::new(record)) })
         }
     }
 }
 
 /// The capability statement, which needs no token, if it can be sent as the request wants it.
 pub async fn check_metadata(server: &Server, exchange: &Exchange, path: &str) -> Result<Draft, Answer> {
-    match parse(server, exchange, path, b"") {
-        Ok(_) => Ok(Draft::new(StatusCode::OK).body(respond::FHIR_JSON, server.capability_statement.clone())),
+    match parse(server, exchange, path, Sent::Body(b"")) {
+        Ok(_) => Ok(Draft::new(StatusCode::OK).body(reply::FHIR_JSON, server.capability_statement.clone())),
         Err(refusal) => Err(refuse(server, exchange, Account::default(), &refusal).await),
     }
 }
 
 /// Stage 3: method, path, query, headers and body become an interaction.
-fn parse(server: &Server, exchange: &Exchange, path: &str, body: &[u8]) -> Result<Request, Refusal> {
-    for name in ["if-match", "if-none-match", "if-none-exist", "prefer"] {
+pub fn parse(server: &Server, exchange: &Exchange, path: &str, sent: Sent<'_>) -> Result<Request, Refusal> {
+    with_line(server, exchange, path, |line, context| match sent {
+        Sent::Body(body) => interaction::parse(&RequestLine { body, ..line }, context),
+        Sent::Resource(resource, _) => interaction::parse_entry(&line, resource, context),
+    })
+}
+
+/// Reads a request, without its body, by this parser.
+pub fn with_line<T>(
+    server: &Server,
+    exchange: &Exchange,
+    path: &str,
+    read: impl FnOnce(RequestLine<'_>, &Context<'_>) -> Result<T, interaction::Refusal>,
+) -> Result<T, Refusal> {
+    for name in ["if-match", "if-none-match", "if-none-exist", "if-modified-since", "prefer"] {
         let mut values = exchange.headers.get_all(name).iter();
         let readable = values.next().is_none_or(|value| value.to_str().is_ok()) && values.next().is_none();
         if !readable {
@@ -121,69 +168,31 @@ fn parse(server: &Server, exchange: &Exchange, path: &str, body: &[u8]) -> Resul
         content_type: exchange.header(&http::header::CONTENT_TYPE),
         if_match: exchange.header(&http::header::IF_MATCH),
         if_none_match: exchange.header(&http::header::IF_NONE_MATCH),
-        if_none_exist: exchange.header(&http::HeaderName::from_static("if-none-exist")),
+        if_none_exist: exchange.header(&IF_NONE_EXIST),
+        if_modified_since: exchange.header(&http::header::IF_MODIFIED_SINCE).and_then(reply::of_http_date),
         prefer: exchange.header(&http::HeaderName::from_static("prefer")),
     };
-    let line = RequestLine {
-        method: Method::parse(exchange.method.as_str()),
-        path,
-        query: exchange.target.query().unwrap_or_default(),
-        headers,
-        body,
-    };
-    let context = Context { base_url: &server.settings.fhir_base, now_ms: exchange.received };
-    interaction::parse(&line, &context).map_err(Refusal::Parse)
+    let method = Method::parse(exchange.method.as_str());
+    let line = RequestLine { method, path, query: exchange.target.query().unwrap_or_default(), headers, body: b"" };
+    let context = context(server, exchange);
+    read(line, &context).map_err(Refusal::Parse)
 }
 
-/// What the record says about the interaction.
-fn describe(interaction: &Interaction, exchange: &Exchange, body: &[u8]) -> OperationEntry {
-    let entry = |code: &str, resource_type: &str, id: Option<&LogicalId>| OperationEntry {
-        interaction: code.to_owned(),
-        resource_type: Some(resource_type.to_owned()),
-        id: id.map(ToString::to_string),
-        ..OperationEntry::default()
-    };
-    match interaction {
-        Interaction::Capabilities => OperationEntry { interaction: "capabilities".to_owned(), ..OperationEntry::default() },
-        Interaction::Read(read) => entry("read", read.resource_type.name(), Some(&read.id)),
-        Interaction::VersionRead(read) => OperationEntry {
-            version: Some(read.version.to_string()),
-            ..entry("vread", read.resource_type.name(), Some(&read.id))
-        },
-        Interaction::InstanceHistory(history) => entry("history-instance", history.resource_type.name(), Some(&history.id)),
-        Interaction::Search(query) => {
-            let mut sent = exchange.target.query().unwrap_or_default().to_owned();
-            if exchange.method == http::Method::POST {
-                sent = format!("{sent}&{}", String::from_utf8_lossy(body));
-            }
-            let sent = bounded(sent.trim_start_matches('&'));
-            OperationEntry { query: Some(sent), ..entry("search-type", query.resource_type.name(), None) }
-        }
-        Interaction::Create(create) => entry("create", create.resource.resource_type().name(), None),
-        Interaction::Update(update) => entry("update", update.resource.resource_type().name(), Some(&update.id)),
-        Interaction::Delete(delete) => entry("delete", delete.resource_type.name(), Some(&delete.id)),
-    }
+/// What parsing a request needs to know besides it.
+pub fn context<'a>(server: &'a Server, exchange: &Exchange) -> Context<'a> {
+    Context { base_url: &server.settings.fhir_base, now_ms: exchange.received }
 }
 
-/// What a request by id is after.
-fn subject(interaction: &Interaction) -> Option<Subject> {
-    let (resource_type, id, version) = match interaction {
-        Interaction::Read(read) => (read.resource_type, &read.id, None),
-        Interaction::VersionRead(read) => (read.resource_type, &read.id, Some(read.version.clone())),
-        Interaction::InstanceHistory(history) => (history.resource_type, &history.id, None),
-        Interaction::Update(update) => (update.resource.resource_type(), &update.id, None),
-        Interaction::Delete(delete) => (delete.resource_type, &delete.id, None),
-        Interaction::Capabilities | Interaction::Search(_) | Interaction::Create(_) => return None,
-    };
-    Some(Subject { resource_type, id: id.clone(), version })
+/// A new id, of a resource or a version.
+pub fn fresh(server: &Server) -> Result<LogicalId, Refusal> {
+    LogicalId::parse(&format!("{:032x}", server.random_u128())).ok_or(Refusal::Internal("a generated id is not valid"))
 }
 
-/// An interaction becomes an operation; what a write will store gets its identity here.
-fn plan(server: &Server, interaction: Interaction) -> Result<Operation, Refusal> {
+/// An interaction becomes an operation; what a write will store gets its identity here, where it has none yet.
+pub fn plan(server: &Server, interaction: Interaction, new: Option<LogicalId>) -> Result<Operation, Refusal> {
     let now = server.clock.now_milliseconds();
     let base = &server.settings.fhir_base;
-    let fresh =
-        || LogicalId::parse(&format!("{:032x}", server.random_u128())).ok_or(Refusal::Internal("a generated id is not valid"));
+    let fresh = || fresh(server);
     let change = match interaction {
         // Answered before authentication; a request that gets here is one more reason to say so.
         Interaction::Capabilities => return Err(Refusal::Internal("capabilities are answered by their own route")),
@@ -191,8 +200,12 @@ fn plan(server: &Server, interaction: Interaction) -> Result<Operation, Refusal>
         Interaction::VersionRead(read) => return Ok(Operation::VersionRead(read)),
         Interaction::InstanceHistory(history) => return Ok(Operation::History(history)),
         Interaction::Search(query) => return Ok(Operation::Search(query)),
+        Interaction::ConditionalUpdate(_) | Interaction::ConditionalDelete(_) => {
+            return Err(Refusal::Internal("a condition was not looked up"));
+        }
         Interaction::Create(create) => {
-            Change::Create(NewVersion::of(create.resource, fresh()?, fresh()?, now, base).map_err(unprocessable)?)
+            let id = new.map_or_else(fresh, Ok)?;
+            Change::Create(NewVersion::of(create.resource, id, fresh()?, now, base).map_err(unprocessable)?)
         }
         Interaction::Update(update) => {
             let version = NewVersion::of(update.resource, update.id, fresh()?, now, base).map_err(unprocessable)?;
@@ -215,7 +228,7 @@ fn unprocessable(issue: Issue) -> Refusal {
 }
 
 /// Stages 8 and 9 of everything that reads.
-async fn execute_and_release(
+pub async fn execute_and_release(
     server: &Server,
     principal: &Principal,
     permit: &Permit,
@@ -236,67 +249,78 @@ async fn execute_and_release(
     })
 }
 
-/// Stages 8 to 11 of a write: the record is stored in the same transaction as the change.
+/// Stages 8 to 10 of a write: the record is stored in the same transaction as the change.
 async fn write(
     server: &Server,
     exchange: &Exchange,
-    asked: &Asked,
-    account: &Account,
-    decided: (Permit, Authorized<WriteSet>),
-) -> Result<Answer, Refusal> {
-    let (permit, set) = decided;
+    (asked, account): (&Asked, &Account),
+    (permit, set, guard): (Permit, Authorized<WriteSet>, Option<Guard>),
+) -> Result<Finished, Refusal> {
     server.ledger.health()?;
-    let record = open_record(exchange, account, Outcome::Success, respond::status_of(&set.operation().changes));
-    let committed = server.store.commit(set, UnfinishedRecord::new(record)).await?;
+    let record = account.record(exchange, Outcome::Success, respond::status_of(&set.operation().changes));
+    let record = UnfinishedRecord::new(record);
+    let committed = match guard {
+        None => server.store.commit(set, record).await?,
+        Some(guard) => commit_guarded(server, set, record, guard).await?,
+    };
+    let (reply, receipt) = written(server, exchange, asked, (&permit, committed))?;
+    Ok(Finished { reply, recorded: Recorded::Durable(receipt) })
+}
+
+/// A write that takes effect only while its condition finds what it found.
+async fn commit_guarded(
+    server: &Server,
+    set: Authorized<WriteSet>,
+    record: UnfinishedRecord,
+    guard: Guard,
+) -> Result<Committed, Refusal> {
+    let step = Step { operation: PermittedOperation::Write(set), record: Some(record) };
+    let together = Together { steps: vec![step], guards: vec![guard], binding: Vec::new() };
+    let done = server.store.commit_together(together).await.map_err(|error| match error {
+        NotDone::Step(_, error) | NotDone::Store(error) => Refusal::Store(error),
+        NotDone::Outdated(_) | NotDone::Ambiguous(_) => conditions::outdated(),
+    })?;
+    match done.into_iter().next() {
+        Some(Done::Written(committed)) => Ok(committed),
+        _ => Err(Refusal::Internal("a write came back as something else")),
+    }
+}
+
+/// Stages 9 and 10 of a write that is durable.
+pub fn written(
+    server: &Server,
+    exchange: &Exchange,
+    asked: &Asked,
+    (permit, committed): (&Permit, Committed),
+) -> Result<(Reply, AuditReceipt), Refusal> {
     let (written, receipt) = committed
         .settle(&RecordId(exchange.id.clone()))
         .map_err(|_| Refusal::Internal("the store acknowledged another record than the one it was given"))?;
     let released = permit.release_written(written)?;
     let written: &[Written] = released.content();
-    Ok(Answer::recorded(receipt, respond::written(server, asked, written)))
+    Ok((respond::written(server, asked, written), receipt))
 }
 
-/// A record with what the account holds.
-fn open_record(exchange: &Exchange, account: &Account, outcome: Outcome, status: StatusCode) -> Record {
-    let agent = account.principal.as_ref().map_or_else(|| exchange.agent(), |principal| exchange.agent_of(principal));
-    let event = if account.operation.is_some() { Event::Rest } else { Event::Refused };
-    let mut record = exchange.record(event, agent, outcome, status);
-    record.decision.clone_from(&account.decision);
-    let applicable = account.trace.0.iter().filter(|verdict| verdict.effect != Effect::NotApplicable);
-    record.rules = applicable
-        .map(|verdict| format!("{}={}", verdict.rule, if verdict.effect == Effect::Permit { "permit" } else { "deny" }))
-        .collect();
-    record.operations = vec![account.operation.clone().unwrap_or_else(|| exchange.raw_operation())];
-    record
-}
-
-/// The record of a reading request that succeeded, or found nothing.
-async fn complete(server: &Server, exchange: &Exchange, account: &Account, (found, status): (&Found, StatusCode)) -> Record {
-    let outcome = if status.is_client_error() { Outcome::Rejected } else { Outcome::Success };
-    let mut record = open_record(exchange, account, outcome, status);
-    let in_vain = status == StatusCode::NOT_FOUND;
-    for operation in &mut record.operations {
-        let (patients, returned) = found.summary();
-        operation.named.retain(|patient| !patients.contains(patient));
-        operation.patients = patients;
-        operation.returned = Some(returned);
-        if in_vain {
-            seek(server, account, operation, true).await;
-        }
+/// The end of a conditional interaction that changes nothing.
+pub async fn settle(
+    server: &Server,
+    exchange: &Exchange,
+    (asked, account): (&Asked, &mut Account),
+    settled: &Settled,
+) -> Finished {
+    let Some(version) = settled.version() else {
+        let reply = Reply::new(StatusCode::NO_CONTENT);
+        let record = account.completed(server, exchange, (Vec::new(), 0), reply.status()).await;
+        return Finished { reply, recorded: Recorded::Next(Box::new(record)) };
+    };
+    if let Some(operation) = &mut account.operation {
+        operation.id = Some(version.id.to_string());
+        operation.version = Some(version.version.to_string());
     }
-    record
-}
-
-/// What the record alone says of an attempt that released nothing: whether there is something, and in whose records. `in_vain`: to whoever asked, there
-/// is nothing.
-async fn seek(server: &Server, account: &Account, operation: &mut OperationEntry, in_vain: bool) {
-    let Some(subject) = &account.subject else { return };
-    match server.store.seek(subject).await {
-        Ok(sought) if in_vain => operation.sought_in_vain(sought),
-        Ok(sought) => operation.sought_and_refused(sought),
-        // The attempt is recorded all the same, and answered as it would have been.
-        Err(error) => tracing::error!(%error, "a record cannot say what was sought"),
-    }
+    let reply = respond::existing(server, asked, version);
+    let patients = version.patients.iter().map(ToString::to_string).collect();
+    let record = account.completed(server, exchange, (patients, 1), reply.status()).await;
+    Finished { reply, recorded: Recorded::Next(Box::new(record)) }
 }
 
 /// Stages 10 and 11: no answer without a durable record.
@@ -305,6 +329,36 @@ async fn recorded(server: &Server, record: Record, draft: Draft) -> Answer {
         Ok(receipt) => Answer::recorded(receipt, draft),
         Err(error) => Answer::unrecorded(&error, Face::Fhir),
     }
+}
+
+/// The same with the records of what the request consisted of: all of them are durable before anything is answered. They are written at one go.
+pub async fn recorded_with(server: &Server, record: Record, others: Vec<Record>, draft: Draft) -> Answer {
+    match append_all(server, others.into_iter().chain([record])).await {
+        Ok(receipts) => match receipts.into_iter().next_back() {
+            Some(receipt) => Answer::recorded(receipt, draft),
+            None => Answer::unrecorded(&LedgerError::Stopped, Face::Fhir),
+        },
+        Err(error) => Answer::unrecorded(&error, Face::Fhir),
+    }
+}
+
+/// Hands all records to the ledger in their order before it waits for any: they share its flushes.
+async fn append_all(server: &Server, records: impl Iterator<Item = Record>) -> Result<Vec<AuditReceipt>, LedgerError> {
+    let mut waiting: Vec<_> = records.map(|record| (server.ledger.append(record), None)).collect();
+    poll_fn(|context| {
+        let mut pending = false;
+        for (append, receipt) in &mut waiting {
+            if receipt.is_none() {
+                match append.as_mut().poll(context) {
+                    Poll::Ready(result) => *receipt = Some(result),
+                    Poll::Pending => pending = true,
+                }
+            }
+        }
+        if pending { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+    waiting.into_iter().map(|(_, receipt)| receipt.unwrap_or(Err(LedgerError::Stopped))).collect()
 }
 
 async fn refuse(server: &Server, exchange: &Exchange, account: Account, refusal: &Refusal) -> Answer {
@@ -317,21 +371,8 @@ async fn refuse(server: &Server, exchange: &Exchange, account: Account, refusal:
     {
         return Answer::gathered(gathered, Face::Fhir);
     }
+    refused::at_fhir(server, exchange, account.principal.as_deref(), refusal).await;
     let draft = refusal.draft(authenticate::Scheme::of(exchange));
-    if refusal.outcome() == Outcome::Failed {
-        // The record holds the details; a log must not name anybody's resources.
-        tracing::error!(request = exchange.id, kind = refusal.kind(), "a FHIR request failed");
-    }
-    let mut record = open_record(exchange, &account, refusal.outcome(), draft.status());
-    record.detail = Some(refusal.to_string());
-    let in_vain = match refusal {
-        Refusal::Store(StoreError::NotFound) => Some(true),
-        Refusal::Store(StoreError::Gone | StoreError::VersionConflict | StoreError::OutsideBoundary) => Some(false),
-        // A refusal by scope or role must not depend on what is stored, and the others never got to the store.
-        _ => None,
-    };
-    if let (Some(in_vain), [operation]) = (in_vain, record.operations.as_mut_slice()) {
-        seek(server, &account, operation, in_vain).await;
-    }
+    let record = account.refused(server, exchange, refusal, draft.status()).await;
     recorded(server, record, draft).await
 }

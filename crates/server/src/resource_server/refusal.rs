@@ -6,13 +6,14 @@ use http::StatusCode;
 use portcullis_audit::LedgerError;
 use portcullis_audit::record::Outcome;
 use portcullis_fhir::interaction;
+use portcullis_fhir::interaction::bundle::placed;
 use portcullis_fhir::outcome::{self, Issue, IssueType};
 use portcullis_policy::Disagreement;
 use portcullis_policy::decision::{Denial, DenialReason};
 use portcullis_store::StoreError;
 
 use super::authenticate::{AuthenticationError, Scheme};
-use super::respond::FHIR_JSON;
+use super::reply::{FHIR_JSON, Reply};
 use crate::answer::Draft;
 use crate::middleware::body::BodyError;
 
@@ -31,6 +32,9 @@ pub enum Refusal {
     /// The decision was no.
     #[error("denied: {:?}", .0.reason)]
     Denied(Denial),
+    /// One entry failed, and with it the whole transaction.
+    #[error("entry {0} failed: {1}")]
+    Entry(usize, Box<Refusal>),
     /// The store could not.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -49,6 +53,7 @@ impl Refusal {
     /// How the audit record counts it.
     pub fn outcome(&self) -> Outcome {
         match self {
+            Self::Entry(_, cause) => cause.outcome(),
             Self::Body(_) | Self::Parse(_) => Outcome::Rejected,
             Self::Authentication(AuthenticationError::Unavailable(_)) => Outcome::Failed,
             Self::Authentication(_) | Self::Denied(_) | Self::Store(StoreError::OutsideBoundary) => Outcome::Denied,
@@ -63,6 +68,7 @@ impl Refusal {
     /// A word for the log.
     pub fn kind(&self) -> &'static str {
         match self {
+            Self::Entry(_, cause) => cause.kind(),
             Self::Body(_) => "body",
             Self::Parse(_) => "parse",
             Self::Authentication(_) => "authentication",
@@ -80,7 +86,7 @@ impl Refusal {
     pub fn draft(&self, scheme: Scheme) -> Draft {
         let (status, issues) = self.status_and_issues();
         let draft = Draft::new(status).body(FHIR_JSON, outcome::render(&issues));
-        match self {
+        match self.cause() {
             Self::Authentication(error) if status == StatusCode::UNAUTHORIZED => {
                 error.challenges().iter().fold(draft, |draft, one| draft.with_text(http::header::WWW_AUTHENTICATE, one))
             }
@@ -98,10 +104,29 @@ impl Refusal {
         }
     }
 
+    /// The answer to an entry of a batch, which stands at this index.
+    pub fn reply(&self, index: usize) -> Reply {
+        let (status, issues) = self.status_and_issues();
+        let issues: Vec<Issue> = issues.into_iter().map(|issue| placed(issue, index)).collect();
+        Reply::new(status).outcome(&issues)
+    }
+
+    /// Why, wherever it was.
+    pub fn cause(&self) -> &Self {
+        match self {
+            Self::Entry(_, cause) => cause.cause(),
+            other => other,
+        }
+    }
+
     fn status_and_issues(&self) -> (StatusCode, Vec<Issue>) {
         let one = |status, code, text: &str| (status, vec![Issue::error(code, text)]);
         let body = |status, code, text: &str| (status, vec![Issue::error(code, text).at("Resource")]);
         match self {
+            Self::Entry(index, cause) => {
+                let (status, issues) = cause.status_and_issues();
+                (status, issues.into_iter().map(|issue| placed(issue, *index)).collect())
+            }
             Self::Body(BodyError::TooLarge(limit)) => body(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 IssueType::TooLong,

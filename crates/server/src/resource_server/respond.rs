@@ -1,11 +1,11 @@
-//! Stage 11: released content becomes a FHIR answer.
+//! Stage 11: released content becomes a FHIR answer, alone or in the answer to a batch or transaction.
 //!
 //! <https://hl7.org/fhir/R4/http.html>. Bodies are copied as bytes; only `_summary` and `_elements` parse them.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use http::{StatusCode, header};
+use http::StatusCode;
 use portcullis_fhir::bundle::{BundleWriter, HistoryEntry, Links, SearchMode};
 use portcullis_fhir::instant;
 use portcullis_fhir::interaction::{IfNoneMatch, Interaction, Preferences, Request, ReturnPreference};
@@ -19,17 +19,15 @@ use portcullis_policy::{Change, HistoryPage, Predecessor, Released, SearchPage, 
 
 use super::Exchange;
 use super::refusal::{Refusal, not_found};
-use crate::answer::Draft;
+use super::reply::Reply;
 use crate::context::Server;
-
-/// The media type of every FHIR answer.
-pub const FHIR_JSON: &str = "application/fhir+json; charset=utf-8";
 
 /// How the answer shall look.
 pub struct Asked {
     preferences: Preferences,
     shape: Shape,
     if_none_match: IfNoneMatch,
+    if_modified_since: Option<i64>,
     search: Option<Searched>,
     /// The page size of a history.
     count: Option<u32>,
@@ -46,7 +44,7 @@ struct Searched {
 impl Asked {
     /// Separates what is asked for from how it shall be answered.
     pub fn of(request: Request, base_url: &str) -> (Self, Interaction) {
-        let Request { interaction, preferences, shape, if_none_match, ignored } = request;
+        let Request { interaction, preferences, shape, if_none_match, if_modified_since, ignored } = request;
         let search = match &interaction {
             Interaction::Search(query) => Some(Searched {
                 self_link: query.self_link(base_url),
@@ -59,7 +57,7 @@ impl Asked {
             Interaction::InstanceHistory(history) => Some(history.count),
             _ => None,
         };
-        (Self { preferences, shape, if_none_match, search, count, ignored }, interaction)
+        (Self { preferences, shape, if_none_match, if_modified_since, search, count, ignored }, interaction)
     }
 }
 
@@ -87,37 +85,34 @@ impl Found {
 }
 
 /// The answer to a reading interaction.
-pub fn found(server: &Server, exchange: &Exchange, asked: &Asked, found: &Found) -> Result<Draft, Refusal> {
+pub fn found(server: &Server, exchange: &Exchange, asked: &Asked, found: &Found) -> Result<Reply, Refusal> {
     match found {
         Found::Version(released) => match released.content() {
-            None => {
-                let (status, issues) = not_found();
-                Ok(Draft::new(status).body(FHIR_JSON, outcome::render(&issues)))
-            }
-            Some(version) => version_draft(server, asked, version),
+            None => Ok(nothing()),
+            Some(version) => version_reply(server, asked, version),
         },
-        Found::History(released) => history_draft(server, exchange, asked, released.content()),
-        Found::Page(released) => search_draft(server, asked, released.content()),
+        Found::History(released) => history_reply(server, exchange, asked, released.content()),
+        Found::Page(released) => search_reply(server, asked, released.content()),
     }
 }
 
-fn version_draft(server: &Server, asked: &Asked, version: &StoredVersion) -> Result<Draft, Refusal> {
+fn nothing() -> Reply {
+    let (status, issues) = not_found();
+    Reply::new(status).outcome(&issues)
+}
+
+fn version_reply(server: &Server, asked: &Asked, version: &StoredVersion) -> Result<Reply, Refusal> {
+    let reply = |status| Reply::new(status).about(version, url(server, version));
     let Some(body) = &version.body else {
-        let issues = [Issue::error(IssueType::Deleted, "The resource was deleted.")];
-        return Ok(with_version(Draft::new(StatusCode::GONE).body(FHIR_JSON, outcome::render(&issues)), version));
+        return Ok(reply(StatusCode::GONE).outcome(&[Issue::error(IssueType::Deleted, "The resource was deleted.")]));
     };
-    if asked.if_none_match.matches(&version.version) {
-        return Ok(with_version(Draft::new(StatusCode::NOT_MODIFIED), version));
+    // The header knows seconds only (RFC 9110, section 13.1.3).
+    let is_known = asked.if_modified_since.is_some_and(|since| version.last_updated.div_euclid(1000) <= since.div_euclid(1000));
+    if is_known || asked.if_none_match.matches(&version.version) {
+        return Ok(reply(StatusCode::NOT_MODIFIED));
     }
-    let draft = Draft::new(StatusCode::OK).body(FHIR_JSON, shaped(body, &asked.shape, version.resource_type)?.into_owned());
-    Ok(with_version(draft, version).with_text(header::CONTENT_LOCATION, &version_url(server, version)))
-}
-
-fn with_version(draft: Draft, version: &StoredVersion) -> Draft {
-    draft
-        .with_text(header::ETAG, &format!("W/\"{}\"", version.version))
-        .with_text(header::LAST_MODIFIED, &http_date(version.last_updated))
-        .with(header::VARY, "Authorization, Origin")
+    let body = shaped(body, &asked.shape, version.resource_type)?.into_owned();
+    Ok(reply(StatusCode::OK).resource(body).found_at(version_url(server, version)))
 }
 
 fn url(server: &Server, version: &StoredVersion) -> String {
@@ -148,7 +143,7 @@ fn shaped<'a>(body: &'a [u8], wanted: &Shape, resource_type: ResourceType) -> Re
     Ok(Cow::Owned(output))
 }
 
-fn search_draft(server: &Server, asked: &Asked, page: &SearchPage) -> Result<Draft, Refusal> {
+fn search_reply(server: &Server, asked: &Asked, page: &SearchPage) -> Result<Reply, Refusal> {
     let Some(Searched { self_link, shape, ignored }) = &asked.search else {
         return Err(Refusal::Internal("a search page without its query"));
     };
@@ -179,8 +174,7 @@ fn search_draft(server: &Server, asked: &Asked, page: &SearchPage) -> Result<Dra
         let issues: Vec<Issue> = ignored.iter().map(ignored_issue).collect();
         bundle.resource(None, &outcome::render(&issues), SearchMode::Outcome);
     }
-    let draft = Draft::new(StatusCode::OK).body(FHIR_JSON, bundle.finish());
-    Ok(draft.with(header::VARY, "Authorization, Origin"))
+    Ok(Reply::new(StatusCode::OK).resource(bundle.finish()))
 }
 
 fn ignored_issue(ignored: &Ignored) -> Issue {
@@ -192,10 +186,9 @@ fn ignored_issue(ignored: &Ignored) -> Issue {
     }
 }
 
-fn history_draft(server: &Server, exchange: &Exchange, asked: &Asked, page: &HistoryPage) -> Result<Draft, Refusal> {
+fn history_reply(server: &Server, exchange: &Exchange, asked: &Asked, page: &HistoryPage) -> Result<Reply, Refusal> {
     if page.versions.is_empty() && page.total == 0 && page.predecessor == Predecessor::Nothing {
-        let (status, issues) = not_found();
-        return Ok(Draft::new(status).body(FHIR_JSON, outcome::render(&issues)));
+        return Ok(nothing());
     }
     let base = format!("{}{}", server.settings.public_url, exchange.target.path());
     // The page size as it is bounded: the self link says what was understood.
@@ -227,7 +220,7 @@ fn history_draft(server: &Server, exchange: &Exchange, asked: &Asked, page: &His
         let body = version.body.as_ref().map(|body| shaped(body, &asked.shape, version.resource_type)).transpose()?;
         bundle.version(&url(server, version), body.as_deref(), &entry);
     }
-    Ok(Draft::new(StatusCode::OK).body(FHIR_JSON, bundle.finish()).with(header::VARY, "Authorization, Origin"))
+    Ok(Reply::new(StatusCode::OK).resource(bundle.finish()))
 }
 
 /// The method that made a version, and the status that it was answered with. Which of POST and PUT made the first version is not kept: the server has
@@ -250,12 +243,6 @@ fn understood<'a>(query: &'a str, ignored: &[Ignored]) -> Vec<&'a str> {
     query.split('&').filter(|part| !part.is_empty() && !is_ignored(part)).collect()
 }
 
-/// `Last-Modified` (RFC 9110, section 5.6.7).
-fn http_date(milliseconds: i64) -> String {
-    let timestamp = jiff::Timestamp::from_millisecond(milliseconds).unwrap_or_default();
-    timestamp.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
-}
-
 /// The status of a write that succeeds.
 pub fn status_of(changes: &[Change]) -> StatusCode {
     match changes.first() {
@@ -266,30 +253,35 @@ pub fn status_of(changes: &[Change]) -> StatusCode {
 }
 
 /// The answer to a write.
-pub fn written(server: &Server, asked: &Asked, written: &[Written]) -> Draft {
+pub fn written(server: &Server, asked: &Asked, written: &[Written]) -> Reply {
     let Some(first) = written.first() else {
-        return Draft::new(StatusCode::NO_CONTENT);
+        return Reply::new(StatusCode::NO_CONTENT);
     };
     let version = first.version();
-    let status = match first {
-        Written::Created(_) => StatusCode::CREATED,
-        Written::Updated(_) | Written::Unchanged(_) => StatusCode::OK,
-        Written::Deleted(_) => StatusCode::NO_CONTENT,
-    };
-    let draft = with_version(Draft::new(status), version);
-    let draft = match first {
-        Written::Deleted(_) => return draft,
-        Written::Created(_) => draft.with_text(header::LOCATION, &version_url(server, version)),
-        Written::Updated(_) | Written::Unchanged(_) => draft.with_text(header::CONTENT_LOCATION, &version_url(server, version)),
-    };
-    match (&version.body, asked.preferences.body) {
-        (Some(body), ReturnPreference::Representation) => draft.body(FHIR_JSON, body.clone()),
-        (_, ReturnPreference::OperationOutcome) => {
-            let text = format!("{}/{} was stored.", version.resource_type, version.id);
-            let issue =
-                Issue { severity: Severity::Information, code: IssueType::Informational, diagnostics: text, expression: None };
-            draft.body(FHIR_JSON, outcome::render(&[issue]))
+    let reply = |status| Reply::new(status).about(version, url(server, version));
+    match first {
+        Written::Deleted(_) => reply(StatusCode::NO_CONTENT),
+        Written::Created(_) => with_preferred(reply(StatusCode::CREATED).made_at(version_url(server, version)), asked, version),
+        Written::Updated(_) | Written::Unchanged(_) => {
+            with_preferred(reply(StatusCode::OK).found_at(version_url(server, version)), asked, version)
         }
-        _ => draft,
+    }
+}
+
+/// The answer to a conditional create that found what it would have created: "the server ignores the post and returns 200 OK"
+/// (<https://hl7.org/fhir/R4/http.html#ccreate>).
+pub fn existing(server: &Server, asked: &Asked, version: &StoredVersion) -> Reply {
+    let reply = Reply::new(StatusCode::OK).about(version, url(server, version)).made_at(version_url(server, version));
+    with_preferred(reply, asked, version)
+}
+
+fn with_preferred(reply: Reply, asked: &Asked, version: &StoredVersion) -> Reply {
+    match (&version.body, asked.preferences.body) {
+        (Some(body), ReturnPreference::Representation) => reply.resource(body.clone()),
+        (_, ReturnPreference::OperationOutcome) => {
+            let text = format!("{}/{} is stored.", version.resource_type, version.id);
+            reply.outcome(&[Issue::information(IssueType::Informational, text)])
+        }
+        _ => reply,
     }
 }

@@ -7,7 +7,7 @@
 //! | choose a visit | `/consent` | `csrf`, `request`, `encounter`, `page`, `decision` = `more`, `continue`, `without` or `deny` |
 //! | choose a chart | `/ehr` | `csrf`, `patient`, `name`, `page`, `page_name`, `decision` = `search`, `more` or `continue` |
 //! | open an app | `/ehr` | `csrf`, `patient`, `encounter`, `app` |
-//! | consent | `/consent` | `csrf`, `request`, `scope` (repeated), `decision` = `allow` or `deny` |
+//! | consent | `/consent` | `csrf`, `request`, `scope` and `part` (repeated), `decision` = `allow` or `deny` |
 //! | stop access | `/me/revoke` | `csrf`, `grant` |
 //! | sign out | `/logout` | `csrf`, `return_to` |
 
@@ -35,6 +35,8 @@ pub const PAGE: &str = "page";
 pub const PAGE_NAME: &str = "page_name";
 /// One allowed scope; the field is repeated.
 pub const SCOPE: &str = "scope";
+/// One scope that is allowed instead of a wider one; the field is repeated.
+pub const PART: &str = "part";
 /// Which button was pressed.
 pub const DECISION: &str = "decision";
 /// The grant to be taken back.

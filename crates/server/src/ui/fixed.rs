@@ -3,28 +3,46 @@
 use http::{StatusCode, header};
 
 use super::pages::{DocsPage, ErrorPage, SignInName, StartPage};
-use super::{MEDIA_TYPE, assets, content_security_policy};
+use super::{MEDIA_TYPE, Reader, assets, content_security_policy};
 use crate::answer::Draft;
 use crate::context::Server;
+use crate::resource_server::Exchange;
 
 /// `GET /`. It reads no session, so it says the same to everybody and may be counted instead of recorded.
-pub fn start(server: &Server) -> Draft {
+pub fn start(server: &Server, exchange: &Exchange) -> Draft {
     let settings = &server.settings;
     let users = settings.demo.iter().flat_map(|demo| demo.users.iter().cloned());
     let html = StartPage {
+        reader: exchange.reader(),
         version: settings.version.to_owned(),
         fhir_base: settings.fhir_base.clone(),
         is_demo: settings.demo.is_some(),
         app_url: settings.demo.as_ref().map(|demo| demo.app_url.clone()),
-        sign_in_names: users.map(|(username, what)| SignInName { username, what }).collect(),
+        sign_in_names: users.map(|(username, what)| SignInName { username, what: roles(&exchange.reader(), &what) }).collect(),
     };
     page(StatusCode::OK, html.render())
 }
 
+/// The roles of somebody in the demo, as people say them.
+fn roles(reader: &Reader, names: &str) -> String {
+    let spoken = |name| match name {
+        "patient" => reader.say("patient", "paciente"),
+        "representative" => reader.say("representative", "representante"),
+        "clinician" => reader.say("clinician", "personal clínico"),
+        "auditor" => reader.say("auditor", "auditoría"),
+        "security-officer" => reader.say("security officer", "seguridad"),
+        "administrator" => reader.say("administrator", "administración"),
+        "developer" => reader.say("developer", "desarrollo"),
+        other => other,
+    };
+    names.split(", ").map(spoken).collect::<Vec<_>>().join(", ")
+}
+
 /// `GET /docs`
-pub fn docs(server: &Server) -> Draft {
+pub fn docs(server: &Server, exchange: &Exchange) -> Draft {
     let settings = &server.settings;
     let html = DocsPage {
+        reader: exchange.reader(),
         fhir_base: settings.fhir_base.clone(),
         issuer: settings.public_url.clone(),
         is_demo: settings.demo.is_some(),
@@ -47,27 +65,51 @@ pub fn logo(server: &Server, name: &str) -> Option<Draft> {
 }
 
 /// The answer for every path that nothing is at.
-pub fn not_found(_server: &Server) -> Draft {
-    let html = ErrorPage {
-        title: "Nothing is here".to_owned(),
-        what_happened: "The address that you opened leads to no page of this server.".to_owned(),
-        what_it_means: "The address may have a typing error, or the page was moved.".to_owned(),
-        what_to_do: "Check the address, or begin at the start page.".to_owned(),
-        status: StatusCode::NOT_FOUND.as_u16(),
-    };
-    page(StatusCode::NOT_FOUND, html.render())
+pub fn not_found(exchange: &Exchange) -> Draft {
+    error(
+        &exchange.reader(),
+        StatusCode::NOT_FOUND,
+        [
+            "Nothing is here",
+            "The address that you opened leads to no page of this server.",
+            "The address may have a typing error, or the page was moved.",
+            "Check the address, or begin at the start page.",
+        ],
+        [
+            "Aquí no hay nada",
+            "La dirección que usted abrió no lleva a ninguna página de este servidor.",
+            "Puede que la dirección tenga un error, o que la página haya cambiado de lugar.",
+            "Revise la dirección, o empiece en la página de inicio.",
+        ],
+    )
 }
 
 /// The answer to a method that an address does not have; `allow` lists those that it has.
-pub fn method_not_allowed(allow: &'static str) -> Draft {
-    let html = ErrorPage {
-        title: "This address works in another way".to_owned(),
-        what_happened: "The request used a method that this address does not know.".to_owned(),
-        what_it_means: "Nothing was shown or changed.".to_owned(),
-        what_to_do: "Go back to the page that you came from and try again.".to_owned(),
-        status: StatusCode::METHOD_NOT_ALLOWED.as_u16(),
-    };
-    page(StatusCode::METHOD_NOT_ALLOWED, html.render()).with(header::ALLOW, allow)
+pub fn method_not_allowed(exchange: &Exchange, allow: &'static str) -> Draft {
+    let draft = error(
+        &exchange.reader(),
+        StatusCode::METHOD_NOT_ALLOWED,
+        [
+            "This address works in another way",
+            "The request used a method that this address does not know.",
+            "Nothing was shown or changed.",
+            "Go back to the page that you came from and try again.",
+        ],
+        [
+            "Esta dirección funciona de otra manera",
+            "La solicitud usó un método que esta dirección no conoce.",
+            "No se mostró ni se cambió nada.",
+            "Regrese a la página de la que vino e inténtelo de nuevo.",
+        ],
+    );
+    draft.with(header::ALLOW, allow)
+}
+
+/// An error page for a person. In each language: the title, what happened, what it means, what to do.
+pub fn error(reader: &Reader, status: StatusCode, english: [&str; 4], spanish: [&str; 4]) -> Draft {
+    let [title, what_happened, what_it_means, what_to_do] = reader.say(english, spanish).map(str::to_owned);
+    let html = ErrorPage { reader: reader.clone(), title, what_happened, what_it_means, what_to_do, status: status.as_u16() };
+    page(status, html.render())
 }
 
 fn page(status: StatusCode, html: String) -> Draft {

@@ -10,9 +10,14 @@
 pub mod assets;
 pub mod field;
 mod fixed;
+mod language_choice;
 pub mod pages;
+mod reader;
 
-pub use fixed::{asset, docs, logo, method_not_allowed, not_found, start};
+pub use fixed::{asset, docs, error, logo, method_not_allowed, not_found, start};
+pub use language_choice::{change as change_language, language, reader, ui_locales as asked_in};
+pub use portcullis_oauth::language::Language;
+pub use reader::{LANGUAGE_PATH, Reader};
 
 /// The media type of every page.
 pub const MEDIA_TYPE: &str = "text/html; charset=utf-8";

@@ -30,6 +30,7 @@ fn record(number: usize) -> Record {
         status: 200,
         decision: text("0123456789abcdef0123456789abcdef"),
         rules: ["client", "scope", "compartment"].map(|rule| format!("{rule}=permit")).to_vec(),
+        request: None,
         operations: vec![OperationEntry {
             interaction: "read".to_owned(),
             resource_type: text("Patient"),

@@ -64,7 +64,7 @@ async fn what_is_no_metadata_has_its_error_and_registers_nothing() {
         ("jwks_uri", json!("http://growth.example/keys"), "invalid_client_metadata"),
         ("launch_urls", json!(["http://growth.example/launch"]), "invalid_client_metadata"),
         ("logo_uri", json!("javascript:alert(1)"), "invalid_client_metadata"),
-        ("software_statement", json!("a.b.c"), "unapproved_software_statement"),
+        ("software_statement", json!("a.b.c"), "invalid_software_statement"),
     ] {
         let mut faulty = good();
         faulty[name] = value.clone();

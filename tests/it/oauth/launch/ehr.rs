@@ -63,6 +63,31 @@ async fn a_hidden_context_and_an_absent_one_are_answered_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_visit_of_another_patient_is_no_context_even_for_whoever_treats_both() {
+    let ehr = Ehr::start().await;
+    ehr.world.server.import(&[encounter("enc-bob-who", "bob", "who", "hospital")]).await;
+    let denied = ("access_denied".to_owned(), "this person may not open that record".to_owned());
+    let come = async |patient: &str, visit: &str| {
+        let handle = ehr.handle(&[("patient", patient), ("encounter", visit)]).await;
+        ehr.come(EHR_SCOPE, &handle, "who").await
+    };
+    assert_eq!(told(&come("ann", "enc-bob-who").await.page), denied);
+    assert_eq!(come("bob", "enc-bob-who").await.page.status, 200, "the clinician may see both");
+    // Nor by choice, whatever the form says.
+    let scope = "launch/patient launch/encounter patient/*.rs";
+    let query = ehr.app.authorization_query(scope);
+    let at = ehr.app.sign_in(&query, "who", PASSWORD).await;
+    let csrf = hidden(&at.page, "csrf");
+    for (decision, chosen) in [("continue", "ann"), ("allow", "ann/enc-bob-who")] {
+        let request = format!("{chosen}\n{query}");
+        let fields = [("csrf", csrf.as_str()), ("request", &request), ("encounter", "enc-bob-who"), ("decision", decision)];
+        let fields = [&fields[..], &[("scope", "patient/*.rs")]].concat();
+        let reply = ehr.app.client.post("/consent").header("cookie", &at.cookies).form(&fields).send().await;
+        assert_eq!(told(&reply), denied, "{decision}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_form_carries_changes_no_context_of_a_launch() {
     let ehr = Ehr::start().await;
     let handle = ehr.handle(&[("patient", "ann")]).await;
@@ -168,6 +193,25 @@ async fn a_person_who_says_no_has_answered_the_launch() {
     assert_eq!(named, [vec![], vec!["ann".to_owned()], vec![], vec!["ann".to_owned()]], "newest first");
     let again = send(&ehr, &at, &[("decision", "allow"), ("scope", "patient/*.rs")]).await;
     assert_eq!(told(&again).1, "launch was used before; open the app from the EHR again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_no_of_somebody_else_leaves_the_launch_to_the_person_for_whom_it_was_made() {
+    let ehr = Ehr::start().await;
+    // One names its person, the other a patient whom Bob may not see.
+    for (fields, other) in [(&[("patient", "ann"), ("user", "who")][..], "nurse"), (&[("patient", "ann")], "bob")] {
+        let handle = ehr.handle(fields).await;
+        let query = ehr.query(EHR_SCOPE, &handle);
+        // Whoever holds the handle makes the form of a consent screen without having seen one.
+        let at = ehr.app.sign_in(&ehr.app.authorization_query("openid fhirUser user/*.rs"), other, PASSWORD).await;
+        let (csrf, request) = (hidden(&at.page, "csrf"), format!("ann\n{query}"));
+        for decision in ["deny", "", "allow"] {
+            let fields = [("csrf", csrf.as_str()), ("request", &request), ("decision", decision), ("scope", "patient/*.rs")];
+            let reply = ehr.app.client.post("/consent").header("cookie", &at.cookies).form(&fields).send().await;
+            assert_eq!(told(&reply).0, "access_denied", "{other} {decision}");
+        }
+        assert_eq!(ehr.tokens(EHR_SCOPE, &handle, "who").await["patient"], "ann", "{other} spent the launch");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use portcullis_store::StoreError;
+use portcullis_store::client_registration::RegistrationChange;
 use portcullis_store::federation::FederationChange;
+use portcullis_store::mail::MailChange;
 use portcullis_store::registry::Change;
 use rusqlite::Connection;
 use serde::Deserialize;
 
 use super::{
-    assertions, attempts, clients, codes, federation, grants, launches, pushed_requests, refresh, registrations, secrets,
+    assertions, attempts, clients, codes, federation, grants, launches, mail, pushed_requests, refresh, registrations, secrets,
     sessions, sign_in, users,
 };
 use crate::sqlite::seal::Seal;
@@ -76,13 +78,28 @@ pub fn apply(connection: &Connection, seal: &Arc<Seal>, change: &Change, now: i6
             apply(connection, seal, then, now)
         }
         Change::RevokeToken { token, expires_at } => assertions::revoke_token(connection, token, *expires_at),
-        Change::Registration(change) => registrations::apply(connection, change),
+        Change::Registration(change) => {
+            registrations::apply(connection, change)?;
+            match change {
+                RegistrationChange::OfOwner { then, .. } => apply(connection, seal, then, now),
+                _ => Ok(()),
+            }
+        }
         Change::AddPushedRequest { request, now } => pushed_requests::add(connection, request, *now),
         Change::BeginPushedRequest { waiting, continued, now } => pushed_requests::begin(connection, waiting, continued, *now),
         Change::Federation(change) => {
             federation::apply(connection, change, now)?;
             match &**change {
-                FederationChange::SpendState { then, .. } => apply(connection, seal, then, now),
+                FederationChange::SpendState { then, .. } | FederationChange::SignIn { then, .. } => {
+                    apply(connection, seal, then, now)
+                }
+                _ => Ok(()),
+            }
+        }
+        Change::Mail(change) => {
+            mail::apply(connection, seal, change, now)?;
+            match &**change {
+                MailChange::Tell { then, .. } => apply(connection, seal, then, now),
                 _ => Ok(()),
             }
         }

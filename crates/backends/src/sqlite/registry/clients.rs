@@ -1,7 +1,7 @@
 //! Clients, and the origins of their pages.
 
 use portcullis_oauth::clients::{Client, ClientKind, ClientSecretHash, GrantType, KeySource};
-use portcullis_oauth::identifiers::{ClientId, GrantId};
+use portcullis_oauth::identifiers::{ClientId, GrantId, UserId};
 use portcullis_oauth::redirect_uri::RedirectUri;
 use portcullis_oauth::scopes::ScopeSet;
 use portcullis_store::StoreError;
@@ -51,6 +51,18 @@ pub fn by_id(connection: &Connection, id: &ClientId) -> Result<Option<Client>, S
 /// All clients, by id.
 pub fn all(connection: &Connection) -> Result<Vec<Client>, StoreError> {
     rows(connection, &format!("{SELECT} ORDER BY client.id"), [], client)
+}
+
+/// The sandbox clients of a person, the oldest first.
+pub fn of_owner(connection: &Connection, owner: &UserId) -> Result<Vec<Client>, StoreError> {
+    let sql = format!("{SELECT} WHERE json_extract(client.properties, '$.owner') = ?1 ORDER BY client.created_at, client.id");
+    rows(connection, &sql, [owner.as_str()], client)
+}
+
+/// Whether a client is a sandbox client of this person.
+pub fn is_owned(connection: &Connection, id: &ClientId, owner: &UserId) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM client WHERE id = ?1 AND json_extract(properties, '$.owner') = ?2";
+    exists(connection, sql, [id.as_str(), owner.as_str()])
 }
 
 /// Whether a redirect URI of a client has this origin.

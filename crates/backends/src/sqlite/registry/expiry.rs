@@ -4,6 +4,7 @@ use portcullis_oauth::lockout::Lockout;
 use portcullis_store::StoreError;
 use rusqlite::{Connection, params};
 
+use super::mail;
 use super::statements::execute;
 
 /// How long a code is kept after its end, in seconds: within that time a replay ends the grant.
@@ -42,6 +43,7 @@ pub fn remove_expired(connection: &Connection, now: i64) -> Result<(), StoreErro
     execute(connection, challenges, params![now, MAXIMUM_ROWS])?;
     let links = "DELETE FROM one_time_link WHERE hash IN (SELECT hash FROM one_time_link WHERE expires_at < ?1 LIMIT ?2)";
     execute(connection, links, params![now, MAXIMUM_ROWS])?;
+    mail::remove_ended(connection, now, MAXIMUM_ROWS)?;
     let pushed = "DELETE FROM pushed_request WHERE hash IN (SELECT hash FROM pushed_request WHERE expires_at < ?1 LIMIT ?2)";
     execute(connection, pushed, params![now, MAXIMUM_ROWS])?;
     let initial =

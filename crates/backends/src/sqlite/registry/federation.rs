@@ -7,13 +7,18 @@ use portcullis_store::federation::{FederationChange, LinkedIdentity, STATE_USED}
 use rusqlite::{Connection, Row, params};
 
 use super::statements::{all, column, conflict, execute, exists, one, parsed};
-use super::{representations, users};
+use super::{representations, sign_in, users};
 
 /// Makes the change, without what follows it.
 pub fn apply(connection: &Connection, change: &FederationChange, now: i64) -> Result<(), StoreError> {
     match change {
         FederationChange::SpendState { state, expires_at, .. } => spend(connection, state, *expires_at, now),
         FederationChange::Link(identity) => link(connection, identity),
+        FederationChange::SignIn { issuer, subject, .. } => {
+            let sql = "UPDATE user SET recovered_by = identity.linked_by FROM federated_identity AS identity \
+                       WHERE identity.issuer = ?1 AND identity.subject = ?2 AND identity.unconfirmed = 1 AND user.id = identity.user";
+            execute(connection, sql, [issuer, subject]).map(|_| ())
+        }
         FederationChange::Unlink { user, issuer, subject } => {
             let sql = "DELETE FROM federated_identity WHERE issuer = ?1 AND subject = ?2 AND user = ?3";
             match execute(connection, sql, params![issuer, subject, user.as_str()])? {
@@ -40,12 +45,20 @@ fn link(connection: &Connection, identity: &LinkedIdentity) -> Result<(), StoreE
     if !users::is_known(connection, &identity.user)? {
         return Err(conflict("the user is unknown"));
     }
-    let sql = "INSERT INTO federated_identity (issuer, subject, user, linked_at, linked_by) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
+    let sql = "INSERT INTO federated_identity (issuer, subject, user, linked_at, linked_by, unconfirmed) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+               ON CONFLICT DO NOTHING";
     let LinkedIdentity { issuer, subject, user, linked_at, linked_by } = identity;
-    match execute(connection, sql, params![issuer, subject, user.as_str(), linked_at, linked_by])? {
+    let unconfirmed = linked_by != user.as_str() && sign_in::is_in_use(connection, user)?;
+    match execute(connection, sql, params![issuer, subject, user.as_str(), linked_at, linked_by, unconfirmed])? {
         0 => Err(conflict("this identity is linked to an account already")),
         _ => Ok(()),
     }
+}
+
+/// A second officer confirms: what other operators have linked counts as the owner's.
+pub fn confirm(connection: &Connection, user: &UserId, by: &str) -> Result<(), StoreError> {
+    let sql = "UPDATE federated_identity SET unconfirmed = 0 WHERE user = ?1 AND linked_by <> ?2";
+    execute(connection, sql, [user.as_str(), by]).map(|_| ())
 }
 
 /// Whether a state came back before.

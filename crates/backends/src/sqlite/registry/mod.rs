@@ -13,6 +13,7 @@ mod factors;
 mod federation;
 mod grants;
 mod launches;
+mod mail;
 mod pushed_requests;
 mod refresh;
 mod registrations;
@@ -42,6 +43,7 @@ use portcullis_oauth::session::Methods;
 use portcullis_oauth::users::User;
 use portcullis_store::client_registration::InitialAccessToken;
 use portcullis_store::federation::{FederationRegistry, LinkedIdentity};
+use portcullis_store::mail::{LetterState, MailOverview, MailRegistry, PersonalAddress, WaitingLetter};
 use portcullis_store::registry::{Change, Session, StandingGrant};
 use portcullis_store::sign_in::{OneTimeLink, Passkey, SignInMeans, SignInRegistry};
 use portcullis_store::{BoxFuture, Registry, RegistryError, StoreError};
@@ -65,6 +67,8 @@ pub struct SqliteRegistry {
     seal: Arc<Seal>,
     /// Told of each record that got into the outbox.
     filled: Arc<tokio::sync::Notify>,
+    /// Told of each change that may have stored a letter.
+    letters: tokio::sync::Notify,
     changes: AtomicU64,
     uses: uses::Uses,
 }
@@ -77,6 +81,7 @@ impl SqliteRegistry {
             readers: store.readers().clone(),
             seal: Arc::clone(store.seal()),
             filled: Arc::clone(store.filled()),
+            letters: tokio::sync::Notify::new(),
             changes: AtomicU64::new(0),
             uses: uses::Uses::default(),
         }
@@ -104,6 +109,7 @@ impl SqliteRegistry {
 impl Registry for SqliteRegistry {
     fn apply<'a>(&'a self, change: Change, record: &'a PendingRecord) -> BoxFuture<'a, Result<Acknowledgement, RegistryError>> {
         let removal_is_due = self.changes.fetch_add(1, Ordering::Relaxed).is_multiple_of(CHANGES_PER_REMOVAL);
+        let tells = matches!(change, Change::Mail(_));
         let (id, bytes) = (record.id().0.clone(), record.bytes().to_vec());
         let seal = Arc::clone(&self.seal);
         let applied = self.writer.run_sized(bytes.len(), move |connection| {
@@ -117,6 +123,9 @@ impl Registry for SqliteRegistry {
         Box::pin(async move {
             let stored = applied.await.map_err(registry_error)?;
             self.filled.notify_one();
+            if tells {
+                self.letters.notify_one();
+            }
             Ok(Acknowledgement::of_stored(&stored))
         })
     }
@@ -131,6 +140,10 @@ impl Registry for SqliteRegistry {
 
     fn clients(&self) -> BoxFuture<'_, Result<Vec<Client>, RegistryError>> {
         self.listing(clients::all)
+    }
+
+    fn clients_of<'a>(&'a self, owner: &'a UserId) -> BoxFuture<'a, Result<Vec<Client>, RegistryError>> {
+        self.point(|connection| clients::of_owner(connection, owner))
     }
 
     fn origin_registered<'a>(&'a self, origin: &'a str) -> BoxFuture<'a, Result<bool, RegistryError>> {
@@ -261,6 +274,39 @@ impl SignInRegistry for SqliteRegistry {
 
     fn methods_of_grant<'a>(&'a self, grant: &'a GrantId) -> BoxFuture<'a, Result<Option<Methods>, RegistryError>> {
         self.point(|connection| sign_in::methods_of_grant(connection, grant))
+    }
+}
+
+impl MailRegistry for SqliteRegistry {
+    fn address_of<'a>(&'a self, user: &'a UserId) -> BoxFuture<'a, Result<Option<PersonalAddress>, RegistryError>> {
+        self.point(|connection| mail::address(connection, user))
+    }
+
+    fn people_at<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Result<Vec<UserId>, RegistryError>> {
+        self.point(|connection| mail::people_at(connection, address))
+    }
+
+    fn due_letters(&self, now: i64, limit: u32) -> BoxFuture<'_, Result<Vec<WaitingLetter>, RegistryError>> {
+        let seal = Arc::clone(&self.seal);
+        self.listing(move |connection| mail::due(connection, &seal, now, limit))
+    }
+
+    fn postpone_letter<'a>(&'a self, id: &'a str, due_at: i64) -> BoxFuture<'a, Result<(), RegistryError>> {
+        let id = id.to_owned();
+        let postponed = self.writer.run(move |connection| mail::postpone(connection, &id, due_at));
+        Box::pin(async move { postponed.await.map_err(registry_error) })
+    }
+
+    fn mail_overview(&self, now: i64) -> BoxFuture<'_, Result<MailOverview, RegistryError>> {
+        self.listing(move |connection| mail::overview(connection, now))
+    }
+
+    fn letters_of<'a>(&'a self, user: &'a UserId) -> BoxFuture<'a, Result<Vec<LetterState>, RegistryError>> {
+        self.point(|connection| mail::states(connection, user))
+    }
+
+    fn letter_stored(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.letters.notified())
     }
 }
 

@@ -1,10 +1,11 @@
-//! Clients that register themselves (RFC 7591): counted within the hour, and found by the token with which they manage their registration.
+//! Clients that register themselves (RFC 7591): counted within the hour, and found by the token with which they manage their registration. Sandbox
+//! clients: counted by their owner.
 
 use portcullis_oauth::grant::SecretHash;
 use portcullis_oauth::identifiers::ClientId;
 use portcullis_store::StoreError;
 use portcullis_store::client_registration::{
-    INITIAL_TOKEN_REFUSED, InitialAccessToken, RegistrationChange, TOO_MANY_REGISTRATIONS,
+    INITIAL_TOKEN_REFUSED, InitialAccessToken, NOT_OWNED, RegistrationChange, TOO_MANY_OWNED, TOO_MANY_REGISTRATIONS,
 };
 use rusqlite::{Connection, Row, params};
 
@@ -46,6 +47,18 @@ pub fn apply(connection: &Connection, change: &RegistrationChange) -> Result<(),
                 _ => Ok(()),
             }
         }
+        RegistrationChange::RegisterOwned { client, limit } => {
+            let owner = client.properties.owner.as_ref().ok_or_else(|| conflict(NOT_OWNED))?;
+            let owned = clients::of_owner(connection, owner)?.len();
+            if owned >= usize::try_from(*limit).unwrap_or(usize::MAX) {
+                return Err(conflict(TOO_MANY_OWNED));
+            }
+            clients::add(connection, client)
+        }
+        RegistrationChange::OfOwner { owner, client, .. } => match clients::is_owned(connection, client, owner)? {
+            true => Ok(()),
+            false => Err(conflict(NOT_OWNED)),
+        },
     }
 }
 

@@ -17,6 +17,8 @@ pub fn open(connection: &Connection, session: &Session, hash: &SecretHash) -> Re
         return Err(conflict("the user is unknown"));
     }
     check_unlocked(connection, &session.user)?;
+    let used = "UPDATE user SET signed_in_at = ?2 WHERE id = ?1 AND signed_in_at IS NULL";
+    execute(connection, used, params![session.user.as_str(), session.authenticated_at])?;
     let sql = "INSERT INTO session (hash, id, user, authenticated_at, expires_at, last_used_at, methods, second_factor_at, browser, network, \
                recovered_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, (SELECT recovered_by FROM user WHERE id = ?3)) \
                ON CONFLICT DO NOTHING";

@@ -6,13 +6,14 @@ use portcullis_oauth::grant::{Grant, SecretHash};
 use portcullis_oauth::identifiers::{GrantId, UserId};
 use portcullis_oauth::session::Methods;
 use portcullis_store::StoreError;
+use portcullis_store::registry::Change;
 use portcullis_store::sign_in::{
     FACTOR_USED, FactorUse, LINK_USED, LinkPurpose, NOT_CONFIRMED, OneTimeLink, SignInChange, SpentChallenge,
 };
 use rusqlite::{Connection, params};
 
 use super::statements::{column, conflict, execute, exists, one, optional, parsed};
-use super::{attempts, change, factors, sessions};
+use super::{attempts, change, factors, federation, mail, sessions};
 use crate::sqlite::seal::Seal;
 
 /// Makes the change, or says why it cannot be made.
@@ -20,6 +21,7 @@ pub fn apply(connection: &Connection, seal: &Arc<Seal>, change: &SignInChange, n
     match change {
         SignInChange::UseFactor { user, factor, then } => {
             use_factor(connection, user, factor, now)?;
+            end_recovered_but(connection, user, then)?;
             confirmed(connection, user)?;
             change::apply(connection, seal, then, now)
         }
@@ -76,6 +78,8 @@ pub fn apply(connection: &Connection, seal: &Arc<Seal>, change: &SignInChange, n
             if exists(connection, "SELECT 1 FROM user WHERE id = ?1 AND recovered_by = ?2", [user.as_str(), by])? {
                 return Err(conflict("another officer must confirm than the one who gave the account back"));
             }
+            federation::confirm(connection, user, by)?;
+            mail::vouched(connection, user, by)?;
             confirmed(connection, user)
         }
         SignInChange::Then { first, then } => {
@@ -84,6 +88,19 @@ pub fn apply(connection: &Connection, seal: &Arc<Seal>, change: &SignInChange, n
         }
         SignInChange::Together(changes) => changes.iter().try_for_each(|change| apply(connection, seal, change, now)),
     }
+}
+
+/// Sessions that somebody's recovery opened end when its owner shows a factor in another one: they are somebody else's.
+fn end_recovered_but(connection: &Connection, user: &UserId, then: &Change) -> Result<(), StoreError> {
+    let going_on = match then {
+        Change::SignIn(change) => match &**change {
+            SignInChange::RenewSession { session, .. } => Some(session.id.as_str()),
+            _ => None,
+        },
+        _ => None,
+    };
+    let sql = "DELETE FROM session WHERE user = ?1 AND recovered_by IS NOT NULL AND id IS NOT ?2";
+    execute(connection, sql, params![user.as_str(), going_on]).map(|_| ())
 }
 
 /// The account is with its owner: an enrolled factor or a second officer says so.
@@ -121,7 +138,8 @@ fn spend_challenge(connection: &Connection, challenge: &SpentChallenge) -> Resul
     }
 }
 
-fn make_link(connection: &Connection, link: &OneTimeLink, hash: &SecretHash, remove_factors: bool) -> Result<(), StoreError> {
+/// A link in the place of all others.
+pub fn make_link(connection: &Connection, link: &OneTimeLink, hash: &SecretHash, remove_factors: bool) -> Result<(), StoreError> {
     let user = link.user.as_str();
     execute(connection, "DELETE FROM one_time_link WHERE user = ?1", [user])?;
     if remove_factors {
@@ -134,8 +152,8 @@ fn make_link(connection: &Connection, link: &OneTimeLink, hash: &SecretHash, rem
         }
         sessions::end_all_but(connection, &link.user, None)?;
     }
-    let sql = "INSERT INTO one_time_link (hash, user, purpose, created_by, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)";
-    let row = params![hash.as_bytes().as_slice(), user, link.purpose.as_str(), link.created_by, link.expires_at];
+    let sql = "INSERT INTO one_time_link (hash, user, purpose, created_by, expires_at, mailed) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let row = params![hash.as_bytes().as_slice(), user, link.purpose.as_str(), link.created_by, link.expires_at, link.mailed];
     execute(connection, sql, row).map(|_| ())
 }
 
@@ -147,6 +165,7 @@ pub fn link(connection: &Connection, hash: &SecretHash, now: i64) -> Result<Opti
             user: parsed(row, "user", UserId::parse)?,
             purpose: parsed(row, "purpose", LinkPurpose::parse)?,
             created_by: column(row, "created_by")?,
+            mailed: column(row, "mailed")?,
             expires_at: column(row, "expires_at")?,
         })
     })
@@ -157,16 +176,24 @@ fn set_password_by_link(connection: &Connection, hash: &SecretHash, password: &s
     execute(connection, "DELETE FROM one_time_link WHERE user = ?1", [link.user.as_str()])?;
     set_password(connection, &link.user, password)?;
     sessions::end_all_but(connection, &link.user, None)?;
-    if link.purpose == LinkPurpose::Reset || is_in_use(connection, &link.user)? {
+    let recovered = match link.purpose {
+        LinkPurpose::Reset => true,
+        LinkPurpose::Invitation => is_in_use(connection, &link.user)?,
+        // Whoever chose the mail address chose who reads the link.
+        LinkPurpose::Forgotten => link.created_by != link.user.as_str(),
+    };
+    if recovered {
         let sql = "UPDATE user SET recovered_by = ?2 WHERE id = ?1";
         execute(connection, sql, [link.user.as_str(), &link.created_by])?;
+    } else if link.purpose == LinkPurpose::Invitation && link.mailed {
+        mail::vouched(connection, &link.user, "")?;
     }
     Ok(())
 }
 
 /// Whether the account is its person's own already, though it may never have had a password: who signs in by way of another provider needs none.
-fn is_in_use(connection: &Connection, user: &UserId) -> Result<bool, StoreError> {
-    let sql = "SELECT 1 FROM grant_ WHERE user = ?1 UNION ALL SELECT 1 FROM passkey WHERE user = ?1 UNION ALL \
+pub fn is_in_use(connection: &Connection, user: &UserId) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM user WHERE id = ?1 AND signed_in_at IS NOT NULL UNION ALL SELECT 1 FROM grant_ WHERE user = ?1 UNION ALL SELECT 1 FROM passkey WHERE user = ?1 UNION ALL \
                SELECT 1 FROM totp WHERE user = ?1 UNION ALL SELECT 1 FROM federated_identity WHERE user = ?1 AND linked_by = ?1";
     exists(connection, sql, [user.as_str()])
 }

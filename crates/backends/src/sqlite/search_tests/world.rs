@@ -75,6 +75,7 @@ impl World {
             status: 200,
             decision: None,
             rules: Vec::new(),
+            request: None,
             operations,
             detail: None,
         };

@@ -39,6 +39,19 @@ impl Attempts {
         }
     }
 
+    /// The counters of a request for a new password. They are others than those of passwords: whoever asks for somebody keeps nobody from signing in.
+    pub fn at_new_password(server: &Server, exchange: &Exchange, typed: &str) -> Self {
+        let key = |kind: &str, text: &str| AttemptKey::from_bytes(server.form_tokens.fingerprint(kind, text));
+        let (name, address) = (typed.to_lowercase(), address(exchange.peer.address.ip()));
+        Self {
+            counters: vec![
+                (AttemptCounter::NameAndAddress, key("new-password-name-address", &format!("{address}\0{name}"))),
+                (AttemptCounter::Name, key("new-password-name", &name)),
+                (AttemptCounter::Address, key("new-password-address", &address)),
+            ],
+        }
+    }
+
     /// How long no password is tried, in seconds; `None` where one is.
     pub async fn wait_seconds(&self, server: &Server) -> Result<Option<i64>, RegistryError> {
         let now = server.clock.now_seconds();

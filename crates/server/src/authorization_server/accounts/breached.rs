@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
 
@@ -14,16 +14,35 @@ const DIGITS: usize = 40;
 /// The longest line, in bytes; a file with longer ones is none of these.
 const LONGEST_LINE: usize = 128;
 
-/// The list.
+/// The list, by the name of its file. The file is opened anew for each password, so that a newer list counts at once, whether it was written over the
+/// old one or put in its place.
 #[derive(Debug)]
 pub struct BreachedPasswords {
+    path: PathBuf,
+}
+
+impl BreachedPasswords {
+    /// The list in this file, which must be one.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        List::open(path).map(|_| Self { path: path.to_owned() })
+    }
+
+    /// Whether the password is on the list as it is now.
+    pub fn contains(&self, password: &str) -> io::Result<bool> {
+        List::open(&self.path)?.contains(password)
+    }
+}
+
+/// An open list.
+#[derive(Debug)]
+struct List {
     file: File,
     length: u64,
 }
 
-impl BreachedPasswords {
+impl List {
     /// Opens a list, and looks whether its first and last lines are those of one.
-    pub fn open(path: &Path) -> io::Result<Self> {
+    fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let length = file.metadata()?.len();
         let list = Self { file, length };
@@ -34,7 +53,7 @@ impl BreachedPasswords {
     }
 
     /// Whether the password is on the list.
-    pub fn contains(&self, password: &str) -> io::Result<bool> {
+    fn contains(&self, password: &str) -> io::Result<bool> {
         let digest = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes());
         let wanted: String = digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
         let (mut low, mut high) = (0, self.length);
@@ -98,10 +117,10 @@ mod tests {
             .collect()
     }
 
-    fn open(text: &str) -> io::Result<BreachedPasswords> {
+    fn open(text: &str) -> io::Result<List> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
-        BreachedPasswords::open(file.path())
+        List::open(file.path())
     }
 
     #[test]

@@ -67,6 +67,6 @@ pub async fn serve(server: &Server, exchange: &Exchange, route: FederationRoute,
         FederationRoute::Callback(id) if reading => callback::come_back(server, exchange, &id).await,
         FederationRoute::Own if reading => own::show(server, exchange).await,
         FederationRoute::Unlink if exchange.method == Method::POST => own::unlink(server, exchange, body).await,
-        other => server.record_page(exchange, Outcome::Rejected, ui::method_not_allowed(other.methods())).await,
+        other => server.record_page(exchange, Outcome::Rejected, ui::method_not_allowed(exchange, other.methods())).await,
     }
 }

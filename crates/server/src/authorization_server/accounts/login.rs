@@ -21,12 +21,16 @@ use crate::authorization_server::session::{self, FormBinding};
 use crate::context::Server;
 use crate::listener::Incoming;
 use crate::resource_server::Exchange;
+use crate::ui::Reader;
 use crate::ui::pages::{LoginError, LoginPage, SignedOutPage};
 
 /// Where a person goes after signing in without having come from an app.
 const DEFAULT_RETURN: &str = "/me";
 /// The longest return path, in bytes: an authorization request with all its parameters fits.
 const MAXIMUM_RETURN: usize = 8 * 1024;
+
+/// The longest name that is looked up, in characters: a mail address fits (RFC 5321 section 4.5.3.1.3).
+const MAXIMUM_NAME: usize = 254;
 
 /// `GET /login`
 pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
@@ -61,6 +65,7 @@ pub async fn page(server: &Server, exchange: &Exchange, attempt: &Attempt<'_>) -
     let hint = waiting.as_ref().and_then(|waiting| waiting.request.login_hint.as_deref());
     let origin = waiting.as_ref().map(|waiting| waiting.request.redirect.origin());
     let html = LoginPage {
+        reader: reader(exchange, return_to),
         app_name: waiting
             .as_ref()
             .map(|waiting| crate::authorization_server::authorization::asking_app::shown_name(&waiting.client)),
@@ -70,14 +75,22 @@ pub async fn page(server: &Server, exchange: &Exchange, attempt: &Attempt<'_>) -
         again: return_to.starts_with("/me/"),
         passkey: passkeys::sign_in_form(server, &binding.value, return_to),
         providers: super::federation::buttons(server, return_to),
+        forgotten: server.mail.is_configured(),
         error,
     };
     binding.kept(reply::page_with_script(status, html.render(), origin))
 }
 
+/// Who reads the sign-in page. Elsewhere than at its own address it is found again by where the sign-in leads: that says no more than what counts.
+fn reader(exchange: &Exchange, return_to: &str) -> Reader {
+    let reader = exchange.reader();
+    let is_own_address = exchange.method == http::Method::GET && exchange.target.path() == "/login";
+    if is_own_address { reader } else { reader.at(return_to) }
+}
+
 /// A name as it is looked up: trimmed, of bounded length, without control characters.
-fn typed_name(text: &str) -> String {
-    text.trim().chars().filter(|character| !character.is_control()).take(100).collect()
+pub fn typed_name(text: &str) -> String {
+    text.trim().chars().filter(|character| !character.is_control()).take(MAXIMUM_NAME).collect()
 }
 
 /// `POST /login`
@@ -86,11 +99,20 @@ pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Ans
         Ok(form) => form,
         Err(error) => {
             let draft = reply::error(
+                exchange,
                 StatusCode::BAD_REQUEST,
-                "We could not read the form",
-                "The form arrived incomplete.",
-                "You are not signed in.",
-                "Go back and try again.",
+                [
+                    "We could not read the form",
+                    "The form arrived incomplete.",
+                    "You are not signed in.",
+                    "Go back and try again.",
+                ],
+                [
+                    "No pudimos leer el formulario",
+                    "El formulario llegó incompleto.",
+                    "Usted no inició sesión.",
+                    "Regrese e inténtelo de nuevo.",
+                ],
             );
             return reply::recorded(server, exchange, account(exchange, Outcome::Rejected, error.to_string()), draft).await;
         }
@@ -98,7 +120,7 @@ pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Ans
     match attempt(server, exchange, form).await {
         Ok(answer) => answer,
         Err(error) => {
-            let draft = reply::unavailable(&error);
+            let draft = reply::unavailable(exchange, &error);
             reply::recorded(server, exchange, account(exchange, Outcome::Failed, "registry failed"), draft).await
         }
     }
@@ -202,7 +224,7 @@ pub async fn sign_out(server: &Server, exchange: &Exchange, body: Incoming) -> A
         Ok(signed_in) => signed_in,
         Err(error) => {
             let account = account(exchange, Outcome::Failed, "registry failed");
-            return reply::recorded(server, exchange, account, reply::unavailable(&error)).await;
+            return reply::recorded(server, exchange, account, reply::unavailable(exchange, &error)).await;
         }
     };
     // Whoever signs out to let somebody else decide about an app goes on with that app's request.
@@ -210,7 +232,7 @@ pub async fn sign_out(server: &Server, exchange: &Exchange, body: Incoming) -> A
     let page = || {
         let draft = match &next {
             Some(path) => reply::see_other(path),
-            None => reply::page(StatusCode::OK, SignedOutPage.render(), None),
+            None => reply::page(StatusCode::OK, SignedOutPage { reader: exchange.reader() }.render(), None),
         };
         draft.with_text(header::SET_COOKIE, &session::clear())
     };
@@ -230,7 +252,7 @@ pub async fn sign_out(server: &Server, exchange: &Exchange, body: Incoming) -> A
         Ok(answer) => answer,
         Err(error) => {
             let account = self::account(exchange, Outcome::Failed, "registry failed");
-            reply::recorded(server, exchange, account, reply::unavailable(&error)).await
+            reply::recorded(server, exchange, account, reply::unavailable(exchange, &error)).await
         }
     }
 }
@@ -242,6 +264,11 @@ pub fn account(exchange: &Exchange, outcome: Outcome, detail: impl Into<String>)
 
 /// A path of this server and nothing else: what could lead elsewhere becomes the default.
 pub fn return_path(requested: Option<&str>) -> String {
+    return_path_or(requested, DEFAULT_RETURN)
+}
+
+/// The same with another default.
+pub fn return_path_or(requested: Option<&str>, default: &str) -> String {
     let ours = |path: &&str| {
         let mut bytes = path.bytes();
         bytes.next() == Some(b'/')
@@ -249,7 +276,7 @@ pub fn return_path(requested: Option<&str>) -> String {
             && path.len() <= MAXIMUM_RETURN
             && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
     };
-    requested.filter(ours).unwrap_or(DEFAULT_RETURN).to_owned()
+    requested.filter(ours).unwrap_or(default).to_owned()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 pub mod attempts;
 pub mod breached;
 pub mod federation;
+pub mod forgotten;
 pub mod login;
 pub mod new_password;
 pub mod passkeys;

@@ -35,6 +35,11 @@ pub fn address(server: &Server, secret: &str) -> String {
     format!("{}{PATH}{secret}", server.settings.public_url)
 }
 
+/// The same of a secret, still one.
+pub fn secret_address(server: &Server, secret: &Secret<String>) -> Secret<String> {
+    Secret::new(address(server, secret.expose()))
+}
+
 /// `GET /set-password`
 pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
     let query = Parameters::parse(exchange.target.query().unwrap_or_default().as_bytes()).unwrap_or_default();
@@ -42,7 +47,7 @@ pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
     let draft = match opened(server, secret).await {
         Ok(Some((_, user))) => link_page(server, exchange, secret, &user, None),
         Ok(None) => return used(server, exchange).await,
-        Err(error) => return server.record_page(exchange, Outcome::Failed, reply::unavailable(&error)).await,
+        Err(error) => return server.record_page(exchange, Outcome::Failed, reply::unavailable(exchange, &error)).await,
     };
     server.record_page(exchange, Outcome::Success, draft).await
 }
@@ -57,11 +62,12 @@ async fn opened(server: &Server, secret: &str) -> Result<Option<(OneTimeLink, Us
 fn link_page(server: &Server, exchange: &Exchange, secret: &str, user: &User, problem: Option<PasswordProblem>) -> Draft {
     let binding = FormBinding::of(server, exchange);
     let html = NewPasswordPage {
+        reader: exchange.reader().at(&format!("{PATH}{secret}")),
         username: user.username.clone(),
         csrf: server.form_tokens.token(Purpose::SetPassword, &binding.value),
         link: Some(secret.to_owned()),
         sign_out_csrf: None,
-        problem: problem.map(|problem| problem.to_string()),
+        problem: problem.map(|problem| problem.said(exchange.language)),
     };
     let status = if problem.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
     binding.kept(reply::page(status, html.render(), None))
@@ -70,11 +76,20 @@ fn link_page(server: &Server, exchange: &Exchange, secret: &str, user: &User, pr
 /// Unknown, used and old links look the same.
 async fn used(server: &Server, exchange: &Exchange) -> Answer {
     let draft = reply::error(
+        exchange,
         StatusCode::GONE,
-        "This link does not work any more",
-        "It was used already, its time is over, or a newer one was made.",
-        "Your password was not changed.",
-        "Ask the people who sent it for a new link.",
+        [
+            "This link does not work any more",
+            "It was used already, its time is over, or a newer one was made.",
+            "Your password was not changed.",
+            "Ask the people who sent it for a new link.",
+        ],
+        [
+            "Este enlace ya no sirve",
+            "Ya se usó, se venció, o se hizo uno más nuevo.",
+            "Su contraseña no cambió.",
+            "Pida un enlace nuevo a quienes se lo enviaron.",
+        ],
     );
     let account = Account::new(Event::Credential, exchange.agent(), Outcome::Denied, "one-time link refused");
     reply::recorded(server, exchange, account, draft).await
@@ -86,7 +101,7 @@ pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Ans
     match attempt(server, exchange, form).await {
         Ok(answer) => answer,
         Err(RegistryError::Conflict(LINK_USED)) => used(server, exchange).await,
-        Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(&error)).await,
+        Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(exchange, &error)).await,
     }
 }
 
@@ -111,7 +126,10 @@ async fn attempt(server: &Server, exchange: &Exchange, form: UncheckedForm) -> R
     let agent = Agent { user: Some(user.id.as_str().to_owned()), ..exchange.agent() };
     let detail = match link.purpose {
         LinkPurpose::Invitation => format!("first password set; invited by {}", link.created_by),
-        LinkPurpose::Reset => format!("password set anew; recovered by {}", link.created_by),
+        LinkPurpose::Forgotten if link.created_by == user.id.as_str() => {
+            "password set anew by a link that was asked for by mail".to_owned()
+        }
+        LinkPurpose::Reset | LinkPurpose::Forgotten => format!("password set anew; recovered by {}", link.created_by),
     };
     let change = SignInChange::SetPasswordByLink { hash: SecretHash::of(&secret), password_hash };
     let account = Account::new(Event::Credential, agent, Outcome::Success, detail);
@@ -142,11 +160,12 @@ pub async fn show_own(server: &Server, exchange: &Exchange) -> Answer {
 
 fn own_page(server: &Server, owner: &Owner, problem: Option<PasswordProblem>) -> Draft {
     let html = NewPasswordPage {
+        reader: owner.signed_in.reader.clone(),
         username: owner.signed_in.user.username.clone(),
         csrf: owner.csrf(server),
         link: None,
         sign_out_csrf: Some(owner.csrf(server)),
-        problem: problem.map(|problem| problem.to_string()),
+        problem: problem.map(|problem| problem.said(owner.signed_in.reader.language)),
     };
     let status = if problem.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
     reply::page(status, html.render(), None)

@@ -98,7 +98,7 @@ pub async fn sign_in(server: &Server, exchange: &Exchange, body: Incoming) -> An
         Err(Refused::Denied(detail)) => detail,
         Err(Refused::Registry(error)) => {
             let account = login::account(exchange, Outcome::Failed, "registry failed");
-            return reply::recorded(server, exchange, account, reply::unavailable(&error)).await;
+            return reply::recorded(server, exchange, account, reply::unavailable(exchange, &error)).await;
         }
     };
     let attempt = login::Attempt { return_to: &return_to, username: "", error: Some(LoginError::UnknownPasskey) };
@@ -149,6 +149,7 @@ fn new_page(server: &Server, owner: &Owner, status: StatusCode, problem: Option<
     let User { id, username, display_name, .. } = &owner.signed_in.user;
     let session = owner.signed_in.session.id.as_str();
     let html = NewPasskeyPage {
+        reader: owner.signed_in.reader.clone(),
         person_name: display_name.clone(),
         sign_out_csrf: owner.csrf(server),
         csrf: owner.csrf(server),
@@ -182,7 +183,7 @@ pub async fn add(server: &Server, exchange: &Exchange, body: Incoming) -> Answer
             }
         };
         let name: String = field("name").trim().chars().filter(|character| !character.is_control()).take(MAXIMUM_NAME).collect();
-        let name = if name.is_empty() { "Passkey".to_owned() } else { name };
+        let name = if name.is_empty() { exchange.language.say("Passkey", "Llave de acceso").to_owned() } else { name };
         let passkey = Passkey { key, name, created_at: server.clock.now_seconds(), last_used_at: None };
         let user = owner.signed_in.user.id.clone();
         let change = SignInChange::AddPasskey { user, passkey: Box::new(passkey), challenge: spent };
@@ -195,7 +196,10 @@ pub async fn add(server: &Server, exchange: &Exchange, body: Incoming) -> Answer
 }
 
 async fn not_added(server: &Server, exchange: &Exchange, owner: &Owner, why: &str) -> Result<Answer, RegistryError> {
-    let said = "This passkey could not be added. Try once more, or use another device.";
+    let said = exchange.language.say(
+        "This passkey could not be added. Try once more, or use another device.",
+        "No se pudo agregar esta llave de acceso. Inténtelo otra vez, o use otro dispositivo.",
+    );
     let draft = new_page(server, owner, StatusCode::BAD_REQUEST, Some(said));
     let agent = reply::agent(exchange, &owner.signed_in);
     let account = Account::new(Event::Credential, agent, Outcome::Rejected, format!("passkey not added: {why}"));

@@ -8,6 +8,7 @@ use portcullis_jose::Secret;
 use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
 use super::breached::BreachedPasswords;
+use crate::ui::Language;
 
 /// Hashes that may run at once: each takes 19 MiB and a core for some 26 ms.
 const CONCURRENT: usize = 2;
@@ -20,23 +21,47 @@ pub const MAXIMUM_LENGTH: usize = 1024;
 /// The shortest password that is accepted, in characters.
 pub const MINIMUM_CHARACTERS: usize = 12;
 
-/// Why a password is not taken, in words for whoever chose it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a password is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PasswordProblem {
     /// Too short.
-    #[error(
-        "This password is too short. Use at least {MINIMUM_CHARACTERS} characters. A few words in a row are easy to keep in mind."
-    )]
     TooShort,
     /// Too long.
-    #[error("This password is too long. Use at most {MAXIMUM_LENGTH} characters.")]
     TooLong,
     /// On the list of those that attackers know.
-    #[error("This password is on a list that attackers use. Choose another one.")]
     Known,
     /// The form is too old or another browser's.
-    #[error("This page was open for too long. Nothing was changed. Type your new password once more.")]
     ExpiredForm,
+}
+
+impl PasswordProblem {
+    /// It in words, for whoever chose the password.
+    pub fn said(self, language: Language) -> String {
+        match (self, language) {
+            (Self::TooShort, Language::English) => format!(
+                "This password is too short. Use at least {MINIMUM_CHARACTERS} characters. A few words in a row are easy to keep in mind."
+            ),
+            (Self::TooShort, Language::Spanish) => format!(
+                "Esta contraseña es muy corta. Use al menos {MINIMUM_CHARACTERS} caracteres. Unas pocas palabras seguidas son fáciles de recordar."
+            ),
+            (Self::TooLong, Language::English) => format!("This password is too long. Use at most {MAXIMUM_LENGTH} characters."),
+            (Self::TooLong, Language::Spanish) => {
+                format!("Esta contraseña es muy larga. Use {MAXIMUM_LENGTH} caracteres como máximo.")
+            }
+            (Self::Known, language) => language
+                .say(
+                    "This password is on a list that attackers use. Choose another one.",
+                    "Esta contraseña está en una lista que usan los atacantes. Elija otra.",
+                )
+                .to_owned(),
+            (Self::ExpiredForm, language) => language
+                .say(
+                    "This page was open for too long. Nothing was changed. Type your new password once more.",
+                    "Esta página estuvo abierta demasiado tiempo. No se cambió nada. Escriba su contraseña nueva otra vez.",
+                )
+                .to_owned(),
+        }
+    }
 }
 
 /// A password's hash, or why there is none.

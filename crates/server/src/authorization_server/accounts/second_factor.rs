@@ -25,6 +25,7 @@ use crate::authorization_server::session::{self, FormBinding, SignedIn};
 use crate::context::{Borrowed, Server};
 use crate::listener::Incoming;
 use crate::resource_server::Exchange;
+use crate::ui::Reader;
 use crate::ui::pages::{SecondFactorError, SecondFactorPage};
 
 /// How long after the password the second factor is taken, in seconds.
@@ -55,7 +56,8 @@ pub async fn ask_federated(
     let pending = pending(server, user, (&binding.value, Method::Federation), server.clock.now_seconds());
     let csrf = server.form_tokens.token(Purpose::Login, &binding.value);
     let asked = Asked { means, pending: &pending, csrf: &csrf, return_to };
-    let draft = binding.kept(asked.bare_page(server, &binding, None).await).with_text(header::SET_COOKIE, clear);
+    let draft =
+        binding.kept(asked.bare_page(server, exchange.reader(), &binding, None).await).with_text(header::SET_COOKIE, clear);
     let agent = Agent { user: Some(user.id.as_str().to_owned()), ..exchange.agent() };
     let account = Account::new(Event::Page, agent, Outcome::Success, "another provider vouched; the second factor is asked for");
     reply::changed(server, exchange, change, account, draft).await
@@ -85,11 +87,12 @@ struct Asked<'a> {
 impl Asked<'_> {
     async fn page(&self, server: &Server, exchange: &Exchange, error: Option<SecondFactorError>) -> Draft {
         let binding = FormBinding::of(server, exchange);
-        binding.kept(self.bare_page(server, &binding, error).await)
+        binding.kept(self.bare_page(server, exchange.reader(), &binding, error).await)
     }
 
     /// The page without the header that binds its forms to the browser.
-    async fn bare_page(&self, server: &Server, binding: &FormBinding, error: Option<SecondFactorError>) -> Draft {
+    async fn bare_page(&self, server: &Server, reader: Reader, binding: &FormBinding, error: Option<SecondFactorError>) -> Draft {
+        let reader = reader.at(self.return_to);
         let status = match error {
             None => StatusCode::OK,
             Some(SecondFactorError::WrongCode) => StatusCode::UNAUTHORIZED,
@@ -97,6 +100,7 @@ impl Asked<'_> {
         };
         let passkey = (!self.means.passkeys.is_empty()).then(|| passkeys::sign_in_form(server, &binding.value, self.return_to));
         let html = SecondFactorPage {
+            reader,
             csrf: self.csrf.to_owned(),
             pending: self.pending.to_owned(),
             return_to: self.return_to.to_owned(),
@@ -144,7 +148,7 @@ pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Ans
         Ok(answer) => answer,
         Err(error) => {
             let account = login::account(exchange, Outcome::Failed, "registry failed");
-            reply::recorded(server, exchange, account, reply::unavailable(&error)).await
+            reply::recorded(server, exchange, account, reply::unavailable(exchange, &error)).await
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::authorization_server::authorization::authorize;
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::{place, session};
 use crate::context::{Borrowed, Server};
+use crate::mail::notices;
 use crate::resource_server::Exchange;
 
 /// What was proven, and what follows.
@@ -100,6 +101,7 @@ pub async fn open_vouched(
     let mut draft = reply::see_other(&location)
         .with_text(header::SET_COOKIE, &session::set(cookie.expose()))
         .with_text(header::SET_COOKIE, &session::set_device(server, &user.id, now));
+    let is_known = session::device(server, exchange, &user.id, now).is_some();
     let change = match vouched {
         Some(vouched) => {
             draft = draft.with_text(header::SET_COOKIE, &vouched.cookie);
@@ -107,6 +109,8 @@ pub async fn open_vouched(
         }
         None => change,
     };
+    let place = (place::browser(exchange), place::network(exchange));
+    let change = if is_known { change } else { notices::of_new_browser(server, &user.id, place, change).await? };
     let mut account = Account::new(Event::Login, exchange.agent(), Outcome::Success, format!("signed in: {methods}"));
     account.agent.user = Some(user.id.as_str().to_owned());
     account.agent.fhir_user = user.fhir_user.as_ref().map(ToString::to_string);

@@ -3,6 +3,7 @@
 use portcullis_oauth::client_display::{ShownHost, shown};
 use portcullis_oauth::clients::Client;
 use portcullis_oauth::redirect_uri::RedirectTarget;
+use portcullis_oauth::software_statement::vouched_by;
 
 use crate::context::Server;
 use crate::ui::pages::{AskingApp, OutsideLink};
@@ -13,6 +14,7 @@ const LONGEST_NAME: usize = 100;
 /// The app behind a request.
 pub async fn asking_app(server: &Server, client: &Client, redirect: &RedirectTarget) -> AskingApp {
     let properties = &client.properties;
+    let issuers = &server.settings.authorization.statement_issuers;
     let host = ShownHost::of_redirect(redirect.as_str());
     let logo = match &properties.logo_uri {
         Some(elsewhere) => server.logos.address(elsewhere).await,
@@ -25,6 +27,7 @@ pub async fn asking_app(server: &Server, client: &Client, redirect: &RedirectTar
         has_lookalike_host: host.is_internationalised,
         registered_itself: properties.dynamic,
         verified: properties.verified,
+        vouched_by: vouched_by(client, issuers, server.clock.now_seconds()).map(|issuer| shown(&issuer.name, LONGEST_NAME)),
         site: outside(properties.client_uri.as_deref()),
         policy: outside(properties.policy_uri.as_deref()),
         terms: outside(properties.tos_uri.as_deref()),

@@ -21,6 +21,7 @@ use crate::answer::{Answer, Draft};
 use crate::authorization_server::accounts::{login, second_factor};
 use crate::authorization_server::clients::pushed;
 use crate::authorization_server::csrf::Purpose;
+use crate::authorization_server::developers::refused;
 use crate::authorization_server::own_page::account;
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::{self, SignedIn};
@@ -192,7 +193,7 @@ pub async fn redirect_to_get(server: &Server, exchange: &Exchange, body: Incomin
         .filter(|query| query.bytes().all(|byte| byte.is_ascii_graphic()));
     let draft = match query {
         Some(query) => reply::see_other(&format!("{PATH}{query}")),
-        None => page_error(PageError::Parameters(portcullis_oauth::parameters::ParametersError::Malformed)),
+        None => page_error(exchange, PageError::Parameters(portcullis_oauth::parameters::ParametersError::Malformed)),
     };
     server.record_page(exchange, Outcome::Success, draft).await
 }
@@ -235,28 +236,40 @@ pub fn refuse(request: &AuthorizationRequest, error: AuthorizationError, descrip
 /// Answers a request that ends here.
 pub async fn stopped(server: &Server, exchange: &Exchange, stop: Stop, agent: Agent) -> Answer {
     let (draft, outcome, detail) = match &stop {
-        Stop::Page(error) => (page_error(*error), Outcome::Rejected, error.to_string()),
+        Stop::Page(error) => (page_error(exchange, *error), Outcome::Rejected, error.to_string()),
         Stop::Redirect(response) => {
             let draft = reply::see_other(&response.location(&server.settings.public_url));
             (draft, Outcome::Rejected, format!("{}: {}", response.error.code(), response.description))
         }
         Stop::NotConfirmed => {
-            let draft = account::not_confirmed("You cannot connect an app yet");
+            let draft =
+                account::not_confirmed(exchange, "You cannot connect an app yet", "Todavía no puede conectar una aplicación");
             (draft, Outcome::Denied, "recovered by somebody else and not confirmed".to_owned())
         }
-        Stop::Registry(error) => (reply::unavailable(error), Outcome::Failed, "registry failed".to_owned()),
+        Stop::Registry(error) => (reply::unavailable(exchange, error), Outcome::Failed, "registry failed".to_owned()),
     };
+    refused::at_authorization(server, exchange, agent.client.as_deref(), &stop).await;
     let account = Account::new(Event::Consent, agent, outcome, detail);
     reply::recorded(server, exchange, account, draft).await
 }
 
-fn page_error(error: PageError) -> Draft {
+/// What is wrong is said as the app's makers need it: in the words of the specifications.
+fn page_error(exchange: &Exchange, error: PageError) -> Draft {
     reply::error(
+        exchange,
         StatusCode::BAD_REQUEST,
-        "This app cannot connect",
-        &format!("The app sent a request that we cannot use: {error}."),
-        "Nothing was shared.",
-        "Go back to the app. If this happens again, tell the people who make it.",
+        [
+            "This app cannot connect",
+            &format!("The app sent a request that we cannot use: {error}."),
+            "Nothing was shared.",
+            "Go back to the app. If this happens again, tell the people who make it.",
+        ],
+        [
+            "Esta aplicación no se puede conectar",
+            &format!("La aplicación envió una solicitud que no podemos usar (detalle técnico, en inglés: {error})."),
+            "No se compartió nada.",
+            "Vuelva a la aplicación. Si vuelve a pasar, avise a quienes la hacen.",
+        ],
     )
 }
 

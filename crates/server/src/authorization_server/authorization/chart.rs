@@ -40,7 +40,7 @@ pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
             let shown = list(server, &signed_in, &Wanted::default()).await;
             shown.recorded(server, exchange, reply::agent(exchange, &signed_in)).await
         }
-        Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(&error)).await,
+        Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(exchange, &error)).await,
     }
 }
 
@@ -48,7 +48,7 @@ pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
 pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
     match attempt(server, exchange, body).await {
         Ok(answer) => answer,
-        Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(&error)).await,
+        Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(exchange, &error)).await,
     }
 }
 
@@ -79,6 +79,7 @@ async fn attempt(server: &Server, exchange: &Exchange, body: Incoming) -> Result
     let Some(wanted) = form.field("app") else {
         let visits = encounters::choices(server, &signed_in.user, &patient, None).await;
         let page = ChartPage {
+            reader: signed_in.reader.clone(),
             person_name: signed_in.user.display_name.clone(),
             patient: choice,
             encounters: visits.encounters,
@@ -131,6 +132,7 @@ async fn list(server: &Server, signed_in: &SignedIn, wanted: &Wanted) -> Shown {
     let choices = people::choices(server, &signed_in.user, wanted).await;
     let patients = choices.people.iter().map(|person| person.id.clone()).collect();
     let html = ChartListPage {
+        reader: signed_in.reader.clone(),
         person_name: signed_in.user.display_name.clone(),
         can_search: choices.next.is_some() || wanted.cursor.is_some() || !wanted.name.is_empty(),
         name: wanted.name.clone(),
@@ -179,11 +181,20 @@ fn sign_out(server: &Server, signed_in: &SignedIn) -> String {
 
 async fn no_clinician(server: &Server, exchange: &Exchange, signed_in: &SignedIn) -> Answer {
     let draft = reply::error(
+        exchange,
         StatusCode::FORBIDDEN,
-        "This page is for people who treat patients",
-        "You are signed in, but not as somebody who treats patients here.",
-        "No record was opened.",
-        "To see your own record, open your page. If you treat patients, ask the operator of this server for that role.",
+        [
+            "This page is for people who treat patients",
+            "You are signed in, but not as somebody who treats patients here.",
+            "No record was opened.",
+            "To see your own record, open your page. If you treat patients, ask the operator of this server for that role.",
+        ],
+        [
+            "Esta página es para quienes atienden pacientes",
+            "Usted inició sesión, pero no como alguien que atiende pacientes aquí.",
+            "No se abrió ningún expediente.",
+            "Para ver su propio expediente, abra su página. Si usted atiende pacientes, pida ese permiso al operador de este servidor.",
+        ],
     );
     let account = Account::new(Event::Page, reply::agent(exchange, signed_in), Outcome::Denied, "no clinician");
     reply::recorded(server, exchange, account, draft).await
@@ -191,11 +202,20 @@ async fn no_clinician(server: &Server, exchange: &Exchange, signed_in: &SignedIn
 
 async fn refused(server: &Server, exchange: &Exchange, agent: Agent, detail: &str) -> Answer {
     let draft = reply::error(
+        exchange,
         StatusCode::NOT_FOUND,
-        "This chart cannot be opened",
-        "There is no such record, visit or app for you.",
-        "Nothing was opened or shared.",
-        "Go back to the list of patients and choose again.",
+        [
+            "This chart cannot be opened",
+            "There is no such record, visit or app for you.",
+            "Nothing was opened or shared.",
+            "Go back to the list of patients and choose again.",
+        ],
+        [
+            "Este expediente no se puede abrir",
+            "Para usted no hay tal expediente, consulta o aplicación.",
+            "No se abrió ni se compartió nada.",
+            "Vuelva a la lista de pacientes y elija otra vez.",
+        ],
     );
     reply::recorded(server, exchange, Account::new(Event::Page, agent, Outcome::Denied, detail), draft).await
 }

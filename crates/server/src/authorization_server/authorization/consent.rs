@@ -8,8 +8,8 @@ use portcullis_oauth::client_display::shown;
 use portcullis_oauth::consent_groups::ConsentGroup as Group;
 use portcullis_oauth::grant::{AuthorizationCode, CODE_LIFETIME_SECONDS, Grant, SecretHash};
 use portcullis_oauth::identifiers::GrantId;
-use portcullis_oauth::launch::LaunchRefusal;
-use portcullis_oauth::scopes::{Letter, Scope, ScopeContext, ScopeKind, ScopeSet, ScopeTarget, plain_words};
+use portcullis_oauth::launch::{Launch, LaunchRefusal};
+use portcullis_oauth::scopes::{Letter, Scope, ScopeContext, ScopeKind, ScopeSet, ScopeTarget, narrower, plain_words};
 use portcullis_store::RegistryError;
 use portcullis_store::registry::{Change, LAUNCH_USED};
 
@@ -26,7 +26,9 @@ use crate::authorization_server::session::{self, SignedIn};
 use crate::context::{Borrowed, Server};
 use crate::listener::Incoming;
 use crate::resource_server::Exchange;
-use crate::ui::pages::{ConsentGroup, ConsentLine, ConsentPage};
+use crate::ui::Language;
+use crate::ui::field;
+use crate::ui::pages::{ConsentGroup, ConsentLine, ConsentPage, ConsentPart};
 
 /// The longest scope that is shown where it is left out, in characters.
 const LONGEST_SCOPE: usize = 200;
@@ -54,17 +56,22 @@ pub async fn page(server: &Server, understood: &Understood, signed_in: &SignedIn
     let request = &understood.request;
     let patient = context.patient.as_ref();
     let patient_name = match patient {
-        Some(id) => people::choice(server, &signed_in.user, id).await.map(|choice| choice.name),
+        Some(id) => people::choice(server, &signed_in.user, id).await.map(|choice| choice.shown_name(&signed_in.reader)),
         None => None,
     };
     let patients = patient.filter(|_| patient_name.is_some()).map(ToString::to_string).into_iter().collect();
     let origin = request.redirect.origin();
     let session = signed_in.session.id.as_str();
     let html = ConsentPage {
+        reader: signed_in.reader.clone().at(&understood.path_with_proof()),
         app: asking_app(server, &understood.client, &request.redirect).await,
         patient_name,
         person_name: signed_in.user.display_name.clone(),
-        groups: groups(&request.scopes, had_before(server, understood, signed_in, patient).await.as_ref()),
+        groups: groups(
+            signed_in.reader.language,
+            &request.scopes,
+            had_before(server, understood, signed_in, patient).await.as_ref(),
+        ),
         may_last: request.scopes.has(ScopeKind::OfflineAccess),
         may_last_online: request.scopes.has(ScopeKind::OnlineAccess),
         may_write: request.scopes.iter().any(writes),
@@ -101,14 +108,14 @@ fn is_wildcard(scope: &Scope) -> bool {
 }
 
 /// The requested scopes in groups; launch scopes are context and not a line.
-fn groups(scopes: &ScopeSet, before: Option<&Vec<ScopeSet>>) -> Vec<ConsentGroup> {
+fn groups(language: Language, scopes: &ScopeSet, before: Option<&Vec<ScopeSet>>) -> Vec<ConsentGroup> {
     let had_before = |scope: &Scope| before.map(|before| before.iter().any(|granted| granted.covers(scope)));
     let lines = |group: Option<Group>| -> Vec<ConsentLine> {
         let inside = scopes.iter().filter(|scope| Group::of(scope) == group);
         inside
             .map(|scope| ConsentLine {
                 scope: scope.to_string(),
-                words: plain_words(scope),
+                words: plain_words(scope, language),
                 // Changing everything is never ticked for the person; asked for one by one it is.
                 checked: !(writes(scope) && is_wildcard(scope)),
                 sensitive: writes(scope),
@@ -118,11 +125,17 @@ fn groups(scopes: &ScopeSet, before: Option<&Vec<ScopeSet>>) -> Vec<ConsentGroup
                 had_before: had_before(scope) == Some(true),
                 // SMART App Launch 2.2.0, "Wildcard scopes": the person is told that types of later are meant, too.
                 covers_future: is_wildcard(scope),
+                parts: narrower(scope)
+                    .iter()
+                    .map(|part| ConsentPart { scope: part.to_string(), words: plain_words(part, language) })
+                    .collect(),
             })
             .collect()
     };
-    let groups = Group::ALL.into_iter().map(|group| ConsentGroup { title: group.title().to_owned(), lines: lines(Some(group)) });
-    let duration = ConsentGroup { title: "Staying connected".to_owned(), lines: lines(None) };
+    let groups =
+        Group::ALL.into_iter().map(|group| ConsentGroup { title: group.title(language).to_owned(), lines: lines(Some(group)) });
+    let duration =
+        ConsentGroup { title: language.say("Staying connected", "Mantener la conexión").to_owned(), lines: lines(None) };
     groups.chain([duration]).filter(|group| !group.lines.is_empty()).collect()
 }
 
@@ -175,7 +188,7 @@ impl Submission<'_> {
                 let account = Account::new(Event::Consent, agent, Outcome::Denied, "a second factor is needed first");
                 return reply::recorded(server, exchange, account, reply::see_other(&understood.path_with_proof())).await;
             }
-            Err(error) => return stopped(server, exchange, Stop::Registry(error), agent).await,
+            Err(stop) => return stopped(server, exchange, stop, agent).await,
         }
         match self.answer(chosen, &understood, &agent).await {
             Ok(answer) => answer,
@@ -255,7 +268,11 @@ impl Submission<'_> {
             _ => None,
         };
         let account = || Account::new(Event::Consent, agent.clone(), Outcome::Denied, said).about(about.clone());
-        if let Some(launch) = &understood.launch {
+        // Whoever the launch does not admit, or who may not see whom it is about, answers for nobody: it waits for the person for whom it was made.
+        let for_them = |launch: &&Box<Launch>| {
+            launch.admits(&self.signed_in.user.id).is_ok() && (launch.patient.is_none() || about.is_some())
+        };
+        if let Some(launch) = understood.launch.as_ref().filter(for_them) {
             let change = Change::SpendLaunch { launch: launch.hash, then: Box::new(Change::Nothing) };
             match reply::changed(server, exchange, change, account(), draft()).await {
                 // Somebody was faster; no is no all the same.
@@ -321,19 +338,36 @@ impl Submission<'_> {
     }
 }
 
-/// The scopes that stayed ticked, in the order and spelling of the request. What cannot be unticked stays.
+/// The scopes that stayed ticked, in the order and spelling of the request. What cannot be unticked stays. Who ticked parts of one gives those parts,
+/// whether the whole stayed ticked or not: the less is meant.
 fn kept(form: &Form, requested: &ScopeSet) -> ScopeSet {
-    let ticked: Vec<&str> = form.ticked("scope").collect();
-    requested.retaining(|scope| is_context(scope) || ticked.contains(&scope.as_str()))
+    let is_ticked = |field: &str, scope: &Scope| form.ticked(field).any(|ticked| ticked == scope.as_str());
+    let kept = |scope: &Scope| -> Vec<Scope> {
+        let parts: Vec<Scope> = narrower(scope).into_iter().filter(|part| is_ticked(field::PART, part)).collect();
+        if !parts.is_empty() {
+            return parts;
+        }
+        if is_context(scope) || is_ticked(field::SCOPE, scope) { vec![scope.clone()] } else { Vec::new() }
+    };
+    requested.iter().flat_map(kept).collect()
 }
 
 async fn expired(server: &Server, exchange: &Exchange, detail: &str) -> Answer {
     let draft = reply::error(
+        exchange,
         StatusCode::FORBIDDEN,
-        "This page has expired",
-        "You were signed out, or the page was open for too long.",
-        "Nothing was shared.",
-        "Go back to the app and start again.",
+        [
+            "This page has expired",
+            "You were signed out, or the page was open for too long.",
+            "Nothing was shared.",
+            "Go back to the app and start again.",
+        ],
+        [
+            "Esta página caducó",
+            "Se cerró su sesión, o la página estuvo abierta demasiado tiempo.",
+            "No se compartió nada.",
+            "Vuelva a la aplicación y empiece de nuevo.",
+        ],
     );
     let account = Account::new(Event::Consent, exchange.agent(), Outcome::Denied, detail);
     reply::recorded(server, exchange, account, draft).await

@@ -2,8 +2,6 @@
 //!
 //! Read as that person, through the same decision, store and release as any other request.
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use portcullis_fhir::json::{self, Value};
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::users::User;
@@ -11,7 +9,7 @@ use portcullis_policy::{SearchPage, StoredVersion};
 
 use super::people;
 use crate::context::Server;
-use crate::ui::pages::EncounterChoice;
+use crate::ui::pages::{EncounterChoice, VisitKind};
 
 /// Visits on one page.
 const PAGE: u32 = 25;
@@ -54,15 +52,16 @@ async fn search(server: &Server, user: &User, pairs: &[(String, String)], bindin
 fn described(version: &StoredVersion) -> Option<EncounterChoice> {
     let encounter = json::parse(version.body.as_deref()?).ok()?;
     let kind = encounter.member("type").and_then(Value::as_array).and_then(<[Value]>::first).and_then(concept);
-    let class =
-        encounter.member("class").and_then(|class| text(class, "display").or_else(|| text(class, "code").map(class_name)));
+    let class = encounter
+        .member("class")
+        .and_then(|class| text(class, "display").map(VisitKind::Told).or_else(|| text(class, "code").map(VisitKind::Class)));
     let reason = encounter.member("reasonCode").and_then(Value::as_array).and_then(<[Value]>::first).and_then(concept);
     let period = encounter.member("period");
     Some(EncounterChoice {
         id: version.id.to_string(),
-        what: kind.or(class).unwrap_or_else(|| "Visit".to_owned()),
+        what: kind.map(VisitKind::Told).or(class).unwrap_or(VisitKind::Unknown),
         why: reason.unwrap_or_default(),
-        when: period.and_then(|period| text(period, "start")).map(|start| spoken_time(&start)).unwrap_or_default(),
+        when: period.and_then(|period| text(period, "start")).unwrap_or_default(),
     })
 }
 
@@ -75,42 +74,4 @@ fn concept(concept: &Value) -> Option<String> {
         concept.member("coding").and_then(Value::as_array).and_then(<[Value]>::first).and_then(|coding| text(coding, "display"))
     };
     text(concept, "text").or_else(coding)
-}
-
-/// The classes of v3-ActCode in words (<http://terminology.hl7.org/ValueSet/v3-ActEncounterCode>).
-fn class_name(code: String) -> String {
-    let words = match code.as_str() {
-        "AMB" => "Visit to a clinic",
-        "EMER" => "Emergency visit",
-        "IMP" | "ACUTE" | "NONAC" => "Stay in hospital",
-        "OBSENC" | "SS" => "Short stay",
-        "HH" => "Visit at home",
-        "VR" => "Visit by telephone or video",
-        "FLD" => "Visit outside a clinic",
-        "PRENC" => "Visit before a stay in hospital",
-        _ => return code,
-    };
-    words.to_owned()
-}
-
-/// `12 March 2026 at 14:05 UTC`, or the day alone; what is no date stays as it is.
-fn spoken_time(text: &str) -> String {
-    if let Ok(time) = text.parse::<Timestamp>() {
-        return time.to_zoned(TimeZone::UTC).strftime("%-d %B %Y at %H:%M UTC").to_string();
-    }
-    text.parse::<jiff::civil::Date>().map_or_else(|_| text.to_owned(), |date| date.strftime("%-d %B %Y").to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_told_as_people_write_them() {
-        assert_eq!(spoken_time("2026-03-12T14:05:00+01:00"), "12 March 2026 at 13:05 UTC");
-        assert_eq!(spoken_time("2026-03-12"), "12 March 2026");
-        assert_eq!(spoken_time("2026"), "2026");
-        assert_eq!(class_name("AMB".into()), "Visit to a clinic");
-        assert_eq!(class_name("X9".into()), "X9");
-    }
 }

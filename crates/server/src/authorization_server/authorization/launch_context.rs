@@ -13,6 +13,7 @@ use super::authorize::{Shown, Stop, Understood, refuse};
 use super::encounters;
 use super::people::{self, Wanted};
 use super::picker;
+use crate::authorization_server::developers;
 use crate::authorization_server::session::SignedIn;
 use crate::context::Server;
 use crate::ui::assets;
@@ -94,6 +95,9 @@ pub fn denied(understood: &Understood) -> Stop {
 /// Decides what is in context, or asks the person.
 pub async fn next(server: &Server, understood: &Understood, signed_in: &SignedIn, chosen: Chosen) -> Result<Next, Stop> {
     let user = &signed_in.user;
+    if !developers::may_connect(server, &understood.client, user) {
+        return Err(refuse(&understood.request, AuthorizationError::AccessDenied, developers::DEVELOPERS_ALONE));
+    }
     if let Some(launch) = &understood.launch {
         launch.admits(&user.id).map_err(|refusal| refused(&understood.request, refusal))?;
     }

@@ -21,6 +21,7 @@ pub fn page(server: &Server, understood: &Understood, signed_in: &SignedIn, want
     let patients = choices.people.iter().map(|person| person.id.clone()).collect();
     let session = signed_in.session.id.as_str();
     let html = PatientPickerPage {
+        reader: signed_in.reader.clone().at(&understood.path_with_proof()),
         app_name: super::asking_app::shown_name(&understood.client),
         person_name: signed_in.user.display_name.clone(),
         can_search: choices.next.is_some() || wanted.cursor.is_some() || !wanted.name.is_empty(),
@@ -47,9 +48,10 @@ pub async fn encounters(
     let patients = choice.iter().map(|choice| choice.id.clone()).collect();
     let chosen = Chosen { patient: Some(patient.clone()), ..Chosen::default() };
     let html = EncounterPickerPage {
+        reader: signed_in.reader.clone().at(&understood.path_with_proof()),
         app_name: super::asking_app::shown_name(&understood.client),
         person_name: signed_in.user.display_name.clone(),
-        patient_name: choice.map(|choice| choice.name).unwrap_or_else(|| format!("Patient {patient}")),
+        patient_name: choice.unwrap_or_else(|| people::unnamed(patient)).shown_name(&signed_in.reader),
         encounters: visits.encounters,
         next: visits.next,
         csrf: server.form_tokens.token(Purpose::Consent, signed_in.session.id.as_str()),

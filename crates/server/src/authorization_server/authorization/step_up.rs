@@ -1,19 +1,16 @@
 //! Whether an app's request may go on in this session, or needs a second factor first (the rules: [`portcullis_oauth::session`]).
 
+use portcullis_oauth::assurance_policy::{Demand, demand};
+use portcullis_oauth::authorize::AuthorizationError;
 use portcullis_oauth::session::{Proven, SECOND_FACTOR_COUNTS_SECONDS, is_sensitive, needs_step_up};
-use portcullis_store::RegistryError;
 use portcullis_store::sign_in::SignInMeans;
 
-use super::authorize::Understood;
+use super::authorize::{Stop, Understood, refuse};
 use crate::authorization_server::session::SignedIn;
 use crate::context::Server;
 
 /// How the person can give a second factor that this request needs; `None` where it needs none.
-pub async fn needed(
-    server: &Server,
-    understood: &Understood,
-    signed_in: &SignedIn,
-) -> Result<Option<SignInMeans>, RegistryError> {
+pub async fn needed(server: &Server, understood: &Understood, signed_in: &SignedIn) -> Result<Option<SignInMeans>, Stop> {
     needed_at(server, understood, signed_in, server.clock.now_seconds()).await
 }
 
@@ -22,7 +19,7 @@ pub async fn needed_for_answer(
     server: &Server,
     understood: &Understood,
     signed_in: &SignedIn,
-) -> Result<Option<SignInMeans>, RegistryError> {
+) -> Result<Option<SignInMeans>, Stop> {
     let shown_at = server.clock.now_seconds().saturating_sub(SECOND_FACTOR_COUNTS_SECONDS);
     needed_at(server, understood, signed_in, shown_at).await
 }
@@ -32,9 +29,10 @@ async fn needed_at(
     understood: &Understood,
     signed_in: &SignedIn,
     now: i64,
-) -> Result<Option<SignInMeans>, RegistryError> {
+) -> Result<Option<SignInMeans>, Stop> {
     let request = &understood.request;
-    if request.assurance.is_none() && !is_sensitive(&request.scopes) {
+    let required = server.settings.authorization.assurance.of_request(&understood.client, &request.scopes);
+    if required.is_none() && request.assurance.is_none() && !is_sensitive(&request.scopes) {
         return Ok(None);
     }
     let means = server.registry.sign_in_means(&signed_in.user.id).await?;
@@ -45,5 +43,12 @@ async fn needed_at(
         has_second_factor: means.has_second_factor(),
         has_passkey: !means.passkeys.is_empty(),
     };
-    Ok(needs_step_up(&request.scopes, request.assurance, &proven, now).then_some(means))
+    match demand(required, &proven) {
+        Demand::OutOfReach => {
+            let told = "this takes a stronger sign-in than this person can give here";
+            Err(refuse(request, AuthorizationError::UnmetAuthenticationRequirements, told))
+        }
+        Demand::StepUp => Ok(Some(means)),
+        Demand::Met => Ok(needs_step_up(&request.scopes, request.assurance, &proven, now).then_some(means)),
+    }
 }

@@ -1,4 +1,5 @@
-//! Authentication of clients by an assertion: from what was presented to what has to be spent (RFC 7523, SMART App Launch 2.2.0).
+//! Authentication of clients by an assertion: from what was presented to what has to be spent (RFC 7523, SMART App Launch 2.2.0); and by a
+//! certificate (RFC 8705).
 //!
 //! The signature and the claims are checked here, with the keys of the client. That the assertion is used for the first time is found out
 //! when it is spent, in the transaction of what the client asked for: [`super::client_endpoint`] puts it there.
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use portcullis_jose::JwtError;
 use portcullis_oauth::client_assertion::{AssertionError, PresentedAssertion, Recipient, VerifiedAssertion};
 use portcullis_oauth::client_certificate::{ClientProof, RegisteredCertificate};
-use portcullis_oauth::clients::{ClientKind, KeySource};
+use portcullis_oauth::clients::{Client, ClientKind, KeySource};
 use portcullis_oauth::dpop::ProofError;
 use portcullis_oauth::token_error::TokenError;
 use portcullis_oauth::token_request::{AuthenticatedClient, ClientCredentials};
@@ -19,6 +20,7 @@ use super::client_endpoint::Refusal;
 use crate::authorization_server::discovery;
 use crate::context::Server;
 use crate::dpop;
+use crate::listener::Untrusted;
 use crate::resource_server::Exchange;
 
 /// What a client is told whose assertion comes a second time.
@@ -36,7 +38,7 @@ pub(super) async fn authenticate(
     let registered = server.registry.client(credentials.client_id()).await?;
     let found = match (credentials, registered.as_ref().map(|client| (client, &client.kind))) {
         (ClientCredentials::Assertion(presented), Some((_, ClientKind::ConfidentialAsymmetric { keys, .. }))) => {
-            ClientProof::Assertion(verify_with(server, presented, keys).await?)
+            ClientProof::Assertion(verify_with(server, exchange, presented, keys).await?)
         }
         (ClientCredentials::Public { .. }, Some((client, ClientKind::ConfidentialAsymmetric { keys, .. })))
             if client.properties.self_signed_tls_client_auth =>
@@ -45,14 +47,47 @@ pub(super) async fn authenticate(
             let keys = keys.map_err(|_| TokenError::InvalidClient("the registered jwks_uri gave no usable JWK Set"))?;
             ClientProof::Certificate(RegisteredCertificate::check(client, &keys, exchange.peer.certificate)?)
         }
+        (ClientCredentials::Public { .. }, Some((client, ClientKind::ConfidentialAsymmetric { .. })))
+            if client.properties.certificate_subject.is_named() =>
+        {
+            ClientProof::Certificate(vouched(server, exchange, client)?)
+        }
         // The checks that follow say what is wrong.
         _ => ClientProof::Nothing,
     };
     Ok(credentials.authenticate(registered, found)?.showing(proof, exchange.peer.certificate))
 }
 
+/// The proof of a certificate whose chain holds at this moment and that has the client's name (RFC 8705 section 2.1).
+fn vouched(server: &Server, exchange: &Exchange, client: &Client) -> Result<RegisteredCertificate, TokenError> {
+    let authorities = server.settings.authorization.client_authorities.as_ref();
+    let authorities = authorities.ok_or(TokenError::InvalidClient("tls_client_auth is switched off at this server"))?;
+    let names = exchange.peer.chain.as_deref().map(|chain| authorities.names(chain, server.clock.now_seconds())).transpose();
+    let names = names.map_err(|untrusted| {
+        TokenError::InvalidClient(match untrusted {
+            Untrusted::Expired => "the certificate, or one of its chain, has expired",
+            Untrusted::NotYetValid => "the certificate, or one of its chain, is not valid yet",
+            Untrusted::Purpose => "the certificate is not made for client authentication",
+            Untrusted::Issuer => "no certification authority of this server vouches for the certificate",
+            Untrusted::Faulty => "the certificate or its chain is faulty",
+        })
+    })?;
+    RegisteredCertificate::vouched(client, names.as_ref())
+}
+
+/// Other addresses of this server that an assertion may be for: the token endpoint at the port for mutual TLS (RFC 8705 section 5), and the endpoint for
+/// pushed requests where it came there (RFC 9126 section 2: "the authorization server MUST accept its issuer identifier URL, token endpoint URL, or
+/// pushed authorization request endpoint URL").
+fn other_addresses(server: &Server, exchange: &Exchange) -> Vec<String> {
+    let (settings, path) = (&server.settings, exchange.target.path());
+    let mutual = settings.mutual_tls_url.as_ref();
+    let pushed = [Some(&settings.public_url), mutual].into_iter().flatten().filter(|_| path == "/oauth/par");
+    mutual.map(|base| format!("{base}/oauth/token")).into_iter().chain(pushed.map(|base| format!("{base}{path}"))).collect()
+}
+
 async fn verify_with(
     server: &Server,
+    exchange: &Exchange,
     presented: &PresentedAssertion,
     source: &KeySource,
 ) -> Result<VerifiedAssertion, TokenError> {
@@ -66,7 +101,8 @@ async fn verify_with(
         TokenError::InvalidClient("client_assertion: the registered jwks_uri gave no usable JWK Set")
     })?;
     let token_endpoint = discovery::endpoints(&server.settings.public_url).token;
-    let recipient = Recipient { token_endpoint: &token_endpoint, issuer: &server.settings.public_url };
+    let also = other_addresses(server, exchange);
+    let recipient = Recipient { token_endpoint: &token_endpoint, issuer: &server.settings.public_url, also: &also };
     match presented.verify(&keys, &recipient, now) {
         // The client may have new keys since ours were fetched.
         Err(AssertionError::Jwt(JwtError::UnknownKey)) => match server.client_keys.newer(source, &keys, now).await {

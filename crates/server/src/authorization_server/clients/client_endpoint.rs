@@ -7,16 +7,16 @@
 
 use http::header;
 use portcullis_audit::record::{Agent, Event, Outcome};
+use portcullis_oauth::client_request::{ClientRequest, ClientRequestParts};
 use portcullis_oauth::identifiers::ClientId;
 use portcullis_oauth::token_error::TokenError;
-use portcullis_oauth::token_request::{
-    AuthenticatedClient, ClientCredentials, TokenRequestParts, claimed_client, lone_refresh_token,
-};
+use portcullis_oauth::token_request::{AuthenticatedClient, ClientCredentials};
 use portcullis_store::RegistryError;
 use portcullis_store::registry::Change;
 
 use super::client_authentication;
 use crate::answer::{Answer, Draft};
+use crate::authorization_server::developers::refused;
 use crate::authorization_server::reply::{self, Account};
 use crate::context::Server;
 use crate::listener::Incoming;
@@ -32,7 +32,7 @@ pub trait ClientEndpoint {
     const EVENT: Event;
 
     /// Reads a request: who sends it, and what is asked for.
-    fn parse(parts: TokenRequestParts<'_>) -> Result<(ClientCredentials, Self::Request), TokenError>;
+    fn parse(request: &ClientRequest<'_>) -> Result<(ClientCredentials, Self::Request), TokenError>;
 
     /// What is to be done for the client. Looks and decides; whatever must change is in what it returns.
     fn decide(
@@ -101,22 +101,28 @@ pub async fn serve<E: ClientEndpoint>(server: &Server, exchange: &Exchange, inco
             return Ending { server, exchange, event: E::EVENT, client: None }.unauthenticated(error.into()).await;
         }
     };
-    let mut parts = TokenRequestParts {
+    let parts = ClientRequestParts {
         content_type: exchange.header(&header::CONTENT_TYPE),
         authorization: exchange.header(&header::AUTHORIZATION),
         body: &body,
-        implied_client: None,
     };
-    let mut ending = Ending { server, exchange, event: E::EVENT, client: claimed_client(&parts) };
-    let implied = match lone_refresh_token(&parts) {
+    let mut ending = Ending { server, exchange, event: E::EVENT, client: None };
+    let request = match ClientRequest::read(&parts) {
+        Ok(request) => request,
+        Err(error) => {
+            ending.client = parts.claimed_client();
+            return ending.unauthenticated(error.into()).await;
+        }
+    };
+    ending.client = request.claimed_client();
+    let implied = match request.lone_refresh_token() {
         Some(token) => match server.registry.refresh(&token).await {
             Ok(token) => token.map(|token| token.client),
             Err(error) => return ending.unauthenticated(error.into()).await,
         },
         None => None,
     };
-    parts.implied_client = implied.as_ref();
-    let (credentials, request) = match E::parse(parts) {
+    let (credentials, request) = match E::parse(&request.implying(implied)) {
         Ok(parsed) => parsed,
         Err(error) => return ending.unauthenticated(error.into()).await,
     };
@@ -146,7 +152,13 @@ impl Ending<'_> {
         Account::new(self.event, Agent { client, ..self.exchange.agent() }, outcome, detail)
     }
 
+    /// Tells the owner of a sandbox client what it was refused.
+    async fn noted(&self, error: TokenError) {
+        refused::at_client_endpoint(self.server, self.exchange, self.client.as_ref(), error).await;
+    }
+
     async fn recorded(&self, account: Account, error: TokenError) -> Answer {
+        self.noted(error).await;
         reply::recorded(self.server, self.exchange, account, reply::oauth_error(error)).await
     }
 
@@ -198,12 +210,18 @@ impl Ending<'_> {
         let spending = client_authentication::spending(client, now, change);
         let draft = || reply::oauth_error(error);
         let failure = match reply::changed(self.server, self.exchange, spending, account.clone(), draft()).await {
-            Ok(answer) => return answer,
+            Ok(answer) => {
+                self.noted(error).await;
+                return answer;
+            }
             // What should have ended has ended already; the assertion counts once all the same.
             Err(failure @ RegistryError::Conflict(_)) if !alone && client_authentication::replayed(&failure).is_none() => {
                 let spending = client_authentication::spending(client, now, Change::Nothing);
                 match reply::changed(self.server, self.exchange, spending, account, draft()).await {
-                    Ok(answer) => return answer,
+                    Ok(answer) => {
+                        self.noted(error).await;
+                        return answer;
+                    }
                     Err(failure) => failure,
                 }
             }

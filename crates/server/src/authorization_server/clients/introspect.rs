@@ -9,11 +9,12 @@ use http::{StatusCode, header};
 use portcullis_audit::record::{Agent, Event, Outcome};
 use portcullis_jose::{Algorithm, Secret, SignError, SigningKey};
 use portcullis_oauth::access_token::{AccessTokenTrust, Subject, VerifiedToken};
+use portcullis_oauth::client_request::{ClientRequest, ClientRequestParts};
 use portcullis_oauth::clients::Client;
 use portcullis_oauth::grant::SecretHash;
 use portcullis_oauth::introspection::{self, ActiveToken, INACTIVE, Issuer, JWT_MEDIA_TYPE};
 use portcullis_oauth::token_error::TokenError;
-use portcullis_oauth::token_request::{AuthenticatedClient, ClientCredentials, TokenRequestParts};
+use portcullis_oauth::token_request::{AuthenticatedClient, ClientCredentials};
 use portcullis_store::RegistryError;
 use portcullis_store::registry::Change;
 
@@ -36,8 +37,8 @@ impl ClientEndpoint for Introspection {
 
     const EVENT: Event = Event::Introspection;
 
-    fn parse(parts: TokenRequestParts<'_>) -> Result<(ClientCredentials, Secret<String>), TokenError> {
-        introspection::parse(parts)
+    fn parse(request: &ClientRequest<'_>) -> Result<(ClientCredentials, Secret<String>), TokenError> {
+        introspection::parse(request)
     }
 
     async fn decide(
@@ -88,13 +89,9 @@ async fn with_bearer(
     };
     let body = body::read(incoming, body::MAXIMUM_FORM).await;
     let body = body.map_err(|_| fault(agent.clone(), TokenError::InvalidRequest("the body is too large or incomplete")))?;
-    let parts = TokenRequestParts {
-        content_type: exchange.header(&header::CONTENT_TYPE),
-        authorization: None,
-        body: &body,
-        implied_client: None,
-    };
-    let token = introspection::parse_with_bearer(parts).map_err(|error| fault(agent.clone(), error))?;
+    let parts = ClientRequestParts { content_type: exchange.header(&header::CONTENT_TYPE), authorization: None, body: &body };
+    let token = ClientRequest::read(&parts).and_then(|request| introspection::parse_with_bearer(&request));
+    let token = token.map_err(|error| fault(agent.clone(), error))?;
     let unavailable = |error: &RegistryError| {
         tracing::error!(%error, "the registry failed at the introspection endpoint");
         let draft = reply::oauth_error(TokenError::TemporarilyUnavailable);
@@ -162,14 +159,17 @@ async fn look(server: &Server, caller: &Client, token: &str) -> Result<Found, Re
     if !introspection::may_see(caller, verified.client()) {
         return Ok(Found::nothing(format!("{named}, which is not the caller's")));
     }
-    let grant = match verified.subject() {
-        Subject::User(_) => server.registry.grant(verified.grant()).await?,
-        Subject::Client(_) => None,
+    let (grant, methods) = match verified.subject() {
+        Subject::User(_) => {
+            (server.registry.grant(verified.grant()).await?, server.registry.methods_of_grant(verified.grant()).await?)
+        }
+        Subject::Client(_) => (None, None),
     };
     // Last, so that nothing is older than the word that it stands.
     let status = server.registry.token_status(&verified).await?;
     match ActiveToken::access(&verified, status, grant.as_ref(), &issuer, now) {
         Ok(active) => {
+            let active = active.authenticated(methods, grant.as_ref());
             let patient = grant.and_then(|grant| grant.patient).map(|patient| patient.to_string());
             Ok(Found { active: Some(active), named, patient })
         }

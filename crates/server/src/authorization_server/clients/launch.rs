@@ -7,13 +7,14 @@ use http::{StatusCode, header};
 use portcullis_audit::record::{Agent, Event, Outcome};
 use portcullis_fhir::types::LogicalId;
 use portcullis_jose::Secret;
+use portcullis_oauth::client_request::ClientRequest;
 use portcullis_oauth::clients::{Client, GrantType};
 use portcullis_oauth::grant::SecretHash;
 use portcullis_oauth::identifiers::UserId;
 use portcullis_oauth::launch::{ContextParameters, LAUNCH_LIFETIME_SECONDS, Launch, LaunchRequest, NO_SUCH_APP, launch_location};
 use portcullis_oauth::scopes::ScopeKind;
 use portcullis_oauth::token_error::TokenError;
-use portcullis_oauth::token_request::{AuthenticatedClient, ClientCredentials, TokenRequestParts};
+use portcullis_oauth::token_request::{AuthenticatedClient, ClientCredentials};
 use portcullis_store::registry::Change;
 use serde_json::json;
 
@@ -34,9 +35,10 @@ pub struct Contents {
     pub context: ContextParameters,
 }
 
-/// Whether an EHR can open an app: it has a launch URL, and may ask for what comes with it.
+/// Whether an EHR can open an app: it has a launch URL, and may ask for what comes with it. A sandbox client is opened from no chart.
 pub fn is_launchable(app: &Client) -> bool {
-    !app.properties.launch_urls.is_empty() && app.scope.has(ScopeKind::Launch) && app.may_use(GrantType::AuthorizationCode)
+    let is_sandbox = app.properties.owner.is_some();
+    !is_sandbox && !app.properties.launch_urls.is_empty() && app.scope.has(ScopeKind::Launch) && app.may_use(GrantType::AuthorizationCode)
 }
 
 /// A new launch of an app, and its handle.
@@ -57,8 +59,8 @@ impl ClientEndpoint for LaunchEndpoint {
 
     const EVENT: Event = Event::Page;
 
-    fn parse(parts: TokenRequestParts<'_>) -> Result<(ClientCredentials, LaunchRequest), TokenError> {
-        LaunchRequest::parse(parts)
+    fn parse(request: &ClientRequest<'_>) -> Result<(ClientCredentials, LaunchRequest), TokenError> {
+        LaunchRequest::parse(request)
     }
 
     async fn decide(

@@ -8,4 +8,5 @@ pub mod launch;
 pub mod pushed;
 pub mod registration;
 pub mod revoke;
+pub mod software_statements;
 pub mod token;

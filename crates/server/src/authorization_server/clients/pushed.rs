@@ -8,13 +8,14 @@ use http::{Method, StatusCode, header};
 use portcullis_audit::record::{Agent, Event, Outcome};
 use portcullis_jose::JwtError;
 use portcullis_oauth::authorize::{AuthorizationError, PageError, RedirectableRequest, claimed_client};
+use portcullis_oauth::client_request::ClientRequest;
 use portcullis_oauth::clients::{Client, ClientKind, KeySource};
 use portcullis_oauth::introspection::Issuer;
 use portcullis_oauth::parameters::Parameters;
 use portcullis_oauth::pushed_request::{self, LIFETIME_SECONDS, RequestOrigin, StoredRequest, check_origin, handle_of};
 use portcullis_oauth::request_object::{PresentedRequestObject, RequestObjectError};
 use portcullis_oauth::token_error::TokenError;
-use portcullis_oauth::token_request::{AuthenticatedClient, ClientCredentials, TokenRequestParts};
+use portcullis_oauth::token_request::{AuthenticatedClient, ClientCredentials};
 use portcullis_store::RegistryError;
 use portcullis_store::registry::{Change, TOO_MANY_PUSHED};
 use serde_json::json;
@@ -26,9 +27,12 @@ use crate::authorization_server::reply::{self, Account};
 use crate::context::{Borrowed, Server};
 use crate::dpop;
 use crate::resource_server::Exchange;
+use crate::ui::{self, Language};
 
 /// The proof of a sign-in, which goes on, too.
 const PROOF_PAIR: &str = "signed_in=";
+/// The language that the app asks for, which goes on beside the handle, where the pages find it without reading what is stored.
+const UI_LOCALES_PAIR: &str = "ui_locales=";
 
 /// What the app is told whose `request_uri` counts for nothing.
 const UNUSABLE: (AuthorizationError, &str) =
@@ -43,8 +47,8 @@ impl ClientEndpoint for PushedRequests {
 
     const EVENT: Event = Event::AuthorizationRequest;
 
-    fn parse(parts: TokenRequestParts<'_>) -> Result<(ClientCredentials, Parameters), TokenError> {
-        pushed_request::parse(parts)
+    fn parse(request: &ClientRequest<'_>) -> Result<(ClientCredentials, Parameters), TokenError> {
+        pushed_request::parse(request)
     }
 
     async fn decide(
@@ -97,7 +101,8 @@ pub fn carried(query: &str) -> String {
     if !query.split('&').any(|pair| pair.starts_with("request_uri=")) {
         return query.to_owned();
     }
-    let counts = |pair: &&str| ["client_id=", "request_uri=", PROOF_PAIR].iter().any(|name| pair.starts_with(name));
+    let counts =
+        |pair: &&str| ["client_id=", "request_uri=", UI_LOCALES_PAIR, PROOF_PAIR].iter().any(|name| pair.starts_with(name));
     query.split('&').filter(counts).collect::<Vec<_>>().join("&")
 }
 
@@ -153,6 +158,8 @@ impl From<RegistryError> for Ended {
 struct Begun {
     change: Change,
     request_uri: String,
+    /// The language that the app asks for in what is stored.
+    language: Option<Language>,
 }
 
 async fn next(server: &Server, sent: &Parameters, client: &Client) -> Result<Option<Begun>, Ended> {
@@ -166,9 +173,10 @@ async fn next(server: &Server, sent: &Parameters, client: &Client) -> Result<Opt
         (Some(object), None) => {
             let query = opened(server, client, object).await?;
             let origin = RequestOrigin { pushed: false, signed: true };
+            let language = ui::asked_in(&query);
             let (uri, continued) = StoredRequest::continued(&mut random, client.id.clone(), query, origin, now);
             let change = Change::AddPushedRequest { request: Box::new(continued), now };
-            Ok(Some(Begun { change, request_uri: uri.expose().clone() }))
+            Ok(Some(Begun { change, request_uri: uri.expose().clone(), language }))
         }
         (None, Some(uri)) => {
             const NOT_FETCHED: (AuthorizationError, &str) = (
@@ -181,9 +189,10 @@ async fn next(server: &Server, sent: &Parameters, client: &Client) -> Result<Opt
             if stored.begun {
                 return Ok(None);
             }
+            let language = ui::asked_in(&stored.query);
             let (uri, continued) = StoredRequest::continued(&mut random, client.id.clone(), stored.query, stored.origin, now);
             let change = Change::BeginPushedRequest { waiting: handle, continued: Box::new(continued), now };
-            Ok(Some(Begun { change, request_uri: uri.expose().clone() }))
+            Ok(Some(Begun { change, request_uri: uri.expose().clone(), language }))
         }
     }
 }
@@ -195,7 +204,7 @@ async fn sent_on(
     (client, agent): (&Client, Agent),
     begun: Begun,
 ) -> Answer {
-    let draft = reply::see_other(&format!("{PATH}{}", query_of(client, &begun.request_uri)));
+    let draft = reply::see_other(&format!("{PATH}{}", query_of(client, &begun)));
     let account = Account::new(Event::AuthorizationRequest, agent.clone(), Outcome::Success, "begun");
     match reply::changed(server, exchange, begun.change, account, draft).await {
         Ok(answer) => answer,
@@ -206,9 +215,13 @@ async fn sent_on(
     }
 }
 
-fn query_of(client: &Client, request_uri: &str) -> String {
+fn query_of(client: &Client, begun: &Begun) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
-    query.append_pair("client_id", client.id.as_str()).append_pair("request_uri", request_uri).finish()
+    query.append_pair("client_id", client.id.as_str()).append_pair("request_uri", &begun.request_uri);
+    if let Some(language) = begun.language {
+        query.append_pair("ui_locales", language.tag());
+    }
+    query.finish()
 }
 
 /// An error goes to the app only where the query itself names an address that the app registered.

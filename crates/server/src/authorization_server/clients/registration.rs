@@ -1,7 +1,7 @@
 //! Clients that register themselves: `POST /oauth/register` (RFC 7591), and `/oauth/register/ID`, where each manages its own registration (RFC
 //! 7592).
 //!
-//! The operator decides who may: nobody, whoever has an initial access token, or anybody; where nobody may, there is nothing here. A client that
+//! The operator decides who may: nobody, whoever has an initial access token or a software statement, or anybody; where nobody may, there is nothing here. A client that
 //! registered itself is marked as such, unverified, and gets no access without a person. The number within an hour is limited. The registration
 //! access token is told once, kept as a hash, and ends with the client or when the operator takes the client over.
 
@@ -105,11 +105,15 @@ async fn register(server: &Server, exchange: &Exchange, incoming: Incoming, agen
             }
             Some(hash)
         }
-        RegistrationPolicy::Open | RegistrationPolicy::Off => None,
+        RegistrationPolicy::Open | RegistrationPolicy::Statement | RegistrationPolicy::Off => None,
     };
     let mut random = Borrowed(&*server.entropy);
     let id = ClientId::generate(&mut random);
     let Registered { client, secret } = metadata(server, exchange, incoming, (id, None), Registrar::Dynamic).await?;
+    if settings.registration == RegistrationPolicy::Statement && client.properties.software_statement.is_none() {
+        let (code, what) = ("invalid_software_statement", "registration takes a software_statement of a trusted issuer");
+        return Err(Fault::new(StatusCode::BAD_REQUEST, code, what));
+    }
     let (token, hash) = SecretHash::generate(&mut random);
     let address = address(server, &client.id);
     let body = information(&client, secret.as_ref().map(|secret| secret.expose().as_str()), (token.expose(), &address));

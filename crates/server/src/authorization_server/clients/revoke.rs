@@ -4,10 +4,11 @@ use http::{StatusCode, header};
 use portcullis_audit::record::{Agent, Event, Outcome};
 use portcullis_jose::Secret;
 use portcullis_oauth::access_token::{AccessTokenTrust, Subject, VerifiedToken};
+use portcullis_oauth::client_request::ClientRequest;
 use portcullis_oauth::grant::SecretHash;
 use portcullis_oauth::identifiers::ClientId;
 use portcullis_oauth::token_error::TokenError;
-use portcullis_oauth::token_request::{AuthenticatedClient, ClientCredentials, TokenRequestParts, parse_revocation};
+use portcullis_oauth::token_request::{AuthenticatedClient, ClientCredentials, parse_revocation};
 use portcullis_store::RegistryError;
 use portcullis_store::registry::Change;
 
@@ -26,8 +27,8 @@ impl ClientEndpoint for Revocation {
 
     const EVENT: Event = Event::Revocation;
 
-    fn parse(parts: TokenRequestParts<'_>) -> Result<(ClientCredentials, Secret<String>), TokenError> {
-        parse_revocation(parts)
+    fn parse(request: &ClientRequest<'_>) -> Result<(ClientCredentials, Secret<String>), TokenError> {
+        parse_revocation(request)
     }
 
     async fn decide(

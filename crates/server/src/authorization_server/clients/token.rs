@@ -10,6 +10,7 @@ use portcullis_audit::record::{Agent, Event, Outcome};
 use portcullis_fhir::types::LogicalId;
 use portcullis_jose::Secret;
 use portcullis_oauth::access_token::{AccessTokenClaims, MAXIMUM_LIFETIME_SECONDS};
+use portcullis_oauth::client_request::ClientRequest;
 use portcullis_oauth::clients::{ClientKind, GrantType};
 use portcullis_oauth::confirmation::Confirmation;
 use portcullis_oauth::grant::{
@@ -20,7 +21,7 @@ use portcullis_oauth::identifiers::TokenId;
 use portcullis_oauth::scopes::{ScopeKind, ScopeSet};
 use portcullis_oauth::session::Methods;
 use portcullis_oauth::token_error::TokenError;
-use portcullis_oauth::token_request::{AuthenticatedClient, ClientCredentials, TokenGrant, TokenRequest, TokenRequestParts};
+use portcullis_oauth::token_request::{AuthenticatedClient, ClientCredentials, TokenGrant, TokenRequest};
 use portcullis_oauth::token_response::TokenResponse;
 use portcullis_store::RegistryError;
 use portcullis_store::registry::Change;
@@ -48,8 +49,8 @@ impl ClientEndpoint for Token {
 
     const EVENT: Event = Event::Token;
 
-    fn parse(parts: TokenRequestParts<'_>) -> Result<(ClientCredentials, TokenGrant), TokenError> {
-        let TokenRequest { credentials, grant } = TokenRequest::parse(parts)?;
+    fn parse(request: &ClientRequest<'_>) -> Result<(ClientCredentials, TokenGrant), TokenError> {
+        let TokenRequest { credentials, grant } = TokenRequest::parse(request)?;
         Ok((credentials, grant))
     }
 

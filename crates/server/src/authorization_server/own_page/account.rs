@@ -52,7 +52,7 @@ pub async fn guarded(
     };
     match answer.await {
         Ok(answer) => answer,
-        Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(&error)).await,
+        Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(exchange, &error)).await,
     }
 }
 
@@ -92,7 +92,7 @@ pub async fn submitted_in_any_session(
     };
     match answer.await {
         Ok(answer) => answer,
-        Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(&error)).await,
+        Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(exchange, &error)).await,
     }
 }
 
@@ -114,7 +114,10 @@ pub async fn owner(server: &Server, exchange: &Exchange, path: &str) -> Result<R
         return Ok(Err((Outcome::Success, sign_in())));
     };
     if signed_in.recovered_by().is_some() {
-        return Ok(Err((Outcome::Denied, not_confirmed("You cannot change how you sign in yet"))));
+        return Ok(Err((
+            Outcome::Denied,
+            not_confirmed(exchange, "You cannot change how you sign in yet", "Todavía no puede cambiar cómo inicia sesión"),
+        )));
     }
     let means = server.registry.sign_in_means(&signed_in.user.id).await?;
     let details = &signed_in.session.details;
@@ -125,13 +128,22 @@ pub async fn owner(server: &Server, exchange: &Exchange, path: &str) -> Result<R
 }
 
 /// What a person reads whose account was given back and not yet confirmed.
-pub fn not_confirmed(title: &str) -> Draft {
+pub fn not_confirmed(exchange: &Exchange, title: &str, spanish_title: &str) -> Draft {
     reply::error(
+        exchange,
         StatusCode::FORBIDDEN,
-        title,
-        "Somebody gave this account back to you. A second person has not yet confirmed it.",
-        "Until then this account opens no health records, and no app can be connected.",
-        "Ask the people who run this server to confirm it. Or sign in with a passkey, an authenticator app or a recovery code that you had before.",
+        [
+            title,
+            "Somebody gave this account back to you. A second person has not yet confirmed it.",
+            "Until then this account opens no health records, and no app can be connected.",
+            "Ask the people who run this server to confirm it. Or sign in with a passkey, an authenticator app or a recovery code that you had before.",
+        ],
+        [
+            spanish_title,
+            "Alguien le devolvió esta cuenta. Una segunda persona todavía no lo confirmó.",
+            "Hasta entonces esta cuenta no abre ningún expediente médico, y no se puede conectar ninguna aplicación.",
+            "Pida a quienes manejan este servidor que lo confirmen. O inicie sesión con una llave de acceso, una aplicación de autenticación o un código de recuperación que usted ya tenía.",
+        ],
     )
 }
 

@@ -5,7 +5,7 @@ use portcullis_audit::record::Outcome;
 
 use super::{factors, own_sessions};
 use crate::answer::Answer;
-use crate::authorization_server::accounts::{new_password, passkeys, second_factor};
+use crate::authorization_server::accounts::{forgotten, new_password, passkeys, second_factor};
 use crate::context::Server;
 use crate::listener::Incoming;
 use crate::resource_server::Exchange;
@@ -19,13 +19,14 @@ pub async fn serve(server: &Server, exchange: &Exchange, route: AccountRoute, bo
     }
     let reading = matches!(exchange.method, Method::GET | Method::HEAD);
     match route {
+        AccountRoute::Forgotten if reading => forgotten::show(server, exchange).await,
         AccountRoute::SetPassword if reading => new_password::show(server, exchange).await,
         AccountRoute::Password if reading => new_password::show_own(server, exchange).await,
         AccountRoute::Authenticator if reading => factors::show(server, exchange).await,
         AccountRoute::Passkey if reading => passkeys::show_new(server, exchange).await,
         other => {
             let allow = if other.has_page() { "GET, HEAD, POST" } else { "POST" };
-            server.record_page(exchange, Outcome::Rejected, ui::method_not_allowed(allow)).await
+            server.record_page(exchange, Outcome::Rejected, ui::method_not_allowed(exchange, allow)).await
         }
     }
 }
@@ -34,6 +35,7 @@ async fn submit(server: &Server, exchange: &Exchange, route: AccountRoute, body:
     match route {
         AccountRoute::SecondFactor => second_factor::submit(server, exchange, body).await,
         AccountRoute::PasskeySignIn => passkeys::sign_in(server, exchange, body).await,
+        AccountRoute::Forgotten => forgotten::submit(server, exchange, body).await,
         AccountRoute::SetPassword => new_password::submit(server, exchange, body).await,
         AccountRoute::Password => new_password::change_own(server, exchange, body).await,
         AccountRoute::Authenticator => factors::add(server, exchange, body).await,

@@ -43,6 +43,7 @@ fn page(server: &Server, owner: &Owner, secret: &TotpSecret, status: StatusCode)
     let issuer = server.settings.public_url.trim_start_matches("https://");
     let uri = secret.uri(&format!("Portcullis {issuer}"), &owner.signed_in.user.username);
     let html = AuthenticatorPage {
+        reader: owner.signed_in.reader.clone(),
         person_name: owner.signed_in.user.display_name.clone(),
         sign_out_csrf: owner.csrf(server),
         csrf: owner.csrf(server),
@@ -66,13 +67,21 @@ fn spaced(text: &str) -> String {
     text.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ")
 }
 
-/// The picture as one path of an SVG: a unit square per dark module.
+/// The picture as one line of an SVG: along the middle of each row, one stroke for each run of dark modules. A square for each module would be five
+/// times as long.
 fn picture(uri: &str) -> Option<QrPicture> {
     let code = QrCode::with_error_correction_level(uri, EcLevel::M).ok()?;
-    let width = code.width();
+    let (width, modules) = (code.width(), code.to_colors());
     let mut path = String::new();
-    for (index, _) in code.to_colors().into_iter().enumerate().filter(|(_, color)| *color == Color::Dark) {
-        path.push_str(&format!("M{} {}h1v1h-1z", index % width, index / width));
+    for (row, modules) in modules.chunks(width).enumerate() {
+        path.push_str(&format!("M0 {row}.5"));
+        for run in modules.chunk_by(|one, next| one == next) {
+            let stroke = if run.first() == Some(&Color::Dark) { 'h' } else { 'm' };
+            path.push_str(&format!("{stroke}{}", run.len()));
+            if stroke == 'm' {
+                path.push_str(" 0");
+            }
+        }
     }
     Some(QrPicture { width, path })
 }
@@ -149,7 +158,8 @@ fn new_codes(server: &Server, owner: &Owner) -> (Vec<String>, Vec<[u8; 32]>) {
 
 fn codes_page(server: &Server, owner: &Owner, codes: Vec<String>) -> Draft {
     let person_name = owner.signed_in.user.display_name.clone();
-    let html = RecoveryCodesPage { person_name, sign_out_csrf: owner.csrf(server), codes };
+    let html =
+        RecoveryCodesPage { reader: owner.signed_in.reader.clone(), person_name, sign_out_csrf: owner.csrf(server), codes };
     reply::page(StatusCode::OK, html.render(), None)
 }
 
@@ -178,4 +188,34 @@ pub async fn renew_codes(server: &Server, exchange: &Exchange, body: Incoming) -
         reply::changed(server, exchange, Change::SignIn(Box::new(change)), account, codes_page(server, &owner, codes)).await
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_picture_has_every_dark_module_once_and_is_short() {
+        let uri = format!("otpauth://totp/Portcullis:somebody?secret={}&issuer=Portcullis", "A".repeat(32));
+        let code = QrCode::with_error_correction_level(&uri, EcLevel::M).unwrap();
+        let (width, modules) = (code.width(), code.to_colors());
+        let picture = picture(&uri).unwrap();
+        let mut drawn = vec![Color::Light; width * width];
+        for (row, strokes) in picture.path.split('M').skip(1).enumerate() {
+            let (start, strokes) = strokes.split_at(format!("0 {row}.5").len());
+            assert_eq!(start, format!("0 {row}.5"));
+            let mut column = 0;
+            let strokes = strokes.replace(" 0", "").replace('h', " h").replace('m', " m");
+            for (kind, length) in strokes.split_whitespace().map(|stroke| stroke.split_at(1)) {
+                let length: usize = length.parse().unwrap();
+                if kind == "h" {
+                    drawn[row * width + column..][..length].fill(Color::Dark);
+                }
+                column += length;
+            }
+            assert_eq!(column, width);
+        }
+        assert!(drawn == modules);
+        assert!(picture.path.len() < 8_000, "{}", picture.path.len());
+    }
 }

@@ -24,6 +24,7 @@ use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::{self, SignedIn};
 use crate::context::Server;
 use crate::resource_server::Exchange;
+use crate::ui::Language;
 
 /// The most events in one file.
 pub const MAXIMUM_EVENTS: usize = 10_000;
@@ -60,12 +61,13 @@ pub async fn show(server: &Server, exchange: &Exchange, form: HistoryForm) -> An
     let mut signed_in = match session::current(server, exchange).await {
         Ok(Some(signed_in)) => signed_in,
         Ok(None) => return server.record_page(exchange, Outcome::Success, reply::see_other("/login?return_to=/me")).await,
-        Err(error) => return server.record_page(exchange, Outcome::Failed, reply::unavailable(&error)).await,
+        Err(error) => return server.record_page(exchange, Outcome::Failed, reply::unavailable(exchange, &error)).await,
     };
     let agent = reply::agent(exchange, &signed_in);
     signed_in.user.roles = as_patient(signed_in.user.roles);
     let (outcome, draft, detail, patients) = if signed_in.recovered_by().is_some() {
-        let draft = account::not_confirmed("You cannot have this history yet");
+        let draft =
+            account::not_confirmed(exchange, "You cannot have this history yet", "Todavía no puede obtener este historial");
         (Outcome::Denied, draft, "access history refused to a recovered account".to_owned(), Vec::new())
     } else {
         match file(server, exchange, &signed_in, form).await {
@@ -75,7 +77,7 @@ pub async fn show(server: &Server, exchange: &Exchange, form: HistoryForm) -> An
             }
             Err(missing) => {
                 let outcome = if missing == Missing::NoMoment { Outcome::Rejected } else { Outcome::Failed };
-                (outcome, missing.draft(), "access history not given".to_owned(), Vec::new())
+                (outcome, missing.draft(exchange), "access history not given".to_owned(), Vec::new())
             }
         }
     };
@@ -88,12 +90,18 @@ async fn file(server: &Server, exchange: &Exchange, signed_in: &SignedIn, form: 
     let _turn = AT_ONCE.try_acquire().map_err(|_| Missing::Busy)?;
     let history = history(server, &signed_in.user, before).await.ok_or(Missing::Unavailable)?;
     let rest = history.rest.as_ref().map(|moment| format!("{}{}?{BEFORE}={moment}", server.settings.public_url, form.path()));
-    let note = rest.as_ref().map(|rest| format!("These are the newest {} events. Older ones: {rest}", history.events.len()));
+    let count = history.events.len();
+    let note = rest.as_ref().map(|rest| match form {
+        HistoryForm::Table if signed_in.reader.language == Language::Spanish => {
+            format!("Estos son los {count} hechos más recientes. Los anteriores: {rest}")
+        }
+        HistoryForm::Table | HistoryForm::Events => format!("These are the newest {count} events. Older ones: {rest}"),
+    });
     let (media_type, file_name, body) = match form {
         HistoryForm::Table => (
             "text/csv; charset=utf-8; header=present",
             "access-history.csv",
-            history_table::table(server, &signed_in.user, &history.events, note.as_deref()).await.into_bytes(),
+            history_table::table(server, signed_in, &history.events, note.as_deref()).await.into_bytes(),
         ),
         HistoryForm::Events => ("application/fhir+ndjson", "access-history.ndjson", lines(&history.events, note.as_deref())),
     };
@@ -175,25 +183,47 @@ fn lines(events: &[Value], note: Option<&str>) -> Vec<u8> {
 }
 
 impl Missing {
-    fn draft(self) -> Draft {
+    fn draft(self, exchange: &Exchange) -> Draft {
         match self {
             Self::NoMoment => reply::error(
+                exchange,
                 StatusCode::BAD_REQUEST,
-                "We do not understand this address",
-                "The moment after “before” is not one that we can read.",
-                "Nothing was looked up.",
-                "Write it like 2026-11-21T10:00:00Z, or leave it out for the newest events.",
+                [
+                    "We do not understand this address",
+                    "The moment after “before” is not one that we can read.",
+                    "Nothing was looked up.",
+                    "Write it like 2026-11-21T10:00:00Z, or leave it out for the newest events.",
+                ],
+                [
+                    "No entendemos esta dirección",
+                    "No pudimos leer la fecha y hora que sigue a “before”.",
+                    "No se buscó nada.",
+                    "Escríbala así: 2026-11-21T10:00:00Z. O déjela fuera para ver lo más reciente.",
+                ],
             ),
             Self::Busy | Self::Unavailable => reply::error(
+                exchange,
                 StatusCode::SERVICE_UNAVAILABLE,
-                "We cannot make this file right now",
-                if self == Self::Busy {
-                    "Too many such files are being made."
-                } else {
-                    "The record of who looked did not answer."
-                },
-                "You got no part of it, since a part could pass for the whole.",
-                "Wait a minute and try again.",
+                [
+                    "We cannot make this file right now",
+                    if self == Self::Busy {
+                        "Too many such files are being made."
+                    } else {
+                        "The record of who looked did not answer."
+                    },
+                    "You got no part of it, since a part could pass for the whole.",
+                    "Wait a minute and try again.",
+                ],
+                [
+                    "En este momento no podemos hacer este archivo",
+                    if self == Self::Busy {
+                        "Se están haciendo demasiados archivos de este tipo."
+                    } else {
+                        "El registro de accesos no respondió."
+                    },
+                    "No le dimos ninguna parte, porque una parte podría parecer el todo.",
+                    "Espere un minuto e inténtelo de nuevo.",
+                ],
             )
             .with(header::RETRY_AFTER, "10"),
         }

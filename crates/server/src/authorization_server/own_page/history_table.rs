@@ -8,11 +8,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use portcullis_fhir::json::Value;
 use portcullis_oauth::identifiers::{ClientId, UserId};
-use portcullis_oauth::users::User;
 
+use crate::authorization_server::session::SignedIn;
 use crate::context::Server;
+use crate::ui::Language;
 
-const HEADINGS: [&str; 11] = [
+const COLUMNS: usize = 11;
+const ENGLISH_HEADINGS: [&str; COLUMNS] = [
     "Time (UTC)",
     "What was done",
     "How it ended",
@@ -24,6 +26,19 @@ const HEADINGS: [&str; 11] = [
     "Person",
     "From network address",
     "Entry ID",
+];
+const SPANISH_HEADINGS: [&str; COLUMNS] = [
+    "Hora (UTC)",
+    "Qué se hizo",
+    "Cómo terminó",
+    "De quién es el expediente",
+    "De qué se trató",
+    "Qué se buscó",
+    "Aplicación",
+    "ID de la aplicación",
+    "Persona",
+    "Desde la dirección de red",
+    "ID del registro",
 ];
 /// How spreadsheets know that a file is UTF-8.
 const BYTE_ORDER_MARK: char = '\u{feff}';
@@ -46,19 +61,20 @@ struct Row {
 }
 
 /// The table. `note` is told in a last row.
-pub async fn table(server: &Server, reader: &User, events: &[Value], note: Option<&str>) -> String {
+pub async fn table(server: &Server, signed_in: &SignedIn, events: &[Value], note: Option<&str>) -> String {
+    let language = signed_in.reader.language;
     let mut text = String::from(BYTE_ORDER_MARK);
-    line(&mut text, HEADINGS);
+    line(&mut text, language.say(ENGLISH_HEADINGS, SPANISH_HEADINGS));
     let mut names: BTreeMap<String, String> = BTreeMap::new();
     for event in events {
-        let row = Row::of(event);
+        let row = Row::of(event, language);
         let app = match &row.client {
             Some(id) => named(&mut names, format!("app {id}"), async || app_name(server, id).await).await,
             None => String::new(),
         };
         let person = match &row.user {
-            Some(id) if id == reader.id.as_str() => "you".to_owned(),
-            Some(id) => named(&mut names, format!("user {id}"), async || person_name(server, id).await).await,
+            Some(id) if id == signed_in.user.id.as_str() => language.say("you", "usted").to_owned(),
+            Some(id) => named(&mut names, format!("user {id}"), async || person_name(server, id, language).await).await,
             None => row.shown_user,
         };
         let client = row.client.unwrap_or_default();
@@ -80,7 +96,7 @@ pub async fn table(server: &Server, reader: &User, events: &[Value], note: Optio
         );
     }
     if let Some(note) = note {
-        let mut cells = [""; HEADINGS.len()];
+        let mut cells = [""; COLUMNS];
         cells[0] = note;
         line(&mut text, cells);
     }
@@ -103,14 +119,15 @@ async fn app_name(server: &Server, id: &str) -> String {
     client.map_or_else(String::new, |client| crate::authorization_server::authorization::asking_app::shown_name(&client))
 }
 
-async fn person_name(server: &Server, id: &str) -> String {
+async fn person_name(server: &Server, id: &str, language: Language) -> String {
     let Some(parsed) = UserId::parse(id) else { return id.to_owned() };
     let user = server.registry.user(&parsed).await.ok().flatten();
-    user.map_or_else(|| "somebody who is no longer here".to_owned(), |user| user.display_name)
+    let gone = || language.say("somebody who is no longer here", "alguien que ya no está aquí").to_owned();
+    user.map_or_else(gone, |user| user.display_name)
 }
 
 impl Row {
-    fn of(event: &Value) -> Self {
+    fn of(event: &Value, language: Language) -> Self {
         let list = |name: &str| event.member(name).and_then(Value::as_array).unwrap_or_default();
         let entities = list("entity");
         let is_patient = |entity: &&Value| text(entity, &["role", "code"]) == Some("1");
@@ -127,11 +144,11 @@ impl Row {
         let client = others.iter().find(|agent| text(agent, &["network", "type"]) != Some("5"));
         Self {
             time: text(event, &["recorded"]).unwrap_or_default().to_owned(),
-            action: action(event),
+            action: action(event, language),
             outcome: match text(event, &["outcome"]) {
-                Some("0") => "done",
-                Some("4") => "refused: the request was wrong",
-                _ => "refused or failed",
+                Some("0") => language.say("done", "hecho"),
+                Some("4") => language.say("refused: the request was wrong", "rechazado: la solicitud estaba mal"),
+                _ => language.say("refused or failed", "rechazado o fallido"),
             },
             patients: joined(entities.iter().filter(is_patient).filter_map(reference).collect()),
             resources: joined(entities.iter().filter(|entity| !is_patient(entity)).filter_map(reference).collect()),
@@ -154,15 +171,15 @@ fn text<'a>(value: &'a Value, path: &[&str]) -> Option<&'a str> {
 }
 
 /// What was done: in words for requests, as the event calls it for all else.
-fn action(event: &Value) -> String {
+fn action(event: &Value, language: Language) -> String {
     let subtype = event.member("subtype").and_then(Value::as_array).and_then(<[Value]>::first);
     let words = match subtype.and_then(|subtype| text(subtype, &["code"])) {
-        Some("read" | "vread") => "read",
-        Some("search-type" | "search-system" | "search") => "searched",
-        Some("history-instance" | "history-type" | "history") => "read the history",
-        Some("create") => "added",
-        Some("update" | "patch") => "changed",
-        Some("delete") => "removed",
+        Some("read" | "vread") => language.say("read", "leyó"),
+        Some("search-type" | "search-system" | "search") => language.say("searched", "buscó"),
+        Some("history-instance" | "history-type" | "history") => language.say("read the history", "leyó el historial"),
+        Some("create") => language.say("added", "agregó"),
+        Some("update" | "patch") => language.say("changed", "cambió"),
+        Some("delete") => language.say("removed", "borró"),
         _ => {
             let display = |coding: &Value| text(coding, &["display"]).map(str::to_owned);
             return subtype.and_then(display).or_else(|| event.member("type").and_then(display)).unwrap_or_default();
@@ -240,6 +257,8 @@ mod tests {
             address: "192.0.2.7".into(),
             id: "e1".into(),
         };
-        assert_eq!(Row::of(&event), expected);
+        assert_eq!(Row::of(&event, Language::English), expected);
+        let spanish = Row::of(&event, Language::Spanish);
+        assert_eq!((spanish.action.as_str(), spanish.outcome), ("buscó", "hecho"));
     }
 }

@@ -10,14 +10,14 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use portcullis_fhir::json::{self, Value};
 use portcullis_fhir::types::{LogicalId, ResourceType};
-use portcullis_oauth::consent_groups::noun;
+use portcullis_oauth::consent_groups::{Noun, noun};
 use portcullis_oauth::identifiers::{ClientId, UserId};
 use portcullis_oauth::users::User;
 
-use super::person::spoken_time;
 use crate::authorization_server::authorization::people;
 use crate::context::Server;
 use crate::ui::pages::Look;
+use crate::ui::{Language, Reader};
 
 /// The most sentences on the page.
 const MAXIMUM_LOOKS: usize = 20;
@@ -47,7 +47,7 @@ enum Verb {
 }
 
 /// The latest looks at the records of the patients for whom the person may act, newest first.
-pub async fn looks(server: &Server, user: &User) -> Vec<Look> {
+pub async fn looks(server: &Server, user: &User, reader: &Reader) -> Vec<Look> {
     let mut groups: Vec<(Touch, u32)> = Vec::new();
     let mut cursor = None;
     for _ in 0..SEARCHES {
@@ -60,7 +60,7 @@ pub async fn looks(server: &Server, user: &User) -> Vec<Look> {
             break;
         }
     }
-    let mut names = Names { server, user, known: HashMap::new() };
+    let mut names = Names { server, user, reader, known: HashMap::new() };
     let mut looks = Vec::new();
     for (touch, count) in groups.into_iter().take(MAXIMUM_LOOKS) {
         looks.push(names.told(&touch, count).await);
@@ -139,36 +139,37 @@ fn gather(groups: &mut Vec<(Touch, u32)>, touch: Touch) {
 struct Names<'a> {
     server: &'a Server,
     user: &'a User,
+    reader: &'a Reader,
     known: HashMap<String, String>,
 }
 
 impl Names<'_> {
     async fn told(&mut self, touch: &Touch, count: u32) -> Look {
+        let reader = self.reader;
         let client = match &touch.client {
             Some(client) => self.client(client).await,
-            None => "An app".to_owned(),
+            None => reader.say("An app", "Una aplicación").to_owned(),
         };
+        let (with, you) = (reader.say("with", "con"), reader.say("You", "Usted"));
         let who = match &touch.user {
-            Some(user) if user == self.user.id.as_str() => format!("You, with {client},"),
-            Some(user) => format!("{}, with {client},", self.person(user).await),
+            Some(user) if user == self.user.id.as_str() => format!("{you}, {with} {client},"),
+            Some(user) => format!("{}, {with} {client},", self.person(user).await),
             None => client,
         };
         let whose = self.whose(&touch.patient).await;
-        let thing = ResourceType::parse(&touch.resource_type)
-            .and_then(noun)
-            .map_or_else(|| format!("{whose} record"), |noun| format!("{whose} {noun}"));
+        let thing = thing(&whose, ResourceType::parse(&touch.resource_type).and_then(noun), reader.language);
         let times = match count {
             1 => String::new(),
-            2 => ", twice".to_owned(),
-            more => format!(", {more} times"),
+            2 => reader.say(", twice", ", dos veces").to_owned(),
+            more => format!(", {more} {}", reader.say("times", "veces")),
         };
-        let what = match touch.verb {
-            Verb::Saw => format!("saw {thing}{times}"),
-            Verb::Added => format!("added to {thing}{times}"),
-            Verb::Changed => format!("changed {thing}{times}"),
-            Verb::Removed => format!("removed some of {thing}{times}"),
+        let did = match touch.verb {
+            Verb::Saw => reader.say("saw", "vio"),
+            Verb::Added => reader.say("added to", "agregó algo en"),
+            Verb::Changed => reader.say("changed", "cambió"),
+            Verb::Removed => reader.say("removed some of", "borró algo de"),
         };
-        Look { who, what, when: spoken_time(touch.at) }
+        Look { who, what: format!("{did} {thing}{times}"), when: reader.moment(touch.at) }
     }
 
     async fn client(&mut self, id: &str) -> String {
@@ -186,7 +187,9 @@ impl Names<'_> {
                 .map(|client| crate::authorization_server::authorization::asking_app::shown_name(&client)),
             None => None,
         };
-        let name = name.unwrap_or_else(|| format!("an app that is no longer here ({id})"));
+        let name = name.unwrap_or_else(|| {
+            format!("{} ({id})", self.reader.say("an app that is no longer here", "una aplicación que ya no está aquí"))
+        });
         self.known.insert(id.to_owned(), name.clone());
         name
     }
@@ -196,25 +199,45 @@ impl Names<'_> {
             Some(parsed) => self.server.registry.user(&parsed).await.ok().flatten().map(|user| user.display_name),
             None => None,
         };
-        name.unwrap_or_else(|| "Somebody who is no longer here".to_owned())
+        name.unwrap_or_else(|| self.reader.say("Somebody who is no longer here", "Alguien que ya no está aquí").to_owned())
     }
 
-    /// `your`, or whose it is where the person acts for others.
-    async fn whose(&mut self, patient: &str) -> String {
+    /// Whose record it is.
+    async fn whose(&mut self, patient: &str) -> Whose {
         if self.user.fhir_user.as_ref().is_some_and(|own| own.to_string() == format!("Patient/{patient}")) {
-            return "your".to_owned();
+            return Whose::Yours;
         }
         let key = format!("Patient/{patient}");
         if let Some(name) = self.known.get(&key) {
-            return name.clone();
+            return Whose::Of(name.clone());
         }
         let choice = match LogicalId::parse(patient) {
             Some(id) => people::choice(self.server, self.user, &id).await,
             None => None,
         };
-        let name = choice.map_or_else(|| "a patient’s".to_owned(), |choice| format!("{}’s", choice.name));
+        let unknown = || self.reader.say("a patient", "un paciente").to_owned();
+        let name = choice.map_or_else(unknown, |choice| choice.shown_name(self.reader));
         self.known.insert(key, name.clone());
-        name
+        Whose::Of(name)
+    }
+}
+
+/// Whose record a look was at.
+enum Whose {
+    /// The reader's own.
+    Yours,
+    /// Somebody's for whom the reader acts.
+    Of(String),
+}
+
+/// "your insurance plans", "Ana’s insurance plans", "sus planes de seguro", "planes de seguro de Ana".
+fn thing(whose: &Whose, noun: Option<Noun>, language: Language) -> String {
+    match (language, whose, noun) {
+        (_, Whose::Yours, Some(noun)) => noun.yours(language),
+        (_, Whose::Yours, None) => language.say("your record", "su expediente").to_owned(),
+        (Language::English, Whose::Of(name), noun) => format!("{name}’s {}", noun.map_or("record", |noun| noun.bare(language))),
+        (Language::Spanish, Whose::Of(name), Some(noun)) => format!("{}, de {name}", noun.bare(language)),
+        (Language::Spanish, Whose::Of(name), None) => format!("el expediente de {name}"),
     }
 }
 

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 
 use http::StatusCode;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use portcullis_audit::record::{Event, Outcome};
 use portcullis_fhir::types::LogicalId;
 use portcullis_jose::base64url;
@@ -23,12 +21,14 @@ use crate::authorization_server::authorization::authorize::{Shown, field};
 use crate::authorization_server::authorization::people;
 use crate::authorization_server::csrf::Purpose;
 use crate::authorization_server::form::Form;
+use crate::authorization_server::place;
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::{self, SignedIn};
 use crate::context::Server;
 use crate::listener::Incoming;
 use crate::resource_server::Exchange;
 use crate::ui::pages::{ConnectedApp, PasskeyLine, PersonAccount, PersonPage, SessionLine};
+use crate::ui::{Language, Reader};
 
 /// The parameter of the own page that names a grant that was just ended.
 const STOPPED: &str = "stopped";
@@ -39,14 +39,15 @@ pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
         Ok(None) => server.record_page(exchange, Outcome::Success, reply::see_other("/login?return_to=/me")).await,
         Ok(Some(signed_in)) => match page(server, exchange, &signed_in).await {
             Ok(shown) => shown.recorded(server, exchange, reply::agent(exchange, &signed_in)).await,
-            Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(&error)).await,
+            Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(exchange, &error)).await,
         },
-        Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(&error)).await,
+        Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(exchange, &error)).await,
     }
 }
 
 async fn page(server: &Server, exchange: &Exchange, signed_in: &SignedIn) -> Result<Shown, RegistryError> {
     let user = &signed_in.user;
+    let reader = &signed_in.reader;
     let now = server.clock.now_seconds();
     let mut apps = Vec::new();
     let mut names: BTreeMap<LogicalId, String> = BTreeMap::new();
@@ -58,20 +59,21 @@ async fn page(server: &Server, exchange: &Exchange, signed_in: &SignedIn) -> Res
         let mut patient_name = None;
         if let Some(id) = &standing.grant.patient {
             if !names.contains_key(id) {
-                let name = people::choice(server, user, id).await.map(|choice| choice.name);
-                names.insert(id.clone(), name.unwrap_or_else(|| format!("Patient {id}")));
+                let name = people::choice(server, user, id).await.unwrap_or_else(|| people::unnamed(id));
+                names.insert(id.clone(), name.shown_name(reader));
             }
             patient_name = names.get(id).cloned();
         }
-        apps.push(connected(standing, app_name, patient_name));
+        apps.push(connected(reader, standing, app_name, patient_name));
     }
     let session = signed_in.session.id.as_str();
     let patients = names.keys().chain(&user.patients).map(ToString::to_string).collect();
     let html = PersonPage {
+        reader: signed_in.reader.clone(),
         person_name: user.display_name.clone(),
         notice: notice(server, exchange, signed_in).await?,
         apps,
-        looks: looks::looks(server, user).await,
+        looks: looks::looks(server, user, reader).await,
         has_record: !user.patients.is_empty(),
         account: account(server, signed_in).await?,
         csrf: server.form_tokens.token(Purpose::OwnPage, session),
@@ -82,20 +84,21 @@ async fn page(server: &Server, exchange: &Exchange, signed_in: &SignedIn) -> Res
 
 /// Sessions, and how the person can sign in.
 async fn account(server: &Server, signed_in: &SignedIn) -> Result<PersonAccount, RegistryError> {
+    let reader = &signed_in.reader;
     let means = server.registry.sign_in_means(&signed_in.user.id).await?;
     let sessions = own_sessions::listed(server, signed_in).await?;
     let passkey = |passkey: Passkey| PasskeyLine {
         handle: base64url::encode(&passkey.key.id),
         name: passkey.name,
-        since: spoken_date(passkey.created_at),
-        last_used: passkey.last_used_at.map(spoken_time),
+        since: reader.day(passkey.created_at),
+        last_used: passkey.last_used_at.map(|at| reader.moment(at)),
         is_copied: passkey.key.backed_up,
     };
     Ok(PersonAccount {
         recovered_by: signed_in.recovered_by().map(str::to_owned),
         sessions: sessions.into_iter().map(|session| session_line(server, signed_in, session)).collect(),
         has_password: means.has_password,
-        totp_since: means.totp.map(|totp| spoken_date(totp.created_at)),
+        totp_since: means.totp.map(|totp| reader.day(totp.created_at)),
         passkeys: means.passkeys.into_iter().map(passkey).collect(),
         recovery_codes: means.recovery_codes,
         may_link: !server.federation.providers().is_empty(),
@@ -104,34 +107,44 @@ async fn account(server: &Server, signed_in: &SignedIn) -> Result<PersonAccount,
 
 fn session_line(server: &Server, signed_in: &SignedIn, session: Session) -> SessionLine {
     let SessionDetails { last_used_at, methods, browser, network, recovered_by, .. } = session.details;
-    let unknown = |text: String, words: &str| if text.is_empty() { words.to_owned() } else { text };
+    let reader = &signed_in.reader;
+    let network = match network.as_str() {
+        "" => reader.say("an address that was not noted", "una dirección que no se anotó").to_owned(),
+        _ => network,
+    };
     SessionLine {
         handle: own_sessions::handle(server, &session.id),
-        browser: unknown(browser, "A browser that we do not know"),
-        network: unknown(network, "an address that was not noted"),
-        how: how(methods),
-        since: spoken_time(session.authenticated_at),
-        last_used: spoken_time(last_used_at),
+        browser: place::shown(&browser, reader.language),
+        network,
+        how: how(methods, reader),
+        since: reader.moment(session.authenticated_at),
+        last_used: reader.moment(last_used_at),
         is_here: session.id == signed_in.session.id,
         recovered_by,
     }
 }
 
-fn how(methods: Methods) -> &'static str {
+fn how(methods: Methods, reader: &Reader) -> &'static str {
     if methods.contains(Method::Passkey) && methods.contains(Method::Password) {
-        "Signed in with a password and a passkey"
+        reader.say("Signed in with a password and a passkey", "Sesión iniciada con contraseña y llave de acceso")
     } else if methods.contains(Method::Passkey) {
-        "Signed in with a passkey"
+        reader.say("Signed in with a passkey", "Sesión iniciada con llave de acceso")
     } else if methods.contains(Method::Federation) && methods.level() >= AssuranceLevel::TwoFactors {
-        "Signed in by way of another service and with a second factor here"
+        reader.say(
+            "Signed in by way of another service and with a second factor here",
+            "Sesión iniciada por medio de otro servicio, con un segundo paso aquí",
+        )
     } else if methods.contains(Method::RecoveryCode) {
-        "Signed in with a password and a recovery code"
+        reader.say("Signed in with a password and a recovery code", "Sesión iniciada con contraseña y código de recuperación")
     } else if methods.contains(Method::Totp) {
-        "Signed in with a password and an authenticator app"
+        reader.say(
+            "Signed in with a password and an authenticator app",
+            "Sesión iniciada con contraseña y aplicación de autenticación",
+        )
     } else if methods.contains(Method::Federation) || methods.contains(Method::FederatedFactors) {
-        "Signed in by way of another service"
+        reader.say("Signed in by way of another service", "Sesión iniciada por medio de otro servicio")
     } else {
-        "Signed in with a password"
+        reader.say("Signed in with a password", "Sesión iniciada con contraseña")
     }
 }
 
@@ -141,7 +154,11 @@ async fn notice(server: &Server, exchange: &Exchange, signed_in: &SignedIn) -> R
     let Some(id) = field(&query, STOPPED).and_then(GrantId::parse) else { return Ok(None) };
     let grant = server.registry.grant(&id).await?.filter(|grant| grant.user == signed_in.user.id && !grant.is_active());
     let Some(grant) = grant else { return Ok(None) };
-    Ok(Some(format!("You stopped the access of {}.", app_name(server, &grant.client).await?)))
+    let app = app_name(server, &grant.client).await?;
+    Ok(Some(match signed_in.reader.language {
+        Language::English => format!("You stopped the access of {app}."),
+        Language::Spanish => format!("Usted detuvo el acceso de {app}."),
+    }))
 }
 
 async fn app_name(server: &Server, id: &ClientId) -> Result<String, RegistryError> {
@@ -152,32 +169,23 @@ async fn app_name(server: &Server, id: &ClientId) -> Result<String, RegistryErro
         .map_or_else(|| id.to_string(), |client| crate::authorization_server::authorization::asking_app::shown_name(&client)))
 }
 
-fn connected(standing: StandingGrant, app_name: String, patient_name: Option<String>) -> ConnectedApp {
+fn connected(reader: &Reader, standing: StandingGrant, app_name: String, patient_name: Option<String>) -> ConnectedApp {
     let StandingGrant { grant, last_used_at, ends_at } = standing;
     let lasts = grant.scopes.has(ScopeKind::OfflineAccess);
     ConnectedApp {
         grant_id: grant.id.as_str().to_owned(),
         app_name,
         patient_name,
-        lines: grant.scopes.iter().filter(|scope| ConsentGroup::of(scope).is_some()).map(plain_words).collect(),
-        since: spoken_date(grant.created_at),
-        last_used: last_used_at.map(spoken_time),
-        ends: (!lasts).then(|| spoken_time(ends_at)),
+        lines: grant
+            .scopes
+            .iter()
+            .filter(|scope| ConsentGroup::of(scope).is_some())
+            .map(|scope| plain_words(scope, reader.language))
+            .collect(),
+        since: reader.day(grant.created_at),
+        last_used: last_used_at.map(|at| reader.moment(at)),
+        ends: (!lasts).then(|| reader.moment(ends_at)),
     }
-}
-
-/// `12 March 2026`, UTC.
-fn spoken_date(seconds: i64) -> String {
-    spoken(seconds, "%-d %B %Y")
-}
-
-/// `12 March 2026 at 14:05 UTC`: the reader's time zone is not known.
-pub fn spoken_time(seconds: i64) -> String {
-    spoken(seconds, "%-d %B %Y at %H:%M UTC")
-}
-
-fn spoken(seconds: i64, form: &str) -> String {
-    Timestamp::from_second(seconds).unwrap_or_default().to_zoned(TimeZone::UTC).strftime(form).to_string()
 }
 
 /// `POST /me/revoke`

@@ -2,6 +2,9 @@
 
 use askama::Template;
 
+use crate::ui::Language::{English, Spanish};
+use crate::ui::Reader;
+
 /// The hidden form by which a passkey signs in; the script shows it where the browser knows passkeys.
 #[derive(Clone, Debug)]
 pub struct PasskeyForm {
@@ -28,6 +31,8 @@ pub struct QrPicture {
 #[derive(Clone, Debug, Template)]
 #[template(path = "authenticator.html")]
 pub struct AuthenticatorPage {
+    /// Who reads it.
+    pub reader: Reader,
     /// Who is signed in.
     pub person_name: String,
     /// The form token of the sign-out.
@@ -54,6 +59,8 @@ pub struct AuthenticatorPage {
 #[derive(Clone, Debug, Template)]
 #[template(path = "recovery_codes.html")]
 pub struct RecoveryCodesPage {
+    /// Who reads it.
+    pub reader: Reader,
     /// Who is signed in.
     pub person_name: String,
     /// The form token of the sign-out.
@@ -66,6 +73,8 @@ pub struct RecoveryCodesPage {
 #[derive(Clone, Debug, Template)]
 #[template(path = "new_passkey.html")]
 pub struct NewPasskeyPage {
+    /// Who reads it.
+    pub reader: Reader,
     /// Who is signed in.
     pub person_name: String,
     /// The form token of the sign-out.
@@ -90,6 +99,8 @@ pub struct NewPasskeyPage {
 #[derive(Clone, Debug, Template)]
 #[template(path = "new_password.html")]
 pub struct NewPasswordPage {
+    /// Who reads it.
+    pub reader: Reader,
     /// The name to sign in with.
     pub username: String,
     /// The form token.

@@ -15,6 +15,8 @@ pub struct AskingApp {
     pub registered_itself: bool,
     /// Whether the operator verified who made it.
     pub verified: bool,
+    /// Who else vouches for what it says of itself, whom the operator trusts in that.
+    pub vouched_by: Option<String>,
     /// Its home page.
     pub site: Option<OutsideLink>,
     /// What it says that it does with data.

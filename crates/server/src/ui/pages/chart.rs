@@ -3,11 +3,15 @@
 use askama::Template;
 
 use super::{EncounterChoice, PatientChoice};
+use crate::ui::Language::{English, Spanish};
+use crate::ui::Reader;
 
 /// The clinician's list of patients.
 #[derive(Clone, Debug, Template)]
 #[template(path = "chart_list.html")]
 pub struct ChartListPage {
+    /// Who reads it.
+    pub reader: Reader,
     /// Who is signed in.
     pub person_name: String,
     /// Whether there are so many that one looks for a name.
@@ -28,6 +32,8 @@ pub struct ChartListPage {
 #[derive(Clone, Debug, Template)]
 #[template(path = "chart.html")]
 pub struct ChartPage {
+    /// Who reads it.
+    pub reader: Reader,
     /// Who is signed in.
     pub person_name: String,
     /// Whose chart it is.

@@ -7,11 +7,15 @@
 use askama::Template;
 
 use super::AskingApp;
+use crate::ui::Language::{English, Spanish};
+use crate::ui::Reader;
 
 /// The consent screen.
 #[derive(Clone, Debug, Template)]
 #[template(path = "consent.html")]
 pub struct ConsentPage {
+    /// Who reads it.
+    pub reader: Reader,
     /// Who asks.
     pub app: AskingApp,
     /// Whose record it is; none if the app asks for no single patient.
@@ -66,6 +70,17 @@ pub struct ConsentLine {
     pub had_before: bool,
     /// Whether it also covers kinds of information that are not here yet.
     pub covers_future: bool,
+    /// What may be shared instead of all of it.
+    pub parts: Vec<ConsentPart>,
+}
+
+/// A narrower scope that can be given instead of the one of its line.
+#[derive(Clone, Debug)]
+pub struct ConsentPart {
+    /// The scope; sent back if ticked.
+    pub scope: String,
+    /// What it means: "Your lab results only".
+    pub words: String,
 }
 
 impl ConsentPage {

@@ -2,10 +2,15 @@
 
 use askama::Template;
 
+use crate::ui::Language::{English, Spanish};
+use crate::ui::Reader;
+
 /// The short guide inside the server.
 #[derive(Clone, Debug, Template)]
 #[template(path = "docs.html")]
 pub struct DocsPage {
+    /// Who reads it.
+    pub reader: Reader,
     /// The FHIR base URL, without a slash at the end.
     pub fhir_base: String,
     /// The issuer, without a slash at the end.

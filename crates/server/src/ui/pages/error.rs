@@ -2,10 +2,15 @@
 
 use askama::Template;
 
+use crate::ui::Language::{English, Spanish};
+use crate::ui::Reader;
+
 /// The page of everything that went wrong and cannot be said to the app.
 #[derive(Clone, Debug, Template)]
 #[template(path = "error.html")]
 pub struct ErrorPage {
+    /// Who reads it.
+    pub reader: Reader,
     /// The heading: "This link was used already".
     pub title: String,
     /// What happened, as a sentence.

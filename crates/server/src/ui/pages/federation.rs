@@ -2,6 +2,9 @@
 
 use askama::Template;
 
+use crate::ui::Language::{English, Spanish};
+use crate::ui::Reader;
+
 /// A way to another provider.
 #[derive(Clone, Debug)]
 pub struct ProviderButton {
@@ -28,6 +31,8 @@ pub struct LinkedAccount {
 #[derive(Clone, Debug, Template)]
 #[template(path = "federation.html")]
 pub struct FederationPage {
+    /// Who reads it.
+    pub reader: Reader,
     /// The linked accounts, the oldest first.
     pub linked: Vec<LinkedAccount>,
     /// Where another one can be linked.

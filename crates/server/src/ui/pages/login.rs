@@ -3,11 +3,15 @@
 use askama::Template;
 
 use super::PasskeyForm;
+use crate::ui::Language::{English, Spanish};
+use crate::ui::Reader;
 
 /// The sign-in page.
 #[derive(Clone, Debug, Template)]
 #[template(path = "login.html")]
 pub struct LoginPage {
+    /// Who reads it.
+    pub reader: Reader,
     /// The app that sent the person here.
     pub app_name: Option<String>,
     /// The form token.
@@ -22,6 +26,8 @@ pub struct LoginPage {
     pub passkey: PasskeyForm,
     /// Accounts elsewhere that open this server, too.
     pub providers: Vec<super::ProviderButton>,
+    /// Whether a link for a new password can be had by mail.
+    pub forgotten: bool,
     /// Why the last attempt failed.
     pub error: Option<LoginError>,
 }

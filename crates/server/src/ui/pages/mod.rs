@@ -6,10 +6,12 @@ mod account;
 mod asking_app;
 mod chart;
 mod consent;
+mod developers;
 mod docs;
 mod encounter_picker;
 mod error;
 mod federation;
+mod forgotten;
 mod login;
 mod patient_picker;
 mod person;
@@ -22,11 +24,16 @@ mod tests;
 pub use account::{AuthenticatorPage, NewPasskeyPage, NewPasswordPage, PasskeyForm, QrPicture, RecoveryCodesPage};
 pub use asking_app::{AskingApp, OutsideLink};
 pub use chart::{ChartListPage, ChartPage, LaunchableApp};
-pub use consent::{ConsentGroup, ConsentLine, ConsentPage};
+pub use consent::{ConsentGroup, ConsentLine, ConsentPage, ConsentPart};
+pub use developers::{
+    DevelopersPage, OwnSandboxClient, SandboxCallbackPage, SandboxClientPage, SandboxFormPage, SandboxProblems, SandboxRefusalLine,
+    SandboxTry,
+};
 pub use docs::DocsPage;
-pub use encounter_picker::{EncounterChoice, EncounterPickerPage};
+pub use encounter_picker::{EncounterChoice, EncounterPickerPage, VisitKind};
 pub use error::ErrorPage;
 pub use federation::{FederationPage, LinkedAccount, ProviderButton};
+pub use forgotten::{ForgottenPage, ForgottenState};
 pub use login::{LoginError, LoginPage};
 pub use patient_picker::{PatientChoice, PatientPickerPage};
 pub use person::{ConnectedApp, Look, PasskeyLine, PersonAccount, PersonPage, SessionLine};

@@ -2,10 +2,15 @@
 
 use askama::Template;
 
+use crate::ui::Language::{English, Spanish};
+use crate::ui::Reader;
+
 /// The patient picker: for representatives and clinicians who may see more than one record.
 #[derive(Clone, Debug, Template)]
 #[template(path = "patient_picker.html")]
 pub struct PatientPickerPage {
+    /// Who reads it.
+    pub reader: Reader,
     /// The app's name.
     pub app_name: String,
     /// Who is signed in and chooses.
@@ -31,10 +36,18 @@ pub struct PatientPickerPage {
 pub struct PatientChoice {
     /// The id of the Patient resource.
     pub id: String,
-    /// The name as people say it.
-    pub name: String,
-    /// The birth date as people write it.
+    /// The name as people say it, where the record has one.
+    pub name: Option<String>,
+    /// The birth date as the record has it, or nothing.
     pub birth_date: String,
+}
+
+impl PatientChoice {
+    /// The name, or what is shown instead.
+    pub fn shown_name(&self, reader: &Reader) -> String {
+        let unnamed = || format!("{} {}", reader.say("Patient", "Paciente"), self.id);
+        self.name.clone().unwrap_or_else(unnamed)
+    }
 }
 
 impl PatientPickerPage {

@@ -2,10 +2,15 @@
 
 use askama::Template;
 
+use crate::ui::Language::{English, Spanish};
+use crate::ui::Reader;
+
 /// The page of the person who is signed in.
 #[derive(Clone, Debug, Template)]
 #[template(path = "person.html")]
 pub struct PersonPage {
+    /// Who reads it.
+    pub reader: Reader,
     /// Who is signed in.
     pub person_name: String,
     /// What was just done, as a sentence: "Example App can no longer see your record."

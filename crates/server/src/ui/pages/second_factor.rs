@@ -3,11 +3,15 @@
 use askama::Template;
 
 use super::PasskeyForm;
+use crate::ui::Language::{English, Spanish};
+use crate::ui::Reader;
 
 /// The page that asks for a second factor.
 #[derive(Clone, Debug, Template)]
 #[template(path = "second_factor.html")]
 pub struct SecondFactorPage {
+    /// Who reads it.
+    pub reader: Reader,
     /// The form token.
     pub csrf: String,
     /// The proof that the password was right; empty in a session.

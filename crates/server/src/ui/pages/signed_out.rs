@@ -2,10 +2,15 @@
 
 use askama::Template;
 
+use crate::ui::Reader;
+
 /// The page after the sign-out.
-#[derive(Clone, Copy, Debug, Default, Template)]
+#[derive(Clone, Debug, Template)]
 #[template(path = "signed_out.html")]
-pub struct SignedOutPage;
+pub struct SignedOutPage {
+    /// Who reads it.
+    pub reader: Reader,
+}
 
 impl SignedOutPage {
     /// The page as HTML.

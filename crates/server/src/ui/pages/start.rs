@@ -2,10 +2,15 @@
 
 use askama::Template;
 
+use crate::ui::Language::{English, Spanish};
+use crate::ui::Reader;
+
 /// The start page.
 #[derive(Clone, Debug, Template)]
 #[template(path = "start.html")]
 pub struct StartPage {
+    /// Who reads it.
+    pub reader: Reader,
     /// The version of Portcullis.
     pub version: String,
     /// The FHIR base URL, without a slash at the end.

@@ -1,45 +1,62 @@
 //! What every page keeps to, whatever it shows: escaping, size, no inline code, form tokens, headings.
 
 use super::*;
-use crate::ui::field;
+use crate::ui::{Language, Reader, field};
 
 const HOSTILE: &str = "<script>alert(1)</script>\"'&";
 
 /// Every page and its important states, with the given text wherever a text goes.
-fn all_pages(text: &str) -> Vec<(&'static str, String)> {
+fn all_pages(reader: &Reader, text: &str) -> Vec<(&'static str, String)> {
     let linked =
         LinkedAccount { provider: text.to_owned(), issuer: text.to_owned(), subject: text.to_owned(), since: text.to_owned() };
     let button = ProviderButton { name: text.to_owned(), href: text.to_owned() };
-    let federation = FederationPage { linked: vec![linked], providers: vec![button], csrf: text.to_owned() };
-    let mut pages = vec![("signed_out", SignedOutPage.render()), ("federation", federation.render())];
-    pages.extend(start_pages(text));
-    pages.extend(login_pages(text));
-    pages.extend(account_pages(text));
-    pages.extend(consent_pages(text));
-    pages.extend(launch_pages(text));
-    pages.extend(person_pages(text));
+    let federation =
+        FederationPage { reader: reader.clone(), linked: vec![linked], providers: vec![button], csrf: text.to_owned() };
+    let mut pages = vec![("signed_out", SignedOutPage { reader: reader.clone() }.render()), ("federation", federation.render())];
+    pages.extend(start_pages(reader, text));
+    pages.extend(login_pages(reader, text));
+    pages.extend(account_pages(reader, text));
+    pages.extend(consent_pages(reader, text));
+    pages.extend(launch_pages(reader, text));
+    pages.extend(person_pages(reader, text));
+    pages.extend(developers::pages(reader, text));
     let text = || text.to_owned();
-    let error = ErrorPage { title: text(), what_happened: text(), what_it_means: text(), what_to_do: text(), status: 400 };
+    let error = ErrorPage {
+        reader: reader.clone(),
+        title: text(),
+        what_happened: text(),
+        what_it_means: text(),
+        what_to_do: text(),
+        status: 400,
+    };
     pages.push(("error", error.render()));
     for (name, app_url) in [("docs", Some(text())), ("docs_without_demo", None)] {
-        let docs = DocsPage { fhir_base: text(), issuer: text(), is_demo: app_url.is_some(), app_url };
+        let docs = DocsPage { reader: reader.clone(), fhir_base: text(), issuer: text(), is_demo: app_url.is_some(), app_url };
         pages.push((name, docs.render()));
     }
     pages
 }
 
-fn start_pages(text: &str) -> Vec<(&'static str, String)> {
+fn start_pages(reader: &Reader, text: &str) -> Vec<(&'static str, String)> {
     let text = || text.to_owned();
     let names = vec![SignInName { username: text(), what: text() }];
-    let demo = StartPage { version: text(), fhir_base: text(), is_demo: true, app_url: Some(text()), sign_in_names: names };
+    let demo = StartPage {
+        reader: reader.clone(),
+        version: text(),
+        fhir_base: text(),
+        is_demo: true,
+        app_url: Some(text()),
+        sign_in_names: names,
+    };
     let plain = StartPage { is_demo: false, app_url: None, sign_in_names: Vec::new(), ..demo.clone() };
     vec![("start", demo.render()), ("start_plain", plain.render())]
 }
 
-fn login_pages(text: &str) -> Vec<(&'static str, String)> {
+fn login_pages(reader: &Reader, text: &str) -> Vec<(&'static str, String)> {
     let form = passkey_form(text);
     let text = || text.to_owned();
     let page = LoginPage {
+        reader: reader.clone(),
         app_name: Some(text()),
         csrf: text(),
         return_to: text(),
@@ -47,12 +64,14 @@ fn login_pages(text: &str) -> Vec<(&'static str, String)> {
         again: false,
         passkey: form,
         providers: vec![super::ProviderButton { name: text(), href: text() }],
+        forgotten: true,
         error: None,
     };
     let again = LoginPage { again: true, app_name: None, error: Some(LoginError::Locked), ..page.clone() };
     let passkey = LoginPage { error: Some(LoginError::UnknownPasskey), ..page.clone() };
     let wrong = LoginPage { error: Some(LoginError::WrongCredentials), ..page.clone() };
-    let locked = LoginPage { error: Some(LoginError::Wait { minutes: 15 }), app_name: None, ..page.clone() };
+    let locked =
+        LoginPage { reader: reader.clone(), error: Some(LoginError::Wait { minutes: 15 }), app_name: None, ..page.clone() };
     let expired = LoginPage { error: Some(LoginError::ExpiredForm), username: String::new(), ..page.clone() };
     vec![
         ("login", page.render()),
@@ -69,9 +88,10 @@ fn passkey_form(text: &str) -> PasskeyForm {
     PasskeyForm { csrf: text(), challenge: text(), relying_party: text(), return_to: text() }
 }
 
-fn account_pages(text: &str) -> Vec<(&'static str, String)> {
+fn account_pages(reader: &Reader, text: &str) -> Vec<(&'static str, String)> {
     let (words, text) = (text, || text.to_owned());
     let second = SecondFactorPage {
+        reader: reader.clone(),
         csrf: text(),
         pending: text(),
         return_to: text(),
@@ -81,9 +101,15 @@ fn account_pages(text: &str) -> Vec<(&'static str, String)> {
         passkey: Some(passkey_form(words)),
         error: Some(SecondFactorError::WrongCode),
     };
-    let wait = SecondFactorPage { passkey: None, error: Some(SecondFactorError::Wait { minutes: 2 }), ..second.clone() };
+    let wait = SecondFactorPage {
+        reader: reader.clone(),
+        passkey: None,
+        error: Some(SecondFactorError::Wait { minutes: 2 }),
+        ..second.clone()
+    };
     let keys = SecondFactorPage { has_app: false, has_recovery_codes: false, in_session: true, error: None, ..second.clone() };
     let app = AuthenticatorPage {
+        reader: reader.clone(),
         person_name: text(),
         sign_out_csrf: text(),
         csrf: text(),
@@ -96,8 +122,9 @@ fn account_pages(text: &str) -> Vec<(&'static str, String)> {
         is_wrong: false,
     };
     let wrong = AuthenticatorPage { replaces: true, is_wrong: true, picture: None, ..app.clone() };
-    let codes = RecoveryCodesPage { person_name: text(), sign_out_csrf: text(), codes: vec![text()] };
+    let codes = RecoveryCodesPage { reader: reader.clone(), person_name: text(), sign_out_csrf: text(), codes: vec![text()] };
     let passkey = NewPasskeyPage {
+        reader: reader.clone(),
         person_name: text(),
         sign_out_csrf: text(),
         csrf: text(),
@@ -108,7 +135,14 @@ fn account_pages(text: &str) -> Vec<(&'static str, String)> {
         known: text(),
         problem: Some(text()),
     };
-    let link = NewPasswordPage { username: text(), csrf: text(), link: Some(text()), sign_out_csrf: None, problem: Some(text()) };
+    let link = NewPasswordPage {
+        reader: reader.clone(),
+        username: text(),
+        csrf: text(),
+        link: Some(text()),
+        sign_out_csrf: None,
+        problem: Some(text()),
+    };
     let own = NewPasswordPage { link: None, sign_out_csrf: Some(text()), problem: None, ..link.clone() };
     vec![
         ("second", second.render()),
@@ -133,6 +167,7 @@ fn line(text: &str) -> ConsentLine {
         is_new: false,
         had_before: false,
         covers_future: false,
+        parts: vec![super::ConsentPart { scope: text.to_owned(), words: text.to_owned() }],
     }
 }
 
@@ -146,18 +181,20 @@ fn asking(text: &str) -> AskingApp {
         has_lookalike_host: true,
         registered_itself: true,
         verified: false,
+        vouched_by: None,
         site: link(),
         policy: link(),
         terms: link(),
     }
 }
 
-fn consent(text: &str) -> ConsentPage {
+fn consent(reader: &Reader, text: &str) -> ConsentPage {
     let plain = line(text);
     let sensitive = ConsentLine { sensitive: true, checked: false, ..plain.clone() };
     let required = ConsentLine { required: true, is_new: true, ..plain.clone() };
     let text = || text.to_owned();
     ConsentPage {
+        reader: reader.clone(),
         app: asking(&text()),
         patient_name: Some(text()),
         person_name: text(),
@@ -176,12 +213,13 @@ fn consent(text: &str) -> ConsentPage {
     }
 }
 
-fn consent_pages(text: &str) -> Vec<(&'static str, String)> {
-    let page = consent(text);
+fn consent_pages(reader: &Reader, text: &str) -> Vec<(&'static str, String)> {
+    let page = consent(reader, text);
     let user = ConsentPage { patient_name: None, may_write: true, ..page.clone() };
     let text = || text.to_owned();
-    let people = vec![PatientChoice { id: text(), name: text(), birth_date: text() }];
+    let people = vec![PatientChoice { id: text(), name: Some(text()), birth_date: text() }];
     let picker = PatientPickerPage {
+        reader: reader.clone(),
         app_name: text(),
         person_name: text(),
         can_search: true,
@@ -205,14 +243,15 @@ fn consent_pages(text: &str) -> Vec<(&'static str, String)> {
 
 fn visit(text: &str) -> EncounterChoice {
     let text = || text.to_owned();
-    EncounterChoice { id: text(), what: text(), why: text(), when: text() }
+    EncounterChoice { id: text(), what: VisitKind::Told(text()), why: text(), when: text() }
 }
 
-fn launch_pages(text: &str) -> Vec<(&'static str, String)> {
+fn launch_pages(reader: &Reader, text: &str) -> Vec<(&'static str, String)> {
     let visits = vec![visit(text)];
     let text = || text.to_owned();
-    let patient = PatientChoice { id: text(), name: text(), birth_date: text() };
+    let patient = PatientChoice { id: text(), name: Some(text()), birth_date: text() };
     let picker = EncounterPickerPage {
+        reader: reader.clone(),
         app_name: text(),
         person_name: text(),
         patient_name: text(),
@@ -224,6 +263,7 @@ fn launch_pages(text: &str) -> Vec<(&'static str, String)> {
     };
     let none = EncounterPickerPage { encounters: Vec::new(), next: None, ..picker.clone() };
     let list = ChartListPage {
+        reader: reader.clone(),
         person_name: text(),
         can_search: true,
         name: text(),
@@ -234,8 +274,15 @@ fn launch_pages(text: &str) -> Vec<(&'static str, String)> {
     };
     let nobody = ChartListPage { people: Vec::new(), can_search: false, next: None, ..list.clone() };
     let app = LaunchableApp { value: text(), name: text(), host: text() };
-    let chart =
-        ChartPage { person_name: text(), patient, encounters: visits, apps: vec![app], csrf: text(), sign_out_csrf: text() };
+    let chart = ChartPage {
+        reader: reader.clone(),
+        person_name: text(),
+        patient,
+        encounters: visits,
+        apps: vec![app],
+        csrf: text(),
+        sign_out_csrf: text(),
+    };
     let bare = ChartPage { encounters: Vec::new(), apps: Vec::new(), ..chart.clone() };
     vec![
         ("encounters", picker.render()),
@@ -247,7 +294,7 @@ fn launch_pages(text: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn person_pages(text: &str) -> Vec<(&'static str, String)> {
+fn person_pages(reader: &Reader, text: &str) -> Vec<(&'static str, String)> {
     let text = || text.to_owned();
     let app = ConnectedApp {
         grant_id: text(),
@@ -263,7 +310,7 @@ fn person_pages(text: &str) -> Vec<(&'static str, String)> {
         handle: text(),
         browser: text(),
         network: text(),
-        how: "Signed in with a password",
+        how: reader.say("Signed in with a password", "Sesión iniciada con contraseña"),
         since: text(),
         last_used: text(),
         is_here: true,
@@ -283,6 +330,7 @@ fn person_pages(text: &str) -> Vec<(&'static str, String)> {
     let recovered = PersonAccount { recovered_by: Some(text()), ..account.clone() };
     let look = Look { who: text(), what: text(), when: text() };
     let page = PersonPage {
+        reader: reader.clone(),
         person_name: text(),
         notice: Some(text()),
         apps: vec![app, never],
@@ -322,7 +370,7 @@ fn forms(html: &str) -> Vec<&str> {
 
 #[test]
 fn every_value_is_escaped() {
-    for (name, html) in all_pages(HOSTILE) {
+    for (name, html) in all_pages(&Reader::default(), HOSTILE) {
         assert!(!without_own_script(&html).contains("<script"), "{name}");
         assert!(!html.contains("\"'&"), "{name} shows a quotation mark as written");
         if name != "signed_out" {
@@ -333,7 +381,7 @@ fn every_value_is_escaped() {
 
 #[test]
 fn no_page_has_inline_code_or_style() {
-    for (name, html) in all_pages("plain") {
+    for (name, html) in all_pages(&Reader::default(), "plain") {
         for (tag, attributes) in tags(&without_own_script(&html)) {
             assert!(!["script", "style", "iframe", "object", "base"].contains(&tag), "{name}: <{tag}>");
             for attribute in attributes.split_whitespace() {
@@ -348,12 +396,14 @@ fn no_page_has_inline_code_or_style() {
 #[test]
 fn every_page_is_smaller_than_30_kilobytes() {
     let words = "Your test results, vital signs and answers to health questions";
-    for (name, html) in all_pages(words) {
-        assert!(html.len() < 30_000, "{name} has {} bytes", html.len());
+    for language in Language::ALL {
+        for (name, html) in all_pages(&Reader::of(language), words) {
+            assert!(html.len() < 30_000, "{name} has {} bytes", html.len());
+        }
     }
     let wide = ConsentPage {
         groups: (0..9).map(|_| ConsentGroup { title: words.to_owned(), lines: vec![line(words); 5] }).collect(),
-        ..consent(words)
+        ..consent(&Reader::default(), words)
     };
     assert!(wide.render().len() < 30_000, "a consent page with 45 lines has {} bytes", wide.render().len());
 }
@@ -361,24 +411,26 @@ fn every_page_is_smaller_than_30_kilobytes() {
 #[test]
 fn every_form_posts_to_this_server_and_has_its_token() {
     let mut count = 0;
-    for (name, html) in all_pages("plain") {
-        for form in forms(&html) {
+    for (name, html) in all_pages(&Reader::default(), "plain") {
+        // What an app sends to the token endpoint, a try sends as an app does.
+        for form in forms(&html).into_iter().filter(|form| !form.contains(" action=\"/oauth/token\"")) {
             assert!(form.contains(" method=\"post\" action=\"/"), "{name}");
             assert!(form.contains(&format!("type=\"hidden\" name=\"{}\" value=\"plain\"", field::CSRF)), "{name}");
             count += 1;
         }
     }
+    let developers = 1 + 2 * 2 + 3;
     let account = 8 + 4 + 2 * 2 + 1 + 2 + 3 + 8;
     assert_eq!(
         count,
-        4 + 2 * 2 + 3 * 2 + 6 * 2 + 3 + 1 + 1 + account,
+        4 + 2 * 2 + 3 * 2 + 6 * 2 + 3 + 1 + 1 + account + developers,
         "login, consent, picker, visits and charts, person with two apps, person without, accounts elsewhere, and how people sign in"
     );
 }
 
 #[test]
 fn headings_start_with_one_h1_and_skip_no_level() {
-    for (name, html) in all_pages("plain") {
+    for (name, html) in all_pages(&Reader::default(), "plain") {
         let levels: Vec<u8> = tags(&html).iter().filter_map(|(tag, _)| tag.strip_prefix('h')?.parse().ok()).collect();
         assert_eq!(levels.first(), Some(&1), "{name}: {levels:?}");
         assert_eq!(levels.iter().filter(|level| **level == 1).count(), 1, "{name}: {levels:?}");
@@ -388,7 +440,7 @@ fn headings_start_with_one_h1_and_skip_no_level() {
 
 #[test]
 fn every_page_has_language_landmarks_title_and_a_skip_link() {
-    for (name, html) in all_pages("plain") {
+    for (name, html) in all_pages(&Reader::default(), "plain") {
         for needed in ["<html lang=\"en\">", "<main id=\"main\"", "<header", "<footer", "href=\"#main\"", "<title>"] {
             assert!(html.contains(needed), "{name} has no {needed}");
         }
@@ -397,7 +449,7 @@ fn every_page_has_language_landmarks_title_and_a_skip_link() {
 
 #[test]
 fn every_input_has_a_label_and_every_id_is_used_once() {
-    for (name, html) in all_pages("plain") {
+    for (name, html) in all_pages(&Reader::default(), "plain") {
         let ids: Vec<&str> = html.split(" id=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
         let unique: std::collections::BTreeSet<&&str> = ids.iter().collect();
         assert_eq!(unique.len(), ids.len(), "{name}: {ids:?}");
@@ -412,7 +464,7 @@ fn every_input_has_a_label_and_every_id_is_used_once() {
 
 #[test]
 fn the_consent_page_offers_both_answers_in_equal_size() {
-    let html = consent("plain").render();
+    let html = consent(&Reader::default(), "plain").render();
     let actions = html.split("<div class=\"actions equal\">").nth(1).unwrap();
     assert!(actions.contains("name=\"decision\" value=\"allow\">Allow</button>"));
     assert!(actions.contains("name=\"decision\" value=\"deny\">Don’t allow</button>"));
@@ -421,7 +473,7 @@ fn the_consent_page_offers_both_answers_in_equal_size() {
 
 #[test]
 fn the_enter_key_decides_nothing_on_the_consent_page() {
-    let html = consent("plain").render();
+    let html = consent(&Reader::default(), "plain").render();
     let form = html.split("action=\"/consent\"").nth(1).unwrap();
     let first = form.split("<button").nth(1).unwrap();
     assert!(
@@ -432,7 +484,7 @@ fn the_enter_key_decides_nothing_on_the_consent_page() {
 
 #[test]
 fn a_sensitive_line_is_marked_and_stays_unticked() {
-    let html = consent("plain").render();
+    let html = consent(&Reader::default(), "plain").render();
     let marked = html.split("<label class=\"tick\"").find(|piece| piece.contains("Sensitive")).unwrap();
     assert!(!marked.contains(" checked>"));
     assert_eq!(html.matches(" checked>").count(), 1, "the plain line alone is ticked");
@@ -440,7 +492,7 @@ fn a_sensitive_line_is_marked_and_stays_unticked() {
 
 #[test]
 fn a_required_line_is_sent_without_a_tick_box() {
-    let mut page = consent("plain");
+    let mut page = consent(&Reader::default(), "plain");
     page.groups.truncate(1);
     let html = page.render();
     assert!(!html.contains("type=\"checkbox\""));
@@ -450,15 +502,15 @@ fn a_required_line_is_sent_without_a_tick_box() {
 
 #[test]
 fn the_consent_page_promises_only_what_holds() {
-    let read_only = consent("plain").render();
+    let read_only = consent(&Reader::default(), "plain").render();
     assert!(read_only.contains("cannot add, change or remove") && read_only.contains("anyone else’s record"));
-    let wide = ConsentPage { may_write: true, patient_name: None, ..consent("plain") }.render();
+    let wide = ConsentPage { may_write: true, patient_name: None, ..consent(&Reader::default(), "plain") }.render();
     assert!(!wide.contains("cannot add, change or remove") && !wide.contains("anyone else’s record"));
 }
 
 #[test]
 fn the_consent_page_tells_its_facts_in_order() {
-    let html = consent("plain").render();
+    let html = consent(&Reader::default(), "plain").render();
     let facts = [
         "<h1>",
         "Who is asking",
@@ -480,7 +532,7 @@ fn the_consent_page_tells_its_facts_in_order() {
 
 #[test]
 fn a_failed_sign_in_does_not_say_which_of_the_two_was_wrong_and_keeps_no_password() {
-    let pages = login_pages("ana");
+    let pages = login_pages(&Reader::default(), "ana");
     let (_, html) = &pages[1];
     assert!(html.contains("This name and password do not fit together"));
     assert!(
@@ -493,7 +545,7 @@ fn a_failed_sign_in_does_not_say_which_of_the_two_was_wrong_and_keeps_no_passwor
 
 #[test]
 fn the_person_page_does_not_claim_that_nobody_looked() {
-    let (_, empty) = &person_pages("plain")[1];
+    let (_, empty) = &person_pages(&Reader::default(), "plain")[1];
     assert!(!empty.contains("Nobody") && empty.contains("No recent request") && empty.contains("You have allowed no app"));
 }
 
@@ -511,4 +563,6 @@ fn write_the_pages_for_a_look() {
     }
 }
 
+mod developers;
+mod languages;
 mod sample;

@@ -24,7 +24,7 @@ fn keys() -> String {
 fn assertion(client: &str, jti: &str, now: i64) -> VerifiedAssertion {
     let claims = json!({"iss": client, "sub": client, "aud": ISSUER, "exp": now + 60, "jti": jti});
     let presented = PresentedAssertion::parse(&sign(&KEY, "JWT", &claims).unwrap()).unwrap();
-    let recipient = Recipient { token_endpoint: ISSUER, issuer: ISSUER };
+    let recipient = Recipient { token_endpoint: ISSUER, issuer: ISSUER, also: &[] };
     presented.verify(&ClientKeySet::parse(keys().as_bytes()).unwrap(), &recipient, now).unwrap()
 }
 

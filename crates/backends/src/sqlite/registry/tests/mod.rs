@@ -123,6 +123,7 @@ fn record(now: i64) -> PendingRecord {
         status: 0,
         decision: None,
         rules: Vec::new(),
+        request: None,
         operations: Vec::new(),
         detail: None,
     };

@@ -107,7 +107,11 @@ impl Arrival<'_> {
             // When it was not told, it was not a short time ago.
             second_factor_at: identity.authenticated_at.filter(|_| two_factors),
             cookie: clear_cookie(),
-            spend: &|then| spending(server, bound, then),
+            spend: &|then| {
+                let (issuer, subject) = (identity.issuer.clone(), identity.subject.clone());
+                let signed_in = FederationChange::SignIn { issuer, subject, then: Box::new(then) };
+                spending(server, bound, Change::Federation(Box::new(signed_in)))
+            },
         };
         let proof = Proof { user, methods, factor: None, forget: Vec::new(), return_to: &bound.attempt.return_to };
         match sign_in::open_vouched(server, request, proof, Some(vouched)).await {

@@ -8,7 +8,6 @@ use portcullis_store::registry::Change;
 use crate::answer::Answer;
 use crate::authorization_server::form::Form;
 use crate::authorization_server::own_page::account::{Owner, guarded, shown, submitted};
-use crate::authorization_server::own_page::person::spoken_time;
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::SignedIn;
 use crate::context::Server;
@@ -29,7 +28,7 @@ pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
             provider: provider_of(&identity.issuer).map_or_else(|| identity.issuer.clone(), |provider| provider.name.clone()),
             issuer: identity.issuer.clone(),
             subject: identity.subject.clone(),
-            since: spoken_time(identity.linked_at),
+            since: owner.signed_in.reader.moment(identity.linked_at),
         };
         let button = |provider: &portcullis_oauth::federation::Provider| {
             let mut query = url::form_urlencoded::Serializer::new(String::new());
@@ -37,6 +36,7 @@ pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
             ProviderButton { name: provider.name.clone(), href: format!("/login/federated?{}", query.finish()) }
         };
         let html = FederationPage {
+            reader: owner.signed_in.reader.clone(),
             linked: identities.iter().map(line).collect(),
             providers: server.federation.providers().iter().map(button).collect(),
             csrf: csrf.clone(),

@@ -18,7 +18,7 @@ pub(super) fn pages() -> Vec<(&'static str, String)> {
         ("person", person().render()),
         ("person_empty", PersonPage { apps: Vec::new(), looks: Vec::new(), notice: None, ..person() }.render()),
         ("error", error().render()),
-        ("signed_out", SignedOutPage.render()),
+        ("signed_out", SignedOutPage { reader: Reader::default() }.render()),
         ("docs", docs().render()),
         ("docs_without_demo", DocsPage { app_url: None, is_demo: false, ..docs() }.render()),
     ]
@@ -33,6 +33,7 @@ fn start() -> StartPage {
         ("auditor", "Sam Reed, an auditor"),
     ];
     StartPage {
+        reader: Reader::default(),
         version: "0.1.0".into(),
         fhir_base: "https://localhost:8443/fhir".into(),
         is_demo: true,
@@ -43,6 +44,7 @@ fn start() -> StartPage {
 
 fn login() -> LoginPage {
     LoginPage {
+        reader: Reader::default(),
         app_name: Some("Portcullis demo app".into()),
         csrf: "token".into(),
         return_to: "/oauth/authorize?client_id=demo".into(),
@@ -50,6 +52,7 @@ fn login() -> LoginPage {
         again: false,
         passkey: super::passkey_form("x"),
         providers: Vec::new(),
+        forgotten: true,
         error: None,
     }
 }
@@ -64,12 +67,14 @@ fn line(scope: &str, words: &str) -> ConsentLine {
         is_new: false,
         had_before: false,
         covers_future: false,
+        parts: Vec::new(),
     }
 }
 
 fn consent() -> ConsentPage {
     let group = |title: &str, lines: Vec<ConsentLine>| ConsentGroup { title: title.into(), lines };
     ConsentPage {
+        reader: Reader::default(),
         app: AskingApp { name: "Portcullis demo app".into(), redirect_host: "127.0.0.1:8444".into(), ..AskingApp::default() },
         patient_name: Some("Maria Lopez".into()),
         person_name: "Maria Lopez".into(),
@@ -119,11 +124,12 @@ fn consent() -> ConsentPage {
 
 fn picker() -> PatientPickerPage {
     let people = [
-        ("1", "Maria Lopez", "4 May 1951"),
-        ("2", "Theo Lopez", "19 October 2014"),
-        ("3", "Ana Sofía Lopez de la Cruz", "2 January 2017"),
+        ("1", "Maria Lopez", "1951-05-04"),
+        ("2", "Theo Lopez", "2014-10-19"),
+        ("3", "Ana Sofía Lopez de la Cruz", "2017-01-02"),
     ];
     PatientPickerPage {
+        reader: Reader::default(),
         app_name: "Portcullis demo app".into(),
         person_name: "Dr. Amy Chen".into(),
         can_search: true,
@@ -131,7 +137,7 @@ fn picker() -> PatientPickerPage {
         next: Some("bookmark".into()),
         return_to: "/oauth/authorize?client_id=demo".into(),
         people: people
-            .map(|(id, name, born)| PatientChoice { id: id.into(), name: name.into(), birth_date: born.into() })
+            .map(|(id, name, born)| PatientChoice { id: id.into(), name: Some(name.into()), birth_date: born.into() })
             .to_vec(),
         csrf: "token".into(),
         request_handle: "request".into(),
@@ -150,6 +156,7 @@ fn person() -> PersonPage {
     };
     let look = |who: &str, what: &str, when: &str| Look { who: who.into(), what: what.into(), when: when.into() };
     PersonPage {
+        reader: Reader::default(),
         person_name: "Maria Lopez".into(),
         notice: Some("You stopped the access of Growth Chart.".into()),
         apps: vec![
@@ -180,6 +187,7 @@ fn person() -> PersonPage {
 
 fn error() -> ErrorPage {
     ErrorPage {
+        reader: Reader::default(),
         title: "This link was used already".into(),
         what_happened: "The page that you opened belongs to a request that has ended.".into(),
         what_it_means: "Nothing was shared by opening it again.".into(),
@@ -190,6 +198,7 @@ fn error() -> ErrorPage {
 
 fn docs() -> DocsPage {
     DocsPage {
+        reader: Reader::default(),
         fhir_base: "https://localhost:8443/fhir".into(),
         issuer: "https://localhost:8443".into(),
         is_demo: true,
