@@ -20,6 +20,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{FileFailurePersistence, TestRunner};
 
 mod bodies;
+mod chains;
 mod data;
 mod grammar;
 mod over_http;

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
+use super::chains::{ITERATED, REVERSE_ITERATED, chains};
 use super::data::{self, KINDS, Kind, id};
 use super::grammar::{CRITERIA, Grammar, SORTS, grammar};
 
@@ -82,7 +83,7 @@ pub fn requests() -> impl Strategy<Value = Request> {
 
 fn search(kind: Kind) -> impl Strategy<Value = Request> {
     let Grammar { criteria, sorts, includes, reverse_includes, elements } = grammar(kind.name);
-    let criteria: Vec<&'static str> = criteria.iter().chain(&CRITERIA).copied().collect();
+    let criteria: Vec<&'static str> = criteria.iter().chain(&CRITERIA).chain(chains(kind.name)).copied().collect();
     let sorts: Vec<&'static str> = sorts.iter().chain(&SORTS).copied().collect();
     let up_to = |list: &'static [&'static str], most: usize| subsequence(list.to_vec(), 0..=most.min(list.len()));
     let criteria =
@@ -100,8 +101,15 @@ fn search(kind: Kind) -> impl Strategy<Value = Request> {
             select(vec!["_summary=true".to_owned(), "_summary=count".to_owned(), format!("_elements={elements}")]),
         ),
     );
-    (criteria, up_to(includes, 3), up_to(reverse_includes, 2), control).prop_map(
-        move |(criteria, includes, reverse_includes, (sort, count, total, shape))| {
+    let iterated = prop_oneof![
+        3 => Just(Vec::new()),
+        1 => (up_to(&ITERATED, 2), up_to(&REVERSE_ITERATED, 1)).prop_map(|(forward, reverse)| {
+            let forward = forward.into_iter().map(|include| ("_include:iterate", include));
+            forward.chain(reverse.into_iter().map(|include| ("_revinclude:iterate", include))).collect()
+        }),
+    ];
+    (criteria, up_to(includes, 3), up_to(reverse_includes, 2), iterated, control).prop_map(
+        move |(criteria, includes, reverse_includes, iterated, (sort, count, total, shape))| {
             // Only the total is asked for, and no total: a contradiction that the parser refuses.
             let counts_only = count == Some(0) || shape.as_deref() == Some("_summary=count");
             let total = total.filter(|total| !(counts_only && *total == "none"));
@@ -113,6 +121,7 @@ fn search(kind: Kind) -> impl Strategy<Value = Request> {
             }
             parameters.extend(includes.into_iter().map(|include| named("_include", include.to_owned())));
             parameters.extend(reverse_includes.into_iter().map(|include| named("_revinclude", include.to_owned())));
+            parameters.extend(iterated.into_iter().map(|(name, include)| named(name, include.to_owned())));
             parameters.extend(sort.map(|sort| named("_sort", sort.to_owned())));
             parameters.extend(count.map(|count| named("_count", count.to_string())));
             parameters.extend(total.map(|total| named("_total", total.to_owned())));

@@ -1,7 +1,7 @@
 //! `_include` and `_revinclude`: what the matches of a page refer to, and what refers to them, as far as the constraint shows it.
 //!
-//! <https://hl7.org/fhir/R4/search.html#include>. One step only: nothing is included because of something that was included. Each statement carries the
-//! condition of the included type, before its limit. What a resource refers to is what the index holds for the parameter.
+//! <https://hl7.org/fhir/R4/search.html#include>. Only `:iterate` goes on from what was included, round by round, until a round finds nothing new. Each statement carries the
+//! condition of the included type, before its limit: nothing is reached through what is hidden. What a resource refers to is what the index holds for the parameter.
 
 use portcullis_fhir::definitions::SearchParameter;
 use portcullis_fhir::search::{Include, SearchQuery};
@@ -16,6 +16,8 @@ use super::visibility;
 
 /// The most resources that includes may add to a page.
 pub const MAXIMUM_INCLUDED: usize = 1000;
+/// How often `:iterate` is followed from what was just included: longer chains of references than this are a structure to be walked by reading.
+const MAXIMUM_ROUNDS: usize = 16;
 
 /// The locators of the visible resources that the query's includes add to these matches: each once, none of the matches, in a stable order.
 pub fn included(
@@ -29,35 +31,70 @@ pub fn included(
         // The audit trail is no part of these tables: nothing found would look like nothing recorded.
         return Err(StoreError::NotSupported("including AuditEvents; search them by 'patient' or 'entity'".to_owned()));
     }
-    let mut found: Vec<i64> = Vec::new();
-    if matches.is_empty() {
-        return Ok(found);
+    let mut inclusion = Inclusion { connection, constraint, matches, found: Vec::new() };
+    let mut ends: Vec<(i64, ResourceType)> = matches.iter().map(|pk| (*pk, query.resource_type)).collect();
+    let mut round = 0;
+    while !ends.is_empty() {
+        if round > MAXIMUM_ROUNDS {
+            return Err(StoreError::NotSupported(format!("following ':iterate' more than {MAXIMUM_ROUNDS} times")));
+        }
+        let followed = |include: &&Include| round == 0 || include.iterates;
+        let mut added = Vec::new();
+        for include in query.includes.iter().filter(followed) {
+            let from = ends.iter().filter(|(_, end)| *end == include.source);
+            added.extend(inclusion.follow(include, forward, from.map(|(pk, _)| *pk).collect())?);
+        }
+        for include in query.reverse_includes.iter().filter(followed) {
+            let from = ends.iter().filter(|(_, end)| include.target.is_none_or(|target| target == *end));
+            added.extend(inclusion.follow(include, reverse, from.map(|(pk, _)| *pk).collect())?);
+        }
+        ends = added;
+        round += 1;
     }
-    let forward = query.includes.iter().map(|include| (include, forward as Join));
-    let reverse = query.reverse_includes.iter().map(|include| (include, reverse as Join));
-    for (include, join) in forward.chain(reverse) {
+    Ok(inclusion.found)
+}
+
+/// What the includes of one page have found.
+struct Inclusion<'a> {
+    connection: &'a Connection,
+    constraint: &'a Constraint,
+    matches: &'a [i64],
+    found: Vec<i64>,
+}
+
+impl Inclusion<'_> {
+    /// Follows one include from these resources; returns what is new.
+    fn follow(&mut self, include: &Include, join: Join, ends: Vec<i64>) -> Result<Vec<(i64, ResourceType)>, StoreError> {
+        if ends.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut parameters = Parameters::default();
-        let pages = parameters.bind_list(matches.iter().copied());
-        let join = join(include, constraint, &pages, &mut parameters);
+        let matches = parameters.bind_list(self.matches.iter().copied());
+        let ends = parameters.bind_list(ends);
+        let join = join(include, self.constraint, &ends, &mut parameters);
         // Visible rows that an earlier include found do not count against this one.
-        let limit = parameters.bind(i64::try_from(MAXIMUM_INCLUDED + found.len()).unwrap_or(i64::MAX).saturating_add(1));
+        let limit = parameters.bind(i64::try_from(MAXIMUM_INCLUDED + self.found.len()).unwrap_or(i64::MAX).saturating_add(1));
         let sql = format!(
-            "SELECT DISTINCT r.pk, r.type, r.neg_time, l.id FROM {join} AND r.deleted = 0 AND r.pk NOT IN ({pages}) \
+            "SELECT DISTINCT r.pk, r.type, r.neg_time, l.id FROM {join} AND r.deleted = 0 AND r.pk NOT IN ({matches}) \
              ORDER BY r.type, r.neg_time, l.id LIMIT {limit}"
         );
-        for pk in parameters.rows(connection, &sql, |row| row.get::<_, i64>(0)).map_err(store_error)? {
-            if !found.contains(&pk) {
-                found.push(pk);
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, u8>(1)?));
+        let mut added = Vec::new();
+        for (pk, code) in parameters.rows(self.connection, &sql, row).map_err(store_error)? {
+            if !self.found.contains(&pk) {
+                let corrupt = || StoreError::Corrupt("a row with an impossible type".to_owned());
+                self.found.push(pk);
+                added.push((pk, ResourceType::from_code(code).ok_or_else(corrupt)?));
             }
         }
-        if found.len() > MAXIMUM_INCLUDED {
+        if self.found.len() > MAXIMUM_INCLUDED {
             let message = format!(
                 "a page whose includes add more than {MAXIMUM_INCLUDED} resources; a smaller '_count' makes smaller pages"
             );
             return Err(StoreError::NotSupported(message));
         }
+        Ok(added)
     }
-    Ok(found)
 }
 
 /// Tables and conditions up to the included `r`.

@@ -27,6 +27,7 @@ mod row_statements;
 mod rows;
 mod seal;
 mod search;
+mod search_chain;
 mod search_composite;
 mod search_filter;
 mod search_range;

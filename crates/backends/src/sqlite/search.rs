@@ -37,7 +37,7 @@ pub fn search(
 ) -> Result<Found<SearchPage>, StoreError> {
     let bookmarks = Bookmarks::new(seal, "search", binding, &query.canonical());
     let after = query.cursor.as_deref().map(|bookmark| bookmarks.open(bookmark)).transpose()?;
-    let statements = search_sql::compile(query, constraint, &Resolver { connection, seal }, after.as_ref())?;
+    let statements = search_sql::compile(query, &Resolver { connection, seal, constraint }, after.as_ref())?;
     let total = wants_total(query).then(|| count(connection, &statements)).transpose()?;
     if counts_only(query) {
         return Ok(Found { content: SearchPage { total, ..SearchPage::default() }, in_care: Vec::new() });

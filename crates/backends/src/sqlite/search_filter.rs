@@ -1,12 +1,13 @@
 //! One criterion of a search as SQL: a condition over `r`, a current resource, and where there is one, a way to its rows through an index.
 //!
-//! <https://hl7.org/fhir/R4/search.html#ptypes>. Conditions never see more than index rows of `r` itself; that `r` is visible is a condition beside
-//! them (`search_sql`). A criterion that names something this store has never seen is false.
+//! <https://hl7.org/fhir/R4/search.html#ptypes>. Conditions see nothing but index rows of `r` itself; that `r` is visible is a condition beside
+//! them (`search_sql`). Chains lead to other resources, each under the condition of its own type (`search_chain`). A criterion that names something this store has never seen is false.
 
 use portcullis_fhir::definitions::{ParameterType, SearchParameter};
 use portcullis_fhir::index::{fold_code, normalise};
 use portcullis_fhir::search::{Filter, QuantityMatch, ReferenceMatch, Test, TokenMatch};
 use portcullis_fhir::types::{LogicalId, ResourceType};
+use portcullis_policy::Constraint;
 use portcullis_store::StoreError;
 use rusqlite::{Connection, params};
 
@@ -15,7 +16,7 @@ use super::locator::{self, IDENTIFIER};
 use super::parameters::{Parameters, any};
 use super::rows::TEXT_OFFSET;
 use super::seal::Seal;
-use super::{search_composite, search_range};
+use super::{search_chain, search_composite, search_range};
 
 /// Up to so many alternatives each candidate is looked up; beyond, the alternatives are collected once. Of what the store knows of a criterion no
 /// more than this is bound; more is written into the statement, as numbers.
@@ -31,6 +32,8 @@ pub struct Resolver<'a> {
     pub connection: &'a Connection,
     /// The keyed hash.
     pub seal: &'a Seal,
+    /// What the search may see, also where a criterion leads to other resources.
+    pub constraint: &'a Constraint,
 }
 
 impl Resolver<'_> {
@@ -82,7 +85,7 @@ impl Condition {
     }
 
     /// Membership of a set that is collected once per statement.
-    fn member(set: String) -> Self {
+    pub(super) fn member(set: String) -> Self {
         Self { sql: format!("r.pk IN ({set})"), route: Some(Route::Set(set)) }
     }
 }
@@ -140,6 +143,8 @@ pub fn condition(
             let one = |filter| condition(filter, resource_type, resolver, parameters);
             search_composite::either(&filters.iter().map(one).collect::<Result<Vec<_>, _>>()?)
         }
+        Test::Chain(links) => search_chain::chain(key, links, resolver, parameters)?,
+        Test::ReverseChain(link) => search_chain::reverse_chain(key, link, resolver, parameters)?,
         Test::Id(ids) => {
             let code = resource_type.code();
             let ids = parameters.bind_list(ids.iter().map(|id| id.as_str().to_owned()));
@@ -169,6 +174,8 @@ pub fn values(test: &Test) -> usize {
         Test::Pairs(pairs) => pairs.iter().flatten().map(|filter| values(&filter.test)).sum(),
         Test::Components(alternatives) => alternatives.iter().flatten().map(|filter| values(&filter.test)).sum(),
         Test::Either(filters) => filters.iter().map(|filter| values(&filter.test)).sum(),
+        Test::Chain(links) => links.iter().map(|link| values(&link.criterion.test)).sum(),
+        Test::ReverseChain(link) => values(&link.criterion.test),
     }
 }
 

@@ -66,13 +66,8 @@ impl SearchStatements {
 }
 
 /// Turns a search into statements that produce nothing but what the constraint shows.
-pub fn compile(
-    query: &SearchQuery,
-    constraint: &Constraint,
-    resolver: &Resolver<'_>,
-    after: Option<&Position>,
-) -> Result<SearchStatements, StoreError> {
-    let resource_type = query.resource_type;
+pub fn compile(query: &SearchQuery, resolver: &Resolver<'_>, after: Option<&Position>) -> Result<SearchStatements, StoreError> {
+    let (resource_type, constraint) = (query.resource_type, resolver.constraint);
     let mut parameters = Parameters::default();
     let visible = visibility::predicate(constraint, resource_type, constraint.letter(), "r", &mut parameters);
     // Counted in the query and not in the statement: how many values that binds depends on what is stored.
@@ -88,7 +83,7 @@ pub fn compile(
     if visible == "0" || conditions.iter().any(|condition| condition.sql == "0") {
         return Ok(SearchStatements::nothing());
     }
-    let chosen = choose(query, constraint, &conditions, resolver, &mut parameters)?;
+    let chosen = choose(query, &conditions, resolver, &mut parameters)?;
     let mut terms = vec![format!("r.type = {} AND r.deleted = 0", resource_type.code())];
     // What the route leads to fulfils its criterion already.
     let remaining = conditions.iter().enumerate().filter(|(position, _)| chosen.criterion != Some(*position));
@@ -166,7 +161,6 @@ fn is_by_change(query: &SearchQuery) -> bool {
 /// Chooses among the criteria and the boundary the way with the fewest candidates.
 fn choose(
     query: &SearchQuery,
-    constraint: &Constraint,
     conditions: &[Condition],
     resolver: &Resolver<'_>,
     parameters: &mut Parameters,
@@ -174,7 +168,7 @@ fn choose(
     let criteria =
         conditions.iter().enumerate().filter_map(|(position, condition)| Some((Some(position), condition.route.clone()?)));
     let mut routes: Vec<(Option<usize>, Route)> = criteria.collect();
-    if let Some(route) = boundary_route(query, constraint, parameters) {
+    if let Some(route) = boundary_route(query, resolver.constraint, parameters) {
         routes.push((None, route));
     }
     if let [(criterion, route @ Route::Ordered { .. })] = routes.as_slice() {

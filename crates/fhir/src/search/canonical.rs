@@ -1,7 +1,8 @@
 //! Two texts of a query: the canonical bytes that a cursor is bound to, and the self link.
 
 use super::{
-    DateMatch, Filter, Include, NumberMatch, Prefix, QuantityMatch, ReferenceMatch, SearchQuery, Shape, Test, TokenMatch, Total,
+    DateMatch, Filter, Include, Link, NumberMatch, Prefix, QuantityMatch, ReferenceMatch, SearchQuery, Shape, Test, TokenMatch,
+    Total,
 };
 use crate::query;
 use crate::reference::Reference;
@@ -113,7 +114,14 @@ impl Form {
             Test::Pairs(items) => self.list(17, items, |form, pair| pair.iter().for_each(|filter| form.filter(filter))),
             Test::Components(items) => self.list(18, items, |form, criteria| form.list(0, criteria, Self::filter)),
             Test::Either(items) => self.list(19, items, Self::filter),
+            Test::Chain(links) => self.list(20, links, Self::link),
+            Test::ReverseChain(link) => self.list(21, std::slice::from_ref(&**link), Self::link),
         }
+    }
+
+    fn link(&mut self, link: &Link) {
+        self.text(link.resource_type.name());
+        self.filter(&link.criterion);
     }
 
     fn token(&mut self, token: &TokenMatch) {
@@ -171,6 +179,7 @@ impl Form {
         self.text(include.source.name());
         self.bytes(&include.parameter.key.to_be_bytes());
         self.optional(include.target.map(|target| target.name()));
+        self.tag(u8::from(include.iterates));
     }
 
     fn shape(&mut self, shape: &Shape) {

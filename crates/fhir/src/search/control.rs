@@ -121,7 +121,8 @@ pub(super) enum Direction {
 }
 
 /// `_include` and `_revinclude`: `Source:parameter`, `Source:parameter:Target`, or `Source:*` for every reference parameter that leads there.
-pub(super) fn include(direction: Direction, searched: ResourceType, value: &str) -> Result<Vec<Include>, Rejection> {
+/// `searched` is the type that the include belongs to; `None` for `:iterate`, which goes on from whatever was found.
+pub(super) fn include(direction: Direction, searched: Option<ResourceType>, value: &str) -> Result<Vec<Include>, Rejection> {
     let parts: Vec<&str> = value.split(':').collect();
     let (source, code, target) = match parts.as_slice() {
         ["*"] => {
@@ -134,22 +135,26 @@ pub(super) fn include(direction: Direction, searched: ResourceType, value: &str)
     };
     let source = known_type(source)?;
     let target = target.map(known_type).transpose()?;
-    let leads_to = match direction {
-        Direction::Forward if source != searched => {
-            return Err(Rejection::value(format!("The search is for {searched}; an include starts there.")));
+    let leads_to = match (direction, searched) {
+        (Direction::Forward, Some(searched)) if source != searched => {
+            let message = format!("The search is for {searched}; an include starts there. _include:iterate starts anywhere.");
+            return Err(Rejection::value(message));
         }
-        Direction::Forward => target,
-        Direction::Reverse if target.is_some_and(|target| target != searched) => {
-            return Err(Rejection::value(format!("The search is for {searched}; a reverse include ends there.")));
+        (Direction::Reverse, Some(searched)) if target.is_some_and(|target| target != searched) => {
+            let message =
+                format!("The search is for {searched}; a reverse include ends there. _revinclude:iterate ends anywhere.");
+            return Err(Rejection::value(message));
         }
-        Direction::Reverse => Some(searched),
+        (Direction::Reverse, Some(searched)) => Some(searched),
+        (Direction::Forward, _) | (Direction::Reverse, None) => target,
     };
+    let iterates = searched.is_none();
     let leads = |parameter: &SearchParameter| leads_to.is_none_or(|leads_to| points_to(parameter, leads_to));
     let is_reference = |parameter: &&SearchParameter| parameter.parameter_type == ParameterType::Reference;
     if code == "*" {
         let parameters = definitions::search_parameters(source).iter().copied().filter(is_reference);
         let leading = parameters.filter(|parameter| leads(parameter));
-        let includes: Vec<Include> = leading.map(|parameter| Include { source, parameter, target }).collect();
+        let includes: Vec<Include> = leading.map(|parameter| Include { source, parameter, target, iterates }).collect();
         let nowhere = || leads_to.map_or_else(|| "any resource".to_owned(), |leads_to| leads_to.to_string());
         return if includes.is_empty() {
             Err(Rejection::value(format!("No reference parameter of {source} leads to {}.", nowhere())))
@@ -164,10 +169,11 @@ pub(super) fn include(direction: Direction, searched: ResourceType, value: &str)
         Some(leads_to) if !points_to(parameter, leads_to) => {
             Err(Rejection::value(format!("{source}:{} does not lead to {leads_to}.", parameter.code)))
         }
-        _ => Ok(vec![Include { source, parameter, target }]),
+        _ => Ok(vec![Include { source, parameter, target, iterates }]),
     }
 }
 
-fn known_type(name: &str) -> Result<ResourceType, Rejection> {
+/// The type with this name.
+pub(super) fn known_type(name: &str) -> Result<ResourceType, Rejection> {
     ResourceType::parse(name).ok_or_else(|| Rejection::value(format!("'{}' is no resource type of FHIR R4.", echo(name))))
 }

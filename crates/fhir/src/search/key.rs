@@ -8,26 +8,39 @@
 pub(super) enum Key<'a> {
     /// `code` or `code:modifier`; the modifier is what follows the first colon, whatever it is.
     Plain { code: &'a str, modifier: Option<&'a str> },
-    /// A chain through a reference (<https://hl7.org/fhir/R4/search.html#chaining>).
-    Chain,
-    /// `_has` (<https://hl7.org/fhir/R4/search.html#has>).
-    ReverseChain,
+    /// `code.rest` or `code:target.rest`: a chain through a reference (<https://hl7.org/fhir/R4/search.html#chaining>).
+    Chain { code: &'a str, target: Option<&'a str>, rest: &'a str },
+    /// `_has:source:parameter:rest` (<https://hl7.org/fhir/R4/search.html#has>).
+    ReverseChain { source: &'a str, parameter: &'a str, rest: &'a str },
+    /// `_has` with less than that.
+    Malformed,
 }
 
 impl<'a> Key<'a> {
-    /// Takes a name apart; every text has one of the three forms.
+    /// Takes a name apart; every text has one of these forms.
     pub(super) fn parse(name: &'a str) -> Self {
-        let (code, modifier) = match name.split_once(':') {
-            Some((code, modifier)) => (code, Some(modifier)),
-            None => (name, None),
-        };
+        let (code, modifier) = split(name, ':');
         if code == "_has" {
-            Self::ReverseChain
-        } else if name.contains('.') {
-            Self::Chain
-        } else {
-            Self::Plain { code, modifier }
+            let mut parts = modifier.unwrap_or_default().splitn(3, ':');
+            return match (parts.next(), parts.next(), parts.next()) {
+                (Some(source), Some(parameter), Some(rest)) => Self::ReverseChain { source, parameter, rest },
+                _ => Self::Malformed,
+            };
         }
+        match name.split_once('.') {
+            Some((head, rest)) => {
+                let (code, target) = split(head, ':');
+                Self::Chain { code, target, rest }
+            }
+            None => Self::Plain { code, modifier },
+        }
+    }
+}
+
+fn split(text: &str, at: char) -> (&str, Option<&str>) {
+    match text.split_once(at) {
+        Some((before, after)) => (before, Some(after)),
+        None => (text, None),
     }
 }
 
@@ -38,6 +51,8 @@ mod tests {
     #[test]
     fn names_fall_into_their_forms() {
         let plain = |code, modifier| Key::Plain { code, modifier };
+        let chain = |code, target, rest| Key::Chain { code, target, rest };
+        let has = |source, parameter, rest| Key::ReverseChain { source, parameter, rest };
         for (name, expected) in [
             ("code", plain("code", None)),
             ("code:not", plain("code", Some("not"))),
@@ -47,13 +62,22 @@ mod tests {
             ("_include:iterate", plain("_include", Some("iterate"))),
             ("subject:Patient", plain("subject", Some("Patient"))),
             ("subject:Patient:exact", plain("subject", Some("Patient:exact"))),
-            ("subject.name", Key::Chain),
-            ("subject:Patient.name", Key::Chain),
-            ("subject:Patient.name:exact", Key::Chain),
-            ("_count.x", Key::Chain),
-            ("_has", Key::ReverseChain),
-            ("_has:Observation:patient:code", Key::ReverseChain),
-            ("_has:Observation:patient:subject.name", Key::ReverseChain),
+            ("subject.name", chain("subject", None, "name")),
+            ("subject:Patient.name", chain("subject", Some("Patient"), "name")),
+            ("subject:Patient.name:exact", chain("subject", Some("Patient"), "name:exact")),
+            ("subject.organization.name", chain("subject", None, "organization.name")),
+            ("subject._has:Group:member:_id", chain("subject", None, "_has:Group:member:_id")),
+            ("_count.x", chain("_count", None, "x")),
+            (".", chain("", None, "")),
+            ("_has", Key::Malformed),
+            ("_has:Observation:patient", Key::Malformed),
+            ("_has.x", chain("_has", None, "x")),
+            ("_has:Observation:patient:code", has("Observation", "patient", "code")),
+            ("_has:Observation:patient:subject.name", has("Observation", "patient", "subject.name")),
+            (
+                "_has:Observation:patient:_has:AuditEvent:entity:agent",
+                has("Observation", "patient", "_has:AuditEvent:entity:agent"),
+            ),
             ("_hash", plain("_hash", None)),
         ] {
             assert_eq!(Key::parse(name), expected, "{name}");

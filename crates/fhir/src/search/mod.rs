@@ -1,6 +1,6 @@
 //! The search grammar: a query string becomes a [`SearchQuery`] whose every part is understood, or is named as ignored.
 //!
-//! <https://hl7.org/fhir/R4/search.html>. Chained parameters, `_has`, `:iterate`, the bare wildcard of includes, and the special parameter of R4 that is
+//! <https://hl7.org/fhir/R4/search.html>. The bare wildcard of includes, and the special parameter of R4 that is
 //! a value of a resource (`near` of Location) are recognised, and are not accepted: an error under strict handling, otherwise ignored and named. So are
 //! `_content`, `_text`, `_filter`, `_query` and `_list`, which are no parameters here.
 
@@ -10,6 +10,7 @@ use crate::types::{LogicalId, ResourceType};
 
 pub(crate) mod audit_event;
 mod canonical;
+mod chain;
 mod composite;
 pub(crate) mod control;
 mod filter;
@@ -84,6 +85,8 @@ impl SearchQuery {
     pub const MAXIMUM_ALTERNATIVES: usize = 500;
     /// The largest number of reference parameters that the includes of one query follow; a wildcard counts as many as it stands for.
     pub const MAXIMUM_INCLUDES: usize = 100;
+    /// The largest number of chained parameters and `_has` in one search.
+    pub const MAXIMUM_CHAINS: usize = 8;
     /// The largest number of keys in `_sort`.
     pub const MAXIMUM_SORT_KEYS: usize = 8;
     /// The longest `_cursor`, in bytes.
@@ -143,6 +146,19 @@ pub enum Test {
     Components(Vec<Vec<Filter>>),
     /// A composite that stands for others: one of them holds.
     Either(Vec<Filter>),
+    /// A chain: the parameter refers to a resource as one of these says.
+    Chain(Vec<Link>),
+    /// `_has`: a resource as this says refers here. The filter's own parameter is one of that resource's type.
+    ReverseChain(Box<Link>),
+}
+
+/// The other end of a step in a chain.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Link {
+    /// Its type.
+    pub resource_type: ResourceType,
+    /// What holds for it.
+    pub criterion: Filter,
 }
 
 /// `[system]|[code]` in its four forms.
@@ -255,6 +271,8 @@ pub struct Include {
     pub parameter: &'static SearchParameter,
     /// Only targets of this type, where given.
     pub target: Option<ResourceType>,
+    /// `:iterate`: followed from what was included, too.
+    pub iterates: bool,
 }
 
 /// One key of `_sort`.

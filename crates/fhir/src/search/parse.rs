@@ -1,6 +1,7 @@
 //! From names and values to a [`SearchQuery`].
 
 use super::audit_event;
+use super::chain;
 use super::control::{self, Direction};
 use super::filter::{self, Rejection, unknown_modifier};
 use super::key::Key;
@@ -66,6 +67,8 @@ struct Parser<'a> {
     once: Vec<&'static str>,
     /// Alternatives of all filters so far.
     alternatives: usize,
+    /// Chains so far.
+    chains: usize,
     issues: Vec<Issue>,
 }
 
@@ -87,33 +90,27 @@ impl<'a> Parser<'a> {
             applied: Vec::new(),
             ignored: Vec::new(),
         };
-        Self { query, context, once: Vec::new(), alternatives: 0, issues: Vec::new() }
+        Self { query, context, once: Vec::new(), alternatives: 0, chains: 0, issues: Vec::new() }
     }
 
     fn take(&mut self, name: &str, value: &str) -> Result<Use, Rejection> {
-        let (code, modifier) = match Key::parse(name) {
-            Key::Plain { code, modifier } => (code, modifier),
-            Key::Chain => return Err(Rejection::NotUnderstood("Chained parameters are not supported.".to_owned())),
-            Key::ReverseChain => return Err(Rejection::NotUnderstood("_has is not supported.".to_owned())),
-        };
+        let Key::Plain { code, modifier } = Key::parse(name) else { return self.take_chain(name, value) };
         if let Some(once) = ONCE.iter().find(|once| **once == code) {
             return self.take_once(once, modifier, value);
         }
         match (code, modifier) {
-            ("_include", None) => {
+            // `:recurse` is what `:iterate` was called before R4.
+            ("_include" | "_revinclude", None | Some("iterate" | "recurse")) => {
                 audit_event::check_include(self.query.resource_type)?;
-                let includes = control::include(Direction::Forward, self.query.resource_type, value)?;
-                self.add_includes(|query| &mut query.includes, includes)
+                let direction = if code == "_include" { Direction::Forward } else { Direction::Reverse };
+                let searched = self.query.resource_type;
+                let includes = control::include(direction, (modifier.is_none()).then_some(searched), value)?;
+                match direction {
+                    Direction::Forward => self.add_includes(|query| &mut query.includes, includes),
+                    Direction::Reverse => self.add_includes(|query| &mut query.reverse_includes, includes),
+                }
             }
-            ("_revinclude", None) => {
-                audit_event::check_include(self.query.resource_type)?;
-                let includes = control::include(Direction::Reverse, self.query.resource_type, value)?;
-                self.add_includes(|query| &mut query.reverse_includes, includes)
-            }
-            ("_include" | "_revinclude", Some("iterate" | "recurse")) => {
-                Err(Rejection::NotUnderstood("Includes that go on from included resources are not supported.".to_owned()))
-            }
-            ("_include" | "_revinclude", Some(modifier)) => Err(unknown_modifier(code, modifier, "no modifier")),
+            ("_include" | "_revinclude", Some(modifier)) => Err(unknown_modifier(code, modifier, ":iterate")),
             _ => self.take_filter(code, modifier, value),
         }
     }
@@ -169,6 +166,27 @@ impl<'a> Parser<'a> {
         Ok(Use::Applied)
     }
 
+    fn take_chain(&mut self, name: &str, value: &str) -> Result<Use, Rejection> {
+        let filter = chain::parse(self.query.resource_type, name, value, self.context)?;
+        self.count_alternatives(value)?;
+        self.chains += 1;
+        if self.chains > SearchQuery::MAXIMUM_CHAINS {
+            let message = format!("At most {} chains are accepted in one search.", SearchQuery::MAXIMUM_CHAINS);
+            return Err(Rejection::Invalid(IssueType::TooLong, message));
+        }
+        self.query.filters.push(filter);
+        Ok(Use::Applied)
+    }
+
+    fn count_alternatives(&mut self, value: &str) -> Result<(), Rejection> {
+        self.alternatives += value.split(',').count();
+        if self.alternatives > SearchQuery::MAXIMUM_ALTERNATIVES {
+            let message = format!("At most {} alternatives are accepted in one search.", SearchQuery::MAXIMUM_ALTERNATIVES);
+            return Err(Rejection::Invalid(IssueType::TooLong, message));
+        }
+        Ok(())
+    }
+
     fn take_filter(&mut self, code: &str, modifier: Option<&str>, value: &str) -> Result<Use, Rejection> {
         let resource_type = self.query.resource_type;
         let found = definitions::search_parameter(resource_type, code);
@@ -183,11 +201,7 @@ impl<'a> Parser<'a> {
         };
         let test = filter::parse(parameter, modifier, value, self.context)?;
         audit_event::check_form(resource_type, code, &test)?;
-        self.alternatives += value.split(',').count();
-        if self.alternatives > SearchQuery::MAXIMUM_ALTERNATIVES {
-            let message = format!("At most {} alternatives are accepted in one search.", SearchQuery::MAXIMUM_ALTERNATIVES);
-            return Err(Rejection::Invalid(IssueType::TooLong, message));
-        }
+        self.count_alternatives(value)?;
         match test {
             // One pair is two criteria: each has its own way through an index.
             Test::Pairs(pairs) if pairs.len() == 1 => self.query.filters.extend(pairs.into_iter().flatten()),

@@ -14,12 +14,12 @@ use super::super::rows::neg_time;
 pub fn find(query: &SearchQuery, visible: &[&NewVersion]) -> Vec<String> {
     let of_type = visible.iter().filter(|version| version.resource_type == query.resource_type);
     let mut found: Vec<&NewVersion> =
-        of_type.copied().filter(|version| query.filters.iter().all(|filter| holds(filter, version))).collect();
+        of_type.copied().filter(|version| query.filters.iter().all(|filter| holds(filter, version, visible))).collect();
     found.sort_by(|left, right| compare(query, left, right));
     found.iter().map(|version| format!("{}/{}", version.resource_type, version.id)).collect()
 }
 
-fn holds(filter: &Filter, version: &NewVersion) -> bool {
+fn holds(filter: &Filter, version: &NewVersion, visible: &[&NewVersion]) -> bool {
     let values = values(filter.parameter, version);
     let some = |test: &dyn Fn(&IndexValue) -> bool| values.iter().any(|value| test(value));
     let texts = |texts: &[Box<str>], test: &dyn Fn(&str, &str, &str) -> bool| {
@@ -81,11 +81,28 @@ fn holds(filter: &Filter, version: &NewVersion) -> bool {
             asked == uri || asked.strip_prefix(uri).is_some_and(|rest| uri.ends_with('/') || rest.starts_with('/'))
         }),
         Test::Id(ids) => ids.contains(&version.id),
-        Test::Pairs(pairs) => pairs.iter().any(|pair| pair.iter().all(|filter| holds(filter, version))),
-        Test::Either(filters) => filters.iter().any(|filter| holds(filter, version)),
+        Test::Pairs(pairs) => pairs.iter().any(|pair| pair.iter().all(|filter| holds(filter, version, visible))),
+        Test::Either(filters) => filters.iter().any(|filter| holds(filter, version, visible)),
+        Test::Chain(links) => links.iter().any(|link| {
+            let mut reached = visible.iter().filter(|other| refers(filter.parameter, version, other));
+            reached.any(|other| other.resource_type == link.resource_type && holds(&link.criterion, other, visible))
+        }),
+        Test::ReverseChain(link) => visible.iter().any(|other| {
+            other.resource_type == link.resource_type
+                && refers(filter.parameter, other, version)
+                && holds(&link.criterion, other, visible)
+        }),
         // `composites` has an oracle of its own, which reads elements.
         Test::Components(_) => panic!("composites over elements are not asked here"),
     }
+}
+
+/// Whether one version refers to the resource of another by a parameter.
+fn refers(parameter: &SearchParameter, from: &NewVersion, to: &NewVersion) -> bool {
+    values(parameter, from).iter().any(|value| match value {
+        IndexValue::Reference(Reference::Local(local)) => local.resource_type == to.resource_type && local.id == to.id,
+        _ => false,
+    })
 }
 
 fn values<'v>(parameter: &SearchParameter, version: &'v NewVersion) -> Vec<&'v IndexValue> {

@@ -24,7 +24,7 @@ fn with_constraint<T>(principal: &Principal, query: SearchQuery, work: impl FnOn
 fn plan(world: &World, principal: &Principal, text: &str) -> Vec<String> {
     with_constraint(principal, query(text), |constraint, query| {
         let explain = |connection: &Connection| -> Result<Vec<String>, StoreError> {
-            let statements = compile(query, constraint, &Resolver { connection, seal: world.store.seal() }, None)?;
+            let statements = compile(query, &Resolver { connection, seal: world.store.seal(), constraint }, None)?;
             let sql = format!("EXPLAIN QUERY PLAN {}", statements.page);
             statements.parameters.rows(connection, &sql, |row| row.get::<_, String>(3)).map_err(store_error)
         };
@@ -172,11 +172,11 @@ async fn the_newest_20_of_a_patient_among_100_000() {
     for (who, principal) in [("operator", operator()), ("patient", patient("p1", "patient/*.rs"))] {
         with_constraint(&principal, query("Observation?subject=Patient/p1&_count=20"), |constraint, query| {
             let measure = |connection: &Connection| {
-                let resolver = Resolver { connection, seal: world.store.seal() };
+                let resolver = Resolver { connection, seal: world.store.seal(), constraint };
                 let mut fastest = [u128::MAX; 2];
                 for _ in 0..300 {
                     let start = std::time::Instant::now();
-                    let statements = compile(query, constraint, &resolver, None)?;
+                    let statements = compile(query, &resolver, None)?;
                     let compiled = start.elapsed().as_micros();
                     let mut rows = 0;
                     let count = |_: &rusqlite::Row<'_>| {

@@ -85,9 +85,16 @@ fn samples() -> impl Strategy<Value = Vec<Sample>> {
         r#"meta@{"profile":["http://x/ab"],"tag":[{"code":"z"}]}"#,
         r#"meta@{"tag":[{"system":"t","code":"z","display":"Zed"}]}"#,
     ]);
-    let sample = (code, subject, performer, effective, value, meta, 0..4_i64).prop_map(|(code, a, b, c, d, e, updated)| {
+    let linked = member(&[
+        r#"encounter@{"reference":"Encounter/e0"}"#,
+        r#"encounter@{"reference":"Encounter/e1"}"#,
+        r#"hasMember@[{"reference":"Observation/o0"},{"reference":"Observation/o1"}]"#,
+        r#"hasMember@[{"reference":"Observation/o2"}]"#,
+    ]);
+    let sample = (code, subject, performer, effective, value, meta, linked, 0..4_i64);
+    let sample = sample.prop_map(|(code, a, b, c, d, e, f, updated)| {
         let mut members = vec![format!("\"code\":{code}")];
-        members.extend([a, b, c, d, e].into_iter().flatten());
+        members.extend([a, b, c, d, e, f].into_iter().flatten());
         Sample { members, updated: NOW * 1000 - updated * 86_400_000 }
     });
     prop::collection::vec(sample, 1..24)
@@ -175,6 +182,27 @@ const CRITERIA: &[&str] = &[
     "_lastUpdated=2027",
     "_lastUpdated=lt2027-01-14",
     "_lastUpdated=ge2027-01-14",
+    "subject:Patient.name=smith",
+    "subject.name:contains=th",
+    "subject.birthdate=lt1980,2001",
+    "patient.gender:not=female",
+    "patient._id=p0,p1",
+    "patient.link:missing=true",
+    "performer:Patient.family=smith",
+    "encounter.status=finished",
+    "encounter.class=|AMB",
+    "encounter:Encounter.subject:Patient.family:exact=Smith",
+    "has-member.code=a",
+    "has-member:Observation.has-member.code=s|b",
+    "has-member.subject:Patient.gender=female",
+    "_has:Observation:has-member:code=a,c",
+    "_has:Observation:has-member:_has:Observation:has-member:status=final",
+    "_has:Observation:has-member:patient.family=jones",
+    "patient._has:Encounter:patient:status=finished",
+    "patient._has:Encounter:patient:_id=e1",
+    "has-member.date=ge2024-03",
+    "has-member.value-quantity=gt5",
+    "has-member._lastUpdated=ge2027-01-14",
 ];
 const PREFIXES: [&str; 9] = ["", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"];
 const SORTS: &[&str] = &[
@@ -223,6 +251,9 @@ fn stored(samples: &[Sample]) -> Vec<NewVersion> {
         world::version(&body, sample.updated)
     };
     let others = [
+        r#"{"resourceType":"Patient","id":"p0","name":[{"family":"Smith"}],"gender":"female","birthDate":"1970-01-01"}"#,
+        r#"{"resourceType":"Patient","id":"p1","name":[{"family":"Jones"}],"gender":"male","birthDate":"2001-05-05"}"#,
+        r#"{"resourceType":"Patient","id":"p2","name":[{"family":"Smithson"}],"gender":"female","link":[{"other":{"reference":"Patient/p0"},"type":"seealso"}]}"#,
         r#"{"resourceType":"Encounter","id":"e0","status":"finished","class":{"code":"AMB"},"subject":{"reference":"Patient/p0"},"participant":[{"individual":{"reference":"Practitioner/d1"}}]}"#,
         r#"{"resourceType":"CareTeam","id":"t0","subject":{"reference":"Patient/p2"},"participant":[{"member":{"reference":"Practitioner/d1"}}]}"#,
         r#"{"resourceType":"Encounter","id":"e1","status":"finished","class":{"code":"AMB"},"subject":{"reference":"Patient/p1"},"participant":[{"individual":{"reference":"Practitioner/d2"}}]}"#,

@@ -1,0 +1,145 @@
+//! Chains: criteria about the resources that a match refers to, or that refer to it.
+//!
+//! <https://hl7.org/fhir/R4/search.html#chaining> and <https://hl7.org/fhir/R4/search.html#has>. A chain is parsed from the match outwards: each step is a
+//! reference parameter, and the last one an ordinary criterion of the type that is reached.
+
+use super::filter::{self, Rejection, points_to};
+use super::key::Key;
+use super::{Filter, Link, SearchContext, Test};
+use crate::definitions::{self, ParameterType, SearchParameter};
+use crate::outcome::IssueType;
+use crate::query::echo;
+use crate::types::ResourceType;
+
+/// The most steps of one chain.
+const MAXIMUM_STEPS: usize = 4;
+/// The most ways that one parameter stands for: `performer.name` is one for each type that may be a performer and has a name.
+const MAXIMUM_WAYS: usize = 24;
+
+/// Where a chain is being parsed.
+struct Chain<'a> {
+    value: &'a str,
+    context: &'a SearchContext<'a>,
+    ways: usize,
+}
+
+/// The criterion that a name of any form and its value are for resources of this type.
+pub(super) fn parse(
+    resource_type: ResourceType,
+    name: &str,
+    value: &str,
+    context: &SearchContext<'_>,
+) -> Result<Filter, Rejection> {
+    Chain { value, context, ways: 0 }.criterion(resource_type, name, 0)
+}
+
+impl Chain<'_> {
+    fn criterion(&mut self, resource_type: ResourceType, name: &str, steps: usize) -> Result<Filter, Rejection> {
+        if steps > MAXIMUM_STEPS {
+            return Err(Rejection::Invalid(
+                IssueType::TooLong,
+                format!("At most {MAXIMUM_STEPS} steps are accepted in a chain."),
+            ));
+        }
+        if resource_type == ResourceType::AUDIT_EVENT {
+            return Err(Rejection::NotUnderstood("The audit trail is no part of a chain; search AuditEvent itself.".to_owned()));
+        }
+        match Key::parse(name) {
+            Key::Plain { code, modifier } => {
+                let parameter = known(resource_type, code)?;
+                self.ways += 1;
+                if self.ways > MAXIMUM_WAYS {
+                    let message = "This chain may lead to too many types; name them, as in 'subject:Patient.name'.".to_owned();
+                    return Err(Rejection::Invalid(IssueType::TooLong, message));
+                }
+                Ok(Filter { parameter, test: filter::parse(parameter, modifier, self.value, self.context)? })
+            }
+            Key::Chain { code, target, rest } => self.forward(resource_type, code, (target, rest), steps),
+            Key::ReverseChain { source, parameter, rest } => self.reverse(resource_type, (source, parameter), rest, steps),
+            Key::Malformed => {
+                let message = "Accepted is _has:Type:parameter:name, where the parameter of that type leads here.".to_owned();
+                Err(Rejection::Invalid(IssueType::Invalid, message))
+            }
+        }
+    }
+
+    /// `code.rest` and `code:Type.rest`
+    fn forward(
+        &mut self,
+        resource_type: ResourceType,
+        code: &str,
+        (target, rest): (Option<&str>, &str),
+        steps: usize,
+    ) -> Result<Filter, Rejection> {
+        let parameter = reference(resource_type, code)?;
+        let targets: Vec<ResourceType> = match target {
+            Some(name) => vec![typed(parameter, name)?],
+            None if parameter.targets.is_empty() => {
+                let message = format!("'{code}' may lead to any type; name one, as in '{code}:Patient.name'.");
+                return Err(Rejection::Invalid(IssueType::Invalid, message));
+            }
+            None => parameter.targets.to_vec(),
+        };
+        let mut links = Vec::new();
+        let mut missing = None;
+        for resource_type in targets {
+            match self.criterion(resource_type, rest, steps + 1) {
+                Ok(criterion) => links.push(Link { resource_type, criterion }),
+                // Only some of the types that a reference may lead to have the parameter.
+                Err(rejection @ Rejection::NotUnderstood(_)) => missing = missing.or(Some(rejection)),
+                Err(invalid) => return Err(invalid),
+            }
+        }
+        match missing {
+            Some(rejection) if links.is_empty() => Err(rejection),
+            _ => Ok(Filter { parameter, test: Test::Chain(links) }),
+        }
+    }
+
+    /// `_has:Type:parameter:rest`
+    fn reverse(
+        &mut self,
+        resource_type: ResourceType,
+        (source, code): (&str, &str),
+        rest: &str,
+        steps: usize,
+    ) -> Result<Filter, Rejection> {
+        let source = super::control::known_type(source)?;
+        let parameter = reference(source, code)?;
+        if !points_to(parameter, resource_type) {
+            return Err(Rejection::value(format!("{source}:{code} does not lead to {resource_type}.")));
+        }
+        let criterion = self.criterion(source, rest, steps + 1)?;
+        Ok(Filter { parameter, test: Test::ReverseChain(Box::new(Link { resource_type: source, criterion })) })
+    }
+}
+
+/// The parameter of a type, as a chain needs it.
+fn known(resource_type: ResourceType, code: &str) -> Result<&'static SearchParameter, Rejection> {
+    definitions::search_parameter(resource_type, code).ok_or_else(|| {
+        Rejection::NotUnderstood(format!("{resource_type}, to which the chain leads, has no search parameter '{}'.", echo(code)))
+    })
+}
+
+fn reference(resource_type: ResourceType, code: &str) -> Result<&'static SearchParameter, Rejection> {
+    let parameter = known(resource_type, code)?;
+    if parameter.parameter_type == ParameterType::Reference {
+        return Ok(parameter);
+    }
+    Err(Rejection::Invalid(
+        IssueType::Invalid,
+        format!("'{code}' of {resource_type} is no reference; a chain cannot go on from it."),
+    ))
+}
+
+fn typed(parameter: &SearchParameter, name: &str) -> Result<ResourceType, Rejection> {
+    ResourceType::parse(name).filter(|target| points_to(parameter, *target)).ok_or_else(|| {
+        let mut accepted = String::new();
+        parameter.targets.iter().for_each(|target| accepted.extend([" :", target.name()]));
+        filter::unknown_modifier(
+            parameter.code,
+            name,
+            if accepted.is_empty() { "a resource type" } else { accepted.trim_start() },
+        )
+    })
+}
