@@ -210,7 +210,7 @@ mod tests {
         long.detail = Some("x".repeat(MAXIMUM_RECORD_BYTES));
         assert!(matches!(PendingRecord::new(&long), Err(PendingError::TooLong(_))));
         let unfinished = UnfinishedRecord::new(record(1));
-        let many = (0..MAXIMUM_RECORD_BYTES / 8).map(|number| format!("{number:08}")).collect();
+        let many = (0..MAXIMUM_RECORD_BYTES / 64).map(|number| format!("{number:064}")).collect();
         let completion = Completion { after: many, ..completion("update", &[], &[]) };
         assert!(matches!(UnfinishedRecord::complete(unfinished, vec![completion]), Err(PendingError::TooLong(_))));
     }

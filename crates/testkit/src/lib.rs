@@ -10,6 +10,7 @@ pub mod clock;
 pub mod dpop;
 pub mod entropy;
 pub mod key_server;
+pub mod keys;
 pub mod ledger;
 pub mod process;
 pub mod provider_server;
