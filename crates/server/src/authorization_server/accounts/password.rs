@@ -194,7 +194,7 @@ mod tests {
         let priority = || rustix::process::getpriority_process(None).unwrap();
         assert_eq!(behind(priority).await, Ok(PRIORITY));
         assert!(priority() < PRIORITY, "a thread that answers keeps its own");
-        let panicked = behind(|| {
+        let panicked = behind(move || {
             if priority() > 0 {
                 panic!("a bug")
             }
