@@ -16,9 +16,9 @@ use super::breached::BreachedPasswords;
 const CONCURRENT: usize = 2;
 /// Requests that may wait for one; more are refused instead of queued.
 const WAITING: usize = 64;
-/// The nice value of a thread that hashes (setpriority(2)): under full load it has about a tenth of what a thread that answers has.
+/// The nice value of a thread that hashes (setpriority(2)): under full load it has about a third of what a thread that answers has.
 #[cfg(target_os = "linux")]
-const PRIORITY: i32 = 10;
+const PRIORITY: i32 = 5;
 /// What is checked where there is no such user, so that both take the same time. No password is known to have this hash.
 const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$BwcHBwcHBwcHBwcHBwcHBw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 /// The longest password that is hashed, in bytes.
