@@ -8,6 +8,10 @@
     reason = "a test that cannot be set up has failed, and may say what it measured"
 )]
 
+/// The product's own: much of what a test without optimisation does is to allocate.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod account;
 mod demo;
 mod fhir;

@@ -211,7 +211,8 @@ mod tests {
         long.detail = Some("x".repeat(MAXIMUM_RECORD_BYTES));
         assert!(matches!(PendingRecord::new(&long), Err(PendingError::TooLong(_))));
         let unfinished = UnfinishedRecord::new(record(1));
-        let many = (0..MAXIMUM_RECORD_BYTES / 8).map(|number| format!("{number:08}")).collect();
+        let long = "x".repeat(MAXIMUM_RECORD_BYTES / 16);
+        let many = (0..16).map(|number| format!("{long}{number}")).collect();
         let completion = Completion { after: many, ..completion("update", &[], &[]) };
         assert!(matches!(UnfinishedRecord::complete(unfinished, vec![completion]), Err(PendingError::TooLong(_))));
     }

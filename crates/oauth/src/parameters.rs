@@ -123,17 +123,23 @@ impl std::fmt::Debug for Parameters {
 pub(crate) fn decode(text: &[u8]) -> Result<String, ParametersError> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
-    while let Some((first, after)) = rest.split_first() {
-        rest = after;
-        bytes.push(match first {
-            b'+' => b' ',
-            b'%' => {
-                let (digits, after) = rest.split_first_chunk::<2>().ok_or(ParametersError::Malformed)?;
-                rest = after;
-                hexadecimal(digits).ok_or(ParametersError::Malformed)?
+    loop {
+        // Assertions and tokens are long and have nothing to decode.
+        let plain = rest.iter().position(|byte| matches!(byte, b'+' | b'%')).unwrap_or(rest.len());
+        let (before, after) = rest.split_at(plain);
+        bytes.extend_from_slice(before);
+        rest = match after.split_first() {
+            None => break,
+            Some((b'+', after)) => {
+                bytes.push(b' ');
+                after
             }
-            other => *other,
-        });
+            Some((_, after)) => {
+                let (digits, after) = after.split_first_chunk::<2>().ok_or(ParametersError::Malformed)?;
+                bytes.push(hexadecimal(digits).ok_or(ParametersError::Malformed)?);
+                after
+            }
+        };
     }
     if bytes.contains(&0) {
         return Err(ParametersError::Malformed);

@@ -1,17 +1,21 @@
 //! A client that signs: its keys, its assertions, and its token requests. The signatures are another library's than the product's.
 
-use aws_lc_rs::encoding::AsDer;
-use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, RsaKeyPair};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use portcullis_jose::base64url;
 use serde_json::{Value, json};
 
 use crate::client::{Client, Reply};
+use crate::keys::shared_rsa;
 
 /// What `client_assertion_type` has to be.
 pub const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// RSA keys that this process has used.
+static RSA_KEYS: AtomicUsize = AtomicUsize::new(0);
 
 /// A private key of a client.
 pub struct ClientKey {
@@ -22,17 +26,16 @@ pub struct ClientKey {
 }
 
 impl ClientKey {
-    /// A new key for ES384, RS384, ES256 or RS256.
+    /// A new key for ES384, RS384, ES256 or RS256; an RSA key is new to this process.
     pub fn generate(kid: &str, algorithm: &str) -> Self {
         let elliptic = |signing| EcdsaKeyPair::generate(signing).unwrap().to_pkcs8v1().unwrap().as_ref().to_vec();
         let (algorithm, key) = match algorithm {
             "ES384" => (Algorithm::ES384, EncodingKey::from_ec_der(&elliptic(&ECDSA_P384_SHA384_FIXED_SIGNING))),
             "ES256" => (Algorithm::ES256, EncodingKey::from_ec_der(&elliptic(&ECDSA_P256_SHA256_FIXED_SIGNING))),
             _ => {
-                let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
-                let der: aws_lc_rs::encoding::Pkcs8V1Der<'static> = pair.as_der().unwrap();
+                let der = shared_rsa(&format!("client-{}", RSA_KEYS.fetch_add(1, Ordering::Relaxed)));
                 let algorithm = if algorithm == "RS384" { Algorithm::RS384 } else { Algorithm::RS256 };
-                (algorithm, EncodingKey::from_rsa_der(rsa_private_key(der.as_ref())))
+                (algorithm, EncodingKey::from_rsa_der(rsa_private_key(&der)))
             }
         };
         Self { kid: kid.to_owned(), algorithm, key }

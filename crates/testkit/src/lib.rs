@@ -11,6 +11,7 @@ pub mod demo_site;
 pub mod dpop;
 pub mod entropy;
 pub mod key_server;
+pub mod keys;
 pub mod ledger;
 pub mod process;
 pub mod provider_server;

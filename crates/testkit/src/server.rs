@@ -12,7 +12,7 @@ use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::resource::Resource;
 use portcullis_fhir::types::LogicalId;
 use portcullis_fhir::version::NewVersion;
-use portcullis_jose::Secret;
+use portcullis_jose::{Algorithm, Secret, SigningKey};
 use portcullis_oauth::clients::{Client as OauthClient, ClientKind, ClientSecretHash, GrantType, KeySource};
 use portcullis_oauth::federation::Provider;
 use portcullis_oauth::identifiers::{ClientId, GrantId, UserId};
@@ -24,7 +24,7 @@ use portcullis_oauth::users::{Role, User};
 use portcullis_outbound::{ExemptHost, Outbound, Trust};
 use portcullis_policy::{Decision, DecisionId, Operation, PermittedOperation, WriteSet, decide};
 use portcullis_server::authorization_server::accounts::federation::Federation;
-use portcullis_server::authorization_server::accounts::password::{Passwords, hash_now};
+use portcullis_server::authorization_server::accounts::password::Passwords;
 use portcullis_server::authorization_server::authorization::logos::Logos;
 use portcullis_server::authorization_server::clients::client_keys::ClientKeys;
 use portcullis_server::authorization_server::csrf::FormTokens;
@@ -44,6 +44,7 @@ use crate::client::{Client, Protocol};
 use crate::clock::FakeClock;
 use crate::entropy::SeededEntropy;
 use crate::key_server::KeyServer;
+use crate::keys::shared_rsa;
 use crate::ledger::FaultySegments;
 use crate::provider_server::ProviderServer;
 
@@ -234,7 +235,7 @@ impl TestServer {
             id: UserId::parse(&format!("user-{username}")).unwrap(),
             username: username.to_owned(),
             display_name: format!("{username} Example"),
-            password_hash: Secret::new(password_hash()),
+            password_hash: Secret::new(PASSWORD_HASH.to_owned()),
             roles: roles.iter().copied().collect(),
             fhir_user: fhir_user.map(|text| LocalReference::parse(text).unwrap()),
             patients: patients.iter().map(|id| LogicalId::parse(id).unwrap()).collect(),
@@ -389,11 +390,9 @@ impl TestServer {
     }
 }
 
-/// Argon2 takes a while; every test user has the same password.
-fn password_hash() -> String {
-    static HASH: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-    HASH.get_or_init(|| hash_now(PASSWORD, [3; 16]).unwrap()).clone()
-}
+/// The hash of [`PASSWORD`] with one pass over 64 KiB, because every test signs somebody in. What a password costs that somebody chooses is not
+/// decided here, and a name that does not exist costs as much as ever.
+const PASSWORD_HASH: &str = "$argon2id$v=19$m=64,t=1,p=1$AwMDAwMDAwMDAwMDAwMDAw$R6Mh7Of2A97pavadqopofYLY8Itwpgwmjt+d2aDPxrA";
 
 pub(crate) fn certificate(folder: &std::path::Path) -> (Arc<ReloadingCertificate>, CertificateDer<'static>) {
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
@@ -424,7 +423,9 @@ fn assemble(
     entropy.fill(&mut form_key);
     let started = clock.now_milliseconds();
     let registry = SqliteRegistry::new(sqlite);
-    let ring = KeyRing::generate(started.div_euclid(1000)).unwrap();
+    let elliptic = SigningKey::generate(Algorithm::Es256).unwrap();
+    let rsa = SigningKey::from_pkcs8(Algorithm::Rs256, &shared_rsa("server")).unwrap();
+    let ring = KeyRing::first([elliptic, rsa], started.div_euclid(1000));
     // As the application stores them, so that they can be rotated.
     registry.server_secret(RING_NAME, &|| ring.to_bytes().ok().map(|bytes| bytes.expose().clone())).unwrap();
     let settings = Settings {

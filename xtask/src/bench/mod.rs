@@ -5,6 +5,7 @@
 //! what each id means and what was measured. Everything stays on loopback, and in `bench` in the target directory.
 
 mod load_generator;
+mod login;
 mod nginx;
 mod person;
 mod process;
@@ -26,7 +27,7 @@ use self::workshop::Workshop;
 use crate::{packages, run};
 
 /// What can be asked for.
-const IDS: &[&str] = &["G2", "G2b", "G3", "G3b", "G5", "G6", "G7", "G7b", "G8", "G10"];
+const IDS: &[&str] = &["G2", "G2b", "G3", "G3b", "G5", "G6", "G7", "G7b", "G8", "G10", "LOGIN"];
 /// Rounds where nothing else is said.
 const ROUNDS: usize = 5;
 /// Programs that drive or anchor a run, and their Debian packages.
@@ -68,6 +69,9 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     }
     if options.wanted.any(&["G3", "G3b"]) {
         token_endpoint::measure(&workshop, &options.wanted, options.rounds, &mut report)?;
+    }
+    if options.wanted.any(&["LOGIN"]) {
+        login::measure(&workshop, options.rounds, &mut report)?;
     }
     report.note("load average at the end", load_average());
     report.note("seconds, without builds and data", format!("{:.0}", started.elapsed().as_secs_f64()));

@@ -68,6 +68,11 @@ impl Person {
         })
     }
 
+    /// Name and password.
+    pub fn credentials(&self) -> [&str; 2] {
+        [&self.username, &self.password]
+    }
+
     /// Whether the server is meant to be on this port.
     pub fn is_at(&self, port: u16) -> bool {
         self.issuer.ends_with(&format!(":{port}"))

@@ -296,6 +296,9 @@ fn pages(wanted: &Wanted, found: &Found, report: &mut Report) {
         let unexplained = found.page_alone.0.iter().zip(&found.sync_p99).zip(&found.raw_p99);
         let unexplained = unexplained.map(|((run, sync), raw)| (run.p99 - sync - raw) / 1000.0);
         report.figure("G6 p99 at one connection beyond raw SQLite and one flush of the disk", "ms", unexplained.collect());
+        let beyond_bare =
+            found.page_alone.0.iter().zip(&found.bare_page_alone.0).map(|(run, bare)| (run.p99 - bare.p99) / 1000.0);
+        report.figure("G6 p99 at one connection beyond the bare page with TLS and one flush", "ms", beyond_bare.collect());
         latencies(report, "G6 page, 64 connections", &found.page);
         latencies(report, "G6 page, 1 connection", &found.page_alone);
         latencies(report, "G6 bare page with TLS and one flush, 1 connection", &found.bare_page_alone);

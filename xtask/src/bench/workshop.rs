@@ -84,6 +84,13 @@ impl Workshop {
         serde_json::from_slice(&fs::read(&output)?).context("the harness said no JSON")
     }
 
+    /// The same on the servers' core, for what is measured against a server there.
+    pub fn harness_on_server_core(&self, arguments: &[&str]) -> Result<Value> {
+        let output = Core::Server.command(&self.harness).args(arguments).output().context("cannot start the harness")?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).context("the harness said no JSON")
+    }
+
     /// A command of the harness that serves, on the servers' core.
     pub fn harness_server(&self, arguments: &[&str], name: &'static str) -> Result<Server> {
         let mut command = Core::Server.command(&self.harness);

@@ -1,5 +1,5 @@
 //! What `cargo xtask bench` measures inside a process: the ledger, the store's import, raw SQLite beside them, open TLS connections, and
-//! what token requests need.
+//! what token requests and sign-ins need.
 //!
 //! Each command prints one line of JSON. Not a part of the product; it may panic.
 
@@ -7,6 +7,7 @@ mod bare_page;
 mod connections;
 mod cost;
 mod durability;
+mod logins;
 mod raw;
 mod tokens;
 mod transactions;
@@ -46,6 +47,13 @@ fn run(arguments: &[&str]) -> Value {
         ["bare-tokens", count] => tokens::bare(number(count)),
         // So many grants more, and bodies of requests that refresh them.
         ["grants", database, client, count, output] => tokens::grants(Path::new(database), client, number(count), output),
+        // The product's password hash alone, so many times.
+        ["bare-logins", count] => logins::bare(number(count)),
+        // Reads, sign-ins, and both at once, for so many seconds each.
+        ["logins", address, authority, token, path, username, password, seconds] => {
+            let place = logins::Place { address, authority, token, path, person: [username, password] };
+            logins::run(&place, number(seconds))
+        }
         other => panic!("unknown command {other:?}"),
     }
 }

@@ -1,11 +1,14 @@
 //! Passwords: Argon2id off the async threads, a bounded number at a time (RFC 9106; OWASP parameters 19 MiB, 2 passes, 1 lane).
+//!
+//! A hash takes a core for longer than some hundred reads. So its thread has a lower priority than those that answer: where people sign in
+//! all at once, they wait for each other, and an app that reads meanwhile waits for nobody.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
 use portcullis_jose::Secret;
-use tokio::sync::{Mutex, MutexGuard, Semaphore};
+use tokio::sync::{Mutex, MutexGuard, Semaphore, oneshot};
 
 use super::breached::BreachedPasswords;
 use crate::ui::Language;
@@ -14,6 +17,9 @@ use crate::ui::Language;
 const CONCURRENT: usize = 2;
 /// Requests that may wait for one; more are refused instead of queued.
 const WAITING: usize = 64;
+/// The nice value of a thread that hashes (setpriority(2)): under full load it has about a third of what a thread that answers has.
+#[cfg(target_os = "linux")]
+const PRIORITY: i32 = 5;
 /// What is checked where there is no such user, so that both take the same time. No password is known to have this hash.
 const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$BwcHBwcHBwcHBwcHBwcHBw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 /// The longest password that is hashed, in bytes.
@@ -140,7 +146,7 @@ impl Passwords {
             }
             hash_now(password.expose(), salt).map(|hash| Usable::Hash(Secret::new(hash)))
         };
-        tokio::task::spawn_blocking(work).await.map_err(|_| Busy)?
+        behind(work).await?
     }
 
     /// Whether this is the user's password; without a user the same work is done and the answer is no.
@@ -155,8 +161,23 @@ impl Passwords {
                 .is_ok_and(|parsed| argon2id().verify_password(password.expose().as_bytes(), &parsed).is_ok());
             matches && known
         };
-        tokio::task::spawn_blocking(check).await.map_err(|_| Busy)
+        behind(check).await
     }
+}
+
+/// Does the work on a thread of its own, behind whoever waits for an answer; a caller that goes away does not stop it.
+async fn behind<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
+    let (sender, receiver) = oneshot::channel();
+    let run = move || {
+        // Elsewhere this would be the priority of the whole process.
+        #[cfg(target_os = "linux")]
+        if let Err(error) = rustix::process::setpriority_process(None, PRIORITY) {
+            tracing::debug!(%error, "a password is hashed with the priority of requests");
+        }
+        drop(sender.send(work()));
+    };
+    std::thread::Builder::new().name("password-hash".to_owned()).spawn(run).map_err(|_| Busy)?;
+    receiver.await.map_err(|_| Busy)
 }
 
 fn argon2id() -> Argon2<'static> {
@@ -190,5 +211,20 @@ mod tests {
         assert_eq!(passwords.verify(secret("wrong"), hash()).await, Ok(false));
         assert_eq!(passwords.verify(secret("no user has this password"), None).await, Ok(false));
         assert_eq!(passwords.verify(secret("x"), Some(secret("not a hash"))).await, Ok(false));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn hashes_stand_behind_the_threads_that_answer() {
+        let priority = || rustix::process::getpriority_process(None).unwrap();
+        assert_eq!(behind(priority).await, Ok(PRIORITY));
+        assert!(priority() < PRIORITY, "a thread that answers keeps its own");
+        let panicked = behind(move || {
+            if priority() > 0 {
+                panic!("a bug")
+            }
+        })
+        .await;
+        assert_eq!(panicked, Err(Busy));
     }
 }
