@@ -139,7 +139,9 @@ fn subjects(record: &Record) -> Vec<Subject<'_>> {
     for operation in &record.operations {
         let mut seen = HashSet::new();
         let patients = operation.patients.iter().map(|patient| patient.strip_prefix("Patient/").unwrap_or(patient));
-        let patients = patients.filter(|patient| seen.insert(*patient)).collect::<Vec<_>>();
+        // In the own record an attempt in vain is one event, wherever what is hidden lies.
+        let in_vain_by = operation.presence.is_some().then(|| acting_patient(record)).flatten();
+        let patients = patients.filter(|patient| Some(*patient) != in_vain_by && seen.insert(*patient)).collect::<Vec<_>>();
         if operation.presence.is_some() && !patients.is_empty() && acting_patient(record).is_some() {
             subjects.push(about(operation, None));
         }

@@ -157,7 +157,7 @@ fn listings_are_json_and_tables(demo: &Demo) {
     let ids: Vec<&str> = clients.as_array().unwrap().iter().map(|client| client["id"].as_str().unwrap()).collect();
     assert_eq!(ids, ["demo-app", "demo-backend", "demo-confidential"]);
     let users = demo.run(&["users", "list", "--json"]).expect_json(0);
-    assert_eq!(users.as_array().unwrap().len(), 7);
+    assert_eq!(users.as_array().unwrap().len(), 8);
     for text in [clients.to_string(), users.to_string()] {
         assert!(!text.contains("password") && !text.contains("secret_hash") && !text.contains("$argon2"), "{text}");
     }
@@ -199,7 +199,7 @@ fn wrong_values_are_refused(demo: &Demo) {
     demo.run(&["clients", "remove", "nobody"]).expect_failure(1);
     demo.run(&["load", "absent.ndjson"]).expect_failure(1);
     assert_eq!(demo.run(&["clients", "list", "--json"]).expect_json(0).as_array().unwrap().len(), 3);
-    assert_eq!(demo.run(&["users", "list", "--json"]).expect_json(0).as_array().unwrap().len(), 7);
+    assert_eq!(demo.run(&["users", "list", "--json"]).expect_json(0).as_array().unwrap().len(), 8);
 }
 
 async fn a_removed_client_has_nothing_any_more(demo: &Demo) {

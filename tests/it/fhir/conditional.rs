@@ -117,7 +117,7 @@ async fn a_condition_that_finds_several_or_is_not_understood_changes_nothing() {
         );
     }
     for condition in
-        ["", "unknown=1", "code=4548-4&unknown=1", "_sort=date", "code=1&_include=*", "date=x", "_has:Provenance:target:agent=x"]
+        ["", "unknown=1", "code=4548-4&unknown=1", "_sort=date", "code=1&_include=*", "date=x", "_has:Observation:patient:code=x"]
     {
         for reply in [
             create(&world, &token, &new, condition).await,

@@ -63,8 +63,8 @@ fn sample(seed: u8, person: &Person) -> Sample {
     }
 }
 
-/// What an import leaves in the audit trail of the person's patients: for each, what came to be theirs or changed, also what has moved to somebody else
-/// since, and is hidden now. For a patient it is new where the version before was not theirs.
+/// What an import leaves in the audit trail of the person's patients: for each, what came to be theirs, changed, or ceased to be theirs, also where it is hidden
+/// now. For a patient it is new where the version before was not theirs; that it went to somebody else is told, and not what it became.
 fn recorded(records: &[Record], person: &Person) -> Vec<(&'static str, bool, Value)> {
     let is_about = |version: &Version, patient: &str| {
         version.body.as_ref().is_some_and(|body| view::patients(body).iter().any(|about| about == patient))
@@ -76,6 +76,9 @@ fn recorded(records: &[Record], person: &Person) -> Vec<(&'static str, bool, Val
             for version in &record.versions {
                 let is_theirs = is_about(version, patient);
                 recorded.extend(version.body.clone().filter(|_| is_theirs).map(|body| (*patient, is_new, body)));
+                if !is_new && !is_theirs {
+                    recorded.push((*patient, false, Value::Null));
+                }
                 is_new = !is_theirs;
             }
         }

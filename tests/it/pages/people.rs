@@ -124,9 +124,12 @@ async fn meals_app(server: &TestServer) -> App {
     app
 }
 
+/// Name to sign in with, name, role, record, and whose records they open.
+type Person = (&'static str, &'static str, Role, Option<&'static str>, &'static [&'static str]);
+
 async fn add_people(server: &TestServer) {
     let hash = hash_now(PASSWORD, [7; 16]).unwrap();
-    let people: [(&str, &str, Role, Option<&str>, &[&str]); 6] = [
+    let people: [Person; 6] = [
         ("maria", "Maria Lopez", Role::Patient, Some("Patient/maria"), &["maria"]),
         ("rosa", "Rosa Lopez", Role::Representative, None, &["theo", "ana"]),
         ("lost", "Ada Nwosu", Role::Patient, None, &["patient-3"]),

@@ -75,8 +75,9 @@ mod tests {
             "Patient?",
             "Patient?unknown=1",
             "Patient?identifier=1&unknown=1",
-            "Patient?identifier=1&_has:Observation:patient:code=x",
-            "Patient?identifier=1&general-practitioner.name=x",
+            "Patient?identifier=1&_has:Observation:code:code=x",
+            "Patient?identifier=1&_has:AuditEvent:patient:agent=x",
+            "Patient?identifier=1&_include:iterate=Patient:link",
             "Patient?_sort=name",
             "Patient?identifier=1&_sort=name",
             "Patient?identifier=1&_include=Patient:organization",
@@ -98,5 +99,7 @@ mod tests {
         }
         let query = reference_condition("Patient?identifier=http://x|1&active=true", &CONTEXT).unwrap().unwrap();
         assert_eq!((query.filters.len(), query.count), (2, 2));
+        let text = "Patient?_has:Observation:patient:code=x&general-practitioner.name=y";
+        assert_eq!(reference_condition(text, &CONTEXT).unwrap().unwrap().filters.len(), 2);
     }
 }

@@ -18,19 +18,19 @@ pub(super) fn parse_as(resource_type: &str, text: &str, handling: Handling) -> R
     parse(ResourceType::parse(resource_type).unwrap(), &pairs, &context)
 }
 
-fn strict(resource_type: &str, text: &str) -> SearchQuery {
+pub(super) fn strict(resource_type: &str, text: &str) -> SearchQuery {
     parse_as(resource_type, text, Handling::Strict).unwrap_or_else(|issues| panic!("{text}: {issues:?}"))
 }
 
 /// The test of the only filter.
-fn test_of(resource_type: &str, text: &str) -> Test {
+pub(super) fn test_of(resource_type: &str, text: &str) -> Test {
     let query = strict(resource_type, text);
     assert_eq!(query.filters.len(), 1, "{text}");
     query.filters[0].test.clone()
 }
 
 /// Asserts that both handlings refuse the query with one issue at this place.
-fn assert_refused(resource_type: &str, text: &str, place: &str) {
+pub(super) fn assert_refused(resource_type: &str, text: &str, place: &str) {
     for handling in [Handling::Strict, Handling::Lenient] {
         let issues = parse_as(resource_type, text, handling).err().unwrap_or_else(|| panic!("{text} is accepted"));
         assert_eq!(issues.len(), 1, "{text}: {issues:?}");
@@ -249,71 +249,6 @@ fn what_is_not_understood_is_an_error_when_strict_and_named_when_lenient() {
         assert!(parse_as("Observation", text, Handling::Strict).is_err(), "{text}");
         assert_eq!(parse_as("Observation", text, Handling::Lenient).unwrap().ignored.len(), 1, "{text}");
     }
-}
-
-#[test]
-fn a_chain_is_a_criterion_for_each_type_that_it_may_lead_to() {
-    let query = strict("Observation", "subject.name:exact=Ann,Bob");
-    let Test::Chain(links) = &query.filters[0].test else { panic!("no chain") };
-    assert_eq!(query.filters[0].parameter.code, "subject");
-    // Of Device, Group, Location and Patient, Group has no name.
-    let types: Vec<&str> = links.iter().map(|link| link.resource_type.name()).collect();
-    assert!(types.contains(&"Patient") && types.contains(&"Location") && !types.contains(&"Group"), "{types:?}");
-    assert!(links.iter().all(|link| link.criterion.test == Test::StringExact(vec!["Ann".into(), "Bob".into()])));
-    let Test::Chain(links) = test_of("Observation", "subject:Patient.organization.name=x") else { panic!("no chain") };
-    let [Link { resource_type: ResourceType::PATIENT, criterion }] = links.as_slice() else { panic!("{links:?}") };
-    assert!(matches!(&criterion.test, Test::Chain(links) if links[0].resource_type == ResourceType::ORGANIZATION));
-    let Test::ReverseChain(link) = test_of("Patient", "_has:Observation:patient:code=a") else { panic!("no chain") };
-    assert_eq!((link.resource_type, &link.criterion.test), (ResourceType::OBSERVATION, &test_of("Observation", "code=a")));
-    let Test::Chain(links) = test_of("Encounter", "patient._has:Group:member:_id=g") else { panic!("no chain") };
-    assert!(matches!(links[0].criterion.test, Test::ReverseChain(_)));
-}
-
-#[test]
-fn a_chain_that_cannot_be_followed_is_an_error_under_any_handling() {
-    for (resource_type, text, place) in [
-        ("Observation", "subject:Practitioner.name=x", "http.subject"),
-        ("Observation", "subject:Nothing.name=x", "http.subject"),
-        ("Observation", "subject:.name=x", "http.subject"),
-        ("Observation", "subject:Patient.birthdate=x", "http.subject"),
-        ("Observation", "subject:Patient.name:above=x", "http.subject"),
-        ("Observation", "code.name=x", "http.code.name"),
-        ("Observation", "focus.name=x", "http.focus.name"),
-        ("Patient", "_has=x", "http._has"),
-        ("Patient", "_has:Observation:patient=x", "http._has"),
-        ("Patient", "_has:Nothing:patient:code=x", "http._has"),
-        ("Patient", "_has:Observation:code:code=x", "http._has"),
-        ("Patient", "_has:Observation:encounter:code=x", "http._has"),
-        ("Patient", "link.link.link.link.link.link.name=x", "http.link.link.link.link.link.link.name"),
-        (
-            "Observation",
-            "performer.organization.partof.partof.partof.name=x",
-            "http.performer.organization.partof.partof.partof.name",
-        ),
-    ] {
-        assert_refused(resource_type, text, place);
-    }
-    let many = "subject:Patient.name=a&".repeat(SearchQuery::MAXIMUM_CHAINS);
-    assert_eq!(strict("Observation", many.trim_end_matches('&')).filters.len(), SearchQuery::MAXIMUM_CHAINS);
-    assert_refused("Observation", &format!("{many}subject:Patient.name=a"), "http.subject");
-}
-
-#[test]
-fn an_include_that_iterates_starts_and_ends_anywhere() {
-    let query = strict(
-        "Observation",
-        "_include:iterate=Patient:organization&_include:recurse=Organization:partof&_revinclude:iterate=Group:member",
-    );
-    assert!(query.includes.iter().chain(&query.reverse_includes).all(|include| include.iterates));
-    let names = |includes: &[Include]| includes.iter().map(|include| include.parameter.code).collect::<Vec<_>>();
-    assert_eq!((names(&query.includes), names(&query.reverse_includes)), (vec!["organization", "partof"], vec!["member"]));
-    assert_refused("Observation", "_include=Patient:organization", "http._include");
-    assert_refused("Observation", "_include:iterate=Patient:name", "http._include");
-    assert_refused("Observation", "_include:other=Observation:subject", "http._include");
-    assert_ne!(
-        strict("Patient", "_include:iterate=Patient:link").canonical(),
-        strict("Patient", "_include=Patient:link").canonical()
-    );
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //! They go into the record of the request, so that an attempt on somebody's record is found by that patient though nothing of it was touched. Nothing
 //! stored is asked: it is what was sent, and whoever sent it knows it.
 
+use std::collections::HashSet;
+
 use portcullis_fhir::interaction::Interaction;
 use portcullis_fhir::reference::Reference;
 use portcullis_fhir::search::{Filter, ReferenceMatch, SearchQuery, Test};
@@ -39,13 +41,19 @@ pub fn proposed(operation: &Operation) -> Vec<String> {
 
 /// The patients whom a search names.
 pub fn searched(query: &SearchQuery) -> Vec<String> {
-    query.filters.iter().flat_map(|filter| in_filter(query.resource_type, filter)).collect()
+    let mut named: Vec<String> = query.filters.iter().flat_map(|filter| in_filter(query.resource_type, filter)).collect();
+    // A chain names them once for each type that it may lead through.
+    let mut seen = HashSet::new();
+    named.retain(|patient| seen.insert(patient.clone()));
+    named
 }
 
 fn in_filter(searched: ResourceType, filter: &Filter) -> Vec<String> {
     match &filter.test {
         Test::Id(ids) if searched == ResourceType::PATIENT => texts(ids),
         Test::Reference(references) => references.iter().filter_map(|reference| patient(filter, reference)).collect(),
+        Test::Chain(links) => links.iter().flat_map(|link| in_filter(link.resource_type, &link.criterion)).collect(),
+        Test::ReverseChain(link) => in_filter(link.resource_type, &link.criterion),
         _ => Vec::new(),
     }
 }
@@ -62,4 +70,25 @@ fn patient(filter: &Filter, reference: &ReferenceMatch) -> Option<String> {
 
 fn texts(ids: &[LogicalId]) -> Vec<String> {
     ids.iter().map(ToString::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_fhir::search::{self, Handling, SearchContext};
+
+    use super::*;
+
+    fn named(resource_type: ResourceType, name: &str, value: &str) -> Vec<String> {
+        let context = SearchContext { base_url: "https://h/fhir", handling: Handling::Strict, now_ms: 0 };
+        searched(&search::parse(resource_type, &[(name.to_owned(), value.to_owned())], &context).unwrap())
+    }
+
+    #[test]
+    fn whoever_a_chain_names_is_named() {
+        assert_eq!(named(ResourceType::OBSERVATION, "patient", "p1"), ["p1"]);
+        assert_eq!(named(ResourceType::OBSERVATION, "subject:Patient._id", "p1,p2"), ["p1", "p2"]);
+        assert_eq!(named(ResourceType::OBSERVATION, "encounter.patient", "Patient/p1"), ["p1"]);
+        assert_eq!(named(ResourceType::PATIENT, "_has:Observation:subject:encounter.patient._id", "p1"), ["p1"]);
+        assert!(named(ResourceType::OBSERVATION, "encounter._id", "p1").is_empty());
+    }
 }

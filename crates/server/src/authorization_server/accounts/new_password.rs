@@ -24,6 +24,7 @@ use crate::authorization_server::session::{self, FormBinding};
 use crate::context::Server;
 use crate::listener::Incoming;
 use crate::resource_server::Exchange;
+use crate::ui;
 use crate::ui::pages::NewPasswordPage;
 
 /// The page of a link; what follows is the link's secret.
@@ -75,8 +76,9 @@ fn link_page(server: &Server, exchange: &Exchange, secret: &str, user: &User, pr
 
 /// Unknown, used and old links look the same.
 async fn used(server: &Server, exchange: &Exchange) -> Answer {
-    let draft = reply::error(
-        exchange,
+    // The page does not repeat the address, in which the secret of the link stands.
+    let draft = ui::error(
+        &exchange.reader().at("/login"),
         StatusCode::GONE,
         [
             "This link does not work any more",

@@ -269,10 +269,9 @@ impl Submission<'_> {
         };
         let account = || Account::new(Event::Consent, agent.clone(), Outcome::Denied, said).about(about.clone());
         // Whoever the launch does not admit, or who may not see whom it is about, answers for nobody: it waits for the person for whom it was made.
-        let for_them = |launch: &&Box<Launch>| {
-            launch.admits(&self.signed_in.user.id).is_ok() && (launch.patient.is_none() || about.is_some())
-        };
-        if let Some(launch) = understood.launch.as_ref().filter(for_them) {
+        let for_them =
+            |launch: &&Launch| launch.admits(&self.signed_in.user.id).is_ok() && (launch.patient.is_none() || about.is_some());
+        if let Some(launch) = understood.launch.as_deref().filter(for_them) {
             let change = Change::SpendLaunch { launch: launch.hash, then: Box::new(Change::Nothing) };
             match reply::changed(server, exchange, change, account(), draft()).await {
                 // Somebody was faster; no is no all the same.

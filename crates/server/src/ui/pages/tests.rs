@@ -402,7 +402,14 @@ fn every_page_is_smaller_than_30_kilobytes() {
         }
     }
     let wide = ConsentPage {
-        groups: (0..9).map(|_| ConsentGroup { title: words.to_owned(), lines: vec![line(words); 5] }).collect(),
+        // Two types have parts.
+        groups: (0..9)
+            .map(|group| {
+                let plain = || ConsentLine { parts: Vec::new(), ..line(words) };
+                let lines = if group == 0 { vec![line(words), line(words), plain(), plain(), plain()] } else { vec![plain(); 5] };
+                ConsentGroup { title: words.to_owned(), lines }
+            })
+            .collect(),
         ..consent(&Reader::default(), words)
     };
     assert!(wide.render().len() < 30_000, "a consent page with 45 lines has {} bytes", wide.render().len());

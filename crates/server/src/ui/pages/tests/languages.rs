@@ -221,7 +221,7 @@ fn spanish_syllables(word: &str) -> usize {
     for character in heard.chars() {
         if vowel(character) {
             let joined =
-                before.is_some_and(|before| !(strong(before) && strong(character)) && !accented(before) && !accented(character));
+                before.is_some_and(|before| !(strong(before) && strong(character) || accented(before) || accented(character)));
             count += usize::from(!joined);
             before = Some(character);
         } else {
