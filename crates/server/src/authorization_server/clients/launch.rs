@@ -38,7 +38,10 @@ pub struct Contents {
 /// Whether an EHR can open an app: it has a launch URL, and may ask for what comes with it. A sandbox client is opened from no chart.
 pub fn is_launchable(app: &Client) -> bool {
     let is_sandbox = app.properties.owner.is_some();
-    !is_sandbox && !app.properties.launch_urls.is_empty() && app.scope.has(ScopeKind::Launch) && app.may_use(GrantType::AuthorizationCode)
+    !is_sandbox
+        && !app.properties.launch_urls.is_empty()
+        && app.scope.has(ScopeKind::Launch)
+        && app.may_use(GrantType::AuthorizationCode)
 }
 
 /// A new launch of an app, and its handle.

@@ -26,8 +26,8 @@ pub use asking_app::{AskingApp, OutsideLink};
 pub use chart::{ChartListPage, ChartPage, LaunchableApp};
 pub use consent::{ConsentGroup, ConsentLine, ConsentPage, ConsentPart};
 pub use developers::{
-    DevelopersPage, OwnSandboxClient, SandboxCallbackPage, SandboxClientPage, SandboxFormPage, SandboxProblems, SandboxRefusalLine,
-    SandboxTry,
+    DevelopersPage, OwnSandboxClient, SandboxCallbackPage, SandboxClientPage, SandboxFormPage, SandboxProblems,
+    SandboxRefusalLine, SandboxTry,
 };
 pub use docs::DocsPage;
 pub use encounter_picker::{EncounterChoice, EncounterPickerPage, VisitKind};
