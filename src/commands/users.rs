@@ -2,8 +2,8 @@
 
 use std::io::{self, IsTerminal, Read};
 
-use portcullis_server::admin::{Contact, MINIMUM_PASSWORD};
 use portcullis_server::admin::protocol::{Hidden, NewUser, Request, Response, UserSummary};
+use portcullis_server::admin::{Contact, MINIMUM_PASSWORD};
 use serde_json::json;
 
 use super::channel::unexpected;

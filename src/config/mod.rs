@@ -15,16 +15,16 @@ use crate::application::OutboundSettings;
 mod clients;
 mod developers;
 mod federation;
+mod mail;
 mod required_acr;
 mod software_statements;
-mod mail;
 
 pub use clients::Clients;
 pub use developers::Developers;
 pub use federation::FederationProvider;
+pub use mail::MailSettings;
 use required_acr::RequiredAcr;
 pub use software_statements::StatementIssuerEntry;
-pub use mail::MailSettings;
 
 /// A configuration file, checked.
 #[derive(Clone, Debug, Deserialize)]
@@ -204,8 +204,8 @@ impl Configuration {
         configuration.outbound.ca_file = configuration.outbound.ca_file.map(|path| folder.join(path));
         configuration.mail.iter_mut().for_each(|mail| mail.relative_to(folder));
         configuration.federation.iter_mut().for_each(|provider| provider.relative_to(folder));
-        configuration.assurance =
-            RequiredAcr::policy(&configuration.required_acr).map_err(|(key, problem)| ConfigurationError::Value { key, problem })?;
+        configuration.assurance = RequiredAcr::policy(&configuration.required_acr)
+            .map_err(|(key, problem)| ConfigurationError::Value { key, problem })?;
         configuration.software_statements.iter_mut().for_each(|entry| entry.relative_to(folder));
         configuration.check()?;
         Ok(configuration)

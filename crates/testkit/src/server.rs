@@ -29,7 +29,9 @@ use portcullis_server::authorization_server::authorization::logos::Logos;
 use portcullis_server::authorization_server::clients::client_keys::ClientKeys;
 use portcullis_server::authorization_server::csrf::FormTokens;
 use portcullis_server::authorization_server::signing_keys::RING_NAME;
-use portcullis_server::context::{AuthorizationSettings, DeveloperSettings, DemoNotice, Entropy, Server, Settings, TokenKeys, token_cache};
+use portcullis_server::context::{
+    AuthorizationSettings, DemoNotice, DeveloperSettings, Entropy, Server, Settings, TokenKeys, token_cache,
+};
 use portcullis_server::listener::{
     CertificateFiles, ClientTrust, Limits, Listener, ReloadingCertificate, Shutdown, mutual_tls_config, server_config,
 };

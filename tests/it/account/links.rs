@@ -216,7 +216,10 @@ async fn a_password_of_the_list_is_not_taken_and_a_newer_list_counts_at_once() {
     let mut eve = Visitor::new(&world);
     let refused = choose(&mut eve, &path, CHOSEN).await;
     let text = refused.text();
-    assert!(refused.status == 400 && text.contains("This password is on a list that attackers use. Choose another one."), "{text}");
+    assert!(
+        refused.status == 400 && text.contains("This password is on a list that attackers use. Choose another one."),
+        "{text}"
+    );
     assert!(world.last(Event::Credential).1.contains("password refused: Known"));
     // Another list in its place, and back: whoever keeps the file up to date need not start the server anew.
     let newer = tempfile::NamedTempFile::new_in(file.path().parent().unwrap()).unwrap();

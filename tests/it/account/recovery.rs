@@ -156,7 +156,11 @@ async fn a_person_who_lost_the_phone_gets_the_account_back_in_the_steps_of_the_o
     let read = world.server.client.get("/fhir/Patient/ann").bearer(&token).send().await;
     assert_eq!(read.status, 200, "what she had allowed before goes on");
     let told: Vec<String> = world.server.records().into_iter().filter_map(|record| record.detail).collect();
-    for step in ["reset link made: ann; second factors removed", "password set anew; recovered by account:first", "recovery confirmed: ann"] {
+    for step in [
+        "reset link made: ann; second factors removed",
+        "password set anew; recovered by account:first",
+        "recovery confirmed: ann",
+    ] {
         assert!(told.iter().any(|detail| detail.contains(step)), "{step}: {told:?}");
     }
 }

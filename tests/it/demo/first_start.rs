@@ -13,8 +13,7 @@ use serde_json::Value;
 
 use super::{APP_SCOPE, portcullis, records, token, token_of};
 
-const ROLES: [&str; 7] =
-    ["patient", "representative", "clinician", "auditor", "security-officer", "administrator", "developer"];
+const ROLES: [&str; 7] = ["patient", "representative", "clinician", "auditor", "security-officer", "administrator", "developer"];
 
 fn strings(value: &Value) -> Vec<&str> {
     value.as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect()

@@ -1,8 +1,8 @@
 //! The FHIR front door, as apps meet it.
 
 mod audit_trail;
-mod batch;
 mod bad_input;
+mod batch;
 mod carin;
 mod compartment;
 mod conditional;

@@ -57,7 +57,8 @@ async fn a_step_and_a_recovery_code_count_once() {
 async fn a_link_that_was_not_used_ends_when_its_person_chooses_another_password() {
     let world = World::new().await;
     let (purpose, hash) = (LinkPurpose::Invitation, SecretHash::of("link"));
-    let link = OneTimeLink { user: user_id("ann"), purpose, created_by: "account:first".into(), mailed: false, expires_at: NOW + 60 };
+    let link =
+        OneTimeLink { user: user_id("ann"), purpose, created_by: "account:first".into(), mailed: false, expires_at: NOW + 60 };
     world.change(sign_in(SignInChange::MakeLink { link, hash, remove_factors: false })).await;
     let password_hash = || Secret::new("new".into());
     let change = SignInChange::SetPassword { user: user_id("ann"), password_hash: password_hash(), but: session_id("s") };
@@ -71,7 +72,8 @@ async fn an_invitation_to_an_account_that_is_in_use_counts_as_a_recovery() {
     let world = World::granted().await;
     let invite = async |user: &str| {
         let (purpose, hash) = (LinkPurpose::Invitation, SecretHash::of(user));
-        let link = OneTimeLink { user: user_id(user), purpose, created_by: "account:first".into(), mailed: false, expires_at: NOW + 60 };
+        let link =
+            OneTimeLink { user: user_id(user), purpose, created_by: "account:first".into(), mailed: false, expires_at: NOW + 60 };
         world.change(sign_in(SignInChange::MakeLink { link, hash, remove_factors: false })).await;
         world.change(sign_in(SignInChange::SetPasswordByLink { hash, password_hash: Secret::new("new".into()) })).await;
         world.registry.sign_in_means(&user_id(user)).await.unwrap().recovered_by
