@@ -27,6 +27,8 @@ pub enum Core {
     Server,
     /// What drives it.
     Load,
+    /// Both, where a server shall have two.
+    Both,
 }
 
 impl Core {
@@ -34,6 +36,7 @@ impl Core {
         match self {
             Self::Server => "0",
             Self::Load => "1",
+            Self::Both => "0,1",
         }
     }
 

@@ -113,8 +113,13 @@ impl Workshop {
 
     /// Serves a data directory on the servers' core and waits until it answers.
     pub fn demo(&self, directory: &str, name: &'static str) -> Result<(Server, Person, u16)> {
+        self.demo_on(Core::Server, directory, name)
+    }
+
+    /// The same on other cores.
+    pub fn demo_on(&self, core: Core, directory: &str, name: &'static str) -> Result<(Server, Person, u16)> {
         let port = free_ports()?;
-        let mut command = Core::Server.command(&self.portcullis);
+        let mut command = core.command(&self.portcullis);
         command.args(["demo", "--patients", SMALL_PATIENTS, "--port", &port.to_string(), "--data-dir"]).arg(self.path(directory));
         let log = self.path(&format!("{directory}.log"));
         let mut server = Server::start(name, &mut command, &log)?;

@@ -13,8 +13,8 @@ use tokio::sync::{Mutex, MutexGuard, Semaphore, oneshot};
 use super::breached::BreachedPasswords;
 use crate::ui::Language;
 
-/// Hashes that may run at once: each takes 19 MiB and a core for some 26 ms.
-const CONCURRENT: usize = 2;
+/// The most hashes that may run at once: each takes 19 MiB and a core for some 26 ms.
+const MOST_CONCURRENT: usize = 4;
 /// Requests that may wait for one; more are refused instead of queued.
 const WAITING: usize = 64;
 /// The nice value of a thread that hashes (setpriority(2)): under full load it has about a third of what a thread that answers has.
@@ -102,7 +102,7 @@ impl Default for Passwords {
         Self {
             stripes,
             spread: RandomState::new(),
-            running: Arc::new(Semaphore::new(CONCURRENT)),
+            running: Arc::new(Semaphore::new(concurrent())),
             waiting: Arc::new(Semaphore::new(WAITING)),
             breached: None,
         }
@@ -163,6 +163,13 @@ impl Passwords {
         };
         behind(check).await
     }
+}
+
+/// Hashes that may run at once here. One core is left for whoever only wants an answer: a thread that wakes up waits for milliseconds where every
+/// core hashes, whatever its priority. Two hashes on one core would only take each other's cache.
+fn concurrent() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    cores.saturating_sub(1).clamp(1, MOST_CONCURRENT)
 }
 
 /// Does the work on a thread of its own, behind whoever waits for an answer; a caller that goes away does not stop it.
