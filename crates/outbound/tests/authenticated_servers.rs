@@ -1,6 +1,6 @@
 //! The product as a client: what it would tell a token endpoint goes to no server but one that has proved over TLS that it is the one.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot be set up has failed")]
 
 use std::sync::Arc;
 use std::sync::Mutex;

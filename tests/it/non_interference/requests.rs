@@ -68,6 +68,15 @@ impl Request {
 
 /// Random requests.
 pub fn requests() -> impl Strategy<Value = Request> {
+    asking(true)
+}
+
+/// Random requests that lead through no references.
+pub fn requests_without_chains() -> impl Strategy<Value = Request> {
+    asking(false)
+}
+
+fn asking(chained: bool) -> impl Strategy<Value = Request> {
     let kind = || select(&KINDS[..]);
     let of = |name: &str| Just(data::kind(name));
     let single = || prop_oneof![1 => of("Observation"), 1 => of("Encounter"), 1 => of("Provenance"), 3 => kind()];
@@ -77,13 +86,14 @@ pub fn requests() -> impl Strategy<Value = Request> {
         (single(), 0..10_u8, prop_oneof![Just(1_u32), Just(2), Just(50), Just(0)], prop::option::weighted(0.2, 0..30_i64))
             .prop_map(|(kind, slot, count, since)| Request::History { kind, slot, count, since });
     let weighted = prop_oneof![3 => of("Observation"), 4 => kind()];
-    let search = weighted.prop_flat_map(search);
+    let search = weighted.prop_flat_map(move |kind| search(kind, chained));
     prop_oneof![2 => read, 2 => version_read, 3 => history, 10 => search]
 }
 
-fn search(kind: Kind) -> impl Strategy<Value = Request> {
+fn search(kind: Kind, chained: bool) -> impl Strategy<Value = Request> {
     let Grammar { criteria, sorts, includes, reverse_includes, elements } = grammar(kind.name);
-    let criteria: Vec<&'static str> = criteria.iter().chain(&CRITERIA).chain(chains(kind.name)).copied().collect();
+    let through_references = if chained { chains(kind.name) } else { &[] };
+    let criteria: Vec<&'static str> = criteria.iter().chain(&CRITERIA).chain(through_references).copied().collect();
     let sorts: Vec<&'static str> = sorts.iter().chain(&SORTS).copied().collect();
     let up_to = |list: &'static [&'static str], most: usize| subsequence(list.to_vec(), 0..=most.min(list.len()));
     let criteria =
@@ -101,13 +111,15 @@ fn search(kind: Kind) -> impl Strategy<Value = Request> {
             select(vec!["_summary=true".to_owned(), "_summary=count".to_owned(), format!("_elements={elements}")]),
         ),
     );
-    let iterated = prop_oneof![
-        3 => Just(Vec::new()),
-        1 => (up_to(&ITERATED, 2), up_to(&REVERSE_ITERATED, 1)).prop_map(|(forward, reverse)| {
-            let forward = forward.into_iter().map(|include| ("_include:iterate", include));
-            forward.chain(reverse.into_iter().map(|include| ("_revinclude:iterate", include))).collect()
-        }),
-    ];
+    let some = |lists: (Vec<&'static str>, Vec<&'static str>)| {
+        let forward = lists.0.into_iter().map(|include| ("_include:iterate", include));
+        forward.chain(lists.1.into_iter().map(|include| ("_revinclude:iterate", include))).collect::<Vec<_>>()
+    };
+    let iterated = if chained {
+        prop_oneof![3 => Just(Vec::new()), 1 => (up_to(&ITERATED, 2), up_to(&REVERSE_ITERATED, 1)).prop_map(some)].boxed()
+    } else {
+        Just(Vec::new()).boxed()
+    };
     (criteria, up_to(includes, 3), up_to(reverse_includes, 2), iterated, control).prop_map(
         move |(criteria, includes, reverse_includes, iterated, (sort, count, total, shape))| {
             // Only the total is asked for, and no total: a contradiction that the parser refuses.
