@@ -21,7 +21,7 @@ pub struct UsersInvite {
     /// A patient whom this person may act for; may be repeated
     #[arg(long, value_name = "ID")]
     pub patient: Vec<String>,
-    /// Where letters to this person go; the link is mailed there where the configuration has [mail]
+    /// Where letters to this person go; the link is mailed there where the configuration has a mail server
     #[arg(long, value_name = "ADDRESS")]
     pub email: Option<String>,
     /// The language of letters, en or es
