@@ -60,7 +60,7 @@ pub fn chains(name: &str) -> &'static [&'static str] {
             "_has:Encounter:part-of:patient=p#",
             "_has:CareTeam:encounter:participant=Practitioner/d#",
         ],
-        "Coverage" => &["payor.name=adams", "payor:Patient.gender=female", "_has:ExplanationOfBenefit:coverage:use=claim"],
+        "Coverage" => &["payor.name=adams", "payor:Patient.gender=female", "_has:ExplanationOfBenefit:coverage:status=active"],
         "ExplanationOfBenefit" => &["provider.name=adams", "coverage.payor.name=smith", "payee:Patient.gender=female"],
         "Provenance" => &["target:Observation.code=4548-4", "agent:Practitioner.name=adams", "patient.gender=female"],
         "Organization" => &[
@@ -100,3 +100,21 @@ pub const ITERATED: [&str; 8] = [
 /// Values of `_revinclude:iterate`.
 pub const REVERSE_ITERATED: [&str; 5] =
     ["Observation:encounter", "Provenance:target", "Observation:has-member", "Organization:partof", "Patient:link"];
+
+#[test]
+fn every_chain_is_accepted_by_the_grammar() {
+    use portcullis_fhir::search::{Handling, SearchContext, parse};
+    use portcullis_fhir::types::ResourceType;
+    let context = SearchContext { base_url: "https://localhost:8443/fhir", handling: Handling::Strict, now_ms: 0 };
+    for kind in super::data::KINDS {
+        let iterated = ITERATED.map(|value| ("_include:iterate", value.to_owned()));
+        let reverse = REVERSE_ITERATED.map(|value| ("_revinclude:iterate", value.to_owned()));
+        let criteria = chains(kind.name).iter().map(|text| text.split_once('=').unwrap());
+        let criteria = criteria.map(|(name, value)| (name, value.replace('#', "1")));
+        for (name, value) in criteria.chain(iterated).chain(reverse) {
+            let resource_type = ResourceType::parse(kind.name).unwrap();
+            let parsed = parse(resource_type, &[(name.to_owned(), value.clone())], &context);
+            assert!(parsed.is_ok(), "{} {name}={value}: {parsed:?}", kind.name);
+        }
+    }
+}
