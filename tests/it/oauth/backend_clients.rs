@@ -5,7 +5,6 @@ use std::process::{Command, Stdio};
 
 use portcullis_oauth::clients::KeySource;
 use portcullis_testkit::ClientKey;
-use portcullis_verifies::verifies;
 use serde_json::{Value, json};
 
 use super::smart_clients::filled;
@@ -16,7 +15,6 @@ const ALGORITHMS: [&str; 2] = ["ES384", "RS384"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pypi_cumulus_fhir_support_reads_patients_with_either_algorithm() {
-    verifies!("SEED-USCORE-21");
     let install = ["bin/python", "-m", "pip", "install", "--quiet"];
     let [library, needed @ ..] = &PACKAGES;
     let alone = [&install[..], &["--no-deps", library]].concat();

@@ -45,6 +45,14 @@ pub fn error(exchange: &Exchange, status: StatusCode, english: [&str; 4], spanis
     ui::error(&exchange.reader(), status, english, spanish)
 }
 
+/// The answer to a page, or the page that says that the registry failed.
+pub async fn or_unavailable(server: &Server, exchange: &Exchange, answer: Result<Answer, RegistryError>) -> Answer {
+    match answer {
+        Ok(answer) => answer,
+        Err(error) => server.record_page(exchange, Outcome::Failed, unavailable(exchange, &error)).await,
+    }
+}
+
 /// An error of the token or revocation endpoint (RFC 6749, section 5.2).
 pub fn oauth_error(error: TokenError) -> Draft {
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);

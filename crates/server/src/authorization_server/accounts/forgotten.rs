@@ -38,10 +38,7 @@ pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Ans
         return absent(server, exchange).await;
     }
     let form = UncheckedForm::read(exchange, body).await.unwrap_or_default();
-    match attempt(server, exchange, form).await {
-        Ok(answer) => answer,
-        Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(exchange, &error)).await,
-    }
+    reply::or_unavailable(server, exchange, attempt(server, exchange, form).await).await
 }
 
 async fn absent(server: &Server, exchange: &Exchange) -> Answer {

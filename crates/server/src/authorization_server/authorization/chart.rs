@@ -46,10 +46,7 @@ pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
 
 /// `POST /ehr`
 pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
-    match attempt(server, exchange, body).await {
-        Ok(answer) => answer,
-        Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(exchange, &error)).await,
-    }
+    reply::or_unavailable(server, exchange, attempt(server, exchange, body).await).await
 }
 
 async fn attempt(server: &Server, exchange: &Exchange, body: Incoming) -> Result<Answer, RegistryError> {

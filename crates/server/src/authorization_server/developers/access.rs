@@ -66,10 +66,7 @@ pub async fn guarded(
         }
         work(Developer(signed_in)).await
     };
-    match answer.await {
-        Ok(answer) => answer,
-        Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(exchange, &error)).await,
-    }
+    reply::or_unavailable(server, exchange, answer.await).await
 }
 
 /// The same for a form of one of these pages.

@@ -50,10 +50,7 @@ pub async fn guarded(
             Err((outcome, draft)) => Ok(server.record_page(exchange, outcome, draft).await),
         }
     };
-    match answer.await {
-        Ok(answer) => answer,
-        Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(exchange, &error)).await,
-    }
+    reply::or_unavailable(server, exchange, answer.await).await
 }
 
 /// The same for a form of one of these pages.
@@ -90,10 +87,7 @@ pub async fn submitted_in_any_session(
             None => Ok(refused(server, exchange, &signed_in).await),
         }
     };
-    match answer.await {
-        Ok(answer) => answer,
-        Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(exchange, &error)).await,
-    }
+    reply::or_unavailable(server, exchange, answer.await).await
 }
 
 fn checked(server: &Server, form: UncheckedForm, signed_in: &SignedIn) -> Option<Form> {
