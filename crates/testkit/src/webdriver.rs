@@ -254,6 +254,21 @@ impl Browser {
         self.devtools("Emulation.setDeviceMetricsOverride", &size);
     }
 
+    /// Makes the scripts of every page that is opened from now on believe that it is this time now, in milliseconds since 1970. Without it a page lives
+    /// in the real time, and a server with a [`crate::FakeClock`] does not.
+    pub fn be_at(&self, now_milliseconds: i64) {
+        let real = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+        let ahead = now_milliseconds - i64::try_from(real).unwrap();
+        let source = format!(
+            "{{ const Real = Date; window.Date = class extends Real {{
+                constructor(...parts) {{ if (parts.length) super(...parts); else super(Real.now() + {ahead}); }}
+                static now() {{ return Real.now() + {ahead}; }}
+            }}; }}"
+        );
+        self.devtools("Page.enable", &json!({}));
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": source }));
+    }
+
     /// What the person has chosen in the system: `light` or `dark`.
     pub fn prefer_colours(&self, scheme: &str) {
         let feature = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});

@@ -26,7 +26,7 @@ async fn the_own_page_lists_where_somebody_is_signed_in_and_ends_it_there() {
         "<strong>Firefox on Linux</strong> <span class=\"tag new\">This browser</span>",
         "<strong>Safari on an iPhone</strong>",
         "From 127.0.0.1.",
-        "Signed in with a password on 21 November 2026 at 10:00 UTC. Last used on 21 November 2026 at 10:02 UTC.",
+        "Signed in with a password on 21 November 2020 at 10:00 UTC. Last used on 21 November 2020 at 10:02 UTC.",
         "Sign out everywhere else",
     ] {
         assert!(text.contains(words), "{words}: {text}");

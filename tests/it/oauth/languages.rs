@@ -92,7 +92,7 @@ async fn a_person_changes_the_language_by_a_link_that_leads_nowhere_else() {
     assert!(cookie.starts_with("__Host-portcullis-language=es; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age="), "{cookie}");
     let page = ann.get("/me").await;
     assert!(is_in(&page, "es") && page.text().contains("Quién puede ver su expediente médico"), "{}", page.text());
-    assert!(page.text().contains("Sesión iniciada con contraseña el 21 de noviembre de 2026 a las "), "{}", page.text());
+    assert!(page.text().contains("Sesión iniciada con contraseña el 21 de noviembre de 2020 a las "), "{}", page.text());
     let table = ann.get("/me/history.csv").await.text();
     assert!(table.contains("\"Qué se hizo\"") && !table.contains("What was done"), "{table}");
     // An app that asks for a language is heard before; the person's click changes what it asks for.

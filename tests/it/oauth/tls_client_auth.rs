@@ -146,12 +146,12 @@ async fn a_certificate_that_does_not_hold_or_is_somebody_elses_authenticates_nob
     };
     let purpose = "the certificate is not made for client authentication";
     assert_eq!(told(&token(&authority.client(server, serving), "export").await), refused(purpose));
-    let early = |parameters: &mut CertificateParams| parameters.not_before = date_time_ymd(2026, 11, 22);
+    let early = |parameters: &mut CertificateParams| parameters.not_before = date_time_ymd(2020, 11, 22);
     let not_yet = "the certificate, or one of its chain, is not valid yet";
     assert_eq!(told(&token(&authority.client(server, early), "export").await), refused(not_yet));
     // Its connection outlives the certificate, which counts at the time of each request.
     let short =
-        |parameters: &mut CertificateParams| parameters.not_after = date_time_ymd(2026, 11, 21) + Duration::from_secs(11 * 3600);
+        |parameters: &mut CertificateParams| parameters.not_after = date_time_ymd(2020, 11, 21) + Duration::from_secs(11 * 3600);
     let short = authority.client(server, short);
     assert_eq!(token(&short, "export").await.status, 200);
     server.clock.advance_seconds(3601);

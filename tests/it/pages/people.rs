@@ -147,7 +147,7 @@ async fn add_people(server: &TestServer) {
             fhir_user: fhir_user.map(|text| LocalReference::parse(text).unwrap()),
             patients: patients.iter().map(|id| LogicalId::parse(id).unwrap()).collect(),
             represents: Vec::new(),
-            created_at: 1_790_000_000,
+            created_at: 1_600_000_000,
         };
         server.change(Change::AddUser(Box::new(user))).await;
     }
