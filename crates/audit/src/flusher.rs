@@ -1,15 +1,21 @@
 //! The flusher's thread and what it shares with the tasks that append: whatever has been queued becomes the next batch.
 //!
 //! A task queues its record, lets the tasks run that can run now, and only then announces it. So under load a batch holds what all of them append,
-//! and one task alone waits for nobody: there is no timer.
+//! and one task alone waits for nobody: there is no timer. After a write that failed it refuses everything, and tries from time to time to find the end again.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::ledger::{LedgerError, QUEUE_KIBIBYTES};
+use crate::recovery;
+use crate::walk::WalkError;
 use crate::writer::{Durable, Item, Writer};
+
+/// The longest pause between two attempts to open a ledger again that could not be written.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Records that are acknowledged together.
 #[derive(Debug)]
@@ -28,8 +34,10 @@ pub(crate) struct Queue {
     /// How many batches were taken: tells whether a group still waits.
     batches: u64,
     flusher_sleeps: bool,
-    /// Why nothing more is accepted.
+    /// Why nothing is accepted.
     pub stopped: Option<LedgerError>,
+    /// Whether that is for ever.
+    closing: bool,
     closers: Vec<oneshot::Sender<()>>,
 }
 
@@ -101,6 +109,7 @@ impl Shared {
     pub fn stop(&self) -> Option<oneshot::Receiver<()>> {
         let mut queue = self.lock();
         queue.stopped.get_or_insert(LedgerError::Closed);
+        queue.closing = true;
         self.room.close();
         self.work.notify_one();
         if self.ended.load(Ordering::Acquire) {
@@ -134,17 +143,44 @@ impl Shared {
     fn fail(&self, error: &LedgerError) {
         let mut queue = self.lock();
         queue.stopped = Some(error.clone());
+        queue.announced = false;
+        // Whoever let others run announces in vain.
+        queue.batches += 1;
         let groups = std::mem::take(&mut queue.groups);
-        self.room.close();
         drop(queue);
-        answer(groups, &Err(error.clone()));
+        self.answer(groups, &Err(error.clone()));
     }
-}
 
-fn answer(groups: Vec<Group>, result: &Result<(), LedgerError>) {
-    for group in groups {
-        // Whoever no longer waits does not need to know.
-        let _ = group.done.send(result.clone());
+    /// Accepts records again, unless the ledger was closed.
+    fn resume(&self, durable: Durable) {
+        self.durable.send_replace(durable);
+        let mut queue = self.lock();
+        if !queue.closing {
+            queue.stopped = None;
+        }
+    }
+
+    /// Waits so long. `false`, and at once, when the ledger was closed.
+    fn pause(&self, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        let mut queue = self.lock();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if queue.closing || left.is_zero() {
+                return !queue.closing;
+            }
+            queue = self.work.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Gives the room of these groups back and says what became of them.
+    fn answer(&self, groups: Vec<Group>, result: &Result<(), LedgerError>) {
+        let permits = groups.iter().map(|group| group.permits).fold(0, u32::saturating_add);
+        self.room.add_permits(usize::try_from(permits).unwrap_or_default());
+        for group in groups {
+            // Whoever no longer waits does not need to know.
+            let _ = group.done.send(result.clone());
+        }
     }
 }
 
@@ -154,6 +190,7 @@ struct EndMark<'a>(&'a Shared);
 impl Drop for EndMark<'_> {
     fn drop(&mut self) {
         let stopped = self.0.lock().stopped.clone();
+        self.0.room.close();
         self.0.fail(&stopped.unwrap_or(LedgerError::Stopped));
         let mut queue = self.0.lock();
         self.0.ended.store(true, Ordering::Release);
@@ -165,15 +202,38 @@ impl Drop for EndMark<'_> {
 pub(crate) fn flush_until_stopped(shared: &Shared, mut writer: Writer) {
     let _mark = EndMark(shared);
     while let Some(groups) = shared.take_groups() {
-        if let Err(error) = writer.write(groups.iter().flat_map(|group| &group.items)) {
-            let error = LedgerError::Storage(Arc::new(error));
-            shared.fail(&error);
-            answer(groups, &Err(error));
-            return;
+        match writer.write(groups.iter().flat_map(|group| &group.items)) {
+            Ok(()) => {
+                shared.durable.send_replace(writer.durable);
+                shared.answer(groups, &Ok(()));
+            }
+            Err(error) => {
+                let error = LedgerError::Storage(Arc::new(error));
+                shared.fail(&error);
+                shared.answer(groups, &Err(error));
+                match reopened(shared, &writer) {
+                    Some(found) => writer = found,
+                    None => return,
+                }
+                shared.resume(writer.durable);
+            }
         }
-        shared.durable.send_replace(writer.durable);
-        let permits = groups.iter().map(|group| group.permits).fold(0, u32::saturating_add);
-        shared.room.add_permits(usize::try_from(permits).unwrap_or_default());
-        answer(groups, &Ok(()));
     }
+}
+
+/// The end of the ledger, found again after a write that failed. Tries for as long as the disk refuses, with longer and longer pauses. `None` when the
+/// ledger was closed, or its files are not what was acknowledged.
+fn reopened(shared: &Shared, writer: &Writer) -> Option<Writer> {
+    let mut pause = writer.first_retry;
+    while shared.pause(pause) {
+        match recovery::reopen(writer) {
+            Ok(found) => return Some(found),
+            Err(WalkError::Read(_)) => pause = (pause * 2).min(LONGEST_PAUSE),
+            Err(WalkError::Damaged(damage)) => {
+                shared.fail(&LedgerError::Damaged(damage));
+                return None;
+            }
+        }
+    }
+    None
 }

@@ -1,9 +1,9 @@
 //! The ledger: records become durable in segment files, in one chain, before anybody is told that they are.
 //!
 //! One thread flushes: whatever has been queued while it flushed becomes the next batch, with one write and one `fdatasync` (group commit). It waits
-//! only for tasks that can run at this moment, so that what they append comes along, and never for a time. A failed write or flush ends the ledger:
-//! every later append fails until it is opened again, so that a server without an audit trail answers nothing. The ledger does not lock its directory:
-//! the owner of the data directory does.
+//! only for tasks that can run at this moment, so that what they append comes along, and never for a time. After a failed write or flush every append
+//! fails, so that a server without an audit trail answers nothing, until the ledger has found its end again: it tries after a second, and then less and
+//! less often. The ledger does not lock its directory: the owner of the data directory does.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,6 +27,9 @@ use crate::writer::{Durable, Item};
 /// What may wait to be flushed, in KiB; a record counts as one at least.
 pub const QUEUE_KIBIBYTES: u32 = 32 * 1024;
 
+/// How long after a failed write the ledger first tries to go on.
+pub(crate) const FIRST_RETRY: Duration = Duration::from_secs(1);
+
 /// How long an append waits for a place in a full queue.
 pub const ADMISSION_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -43,7 +46,7 @@ const TYPICAL_RECORD_BYTES: usize = 512;
 /// Why a record was not made durable, or the ledger not opened.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// A write or flush failed. Nothing more is accepted until the ledger is opened again.
+    /// A write or flush failed. Nothing is accepted until the ledger has found its end again.
     #[error("the audit ledger cannot write")]
     Storage(#[source] Arc<io::Error>),
     /// The queue stayed full for [`ADMISSION_TIMEOUT`].
@@ -101,16 +104,17 @@ pub struct Ledger {
 impl Ledger {
     /// Opens the ledger in a directory, or begins one there, and starts its flusher. Blocks while it reads the last segments.
     pub fn open(directory: &Path, storage: Arc<dyn SegmentStorage>) -> Result<Self, LedgerError> {
-        Self::open_with_segments_of(MAXIMUM_SEGMENT_BYTES, directory, storage)
+        Self::open_with((MAXIMUM_SEGMENT_BYTES, FIRST_RETRY), directory, storage)
     }
 
-    pub(crate) fn open_with_segments_of(
-        maximum_segment_bytes: u64,
+    pub(crate) fn open_with(
+        (maximum_segment_bytes, first_retry): (u64, Duration),
         directory: &Path,
         storage: Arc<dyn SegmentStorage>,
     ) -> Result<Self, LedgerError> {
         let mut writer = crate::recovery::open(directory, storage)?;
         writer.maximum_segment_bytes = maximum_segment_bytes;
+        writer.first_retry = first_retry;
         let shared = Arc::new(Shared::new(writer.durable));
         let for_flusher = Arc::clone(&shared);
         let flusher = std::thread::Builder::new()
@@ -187,12 +191,12 @@ impl Ledger {
         Reader::new(&self.directory)
     }
 
-    /// Whether appending is possible: `Err` after a failure and after [`Ledger::close`].
+    /// Whether appending is possible: `Err` after a failure, until the ledger has found its end again, and after [`Ledger::close`].
     pub fn health(&self) -> Result<(), LedgerError> {
         self.shared.lock().stopped.clone().map_or(Ok(()), Err)
     }
 
-    /// Refuses further records, flushes those that wait, and ends the flusher. Fails if the ledger had failed before.
+    /// Refuses further records, flushes those that wait, and ends the flusher. Fails where it has failed and not found its end again.
     pub async fn close(&self) -> Result<(), LedgerError> {
         let finished = self.shared.stop();
         if let Some(finished) = finished {

@@ -7,6 +7,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::ledger::FIRST_RETRY;
 use crate::position::{Head, Position};
 use crate::recent::RecentIds;
 use crate::record::RecordId;
@@ -62,6 +63,27 @@ pub(crate) fn open(directory: &Path, storage: Arc<dyn SegmentStorage>) -> Result
     Ok(writer)
 }
 
+/// Finds the end again after a write that failed: cuts off what was never acknowledged, and makes sure that the disk took that. Fails with
+/// [`WalkError::Read`] while the disk refuses, and with [`WalkError::Damaged`] where the files are not what was acknowledged.
+pub(crate) fn reopen(failed: &Writer) -> Result<Writer, WalkError> {
+    let Position { segment, offset } = failed.durable.position;
+    let mut file = failed.storage.open(&segment::path(&failed.directory, segment))?;
+    file.truncate(offset)?;
+    file.sync_data()?;
+    drop(file);
+    // The name of a segment that could not be begun may not have reached the disk.
+    std::fs::File::open(&failed.directory)?.sync_all()?;
+    let mut found = open(&failed.directory, Arc::clone(&failed.storage))?;
+    found.file.sync_data()?;
+    if found.durable.head != failed.durable.head {
+        return Err(damage(segment, DamageKind::NotContinued));
+    }
+    found.durable.flushes = failed.durable.flushes;
+    found.maximum_segment_bytes = failed.maximum_segment_bytes;
+    found.first_retry = failed.first_retry;
+    Ok(found)
+}
+
 /// The end of one segment.
 struct End {
     head: Head,
@@ -91,6 +113,7 @@ fn writer(directory: &Path, storage: Arc<dyn SegmentStorage>, file: Box<dyn Segm
         recent: RecentIds::default(),
         buffer: Vec::new(),
         maximum_segment_bytes: MAXIMUM_SEGMENT_BYTES,
+        first_retry: FIRST_RETRY,
     }
 }
 

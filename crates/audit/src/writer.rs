@@ -1,10 +1,11 @@
 //! Appends batches of frames to the newest segment: one write and one `fdatasync` per batch, and a new segment when the old one is full.
 //!
-//! It stops at the first error: what is on the disk is then unknown until the ledger is opened again.
+//! It stops at the first error: what is on the disk is then unknown until its end is found again (`recovery::reopen`).
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::position::{Head, Position};
 use crate::recent::RecentIds;
@@ -46,6 +47,8 @@ pub(crate) struct Writer {
     pub recent: RecentIds,
     pub buffer: Vec<u8>,
     pub maximum_segment_bytes: u64,
+    /// How long after a failed write the first attempt is made to go on.
+    pub first_retry: Duration,
 }
 
 impl Writer {
@@ -64,7 +67,7 @@ impl Writer {
         Ok(file)
     }
 
-    /// Makes all items durable, in order; those from the outbox that came before are left out. After an error nothing more may be written.
+    /// Makes all items durable, in order; those from the outbox that came before are left out. After an error this writer writes nothing more.
     pub fn write<'a>(&mut self, items: impl Iterator<Item = &'a Item> + Clone) -> io::Result<()> {
         let bound = items.clone().map(|item| item.payload.frame_bytes()).sum::<u64>();
         if self.durable.position.offset > HEADER_LENGTH && self.durable.position.offset + bound > self.maximum_segment_bytes {

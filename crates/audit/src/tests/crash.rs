@@ -142,7 +142,7 @@ async fn records_appended_at_once_keep_their_order_and_all_get_receipts() {
 async fn a_long_list_of_long_records_passes_through_the_bounded_queue() {
     const SEGMENT_BYTES: u64 = 36 << 20;
     let directory = tempfile::tempdir().unwrap();
-    let ledger = Ledger::open_with_segments_of(SEGMENT_BYTES, directory.path(), Arc::new(FileSegments)).unwrap();
+    let ledger = Ledger::open_with((SEGMENT_BYTES, FIRST_RETRY), directory.path(), Arc::new(FileSegments)).unwrap();
     let long = |number| Record { detail: Some("x".repeat(1 << 20)), ..record(number) };
     let records = (0..40).map(long).collect::<Vec<_>>();
     assert!(records.len() > usize::try_from(crate::ledger::QUEUE_KIBIBYTES / 1024).unwrap());

@@ -1,10 +1,11 @@
-//! Writing fails: nothing that failed is acknowledged, and nothing is accepted afterwards.
+//! Writing fails: nothing that failed is acknowledged, and nothing is accepted until the end has been found again.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::*;
+use crate::segment::MAXIMUM_SEGMENT_BYTES;
 use crate::{LedgerError, SegmentFile, SegmentStorage, verify};
 
 /// Which call fails.
@@ -96,7 +97,8 @@ async fn after_a_failure_nothing_is_acknowledged_until_the_ledger_is_opened_agai
     for fault in [Fault::Write, Fault::Full(0), Fault::Full(10), Fault::Full(300), Fault::Full(700), Fault::Sync] {
         let directory = tempfile::tempdir().unwrap();
         let storage = Faulty::new(fault);
-        let ledger = Arc::new(Ledger::open(directory.path(), storage.clone()).unwrap());
+        let manner = (MAXIMUM_SEGMENT_BYTES, Duration::from_secs(3600));
+        let ledger = Arc::new(Ledger::open_with(manner, directory.path(), storage.clone()).unwrap());
         append(&ledger, 0..3).await;
         let before = ledger.durable();
         storage.broken.store(true, Ordering::SeqCst);
@@ -127,11 +129,100 @@ async fn after_a_failure_nothing_is_acknowledged_until_the_ledger_is_opened_agai
     }
 }
 
+/// Waits for the ledger to go on, or to be known as damaged.
+async fn settled(ledger: &Ledger) -> Result<(), LedgerError> {
+    let since = std::time::Instant::now();
+    loop {
+        match ledger.health() {
+            Err(LedgerError::Storage(_)) if since.elapsed() < Duration::from_secs(20) => {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            health => return health,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ledger_goes_on_by_itself_once_the_disk_does() {
+    let outbox = || vec![(record(80).id, serde_json::to_vec(&record(80)).unwrap())];
+    let faults = [Fault::Write, Fault::Full(0), Fault::Full(10), Fault::Full(300), Fault::Full(700), Fault::Sync, Fault::Create];
+    for fault in faults {
+        let directory = tempfile::tempdir().unwrap();
+        let storage = Faulty::new(fault);
+        let manner = (SMALL_SEGMENT_BYTES, Duration::from_millis(1));
+        let ledger = Ledger::open_with(manner, directory.path(), storage.clone()).unwrap();
+        append(&ledger, 0..3).await;
+        let mut expected = vec![0, 1, 2];
+        for round in 0..3 {
+            storage.broken.store(true, Ordering::SeqCst);
+            // A segment that cannot be begun is found out when one is needed.
+            let mut written = 100 * (round + 1);
+            while ledger.append(&record(written)).await.is_ok() {
+                expected.push(written);
+                written += 1;
+            }
+            assert!(ledger.import_outbox(outbox()).await.is_err());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            assert!(matches!(ledger.health(), Err(LedgerError::Storage(_))), "{fault:?}: the disk still refuses");
+            let before = ledger.durable();
+            storage.broken.store(false, Ordering::SeqCst);
+            settled(&ledger).await.unwrap();
+            assert_eq!(ledger.durable().head, before.head, "{fault:?}");
+            append(&ledger, written + 50..written + 51).await;
+            expected.push(written + 50);
+        }
+        ledger.import_outbox(outbox()).await.unwrap();
+        ledger.import_outbox(outbox()).await.unwrap();
+        expected.push(80);
+        ledger.close().await.unwrap();
+        assert_eq!(numbers_read(directory.path()), expected, "{fault:?}: what was acknowledged, and the outbox once");
+        verify(directory.path(), Some(ledger.head()), None).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ledger_whose_files_changed_while_it_could_not_write_stays_down() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = Faulty::new(Fault::Write);
+    let manner = (MAXIMUM_SEGMENT_BYTES, Duration::from_millis(1));
+    let ledger = Ledger::open_with(manner, directory.path(), storage.clone()).unwrap();
+    append(&ledger, 0..3).await;
+    storage.broken.store(true, Ordering::SeqCst);
+    assert!(ledger.append(&record(10)).await.is_err());
+    let segment = &segment_files(directory.path())[0];
+    let mut bytes = std::fs::read(segment).unwrap();
+    bytes[200] ^= 1;
+    std::fs::write(segment, bytes).unwrap();
+    storage.broken.store(false, Ordering::SeqCst);
+    assert!(matches!(settled(&ledger).await, Err(LedgerError::Damaged(_))));
+    assert!(matches!(ledger.append(&record(11)).await, Err(LedgerError::Damaged(_))));
+    assert!(matches!(ledger.close().await, Err(LedgerError::Damaged(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_room_when_writing_fails_is_refused_and_gives_its_room_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = Faulty::new(Fault::Sync);
+    let ledger = Ledger::open_with((MAXIMUM_SEGMENT_BYTES, Duration::from_millis(1)), directory.path(), storage.clone()).unwrap();
+    for _ in 0..3 {
+        storage.broken.store(true, Ordering::SeqCst);
+        let long = Record { detail: Some("x".repeat(15 * 1024 * 1024)), ..record(1) };
+        let results = tokio::join!(ledger.append(&long), ledger.append(&long), ledger.append(&long), ledger.append(&long));
+        assert!([results.0, results.1, results.2, results.3].iter().all(Result::is_err));
+        storage.broken.store(false, Ordering::SeqCst);
+        settled(&ledger).await.unwrap();
+    }
+    let long = Record { detail: Some("x".repeat(15 * 1024 * 1024)), ..record(2) };
+    let (one, other) = tokio::join!(ledger.append(&long), ledger.append(&long));
+    assert!(one.is_ok() && other.is_ok(), "all of the queue is free");
+}
+
 #[tokio::test]
 async fn a_segment_that_cannot_be_begun_ends_the_ledger() {
     let directory = tempfile::tempdir().unwrap();
     let storage = Faulty::new(Fault::Create);
-    let ledger = Ledger::open_with_segments_of(SMALL_SEGMENT_BYTES, directory.path(), storage.clone()).unwrap();
+    let manner = (SMALL_SEGMENT_BYTES, Duration::from_secs(3600));
+    let ledger = Ledger::open_with(manner, directory.path(), storage.clone()).unwrap();
     append(&ledger, 0..1).await;
     storage.broken.store(true, Ordering::SeqCst);
     let mut written = 1;

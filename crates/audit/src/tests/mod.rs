@@ -11,6 +11,7 @@ mod tampering;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::ledger::FIRST_RETRY;
 use crate::{Agent, Event, FileSegments, Ledger, OperationEntry, Outcome, Record, RecordId};
 
 /// Small segments, so that a few records fill several.
@@ -43,7 +44,7 @@ fn open(directory: &Path) -> Ledger {
 }
 
 fn open_small(directory: &Path) -> Ledger {
-    Ledger::open_with_segments_of(SMALL_SEGMENT_BYTES, directory, Arc::new(FileSegments)).unwrap()
+    Ledger::open_with((SMALL_SEGMENT_BYTES, FIRST_RETRY), directory, Arc::new(FileSegments)).unwrap()
 }
 
 /// Appends records one by one, so that each is its own batch.
