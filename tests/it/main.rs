@@ -13,6 +13,7 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod account;
+mod bypass;
 mod demo;
 mod fhir;
 mod health;
