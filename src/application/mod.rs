@@ -10,8 +10,9 @@ mod run;
 use std::sync::Arc;
 
 use portcullis_audit::{FileSegments, Ledger};
-use portcullis_backends::sqlite::{AuditIndex, AuditedStore, RootKey, SqliteRegistry};
+use portcullis_backends::sqlite::{AuditIndex, AuditedStore, Labelled, RootKey, SqliteRegistry};
 use portcullis_backends::{DataDirectory, SqliteStore};
+use portcullis_fhir::labels::Rules;
 use portcullis_oauth::federation::Provider;
 use portcullis_outbound::{ExemptHost, Outbound, Trust};
 use portcullis_server::admin::{Caller, Service};
@@ -59,6 +60,8 @@ pub struct Setup {
     pub federation: Vec<Provider>,
     /// How letters go to people.
     pub mail: Mail,
+    /// What codes mean for security labels.
+    pub label_rules: Arc<Rules>,
 }
 
 /// Whom this server may call, beside public hosts with certificates of the web.
@@ -101,6 +104,15 @@ fn complete_index(store: &SqliteStore, base_url: &str) -> Outcome {
     Ok(())
 }
 
+/// Gives stored versions the labels that today's rules say, where other rules held when they were stored.
+fn label_anew(store: &SqliteStore, base_url: &str) -> Outcome {
+    let labelled = store.label_anew(base_url).or_fail("The stored resources cannot be labelled by the rules of [labels]")?;
+    if let Some(Labelled { seen, changed, unreadable }) = labelled {
+        tracing::info!(versions = seen, changed, unreadable, "all stored versions were labelled by the rules that hold now");
+    }
+    Ok(())
+}
+
 /// An instance that is open and answers the administration service, but listens nowhere.
 pub struct Instance {
     server: Arc<Server>,
@@ -128,15 +140,17 @@ impl Instance {
             breached_passwords,
             federation,
             mail,
+            label_rules,
         } = setup;
         let outbound = Arc::new(outbound.client()?);
         let client_keys = ClientKeys::new(Arc::clone(&outbound));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let settings = Settings { brand, language, authorization, mutual_tls_url, ..settings(public_url, demo, &*clock) };
-        let store = SqliteStore::open(&directory.database(), &root_key).map_err(|error| {
+        let store = SqliteStore::open_labelling(&directory.database(), &root_key, label_rules).map_err(|error| {
             Failure::failed(format!("The database {} cannot be used: {}", directory.database().display(), causes(&error)))
         })?;
         complete_index(&store, &settings.fhir_base)?;
+        label_anew(&store, &settings.fhir_base)?;
         check_that_nothing_is_missing(&directory)?;
         let ledger = Arc::new(open_ledger(&directory)?);
         let outbox = Arc::clone(&store) as Arc<dyn portcullis_store::Outbox>;
@@ -237,6 +251,7 @@ fn settings(public_url: String, demo: Option<DemoNotice>, clock: &dyn Clock) -> 
         language: Language::default(),
         demo,
         authorization: Default::default(),
+        bundles: Default::default(),
     }
 }
 

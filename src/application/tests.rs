@@ -42,6 +42,7 @@ async fn instance(root: &Path) -> Instance {
         breached_passwords: None,
         federation: Vec::new(),
         mail: Default::default(),
+        label_rules: Rules::built_in(),
     })
     .await
     .unwrap()

@@ -161,5 +161,8 @@ pub fn described(details: &UserDetails) -> String {
         let outcome = letter.outcome.clone().unwrap_or_else(|| format!("waiting, {} attempts", letter.attempts));
         lines.push(("Letter", format!("{}: {}: {outcome}", terminal::minute(letter.created_at), letter.kind)));
     }
+    for grant in &details.grants {
+        lines.push(("App", format!("{}, since {}", grant.client, terminal::minute(grant.created_at))));
+    }
     lines.into_iter().map(|(name, value)| format!("{name:<15} {value}\n")).collect()
 }

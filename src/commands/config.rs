@@ -20,6 +20,9 @@ pub fn check(path: &Path) -> Outcome {
     let configuration = configuration(path)?;
     let problems = problems(&configuration);
     if problems.is_empty() {
+        for capability in configuration.capabilities.off() {
+            terminal::print_line(&format!("{}: off: {} (smart.disabled)", path.display(), capability.as_str()))?;
+        }
         for risk in risks(path, &configuration) {
             terminal::print_line(&format!("{}: risk: {risk}", path.display()))?;
         }
@@ -74,6 +77,9 @@ fn problems(configuration: &Configuration) -> Vec<String> {
         if let Some(Err(error)) = file.map(|path| ClientAuthorities::read(path)) {
             problems.push(format!("{key}: {}", causes(&error)));
         }
+    }
+    if let Err(problem) = configuration.labels.rules() {
+        problems.push(format!("labels.rules: {problem}"));
     }
     if DataDirectory::exists(&configuration.data_dir) && configuration.data_dir.join("demo.json").exists() {
         problems

@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::application::{OutboundSettings, Setup};
 use crate::args::Target;
-use crate::config::{Configuration, FederationProvider, MailSettings, StatementIssuerEntry};
+use crate::config::{Configuration, FederationProvider, LabelSettings, MailSettings, StatementIssuerEntry};
 use crate::demo::Description;
 use crate::failure::{Exit, Failure, OrFail, Outcome, causes};
 
@@ -38,6 +38,7 @@ pub struct Place {
     statement_issuers: Vec<StatementIssuerEntry>,
     federation: Vec<FederationProvider>,
     mail: Option<MailSettings>,
+    labels: LabelSettings,
 }
 
 impl Place {
@@ -62,11 +63,14 @@ impl Place {
             authorization: AuthorizationSettings {
                 developers: configuration.developers.settings(),
                 assurance: configuration.assurance.clone(),
+                clearances: configuration.labels.clearances(),
+                capabilities: configuration.capabilities,
                 ..configuration.clients.settings()
             },
             outbound: configuration.outbound.settings(),
             federation: configuration.federation.clone(),
             mail: configuration.mail.clone(),
+            labels: configuration.labels.clone(),
             breached_passwords: configuration.breached_passwords.clone(),
             mutual_tls_url: configuration.mutual_tls.as_ref().map(|mutual| mutual.public_url.clone()),
             statement_issuers: configuration.software_statements.clone(),
@@ -99,6 +103,7 @@ impl Place {
             outbound: OutboundSettings::default(),
             federation: Vec::new(),
             mail: None,
+            labels: LabelSettings::default(),
             breached_passwords: None,
             mutual_tls_url: None,
             client_authorities: None,
@@ -131,6 +136,7 @@ impl Place {
             outbound,
             federation,
             mail: self.mail.as_ref().map(MailSettings::load).transpose()?.unwrap_or_default(),
+            label_rules: self.labels.load()?,
         })
     }
 }

@@ -53,6 +53,8 @@ impl Clients {
             statement_issuers: Vec::new(),
             assurance: Default::default(),
             developers: None,
+            capabilities: Default::default(),
+            clearances: Default::default(),
         }
     }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use portcullis_oauth::assurance_policy::AssurancePolicy;
+use portcullis_oauth::capabilities::Capabilities;
 use portcullis_outbound::ExemptHost;
 use portcullis_server::brand::Brand;
 use portcullis_server::ui::Language;
@@ -15,15 +16,19 @@ use crate::application::OutboundSettings;
 mod clients;
 mod developers;
 mod federation;
+mod labels;
 mod mail;
 mod required_acr;
+mod smart;
 mod software_statements;
 
 pub use clients::Clients;
 pub use developers::Developers;
 pub use federation::FederationProvider;
+pub use labels::LabelSettings;
 pub use mail::MailSettings;
 use required_acr::RequiredAcr;
+use smart::Smart;
 pub use software_statements::StatementIssuerEntry;
 
 /// A configuration file, checked.
@@ -61,6 +66,12 @@ pub struct Configuration {
     /// The page on which people who build apps register sandbox clients.
     #[serde(default)]
     pub developers: Developers,
+    /// What of SMART App Launch is switched off.
+    #[serde(default)]
+    smart: Smart,
+    /// The same, checked.
+    #[serde(skip)]
+    pub capabilities: Capabilities,
     /// How strongly people must have signed in for what an app asks for.
     #[serde(default)]
     required_acr: Vec<RequiredAcr>,
@@ -76,6 +87,9 @@ pub struct Configuration {
     /// How pages are shown.
     #[serde(default)]
     pub ui: Ui,
+    /// Security labels: what assigns them, and up to which ones who sees records.
+    #[serde(default)]
+    pub labels: LabelSettings,
 }
 
 /// `[ui]`
@@ -206,7 +220,11 @@ impl Configuration {
         configuration.federation.iter_mut().for_each(|provider| provider.relative_to(folder));
         configuration.assurance = RequiredAcr::policy(&configuration.required_acr)
             .map_err(|(key, problem)| ConfigurationError::Value { key, problem })?;
+        let capabilities = configuration.smart.capabilities();
+        configuration.capabilities =
+            capabilities.map_err(|problem| ConfigurationError::Value { key: "smart.disabled", problem })?;
         configuration.software_statements.iter_mut().for_each(|entry| entry.relative_to(folder));
+        configuration.labels.relative_to(folder);
         configuration.check()?;
         Ok(configuration)
     }
@@ -231,7 +249,7 @@ impl Configuration {
         if self.outbound.exempt.iter().any(|text| ExemptHost::parse(text).is_none()) {
             return wrong("outbound.exempt", "must be a list of \"host:port\", for example [\"keys.example.org:8443\"]");
         }
-        if let Err((key, problem)) = self.brand.check() {
+        if let Err((key, problem)) = self.brand.check(&self.public_url) {
             return wrong(key, problem);
         }
         if let Err((key, problem)) = FederationProvider::check(&self.federation) {
@@ -242,6 +260,9 @@ impl Configuration {
         }
         if let Err((key, problem)) = StatementIssuerEntry::check(&self.software_statements) {
             return wrong(key, problem);
+        }
+        if let Err((key, problem)) = self.labels.check() {
+            return wrong(key, &problem);
         }
         if inside(&self.root_key_file, &self.data_dir) {
             return wrong("root_key_file", "must not lie in data_dir: whoever copies the data must not get the key with it");
@@ -294,6 +315,7 @@ mod tests {
             ("[tls]", "[brand]\nwebsite = 'http://hospital.example'\n[tls]", "brand.website"),
             ("[tls]", "[ui]\nlanguage = 'fr'\n[tls]", "language"),
             ("[tls]", "[brand]\nnames = []\n[tls]", "names"),
+            ("[tls]", "[smart]\ndisabled = ['launch-her']\n[tls]", "smart.disabled"),
         ] {
             let error = read(&GOOD.replace(from, to)).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");

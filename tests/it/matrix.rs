@@ -37,7 +37,17 @@ const INTERACTIONS: &[(&str, &str)] = &[
     ("PUT", "/fhir/Observation?_id=obs-bob-1"),
     ("DELETE", "/fhir/Observation?_id=obs-bob-1"),
     ("POST", "/fhir/AuditEvent"),
+    ("PATCH", "/fhir/Observation/obs-bob-1"),
+    ("GET", "/fhir?_type=Observation"),
+    ("POST", "/fhir/_search"),
+    ("GET", "/fhir/Patient/ann/Observation"),
+    ("GET", "/fhir/Patient/bob/Observation"),
+    ("GET", "/fhir/Patient/ann/*"),
+    ("POST", "/fhir/Patient/ann/_search"),
     ("GET", "/fhir/Patient/ann/$everything"),
+    ("GET", "/fhir/Patient/bob/$everything"),
+    ("GET", "/fhir/Patient/nobody/$everything"),
+    ("GET", "/fhir/Encounter/enc-ann/$everything"),
     ("GET", "/fhir//Patient/ann"),
 ];
 
@@ -147,6 +157,9 @@ fn request<'a>(world: &'a World, method: &str, path: &str, token: Option<&str>) 
         let form = path.ends_with("/_search") || !path.starts_with("/fhir");
         let body = if path == "/fhir" { BATCH } else { OBSERVATION };
         request = if form { request.form(&[]) } else { request.fhir(body) };
+    }
+    if method == Method::PATCH {
+        request = request.header("content-type", "application/json-patch+json").bytes("[]");
     }
     match token {
         Some(token) => request.bearer(token),

@@ -4,6 +4,7 @@
 //! a Bundle apart into its entries; it does not judge the resources, and does not carry out a transaction. Links between entries: [`links`].
 
 use crate::json::{Value, write_string};
+use crate::labels::{self, Labels};
 use crate::outcome::{Issue, IssueType};
 
 pub mod links;
@@ -96,6 +97,16 @@ impl BundleWriter {
     #[must_use]
     pub fn with_room(mut self, entries: usize, bytes: usize) -> Self {
         self.output.reserve(bytes.saturating_add(entries.saturating_mul(ENTRY_BYTES)));
+        self
+    }
+
+    /// Says how confidential the entries are: as the most confidential of them. Belongs before the first entry.
+    #[must_use]
+    pub fn labelled(mut self, labels: Labels) -> Self {
+        if let Some(meta) = labels::body::high_water(labels) {
+            self.raw(r#","meta":"#);
+            self.output.extend_from_slice(&meta);
+        }
         self
     }
 

@@ -6,11 +6,16 @@
 use crate::definitions::{self, ParameterType, SearchParameter};
 use crate::interaction::{client_may_write, is_stored};
 use crate::json::Value;
+use crate::patch::JSON_PATCH;
 use crate::search::audit_event;
 use crate::types::ResourceType;
 
 /// The version of FHIR that this crate knows.
 pub const FHIR_VERSION: &str = "4.0.1";
+
+/// The compartments that can be searched, and where they are defined.
+const COMPARTMENTS: [&str; 5] = ["patient", "encounter", "relatedPerson", "practitioner", "device"];
+const COMPARTMENT_DEFINITION: &str = "http://hl7.org/fhir/CompartmentDefinition/";
 
 /// What the statement says about one installation.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +54,12 @@ pub fn statement(installation: &Installation<'_>) -> Vec<u8> {
         ("mode", "server".into()),
         ("security", security(&installation.oauth)),
         ("resource", Value::array(resources)),
-        ("interaction", Value::array(["transaction", "batch"].map(|code| Value::object([("code", code.into())])))),
+        (
+            "interaction",
+            Value::array(["transaction", "batch", "search-system"].map(|code| Value::object([("code", code.into())]))),
+        ),
+        ("searchParam", Value::array(definitions::search_parameters_of_all_types().iter().map(|one| search_parameter(one)))),
+        ("compartment", Value::array(COMPARTMENTS.map(|name| format!("{COMPARTMENT_DEFINITION}{name}").as_str().into()))),
     ]);
     Value::object([
         ("resourceType", "CapabilityStatement".into()),
@@ -63,6 +73,7 @@ pub fn statement(installation: &Installation<'_>) -> Vec<u8> {
         ("implementation", Value::object([("description", "FHIR R4 server".into()), ("url", installation.base_url.into())])),
         ("fhirVersion", FHIR_VERSION.into()),
         ("format", Value::array(["application/fhir+json".into(), "json".into()])),
+        ("patchFormat", Value::array([JSON_PATCH.into()])),
         ("rest", Value::array([rest])),
     ])
     .to_bytes()
@@ -106,7 +117,7 @@ fn resource(resource_type: ResourceType) -> Value {
     };
     let is_written = client_may_write(resource_type);
     let interactions: &[&str] = if is_written {
-        &["read", "vread", "update", "delete", "history-instance", "create", "search-type"]
+        &["read", "vread", "update", "patch", "delete", "history-instance", "create", "search-type"]
     } else {
         &["read", "vread", "history-instance", "search-type"]
     };
@@ -126,6 +137,11 @@ fn resource(resource_type: ResourceType) -> Value {
         ("searchRevInclude", if is_audit_event { Vec::new() } else { reverse_includes(resource_type) }),
         ("searchParam", parameters.iter().filter(supported).map(|parameter| search_parameter(parameter)).collect()),
     ];
+    if matches!(resource_type, ResourceType::PATIENT | ResourceType::ENCOUNTER) {
+        let definition = format!("http://hl7.org/fhir/OperationDefinition/{resource_type}-everything");
+        let operation = Value::object([("name", "everything".into()), ("definition", definition.as_str().into())]);
+        members.push(("operation", Value::array([operation])));
+    }
     // FHIR forbids empty arrays.
     members.extend(lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(name, list)| (name, Value::Array(list))));
     Value::Object(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
@@ -137,7 +153,7 @@ fn includes(source: ResourceType) -> Vec<Value> {
     let references = parameters.filter(|parameter| parameter.parameter_type == ParameterType::Reference);
     let mut includes: Vec<Value> = references.map(|parameter| include(source, parameter)).collect();
     if !includes.is_empty() {
-        includes.push(format!("{source}:*").as_str().into());
+        includes.extend([format!("{source}:*").as_str().into(), "*".into()]);
     }
     includes
 }
@@ -159,7 +175,7 @@ fn reverse_includes(target: ResourceType) -> Vec<Value> {
         let parameters = definitions::search_parameters(source).iter().filter(move |parameter| leads(source, parameter));
         parameters.map(move |parameter| include(source, parameter))
     });
-    includes.collect()
+    includes.chain(["*".into()]).collect()
 }
 
 fn search_parameter(parameter: &SearchParameter) -> Value {
@@ -234,6 +250,22 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_the_statement_says_of_the_system_is_accepted() {
+        use crate::search::{SearchPlace, parse_types};
+        let statement = parsed();
+        let rest = &statement.member("rest").unwrap().as_array().unwrap()[0];
+        let context = SearchContext { base_url: "https://h/fhir", handling: Handling::Strict, now_ms: 0 };
+        let names = texts(rest.member("searchParam"), Some("name"));
+        assert!(names.contains(&"_id") && names.contains(&"_lastUpdated"), "{names:?}");
+        for name in names {
+            let pairs = [(format!("{name}:missing"), "false".to_owned())];
+            assert!(parse_types(SearchPlace::System, &pairs, &context).is_ok(), "{name}");
+        }
+        assert_eq!(texts(rest.member("compartment"), None).len(), 5);
+        assert_eq!(texts(statement.member("patchFormat"), None), ["application/json-patch+json"]);
     }
 
     #[test]

@@ -10,9 +10,9 @@ use std::fmt;
 
 use crate::definitions::ParameterType;
 use crate::index::{self, IndexEntry, IndexValue, fold_code};
+use crate::json;
 use crate::query;
 use crate::reference::Reference;
-use crate::resource::Resource;
 use crate::search::{self, DateMatch, Filter, Handling, Prefix, ReferenceMatch, SearchContext, SearchQuery, Test, TokenMatch};
 use crate::types::ResourceType;
 
@@ -88,9 +88,21 @@ impl Qualifier {
     }
 }
 
-/// The index entries of a stored body, as they were derived when it was stored; `None` where it is no resource of R4.
-pub fn entries(body: &[u8], base_url: &str) -> Option<Vec<IndexEntry>> {
-    Resource::parse(body).ok().map(|resource| index::extract(&resource, base_url))
+/// The index entries of a stored body that these criteria look at, as they were derived when it was stored. `None` where it is no JSON, or of another type
+/// than one of the criteria.
+pub fn entries<'a>(
+    criteria: impl Iterator<Item = &'a Qualifier> + Clone,
+    body: &[u8],
+    base_url: &str,
+) -> Option<Vec<IndexEntry>> {
+    let body = json::parse(body).ok()?;
+    let resource_type = ResourceType::parse(body.member("resourceType")?.as_str()?)?;
+    if criteria.clone().any(|qualifier| qualifier.resource_type != resource_type) {
+        return None;
+    }
+    let mut filters = criteria.flat_map(|qualifier| &qualifier.filters);
+    let keys: Vec<u16> = filters.by_ref().map(|filter| filter.parameter.key).collect();
+    Some(index::extract_some((&body, resource_type), base_url, |parameter| keys.contains(&parameter.key)))
 }
 
 impl PartialEq for Qualifier {
@@ -223,6 +235,7 @@ fn is_date(date: &DateMatch, low: i64, high: i64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resource::Resource;
 
     const BASE: &str = "https://fhir.example/fhir";
     const LABORATORY: &str = "category=http://terminology.hl7.org/CodeSystem/observation-category|laboratory";
@@ -231,9 +244,40 @@ mod tests {
         Qualifier::parse(ResourceType::OBSERVATION, text)
     }
 
+    fn observation_text(more: &str) -> String {
+        format!(r#"{{"resourceType":"Observation","status":"final","code":{{"text":"Glucose"}}{more}}}"#)
+    }
+
     fn observation(more: &str) -> Vec<IndexEntry> {
-        let body = format!(r#"{{"resourceType":"Observation","status":"final","code":{{"text":"Glucose"}}{more}}}"#);
-        entries(body.as_bytes(), BASE).unwrap()
+        all_entries(&observation_text(more))
+    }
+
+    fn all_entries(body: &str) -> Vec<IndexEntry> {
+        index::extract(&Resource::parse(body.as_bytes()).unwrap(), BASE)
+    }
+
+    #[test]
+    fn the_entries_that_criteria_look_at_decide_as_all_entries_do() {
+        let bodies = ["laboratory", "vital-signs"].map(|code| {
+            let when = r#","effectiveDateTime":"2024-05-31","subject":{"reference":"Patient/a"},"meta":{"profile":["http://example.org/p"]}"#;
+            observation_text(&(category(code) + when))
+        });
+        let texts =
+            [LABORATORY, "date=2024", "date=2023", "patient=Patient/a", "subject=Patient/b", "_profile=http://example.org/p"];
+        let both = texts.iter().flat_map(|one| texts.iter().map(move |other| format!("{one}&{other}")));
+        let criteria: Vec<Qualifier> = both.chain(["status:not=final".into()]).map(|text| parsed(&text).unwrap()).collect();
+        for body in &bodies {
+            let (all, every) = (all_entries(body), entries(criteria.iter(), body.as_bytes(), BASE).unwrap());
+            assert!(every.len() < all.len(), "only what is asked for");
+            for qualifier in &criteria {
+                let own = entries([qualifier].into_iter(), body.as_bytes(), BASE).unwrap();
+                assert_eq!(qualifier.admits(&own), qualifier.admits(&all), "{qualifier:?}");
+                assert_eq!(qualifier.admits(&every), qualifier.admits(&all), "{qualifier:?}");
+            }
+        }
+        for other in ["[", "{}", r#"{"resourceType":"Patient"}"#, r#"{"resourceType":7}"#] {
+            assert!(entries([&criteria[0]].into_iter(), other.as_bytes(), BASE).is_none(), "{other}");
+        }
     }
 
     fn category(code: &str) -> String {
@@ -356,7 +400,7 @@ mod tests {
             assert_eq!(parsed(&format!("date={text}")).unwrap().admits(&dated), holds, "{text}");
         }
 
-        let patient = entries(br#"{"resourceType":"Patient","name":[{"family":"M\u00fcller"}]}"#, BASE).unwrap();
+        let patient = all_entries(r#"{"resourceType":"Patient","name":[{"family":"M\u00fcller"}]}"#);
         for (text, holds) in
             [("family=mull", true), ("family:contains=ULL", true), ("family:exact=Muller", false), ("family=ller", false)]
         {

@@ -2,6 +2,7 @@
 
 use crate::compartment;
 use crate::index::{self, IndexEntry};
+use crate::labels;
 use crate::outcome::{Issue, IssueType};
 use crate::reference::LocalReference;
 use crate::resource::Resource;
@@ -26,14 +27,23 @@ pub struct NewVersion {
     pub care_actors: Vec<LocalReference>,
     /// Every resource of this server that the body refers to.
     pub references: Vec<LocalReference>,
-    /// What search finds it by.
+    /// What search finds it by, without labels.
     pub entries: Vec<IndexEntry>,
+    /// What matters for its labels, which are not in the body.
+    pub labelled_by: labels::body::Content,
 }
 
 impl NewVersion {
     /// Gives a resource its identity and derives the rest. `base_url` tells local references from foreign ones. A resource from which more would be
     /// derived than [`index::MAXIMUM_ENTRIES`] is refused: its search values and references become rows of a store.
-    pub fn of(resource: Resource, id: LogicalId, version: LogicalId, last_updated: i64, base_url: &str) -> Result<Self, Issue> {
+    pub fn of(
+        mut resource: Resource,
+        id: LogicalId,
+        version: LogicalId,
+        last_updated: i64,
+        base_url: &str,
+    ) -> Result<Self, Issue> {
+        let labelled_by = resource.take_labels()?;
         let resource = resource.with_identity(id.clone(), &version, last_updated);
         let entries = index::extract(&resource, base_url);
         let references = index::references(&resource, base_url);
@@ -54,6 +64,7 @@ impl NewVersion {
             version,
             last_updated,
             entries,
+            labelled_by,
         })
     }
 }

@@ -36,6 +36,7 @@ kinds! {
     CarePlan = "plan",
     CareTeam = "team",
     Condition = "cond",
+    Consent = "consent",
     Coverage = "cov",
     DiagnosticReport = "rep",
     DocumentReference = "doc",

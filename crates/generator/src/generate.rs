@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use crate::chart::Chart;
 use crate::directory::{PATIENTS_PER_REGION, Region, shared};
 use crate::people::Person;
-use crate::{claims, clinical, patient, sensitive, timepoints, wounds};
+use crate::{claims, clinical, consents, patient, sensitive, timepoints, wounds};
 
 /// What to generate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,5 +71,6 @@ fn fill(options: &Options, person: &Person, region: &Region) -> Vec<GeneratedRes
     wounds::record(&mut chart);
     clinical::plans::record(&mut chart);
     claims::oral::record(&mut chart);
+    consents::record(&mut chart);
     chart.close()
 }

@@ -13,6 +13,7 @@ mod calendar;
 mod chart;
 mod claims;
 mod clinical;
+mod consents;
 mod datatypes;
 mod directory;
 mod generate;

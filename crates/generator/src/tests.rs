@@ -356,8 +356,8 @@ fn charts_have_a_realistic_size_and_every_profile_occurs() {
     let average = sizes.iter().sum::<usize>() / sizes.len();
     assert!((80..=120).contains(&average), "{average} resources on average");
     assert!(sizes.iter().all(|size| (12..=320).contains(size)), "{sizes:?}");
-    // 29 of US Core, 8 of CARIN (5 of ExplanationOfBenefit), 1 of PACIO, 11 of the wound guide.
-    assert_eq!(profiles.len(), 49, "{profiles:#?}");
+    // 29 of US Core, 8 of CARIN (5 of ExplanationOfBenefit), 1 of PACIO, 11 of the wound guide, 2 of PCF.
+    assert_eq!(profiles.len(), 51, "{profiles:#?}");
 }
 
 /// Cents of the amount that stands under an adjudication category.

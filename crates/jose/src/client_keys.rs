@@ -204,7 +204,7 @@ fn parameters(algorithm: ClientAlgorithm) -> &'static dyn VerificationAlgorithm 
 
 /// Whether a modulus has 2048 to 8192 bits, and an exponent is odd, above 1, and short enough to be quick. The library looks at the size
 /// only when it verifies, and then the client would learn no more than that its signature is wrong.
-fn strong((modulus, exponent): &(Vec<u8>, Vec<u8>)) -> bool {
+pub(crate) fn strong((modulus, exponent): &(Vec<u8>, Vec<u8>)) -> bool {
     let digits = |bytes: &[u8]| bytes.iter().skip_while(|byte| **byte == 0).copied().collect::<Vec<u8>>();
     let (modulus, exponent) = (digits(modulus), digits(exponent));
     let bits = modulus.first().map_or(0, |first| modulus.len() * 8 - first.leading_zeros() as usize);
@@ -219,7 +219,7 @@ fn point(x: Option<Vec<u8>>, y: Option<Vec<u8>>, length: usize) -> Option<Vec<u8
 }
 
 /// `RSAPublicKey` in DER (RFC 8017 appendix A.1.1).
-fn rsa_public_key(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
+pub(crate) fn rsa_public_key(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
     der(0x30, &[der_integer(modulus), der_integer(exponent)].concat())
 }
 

@@ -6,6 +6,7 @@
 //! ECDSA signing draw on the system randomness inside aws-lc, because that library offers no other way. It does no encryption
 //! (JWE), no symmetric signatures (HS256 and its kin are refused by construction), and fetches no key from anywhere.
 
+pub mod authenticator_key;
 pub mod base64url;
 pub mod canonical;
 pub mod client_jwt;

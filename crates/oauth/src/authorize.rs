@@ -11,6 +11,7 @@ mod error;
 
 pub use error::{AuthorizationError, AuthorizationErrorResponse, PageError};
 
+use crate::capabilities::{Capabilities, Capability, LaunchSequence};
 use crate::clients::{Client, GrantType};
 use crate::confirmation::KeyThumbprint;
 use crate::grant::SecretHash;
@@ -56,10 +57,10 @@ impl<'a> RedirectableRequest<'a> {
         AuthorizationErrorResponse { redirect: self.redirect.clone(), error, description, state }
     }
 
-    /// Reads the rest of the request for a server with this FHIR base (without slash at the end).
-    pub fn parse(self, fhir_base: &str) -> Result<AuthorizationRequest, AuthorizationErrorResponse> {
+    /// Reads the rest of the request for a server with this FHIR base (without slash at the end) and these capabilities.
+    pub fn parse(self, fhir_base: &str, capabilities: Capabilities) -> Result<AuthorizationRequest, AuthorizationErrorResponse> {
         let state = self.parameters.value("state").ok().flatten().map(str::to_owned);
-        self.parse_rest(fhir_base).map_err(|(error, description)| AuthorizationErrorResponse {
+        self.parse_rest(fhir_base, capabilities).map_err(|(error, description)| AuthorizationErrorResponse {
             redirect: self.redirect.clone(),
             error,
             description,
@@ -67,12 +68,13 @@ impl<'a> RedirectableRequest<'a> {
         })
     }
 
-    fn parse_rest(&self, fhir_base: &str) -> Result<AuthorizationRequest, Refusal> {
+    fn parse_rest(&self, fhir_base: &str, capabilities: Capabilities) -> Result<AuthorizationRequest, Refusal> {
         self.check_form()?;
+        let sequence = self.sequence(capabilities)?;
         let state = self.required("state", "state is required")?;
         self.check_audience(fhir_base)?;
         let challenge = self.challenge()?;
-        let (mut scopes, mut left_out) = self.scopes()?;
+        let (mut scopes, mut left_out) = self.scopes(|scope| capabilities.admits_when(scope, sequence))?;
         let launch = self.launch(&mut scopes, &mut left_out)?;
         Ok(AuthorizationRequest {
             client: self.client.id.clone(),
@@ -119,6 +121,17 @@ impl<'a> RedirectableRequest<'a> {
         Ok(())
     }
 
+    /// How the app was opened, if apps of this kind are opened so here.
+    fn sequence(&self, capabilities: Capabilities) -> Result<LaunchSequence, Refusal> {
+        capabilities.check_client(self.client).map_err(|off| (AuthorizationError::UnauthorizedClient, off))?;
+        let (sequence, capability) = match self.optional("launch")? {
+            Some(_) => (LaunchSequence::Ehr, Capability::LaunchEhr),
+            None => (LaunchSequence::Standalone, Capability::LaunchStandalone),
+        };
+        capabilities.check(capability).map_err(|off| (AuthorizationError::InvalidRequest, off))?;
+        Ok(sequence)
+    }
+
     /// `aud` names this FHIR server, with or without a slash at the end; `resource` (RFC 8707) may stand in for it, and where both are
     /// sent both must.
     fn check_audience(&self, fhir_base: &str) -> Result<(), Refusal> {
@@ -158,14 +171,15 @@ impl<'a> RedirectableRequest<'a> {
         KeyThumbprint::parse(text).map(Some).ok_or(problem)
     }
 
-    /// The scopes that can be granted, and those that are left out: not understood, not offered, or not open to this client.
-    fn scopes(&self) -> Result<(ScopeSet, Vec<String>), Refusal> {
+    /// The scopes that can be granted, and those that are left out: not understood, not offered, switched off, or not open to this client.
+    fn scopes(&self, is_on: impl Fn(&Scope) -> bool) -> Result<(ScopeSet, Vec<String>), Refusal> {
         let text = self.required("scope", "scope is required")?;
         let requested = RequestedScopes::parse(text).map_err(|_| (AuthorizationError::InvalidScope, "too many scopes"))?;
         let mut left_out: Vec<String> = requested.unsupported.into_iter().map(|unsupported| unsupported.0.into()).collect();
-        let offered = requested.supported.retaining(metadata::offers);
+        let is_offered = |scope: &Scope| metadata::offers(scope) && is_on(scope);
+        let offered = requested.supported.retaining(is_offered);
         let (scopes, beyond) = offered.within(&self.client.scope);
-        left_out.extend(requested.supported.iter().filter(|scope| !metadata::offers(scope)).map(Scope::to_string));
+        left_out.extend(requested.supported.iter().filter(|scope| !is_offered(scope)).map(Scope::to_string));
         left_out.extend(beyond.iter().map(Scope::to_string));
         if scopes.is_empty() {
             return Err((AuthorizationError::InvalidScope, "none of the requested scopes can be granted to this client"));

@@ -10,6 +10,7 @@
 pub mod access_token;
 pub mod assurance_policy;
 pub mod authorize;
+pub mod capabilities;
 pub mod certificate_names;
 pub mod client_assertion;
 pub mod client_certificate;

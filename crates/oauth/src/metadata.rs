@@ -7,35 +7,13 @@ use serde_json::{Value, json};
 
 use portcullis_jose::ClientAlgorithm;
 
+use crate::capabilities::{Capabilities, Capability};
 use crate::clients::{GrantType, ResponseAlgorithm};
 use crate::dpop;
 use crate::language::Language;
 use crate::pkce;
 use crate::scopes::{Scope, ScopeContext, ScopeKind};
 use crate::session::AssuranceLevel;
-
-/// The SMART capabilities that are built. `tests/it/oauth/capabilities.rs` walks them: one without a proof there fails. smart-app-state is not built.
-pub const CAPABILITIES: [&str; 19] = [
-    "launch-ehr",
-    "launch-standalone",
-    "authorize-post",
-    "client-public",
-    "client-confidential-symmetric",
-    "client-confidential-asymmetric",
-    "sso-openid-connect",
-    "context-banner",
-    "context-style",
-    "context-ehr-patient",
-    "context-ehr-encounter",
-    "context-standalone-patient",
-    "context-standalone-encounter",
-    "permission-offline",
-    "permission-online",
-    "permission-patient",
-    "permission-user",
-    "permission-v1",
-    "permission-v2",
-];
 
 /// Examples of the scopes that can be granted; the list need not be complete (SMART), but names those that CARIN Blue Button asks for.
 pub const SCOPES: [&str; 30] = [
@@ -102,17 +80,19 @@ const US_CORE_TYPES: [&str; 26] = [
     "Specimen",
 ];
 
-/// Every scope that metadata names.
-fn published_scopes() -> Vec<String> {
+/// Every scope that metadata names where these capabilities are on.
+fn published_scopes(capabilities: Capabilities) -> Vec<String> {
     let of_us_core = US_CORE_TYPES.iter().map(|name| format!("patient/{name}.rs"));
-    SCOPES.iter().map(|scope| (*scope).to_owned()).chain(of_us_core).collect()
+    let all = SCOPES.iter().map(|scope| (*scope).to_owned()).chain(of_us_core);
+    all.filter(|text| Scope::parse(text).is_ok_and(|scope| capabilities.publishes(&scope))).collect()
 }
 
-/// How clients authenticate at the token endpoint.
-pub const CLIENT_AUTHENTICATION_METHODS: [&str; 3] = ["client_secret_basic", "private_key_jwt", "none"];
-
-/// How callers authenticate at the introspection endpoint; an access token in the header is the other way.
-pub const INTROSPECTION_AUTHENTICATION_METHODS: [&str; 2] = ["client_secret_basic", "private_key_jwt"];
+/// How clients authenticate at the token endpoint, each with the capability that it belongs to.
+const CLIENT_AUTHENTICATION_METHODS: [(&str, Capability); 3] = [
+    ("client_secret_basic", Capability::ClientConfidentialSymmetric),
+    ("private_key_jwt", Capability::ClientConfidentialAsymmetric),
+    ("none", Capability::ClientPublic),
+];
 
 /// Client authentication by a certificate whose key is registered (RFC 8705 section 2.2), on the port for mutual TLS.
 pub const SELF_SIGNED_TLS_CLIENT_AUTH: &str = "self_signed_tls_client_auth";
@@ -185,6 +165,8 @@ pub struct Endpoints {
     pub registration: Option<String>,
     /// The organisation whose records these are, for apps to show.
     pub brand: Option<BrandLink>,
+    /// What of SMART is on.
+    pub capabilities: Capabilities,
 }
 
 impl Endpoints {
@@ -192,12 +174,13 @@ impl Endpoints {
     /// so refresh_token is not named.
     pub fn smart_configuration(&self) -> Value {
         let mut document = self.common();
-        set(
-            &mut document,
-            "grant_types_supported",
-            json!([GrantType::AuthorizationCode, GrantType::ClientCredentials].map(GrantType::as_str)),
-        );
-        set(&mut document, "capabilities", json!(CAPABILITIES));
+        let first = self.grant_types().filter(|grant_type| *grant_type != GrantType::RefreshToken);
+        set(&mut document, "grant_types_supported", json!(first.map(GrantType::as_str).collect::<Vec<_>>()));
+        set(&mut document, "capabilities", json!(self.capabilities.on().map(Capability::as_str).collect::<Vec<_>>()));
+        // "Required if the server's capabilities include sso-openid-connect; otherwise, omitted."
+        if let (false, Some(members)) = (self.capabilities.has(Capability::SsoOpenIdConnect), document.as_object_mut()) {
+            members.remove("issuer");
+        }
         if let Some(management) = &self.management {
             set(&mut document, "management_endpoint", json!(management));
         }
@@ -211,7 +194,7 @@ impl Endpoints {
     /// `/.well-known/oauth-authorization-server` (RFC 8414).
     pub fn authorization_server_metadata(&self) -> Value {
         let mut document = self.common();
-        set(&mut document, "grant_types_supported", json!(GrantType::ALL.map(GrantType::as_str)));
+        set(&mut document, "grant_types_supported", json!(self.grant_types().map(GrantType::as_str).collect::<Vec<_>>()));
         set(&mut document, "response_modes_supported", json!(["query"]));
         set(&mut document, "authorization_response_iss_parameter_supported", json!(true));
         // RFC 9101: objects by value, signed by clients with keys; which clients must is registered with each.
@@ -221,10 +204,11 @@ impl Endpoints {
         set(&mut document, "request_object_signing_alg_values_supported", json!(ClientAlgorithm::ALL.map(ClientAlgorithm::name)));
         set(&mut document, "require_signed_request_object", json!(false));
         if self.introspection.is_some() {
-            let methods: Vec<&str> = INTROSPECTION_AUTHENTICATION_METHODS.into_iter().chain(self.certificate_methods()).collect();
+            // An access token in the header is the other way.
+            let confidential = self.client_methods().filter(|method| *method != "none");
+            let methods: Vec<&str> = confidential.chain(self.certificate_methods()).collect();
             set(&mut document, "introspection_endpoint_auth_methods_supported", json!(methods));
-            let algorithms = json!(ClientAlgorithm::ALL.map(ClientAlgorithm::name));
-            set(&mut document, "introspection_endpoint_auth_signing_alg_values_supported", algorithms);
+            self.add_signing_algorithms(&mut document, "introspection");
             let signed = ResponseAlgorithm::ALL.map(|algorithm| algorithm.0.name());
             set(&mut document, "introspection_signing_alg_values_supported", json!(signed));
         }
@@ -256,14 +240,19 @@ impl Endpoints {
             "authorization_endpoint": self.authorization,
             "token_endpoint": self.token,
             "jwks_uri": self.jwks,
-            "scopes_supported": published_scopes(),
+            "scopes_supported": published_scopes(self.capabilities),
             "response_types_supported": ["code"],
             "ui_locales_supported": Language::ALL.map(Language::tag),
             "code_challenge_methods_supported": [pkce::METHOD],
-            "token_endpoint_auth_methods_supported": CLIENT_AUTHENTICATION_METHODS,
-            "token_endpoint_auth_signing_alg_values_supported": ClientAlgorithm::ALL.map(ClientAlgorithm::name),
+            "token_endpoint_auth_methods_supported": self.client_methods().collect::<Vec<_>>(),
             "dpop_signing_alg_values_supported": dpop::ALGORITHMS.map(ClientAlgorithm::name),
         });
+        if !self.capabilities.opens_apps()
+            && let Some(members) = document.as_object_mut()
+        {
+            members.remove("authorization_endpoint");
+        }
+        self.add_signing_algorithms(&mut document, "token");
         for (name, endpoint) in [
             ("revocation_endpoint", &self.revocation),
             ("introspection_endpoint", &self.introspection),
@@ -275,12 +264,36 @@ impl Endpoints {
         }
         if self.revocation.is_some() {
             // Without these, "the default is client_secret_basic" alone (RFC 8414 section 2), and most clients have no secret.
-            set(&mut document, "revocation_endpoint_auth_methods_supported", json!(CLIENT_AUTHENTICATION_METHODS));
-            let algorithms = json!(ClientAlgorithm::ALL.map(ClientAlgorithm::name));
-            set(&mut document, "revocation_endpoint_auth_signing_alg_values_supported", algorithms);
+            let methods: Vec<&str> = self.client_methods().collect();
+            set(&mut document, "revocation_endpoint_auth_methods_supported", json!(methods));
+            self.add_signing_algorithms(&mut document, "revocation");
         }
         self.add_mutual_tls(&mut document);
         document
+    }
+
+    /// The grant types by which somebody can get a token.
+    fn grant_types(&self) -> impl Iterator<Item = GrantType> {
+        let by_key = self.capabilities.has(Capability::ClientConfidentialAsymmetric) || self.mutual_tls.is_some();
+        GrantType::ALL.into_iter().filter(move |grant_type| match grant_type {
+            GrantType::AuthorizationCode => self.capabilities.opens_apps(),
+            GrantType::RefreshToken => self.capabilities.refreshes(),
+            GrantType::ClientCredentials => by_key,
+        })
+    }
+
+    /// How clients authenticate without a certificate.
+    fn client_methods(&self) -> impl Iterator<Item = &'static str> {
+        let on = |(_, capability): &(&str, Capability)| self.capabilities.has(*capability);
+        CLIENT_AUTHENTICATION_METHODS.into_iter().filter(on).map(|(method, _)| method)
+    }
+
+    /// What assertions at an endpoint may be signed with; nothing where there are none.
+    fn add_signing_algorithms(&self, document: &mut Value, endpoint: &str) {
+        if self.capabilities.has(Capability::ClientConfidentialAsymmetric) {
+            let algorithms = json!(ClientAlgorithm::ALL.map(ClientAlgorithm::name));
+            set(document, &format!("{endpoint}_endpoint_auth_signing_alg_values_supported"), algorithms);
+        }
     }
 
     /// How clients authenticate by certificates.
@@ -292,7 +305,7 @@ impl Endpoints {
     /// The same endpoints where clients show a certificate (RFC 8705 sections 3.3 and 5).
     fn add_mutual_tls(&self, document: &mut Value) {
         let Some(base) = &self.mutual_tls else { return };
-        let methods: Vec<&str> = CLIENT_AUTHENTICATION_METHODS.into_iter().chain(self.certificate_methods()).collect();
+        let methods: Vec<&str> = self.client_methods().chain(self.certificate_methods()).collect();
         set(document, "token_endpoint_auth_methods_supported", json!(methods));
         if self.revocation.is_some() {
             set(document, "revocation_endpoint_auth_methods_supported", json!(methods));
@@ -338,12 +351,14 @@ mod tests {
             require_pushed_authorization_requests: false,
             registration: None,
             brand: None,
+            capabilities: Capabilities::default(),
         }
     }
 
     #[test]
     fn every_published_scope_is_understood_and_offered() {
-        for text in &published_scopes() {
+        assert_eq!(published_scopes(Capabilities::default()).len(), SCOPES.len() + US_CORE_TYPES.len());
+        for text in &published_scopes(Capabilities::default()) {
             let scope = Scope::parse(text).unwrap();
             assert!(offers(&scope) != offers_to_clients(&scope), "{text}");
         }
@@ -377,7 +392,52 @@ mod tests {
             assert!(document.get(name).is_some(), "{name}");
         }
         assert_eq!(document["code_challenge_methods_supported"], json!(["S256"]));
-        assert_eq!(document["capabilities"].as_array().unwrap().len(), CAPABILITIES.len());
+        assert_eq!(document["capabilities"].as_array().unwrap().len(), Capability::ALL.len());
+    }
+
+    /// Whatever a document says of a capability that is off.
+    fn left(off: &[Capability]) -> [Value; 2] {
+        let endpoints = Endpoints {
+            revocation: Some("https://localhost:8443/revoke".into()),
+            introspection: Some("https://localhost:8443/introspect".into()),
+            capabilities: Capabilities::without(off.iter().copied()),
+            ..endpoints()
+        };
+        [endpoints.smart_configuration(), endpoints.authorization_server_metadata()]
+    }
+
+    #[test]
+    fn what_is_switched_off_stands_in_no_document() {
+        for (off, gone) in [
+            (&[Capability::ClientPublic][..], &["\"none\""][..]),
+            (&[Capability::ClientConfidentialSymmetric], &["client_secret_basic"]),
+            (&[Capability::ClientConfidentialAsymmetric], &["private_key_jwt", "_auth_signing_alg_", "client_credentials"]),
+            (&[Capability::PermissionOffline], &["offline_access"]),
+            (&[Capability::PermissionOnline], &["online_access"]),
+            (
+                &[Capability::PermissionOnline, Capability::PermissionOffline],
+                &["refresh_token", "offline_access", "online_access"],
+            ),
+            (&[Capability::PermissionPatient], &["\"patient/"]),
+            (&[Capability::PermissionUser], &["\"user/"]),
+            (&[Capability::PermissionV1], &[".read\"", ".write\""]),
+            (&[Capability::PermissionV2], &[".rs\"", ".cruds\""]),
+            (&[Capability::SsoOpenIdConnect], &["\"openid\"", "\"fhirUser\"", "\"profile\""]),
+            (&[Capability::LaunchEhr], &["\"launch\""]),
+            (
+                &[Capability::LaunchEhr, Capability::LaunchStandalone],
+                &["authorization_code", "authorization_endpoint", "\"patient/"],
+            ),
+            (&[Capability::ContextStandalonePatient, Capability::LaunchEhr], &["launch/patient", "\"patient/"]),
+            (&[Capability::ContextStandaloneEncounter, Capability::LaunchEhr], &["launch/encounter"]),
+        ] {
+            let documents = left(off);
+            for text in gone.iter().copied().chain(off.iter().map(|capability| capability.as_str())) {
+                assert!(documents.iter().all(|document| !document.to_string().contains(text)), "{text} without {off:?}");
+            }
+        }
+        let [smart, oauth] = left(&[Capability::SsoOpenIdConnect]);
+        assert!(smart.get("issuer").is_none() && oauth["issuer"].is_string(), "RFC 8414 wants it");
     }
 
     #[test]

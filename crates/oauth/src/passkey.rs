@@ -1,13 +1,13 @@
 //! Passkeys: registration and sign-in with a key pair that a person's device keeps (WebAuthn Level 3, sections 7.1 and 7.2).
 //!
-//! ES256 only, which every authenticator has. The device must have verified its owner (UV): a passkey may be the only proof. The attestation
+//! ES256, which nearly every authenticator has, EdDSA with Ed25519, and RS256 for the others. The device must have verified its owner (UV): a passkey may be the only proof. The attestation
 //! statement is not looked at, since nothing here depends on who made a device; what is asked for is `none`. Tokens bindings, extensions and cross-origin
 //! frames are not built, and refused where they would matter.
 
 mod cbor;
 
 use portcullis_jose::digest::sha256;
-use portcullis_jose::{base64url, constant_time, p256};
+use portcullis_jose::{authenticator_key, base64url, constant_time};
 use serde::Deserialize;
 
 /// The longest credential id, in bytes (WebAuthn Level 3, section 4).
@@ -36,7 +36,7 @@ pub enum PasskeyError {
     /// The device did not see or not verify its owner.
     #[error("the device did not verify its owner")]
     OwnerNotVerified,
-    /// The key is no ES256 key.
+    /// The key is none of ES256, EdDSA or RS256, or too weak.
     #[error("the key is of a kind that is not used here")]
     UnsupportedKey,
     /// The signature is not that of the key.
@@ -63,7 +63,7 @@ pub struct Expected<'a> {
 pub struct PasskeyKey {
     /// The credential's id.
     pub id: Vec<u8>,
-    /// The public key: an uncompressed point of P-256.
+    /// The public key, in bytes that tell its kind ([`authenticator_key`]).
     pub public_key: Vec<u8>,
     /// The last counter; 0 where the device does not count.
     pub sign_count: u32,
@@ -107,7 +107,7 @@ pub fn register(client_data: &[u8], attestation_object: &[u8], expected: &Expect
     let data = AuthenticatorData::read(data.ok_or(PasskeyError::Malformed)?)?;
     data.check(expected)?;
     let (id, key) = data.credential.as_ref().ok_or(PasskeyError::Malformed)?;
-    let public_key = es256(key).ok_or(PasskeyError::UnsupportedKey)?;
+    let public_key = public_key(key).ok_or(PasskeyError::UnsupportedKey)?;
     Ok(PasskeyKey { id: id.to_vec(), public_key, sign_count: data.sign_count, backed_up: data.has(FLAG_BACKED_UP) })
 }
 
@@ -118,7 +118,7 @@ pub fn verify(assertion: &Assertion<'_>, key: &PasskeyKey, expected: &Expected<'
     data.check(expected)?;
     let mut signed = assertion.authenticator_data.to_vec();
     signed.extend_from_slice(&sha256(assertion.client_data));
-    if !p256::verify(&key.public_key, &signed, assertion.signature) {
+    if !authenticator_key::verify(&key.public_key, &signed, assertion.signature) {
         return Err(PasskeyError::WrongSignature);
     }
     // "If authData.signCount is nonzero or credentialRecord.signCount is nonzero" (section 7.2, step 22).
@@ -221,18 +221,20 @@ impl<'a> AuthenticatorData<'a> {
     }
 }
 
-/// An ES256 key (RFC 9053 sections 2.1 and 7.1.1): kty EC2, alg ES256, crv P-256.
-fn es256(key: &cbor::Value<'_>) -> Option<Vec<u8>> {
+/// The key in a COSE key (RFC 9052 section 7). Kind, algorithm and curve must fit each other: EC2 with ES256 on P-256, OKP with EdDSA on Ed25519 (RFC 9053
+/// sections 2 and 7), or RSA with RS256 (RFC 8230 section 4, RFC 8812).
+fn public_key(key: &cbor::Value<'_>) -> Option<Vec<u8>> {
     let number = |label| match key.numbered(label) {
         Some(cbor::Value::Integer(number)) => Some(*number),
         _ => None,
     };
-    if (number(1), number(3), number(-1)) != (Some(2), Some(-7), Some(1)) {
-        return None;
+    let bytes = |label| key.numbered(label).and_then(cbor::Value::bytes);
+    match (number(1)?, number(3)?, number(-1)) {
+        (2, -7, Some(1)) => authenticator_key::of_p256(bytes(-2)?, bytes(-3)?),
+        (1, -8, Some(6)) => authenticator_key::of_ed25519(bytes(-2)?),
+        (3, -257, None) => authenticator_key::of_rsa(bytes(-1)?, bytes(-2)?),
+        _ => None,
     }
-    let coordinate = |label| key.numbered(label).and_then(cbor::Value::bytes).filter(|bytes| bytes.len() == 32);
-    let point = [&[4][..], coordinate(-2)?, coordinate(-3)?].concat();
-    p256::is_point(&point).then_some(point)
 }
 
 /// A credential id as it travels in forms.

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use portcullis_fhir::labels::Clearances;
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 
@@ -192,6 +193,8 @@ pub struct Principal {
     expires_at: i64,
     operator: Option<Operator>,
     registered: Option<CompiledScopes>,
+    /// Up to which labels each kind of principal sees records, as the operator decided.
+    clearances: Clearances,
 }
 
 impl Principal {
@@ -217,7 +220,14 @@ impl Principal {
             epoch,
             expires_at: token.expires_at(),
             operator: None,
+            clearances: Clearances::default(),
         })
+    }
+
+    /// The same under what the operator decided about labels, instead of the safe default.
+    #[must_use]
+    pub fn cleared(self, clearances: Clearances) -> Self {
+        Self { clearances, ..self }
     }
 
     /// A signed-in person who chooses a patient for an app: may read and search Patient resources within the own rights, nothing else.
@@ -249,6 +259,7 @@ impl Principal {
             expires_at,
             operator: None,
             registered: None,
+            clearances: Clearances::default(),
         }
     }
 
@@ -269,6 +280,7 @@ impl Principal {
             expires_at: i64::MAX,
             operator: Some(operator),
             registered: None,
+            clearances: Clearances::default(),
         }
     }
 
@@ -337,6 +349,11 @@ impl Principal {
     /// What the client may do on its own behalf, as registered at this moment; none where it acts for a user or an operator acts.
     pub fn registered(&self) -> Option<&CompiledScopes> {
         self.registered.as_ref()
+    }
+
+    /// Up to which labels each kind of principal sees records. Rules ask for the kind by which they let somebody in.
+    pub fn clearances(&self) -> Clearances {
+        self.clearances
     }
 
     /// The operator, if this is one.

@@ -11,11 +11,12 @@ mod letters;
 mod narrower;
 mod parse;
 mod set;
+mod uri;
 mod words;
 
 pub use compiled::{CompiledScopes, Opening, TypeLetters};
 pub use letters::{Letter, LetterSet};
 pub use narrower::narrower;
-pub use parse::{ResourceScope, Scope, ScopeContext, ScopeKind, ScopeTarget, UnsupportedScope};
+pub use parse::{ResourceScope, Scope, ScopeContext, ScopeKind, ScopeSyntax, ScopeTarget, UnsupportedScope};
 pub use set::{MAXIMUM_SCOPES, RequestedScopes, ScopeSet, TooManyScopes};
 pub use words::plain_words;

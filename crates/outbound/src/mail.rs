@@ -24,6 +24,8 @@ use crate::letter::{Letter, LetterError, Sender};
 
 /// The longest time for one letter, from the first question for an address to the server's word.
 const TIME: Duration = Duration::from_secs(30);
+/// The longest time to part from the mail server in, when it has taken a letter.
+const FAREWELL: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 2_000 });
 /// The longest line of a server, in bytes (RFC 5321 section 4.5.3.1.5 says 512).
 const LONGEST_LINE: u64 = 1024;
 /// The most lines of one reply.
@@ -95,6 +97,9 @@ pub enum MailError {
     /// Its words are none of the protocol, or it hung up.
     #[error("the mail server does not speak SMTP")]
     Protocol,
+    /// It ended the conversation before the letter was spoken of, with this code.
+    #[error("the mail server does not serve us now, with the code {0}")]
+    Unwilling(u16),
     /// Name and password were not taken.
     #[error("the mail server did not take name and password")]
     Authentication,
@@ -141,14 +146,21 @@ impl Mailer {
 
     /// Sends a letter; when this returns the server has taken it over.
     pub async fn send(&self, letter: &Letter) -> Result<(), MailError> {
-        tokio::time::timeout(TIME, self.deliver(letter)).await.unwrap_or(Err(MailError::TooSlow))
+        let mut connection = tokio::time::timeout(TIME, self.deliver(letter)).await.unwrap_or(Err(MailError::TooSlow))?;
+        // The letter is taken: how the conversation ends, and when, changes nothing.
+        let _ = tokio::time::timeout(FAREWELL, connection.quit()).await;
+        Ok(())
     }
 
-    async fn deliver(&self, letter: &Letter) -> Result<(), MailError> {
+    async fn deliver(&self, letter: &Letter) -> Result<AsyncSmtpConnection, MailError> {
         let message = letter.message(&self.server.from)?;
         let hello = ClientId::Domain(self.server.from.address().domain().to_owned());
         let stream = self.connect(&hello).await?;
-        let mut connection = AsyncSmtpConnection::connect_with_transport(stream, &hello).await.map_err(|error| spoken(&error))?;
+        let connected = AsyncSmtpConnection::connect_with_transport(stream, &hello).await;
+        let mut connection = connected.map_err(|error| match spoken(&error) {
+            MailError::Refused(code) => MailError::Unwilling(code),
+            other => other,
+        })?;
         if let Some((name, password)) = &self.server.credentials {
             let credentials = Credentials::new(name.clone(), password.clone());
             let taken = connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await;
@@ -160,10 +172,8 @@ impl Mailer {
                 }
             })?;
         }
-        let sent = connection.send(message.envelope(), &message.formatted()).await;
-        // The letter is taken, or is not; how the conversation ends changes neither.
-        let _ = connection.quit().await;
-        sent.map(|_| ()).map_err(|error| spoken(&error))
+        connection.send(message.envelope(), &message.formatted()).await.map_err(|error| spoken(&error))?;
+        Ok(connection)
     }
 
     async fn connect(&self, hello: &ClientId) -> Result<Box<dyn AsyncTokioStream>, MailError> {

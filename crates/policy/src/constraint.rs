@@ -4,6 +4,7 @@
 //! an operator's permit names [`Boundary::Whole`], which only a rule can give.
 
 use portcullis_fhir::definitions::{CompartmentType, compartment_parameters};
+use portcullis_fhir::labels::Clearance;
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::scopes::Letter;
@@ -102,6 +103,8 @@ pub struct Grant {
     pub delete: TypeSet,
     /// For which of these types only some resources are open. Empty where the scopes have no criteria.
     pub qualifications: Qualifications,
+    /// Up to which labels records are open.
+    pub clearance: Clearance,
 }
 
 impl Grant {
@@ -140,6 +143,8 @@ pub struct Sources<'a> {
     pub whole: TypeSet,
     /// Types of which only some records are open.
     pub qualified: Vec<(ResourceType, &'a Admission)>,
+    /// Up to which labels a record makes others visible: what is hidden by its labels shows nothing else.
+    pub clearance: Clearance,
 }
 
 impl Sources<'_> {
@@ -179,15 +184,67 @@ pub enum Visibility<'a> {
         /// Which records.
         admission: &'a Admission,
     },
+    /// Provenance for whoever sees every record up to some labels: visible where no target is hidden by its labels.
+    AboutNothingHidden {
+        /// Up to which labels targets are open.
+        clearance: Clearance,
+    },
+    /// Records that are visible in another way, as far as their own labels are cleared. Full clearances are left out.
+    Cleared {
+        /// The other way; never again a cleared one.
+        way: Box<Visibility<'a>>,
+        /// Up to which labels.
+        clearance: Clearance,
+    },
 }
 
-impl Visibility<'_> {
-    /// The way without its qualification: what it shows at most.
+impl<'a> Visibility<'a> {
+    /// The way without its qualification and clearance: what it shows at most.
     pub fn unqualified(&self) -> &Self {
         match self {
-            Self::Qualified { way, .. } => way,
+            Self::Qualified { way, .. } | Self::Cleared { way, .. } => way.unqualified(),
             plain => plain,
         }
+    }
+
+    /// Which records it admits by their content, where that is not all of them.
+    pub fn admission(&self) -> Option<&'a Admission> {
+        match self {
+            Self::Qualified { admission, .. } => Some(admission),
+            Self::Cleared { way, .. } => way.admission(),
+            _ => None,
+        }
+    }
+
+    /// Up to which labels of their own it shows records.
+    pub fn clearance(&self) -> Clearance {
+        match self {
+            Self::Cleared { clearance, .. } => *clearance,
+            _ => Clearance::FULL,
+        }
+    }
+
+    /// The same for records up to these labels.
+    fn cleared(self, clearance: Clearance) -> Self {
+        if clearance.is_full() { self } else { Self::Cleared { way: Box::new(self), clearance } }
+    }
+}
+
+/// What a grant says about records that may be written: they must lie wholly inside the boundary, before and after.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteBoundary<'a> {
+    /// Whose records.
+    pub boundary: &'a Boundary,
+    /// What a record must be besides.
+    pub admission: Option<&'a Admission>,
+    /// Up to which labels.
+    pub clearance: Clearance,
+}
+
+impl WriteBoundary<'_> {
+    /// Whether nothing is outside.
+    pub fn is_everything(&self) -> bool {
+        *self.boundary == Boundary::Whole && self.admission.is_none() && self.clearance.is_full()
     }
 }
 
@@ -221,10 +278,19 @@ impl Constraint {
         self.grants.0.iter().map(|grant| &grant.boundary)
     }
 
-    /// The boundaries that hold for writes of this type, each with what a record inside must be besides.
-    pub fn write_boundaries(&self, resource_type: ResourceType) -> impl Iterator<Item = (&Boundary, Option<&Admission>)> {
+    /// The boundaries that hold for writes of this type.
+    pub fn write_boundaries(&self, resource_type: ResourceType) -> impl Iterator<Item = WriteBoundary<'_>> {
         let open = self.grants.0.iter().filter(move |grant| grant.types(self.letter).contains(resource_type));
-        open.map(move |grant| (&grant.boundary, grant.admission(resource_type, self.letter)))
+        open.map(move |grant| WriteBoundary {
+            boundary: &grant.boundary,
+            admission: grant.admission(resource_type, self.letter),
+            clearance: grant.clearance,
+        })
+    }
+
+    /// Whether grants differ in the labels up to which they show records.
+    pub fn has_several_clearances(&self) -> bool {
+        self.grants.0.windows(2).any(|pair| matches!(pair, [one, other] if one.clearance != other.clearance))
     }
 
     /// Whether some type is open in part only.
@@ -250,22 +316,28 @@ fn in_patient_compartment(resource_type: ResourceType) -> bool {
 }
 
 fn visibility_in(grant: &Grant, resource_type: ResourceType, letter: Letter) -> Vec<Visibility<'_>> {
-    let ways = ways_in(grant, resource_type, letter);
-    match grant.admission(resource_type, letter) {
-        None => ways,
-        Some(admission) => ways.into_iter().map(|way| Visibility::Qualified { way: Box::new(way), admission }).collect(),
-    }
+    let ways = ways_in(grant, resource_type, letter).into_iter();
+    let admission = grant.admission(resource_type, letter);
+    let qualified = |way| match admission {
+        None => way,
+        Some(admission) => Visibility::Qualified { way: Box::new(way), admission },
+    };
+    ways.map(|way| qualified(way).cleared(grant.clearance)).collect()
 }
 
 fn ways_in(grant: &Grant, resource_type: ResourceType, letter: Letter) -> Vec<Visibility<'_>> {
     let boundary = &grant.boundary;
     if *boundary == Boundary::Whole {
-        return vec![Visibility::Every];
+        return match (resource_type, grant.clearance) {
+            (ResourceType::PROVENANCE, clearance) if !clearance.is_full() => vec![Visibility::AboutNothingHidden { clearance }],
+            _ => vec![Visibility::Every],
+        };
     }
     // A Provenance grounds nothing: one about two patients is hidden from each of them alone.
     let grounds = |open: &ResourceType| in_patient_compartment(*open) && *open != ResourceType::PROVENANCE;
     let clinical = || {
-        let mut sources = Sources { whole: grant.types(letter).iter().filter(grounds).collect(), qualified: Vec::new() };
+        let whole = grant.types(letter).iter().filter(grounds).collect();
+        let mut sources = Sources { whole, qualified: Vec::new(), clearance: grant.clearance };
         if !grant.qualifications.is_empty() {
             let admission = |source| Some((source, grant.admission(source, letter)?));
             sources.qualified = sources.whole.iter().filter_map(admission).collect();

@@ -19,7 +19,7 @@ mod tests;
 
 pub use authorized::{Authorized, PermittedOperation};
 pub use combine::{decide, denial};
-pub use constraint::{Boundary, Constraint, Visibility};
+pub use constraint::{Boundary, Constraint, Visibility, WriteBoundary};
 pub use decision::{Decision, DecisionId, Denial, Permit};
 pub use operation::{Change, Operation, WriteSet};
 pub use qualified::Admission;

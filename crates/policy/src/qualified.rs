@@ -7,9 +7,12 @@
 use std::sync::Arc;
 
 use portcullis_fhir::index::IndexEntry;
+use portcullis_fhir::labels::Labels;
 use portcullis_fhir::qualifier::{self, Qualifier};
 use portcullis_fhir::types::ResourceType;
 use portcullis_oauth::scopes::{Letter, Opening, TypeLetters};
+
+use crate::stored::StoredVersion;
 
 /// The resources of one type that a grant opens: those that all qualifiers of one alternative admit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,9 +33,21 @@ impl Admission {
         self.alternatives.iter().any(|alternative| alternative.iter().all(|qualifier| qualifier.admits(entries)))
     }
 
-    /// Whether it opens a stored version. A deletion has no content that could be judged, and what cannot be read is not opened.
-    pub fn admits_body(&self, body: Option<&[u8]>) -> bool {
-        body.and_then(|body| qualifier::entries(body, &self.base_url)).is_some_and(|entries| self.admits(&entries))
+    /// Whether it opens a resource that will have these index entries and labels.
+    pub fn admits_with(&self, entries: &[IndexEntry], (resource_type, labels): (ResourceType, Labels)) -> bool {
+        if labels.is_empty() {
+            return self.admits(entries);
+        }
+        let mut entries = entries.to_vec();
+        entries.extend(labels.entries(resource_type));
+        self.admits(&entries)
+    }
+
+    /// Whether it opens a stored version whose labels are not in its body. A deletion has no content that could be judged, and what cannot be read is not opened.
+    pub fn admits_version(&self, version: &StoredVersion) -> bool {
+        let criteria = self.alternatives.iter().flatten().map(Arc::as_ref);
+        let entries = version.body.as_deref().and_then(|body| qualifier::entries(criteria, body, &self.base_url));
+        entries.is_some_and(|entries| self.admits_with(&entries, (version.resource_type, version.security.labels)))
     }
 
     fn of(opening: Opening, base_url: &Arc<str>) -> Option<Self> {

@@ -59,29 +59,32 @@ pub enum Disagreement {
     /// A version is outside the constraint.
     #[error("the store returned {0}, which the permit does not cover")]
     NotCovered(String),
+    /// The body of a version has labels and cannot be read.
+    #[error("the store returned {0}, whose labels cannot be shown")]
+    Unreadable(String),
 }
 
 /// Content that release knows how to judge.
 pub trait Releasable {
-    /// The versions whose visibility must be confirmed.
-    fn versions(&self) -> Vec<&StoredVersion>;
+    /// The versions whose visibility must be confirmed, and whose labels are shown.
+    fn versions(&mut self) -> Vec<&mut StoredVersion>;
 }
 
 impl Releasable for Option<StoredVersion> {
-    fn versions(&self) -> Vec<&StoredVersion> {
-        self.iter().collect()
+    fn versions(&mut self) -> Vec<&mut StoredVersion> {
+        self.iter_mut().collect()
     }
 }
 
 impl Releasable for SearchPage {
-    fn versions(&self) -> Vec<&StoredVersion> {
-        self.matches.iter().chain(&self.included).collect()
+    fn versions(&mut self) -> Vec<&mut StoredVersion> {
+        self.matches.iter_mut().chain(&mut self.included).collect()
     }
 }
 
 impl Releasable for HistoryPage {
-    fn versions(&self) -> Vec<&StoredVersion> {
-        self.versions.iter().collect()
+    fn versions(&mut self) -> Vec<&mut StoredVersion> {
+        self.versions.iter_mut().collect()
     }
 }
 
@@ -89,13 +92,17 @@ impl Permit {
     /// Judges a store's answer to a read, search or history.
     pub fn release<T: Releasable>(&self, unreleased: Unreleased<T>) -> Result<Released<T>, Disagreement> {
         self.same_decision(unreleased.decision)?;
-        let mut judge = Judge::new(&self.constraint, self.constraint.letter(), &unreleased.in_care);
-        for version in unreleased.content.versions() {
+        let Unreleased { in_care, mut content, .. } = unreleased;
+        let mut judge = Judge::new(&self.constraint, self.constraint.letter(), &in_care);
+        for version in content.versions() {
             if !judge.covers(version) {
-                return Err(Disagreement::NotCovered(format!("{}/{}", version.resource_type, version.id)));
+                return Err(Disagreement::NotCovered(name(version)));
+            }
+            if !version.show_labels() {
+                return Err(Disagreement::Unreadable(name(version)));
             }
         }
-        Ok(Released { content: unreleased.content })
+        Ok(Released { content })
     }
 
     /// Judges what a store wrote. The body stays only where the same principal could read it; the rest of the answer says no more
@@ -110,6 +117,9 @@ impl Permit {
             if !judge.covers(version) {
                 version.body = None;
             }
+            if !version.show_labels() {
+                return Err(Disagreement::Unreadable(name(version)));
+            }
         }
         Ok(Released { content })
     }
@@ -117,6 +127,10 @@ impl Permit {
     fn same_decision(&self, found: DecisionId) -> Result<(), Disagreement> {
         if found == self.id { Ok(()) } else { Err(Disagreement::OtherDecision { expected: self.id, found }) }
     }
+}
+
+fn name(version: &StoredVersion) -> String {
+    format!("{}/{}", version.resource_type, version.id)
 }
 
 /// Judges one version after the other. What a type's visibility is, is worked out once for versions of the same type that follow each other.
@@ -146,24 +160,25 @@ impl<'a> Judge<'a> {
 
 fn shows(way: &Visibility<'_>, version: &StoredVersion, in_care: &[LogicalId]) -> bool {
     match way {
-        Visibility::Every => true,
+        // Whether a target is hidden is the store's word, from a statement of its own; the labels of targets are also its own.
+        Visibility::Every | Visibility::AboutNothingHidden { .. } => true,
         Visibility::Compartment(boundary) => inside(boundary, &version.patients, in_care),
         Visibility::ReferencedFrom { boundary, sources } => {
             version.patients.is_empty() && grounded(boundary, sources, version, in_care)
         }
         Visibility::About { boundary, targets } => grounded(boundary, targets, version, in_care),
-        Visibility::Qualified { way, admission } => {
-            shows(way, version, in_care) && admission.admits_body(version.body.as_deref())
-        }
+        Visibility::Qualified { way, admission } => shows(way, version, in_care) && admission.admits_version(version),
+        Visibility::Cleared { way, clearance } => clearance.covers(version.security.labels) && shows(way, version, in_care),
     }
 }
 
 /// What the grounds say of themselves is judged. Whether they are admitted by their own content is the store's word, from a statement of its own.
 fn grounded(boundary: &Boundary, types: &Sources<'_>, version: &StoredVersion, in_care: &[LogicalId]) -> bool {
-    version
-        .grounds
-        .as_ref()
-        .is_some_and(|grounds| types.contains(grounds.record.resource_type) && inside(boundary, &grounds.patients, in_care))
+    version.grounds.as_ref().is_some_and(|grounds| {
+        types.contains(grounds.record.resource_type)
+            && types.clearance.covers(grounds.labels)
+            && inside(boundary, &grounds.patients, in_care)
+    })
 }
 
 fn inside(boundary: &Boundary, patients: &[LogicalId], in_care: &[LogicalId]) -> bool {

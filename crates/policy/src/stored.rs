@@ -1,5 +1,6 @@
 //! What a store returns: versions with the facts that release judges them by, never parsed bodies.
 
+use portcullis_fhir::labels::{Labels, Security, body};
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 
@@ -16,10 +17,23 @@ pub struct StoredVersion {
     pub last_updated: i64,
     /// The patients in whose compartments this version lies, ascending; authenticated with the body.
     pub patients: Vec<LogicalId>,
+    /// Its security labels, which are not in the body before it is released; authenticated with the body.
+    pub security: Security,
     /// What made it visible, where that is not its own compartment.
     pub grounds: Option<Grounds>,
     /// The JSON bytes; `None` for a deletion.
     pub body: Option<Vec<u8>>,
+}
+
+impl StoredVersion {
+    /// Puts the labels into the body, which is done once, at release; `false` where the body cannot be read.
+    pub(crate) fn show_labels(&mut self) -> bool {
+        let Some(body) = self.body.take() else { return true };
+        let Self { resource_type, id, version, last_updated, security, .. } = self;
+        let identity = body::Identity { resource_type: *resource_type, id, version, last_updated: *last_updated };
+        self.body = body::splice(body, identity, *security);
+        self.body.is_some()
+    }
 }
 
 /// The record through which a shared resource (or a Provenance) is visible.
@@ -29,6 +43,8 @@ pub struct Grounds {
     pub record: LocalReference,
     /// The patients in whose compartments that record lies.
     pub patients: Vec<LogicalId>,
+    /// The labels of that record.
+    pub labels: Labels,
 }
 
 /// One page of a search.

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use portcullis_fhir::interaction::Read;
+use portcullis_fhir::labels::{Clearance, Clearances, Confidentiality, Labels, Security};
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::resource::Resource;
 use portcullis_fhir::types::{LogicalId, ResourceType};
@@ -20,7 +21,7 @@ use crate::constraint::{Boundary, Grant, NonEmpty};
 use crate::decision::{Denial, DenialReason};
 use crate::release::{Disagreement, Unreleased};
 use crate::rules::Ruling;
-use crate::stored::{StoredVersion, Written};
+use crate::stored::{Grounds, StoredVersion, Written};
 use crate::{Change, Decision, DecisionId, Operation, Permit, PermittedOperation, WriteSet, decide};
 
 static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::generate(Algorithm::Es256).unwrap());
@@ -135,6 +136,7 @@ fn version(resource_type: &str, resource_id: &str, patients: &[&str]) -> StoredV
         version: id("v"),
         last_updated: 0,
         patients: patients.iter().map(|text| id(text)).collect(),
+        security: Security::NONE,
         grounds: None,
         body: Some(b"{}".to_vec()),
     }
@@ -412,5 +414,56 @@ fn patient_or_user(scope: &str, launch: Option<&str>, person: &Person<'_>) -> Ru
     match crate::rules::patient_context::apply(&principal) {
         Ruling::NotApplicable => crate::rules::user_context::apply(&principal),
         ruling => ruling,
+    }
+}
+
+/// A version of Observation/o of a patient with labels.
+fn labelled(patient: &str, codes: &[&str]) -> StoredVersion {
+    let labels = codes.iter().fold(Labels::NONE, |labels, code| labels | Labels::named(code).unwrap());
+    StoredVersion { security: Security { labels, ..Security::NONE }, ..version("Observation", "o", &[patient]) }
+}
+
+#[test]
+fn release_finds_what_no_clearance_covers_and_shows_labels_once() {
+    let release = |principal: &Principal, found: StoredVersion| {
+        let (permit, _) = decided(principal, read("Observation", "o")).unwrap();
+        permit.release(Unreleased::new(DecisionId(1), vec![id("a")], Some(found)))
+    };
+    let clinician = principal("user/*.rs", None, &CLINICIAN);
+    let ann = principal("patient/*.rs", Some("a"), &ANN);
+    let system = || system("system/*.rs", "system/*.rs");
+    let full = Clearances { clinician: Clearance::FULL, client: Clearance::up_to(Confidentiality::Normal, Labels::NONE) };
+    for codes in [&["R"][..], &["V"], &["N", "HIV"], &["R", "SUD"]] {
+        let found = || labelled("a", codes);
+        assert!(matches!(release(&clinician, found()), Err(Disagreement::NotCovered(_))), "{codes:?}");
+        assert!(matches!(release(&system().cleared(full), found()), Err(Disagreement::NotCovered(_))), "{codes:?}");
+        let cleared = principal("user/*.rs", None, &CLINICIAN).cleared(full);
+        for principal in [&ann, &system(), &cleared] {
+            let released = release(principal, found()).unwrap().into_content().unwrap();
+            let text = String::from_utf8(released.body.unwrap()).unwrap();
+            assert_eq!(text.matches("\"security\"").count(), 1, "{text}");
+        }
+    }
+    let plain = release(&clinician, labelled("a", &[])).unwrap().into_content().unwrap();
+    assert_eq!(plain.body.as_deref(), Some(&b"{}"[..]), "without labels nothing changes");
+    assert!(release(&clinician, labelled("a", &["N"])).is_ok());
+    let unreadable = StoredVersion { body: Some(b"[".to_vec()), ..labelled("a", &["N"]) };
+    assert!(matches!(release(&clinician, unreadable), Err(Disagreement::Unreadable(_))));
+}
+
+#[test]
+fn a_record_that_is_hidden_by_its_labels_shows_no_other() {
+    let clinician = principal("user/*.rs", None, &CLINICIAN);
+    for (name, patients) in [("Practitioner", &[][..]), ("Provenance", &[])] {
+        let (permit, _) = decided(&clinician, read(name, "x")).unwrap();
+        let release = |codes: &[&str]| {
+            let labels = codes.iter().fold(Labels::NONE, |labels, code| labels | Labels::named(code).unwrap());
+            let record = LocalReference::parse("Observation/o").unwrap();
+            let grounds = Some(Grounds { record, patients: vec![id("a")], labels });
+            let found = StoredVersion { grounds, ..version(name, "x", patients) };
+            permit.release(Unreleased::new(DecisionId(1), vec![id("a")], Some(found)))
+        };
+        assert!(release(&["N"]).is_ok(), "{name}");
+        assert!(matches!(release(&["N", "PSY"]), Err(Disagreement::NotCovered(_))), "{name}");
     }
 }

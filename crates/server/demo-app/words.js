@@ -46,7 +46,8 @@ function measured(item) {
   return item.dataAbsentReason ? concept(item.dataAbsentReason) : NOTHING;
 }
 
-const named = reference => reference?.display ?? reference?.reference ?? NOTHING;
+/** A reference without a name says nothing to a person. */
+const named = reference => reference?.display ?? NOTHING;
 export const words = code => (code ? code.charAt(0).toUpperCase() + code.slice(1).replaceAll('-', ' ') : NOTHING);
 
 /** The parts of the record that are lists: what to ask for, and what a row shows. */

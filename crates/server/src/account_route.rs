@@ -25,12 +25,14 @@ pub enum AccountRoute {
     PasskeyRemove,
     /// `/me/sessions/end`: signs out elsewhere.
     SessionsEnd,
+    /// `/me/mail`: says where letters go.
+    Mail,
 }
 
 impl AccountRoute {
     /// Whether it shows a page; all of them take a form.
     pub fn has_page(self) -> bool {
-        matches!(self, Self::Forgotten | Self::SetPassword | Self::Password | Self::Authenticator | Self::Passkey)
+        matches!(self, Self::Forgotten | Self::SetPassword | Self::Password | Self::Authenticator | Self::Passkey | Self::Mail)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Whose records these are, for apps to show: the user-access brand of this server.
 //!
-//! SMART App Launch 2.2.0, "User-access Brands and Endpoints": a Bundle of one Organization (the brand, with its portal) and one Endpoint (this FHIR
-//! base), public, with a weak entity tag. It is made from the configuration alone; what is not configured follows from the server's address.
-//! Several brands on one server are not built.
+//! SMART App Launch 2.2.0, "User-access Brands and Endpoints": a Bundle of Organizations (the server's own brand with its portal, and its affiliates) and
+//! Endpoints (this FHIR base, and others beside it), public, with a weak entity tag. It is made from the configuration alone; what is not configured
+//! follows from the server's address.
 
 use http::{HeaderMap, StatusCode, header};
 use portcullis_fhir::instant;
@@ -16,13 +16,21 @@ use url::{Position, Url};
 use crate::answer::Draft;
 use crate::context::Settings;
 
+mod affiliates;
+
+pub use affiliates::{Affiliate, OtherEndpoint, Portal};
+
 /// Where the Bundle is.
 pub const PATH: &str = "/user-access-brands.json";
 /// The system of identifiers that are URIs.
 const URI_SYSTEM: &str = "urn:ietf:rfc:3986";
 /// <http://hl7.org/fhir/smart-app-launch/CodeSystem/user-access-category>
 const CATEGORIES: [&str; 7] = ["clinical", "lab", "pharmacy", "insurer", "network", "aggregator", "imaging"];
-/// The ids of the two resources in the Bundle.
+const CATEGORIES_WANTED: &str = "must be of clinical, lab, pharmacy, insurer, network, aggregator, imaging";
+/// The extensions of a brand's Organization.
+const BRAND_EXTENSION: &str = "http://hl7.org/fhir/StructureDefinition/organization-brand";
+const PORTAL_EXTENSION: &str = "http://hl7.org/fhir/StructureDefinition/organization-portal";
+/// The ids of this server's own two resources in the Bundle.
 const ORGANIZATION: &str = "brand";
 const ENDPOINT: &str = "fhir-r4";
 
@@ -56,6 +64,10 @@ pub struct Brand {
     pub developer_url: Option<String>,
     /// Where it is.
     pub addresses: Vec<BrandAddress>,
+    /// Other brands whose people sign in here or at a portal of their own.
+    pub affiliates: Vec<Affiliate>,
+    /// FHIR servers beside this one.
+    pub endpoints: Vec<OtherEndpoint>,
 }
 
 /// A business identifier.
@@ -86,7 +98,7 @@ pub struct BrandAddress {
 
 impl Brand {
     /// Checks the parts; the error names the key and what would be accepted.
-    pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
+    pub fn check(&self, public_url: &str) -> Result<(), (&'static str, &'static str)> {
         let urls = [
             ("brand.website", &self.website),
             ("brand.logo", &self.logo),
@@ -96,7 +108,7 @@ impl Brand {
             ("brand.developer_url", &self.developer_url),
         ];
         for (key, url) in urls {
-            if url.as_ref().is_some_and(|url| !Url::parse(url).is_ok_and(|url| url.scheme() == "https" && url.has_host())) {
+            if url.as_ref().is_some_and(|url| !is_https(url)) {
                 return Err((key, "must be an https URL"));
             }
         }
@@ -104,44 +116,61 @@ impl Brand {
             return Err(("brand.name", "must not be empty"));
         }
         if !self.categories.iter().all(|category| CATEGORIES.contains(&category.as_str())) {
-            return Err(("brand.categories", "must be of clinical, lab, pharmacy, insurer, network, aggregator, imaging"));
+            return Err(("brand.categories", CATEGORIES_WANTED));
         }
-        let sound = |identifier: &BrandIdentifier| Url::parse(&identifier.system).is_ok() && !identifier.value.is_empty();
-        if !self.identifiers.iter().all(sound) {
+        if !are_identifiers(&self.identifiers) {
             return Err(("brand.identifiers", "must each have a system that is a URI and a value"));
         }
-        Ok(())
+        match self.identifiers(public_url).first() {
+            Some(own) => affiliates::check(&self.affiliates, &self.endpoints, own),
+            None => Ok(()),
+        }
     }
 
-    fn website<'a>(&'a self, settings: &'a Settings) -> &'a str {
-        self.website.as_deref().unwrap_or(&settings.public_url)
+    fn website<'a>(&'a self, public_url: &'a str) -> &'a str {
+        self.website.as_deref().unwrap_or(public_url)
     }
 
     /// The identifiers; where none is configured, the one that SMART recommends: the website's origin without `www.`.
-    fn identifiers(&self, settings: &Settings) -> Vec<BrandIdentifier> {
-        if !self.identifiers.is_empty() {
-            return self.identifiers.clone();
+    fn identifiers(&self, public_url: &str) -> Vec<BrandIdentifier> {
+        match self.identifiers.as_slice() {
+            [] => vec![default_identifier(self.website(public_url))],
+            configured => configured.to_vec(),
         }
-        let website = self.website(settings);
-        let origin = Url::parse(website).map_or_else(|_| website.to_owned(), |url| url[..Position::AfterPort].to_owned());
-        vec![BrandIdentifier { system: URI_SYSTEM.to_owned(), value: origin.replacen("://www.", "://", 1) }]
     }
+}
+
+/// The identifier of a brand that has no other.
+fn default_identifier(website: &str) -> BrandIdentifier {
+    let origin = Url::parse(website).map_or_else(|_| website.to_owned(), |url| url[..Position::AfterPort].to_owned());
+    BrandIdentifier { system: URI_SYSTEM.to_owned(), value: origin.replacen("://www.", "://", 1) }
+}
+
+fn is_https(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| url.scheme() == "https" && url.has_host())
+}
+
+fn are_identifiers(identifiers: &[BrandIdentifier]) -> bool {
+    identifiers.iter().all(|identifier| Url::parse(&identifier.system).is_ok() && !identifier.value.is_empty())
 }
 
 /// What `.well-known/smart-configuration` says about the brand.
 pub fn link(settings: &Settings) -> Option<BrandLink> {
-    let BrandIdentifier { system, value } = settings.brand.identifiers(settings).into_iter().next()?;
+    let BrandIdentifier { system, value } = settings.brand.identifiers(&settings.public_url).into_iter().next()?;
     Some(BrandLink { bundle: format!("{}{PATH}", settings.public_url), system, value })
 }
 
 /// `GET /user-access-brands.json`
 pub fn bundle(settings: &Settings, headers: &HeaderMap) -> Draft {
-    let entries = [("Organization", ORGANIZATION, organization(settings)), ("Endpoint", ENDPOINT, endpoint(settings))];
+    let brand = &settings.brand;
+    let organizations = std::iter::once(organization(settings)).chain(brand.affiliates.iter().map(Affiliate::organization));
+    let endpoints = std::iter::once(endpoint(settings)).chain(brand.endpoints.iter().map(OtherEndpoint::endpoint));
     let base = format!("{}/user-access-brands", settings.public_url);
-    let entries: Vec<Value> = entries
-        .into_iter()
-        .map(|(resource_type, id, resource)| json!({"fullUrl": format!("{base}/{resource_type}/{id}"), "resource": resource}))
-        .collect();
+    let of = |resource: Value| {
+        let part = |name: &str| resource.get(name).and_then(Value::as_str).unwrap_or_default();
+        json!({"fullUrl": format!("{base}/{}/{}", part("resourceType"), part("id")), "resource": resource})
+    };
+    let entries: Vec<Value> = organizations.chain(endpoints).map(of).collect();
     let content = json!(entries).to_string();
     let tag = format!("W/\"{}\"", base64url::encode(&sha256(&content)[..12]));
     let answer = |status| {
@@ -164,53 +193,92 @@ pub fn bundle(settings: &Settings, headers: &HeaderMap) -> Draft {
     answer(StatusCode::OK).body("application/fhir+json; charset=utf-8", bundle.to_string())
 }
 
+/// What the Organization of any brand says.
+struct Card<'a> {
+    id: &'a str,
+    name: &'a str,
+    aliases: &'a [String],
+    website: &'a str,
+    identifiers: Vec<BrandIdentifier>,
+    categories: &'a [String],
+    logo: Option<&'a String>,
+    logo_license: Option<&'a String>,
+    addresses: &'a [BrandAddress],
+    /// The parts of each portal's extension.
+    portals: Vec<Value>,
+    endpoints: Vec<&'a str>,
+    /// The brand that gives access to its records.
+    part_of: Option<&'a str>,
+}
+
+impl Card<'_> {
+    fn organization(&self) -> Value {
+        let look = [("brandLogo", self.logo), ("brandLogoLicense", self.logo_license)];
+        let look: Vec<Value> = look.into_iter().filter_map(|(name, url)| Some(json!({"url": name, "valueUrl": url?}))).collect();
+        let look = (!look.is_empty()).then(|| json!({"url": BRAND_EXTENSION, "extension": look}));
+        let portals = self.portals.iter().map(|portal| json!({"url": PORTAL_EXTENSION, "extension": portal}));
+        let identifiers =
+            self.identifiers.iter().map(|identifier| json!({"system": identifier.system, "value": identifier.value}));
+        let mut organization = json!({
+            "resourceType": "Organization",
+            "id": self.id,
+            "active": true,
+            "name": self.name,
+            "telecom": [{"system": "url", "value": self.website}],
+        });
+        let lists: [(&str, Vec<Value>); 6] = [
+            ("extension", look.into_iter().chain(portals).collect()),
+            ("identifier", identifiers.collect()),
+            ("type", self.categories.iter().map(|code| category(code)).collect()),
+            ("alias", self.aliases.iter().map(|alias| json!(alias)).collect()),
+            ("address", self.addresses.iter().map(address).filter(|address| address != &json!({})).collect()),
+            ("endpoint", self.endpoints.iter().map(|id| endpoint_reference(id)).collect()),
+        ];
+        if let Value::Object(members) = &mut organization {
+            // FHIR forbids empty arrays.
+            for (name, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
+                members.insert(name.to_owned(), Value::Array(list));
+            }
+            if let Some(id) = self.part_of {
+                members.insert("partOf".to_owned(), json!({"reference": format!("Organization/{id}")}));
+            }
+        }
+        organization
+    }
+}
+
+fn endpoint_reference(id: &str) -> Value {
+    json!({"reference": format!("Endpoint/{id}")})
+}
+
+/// The server's own brand, which is the primary one of every endpoint: it refers to all of them.
 fn organization(settings: &Settings) -> Value {
     let brand = &settings.brand;
-    let website = brand.website(settings);
     let host = settings.public_url.split_once("://").map_or(settings.public_url.as_str(), |(_, host)| host);
-    let name = brand.name.clone().unwrap_or_else(|| host.to_owned());
-    let reference = json!({"reference": format!("Endpoint/{ENDPOINT}")});
-    let mut extensions = Vec::new();
-    let look = [("brandLogo", &brand.logo), ("brandLogoLicense", &brand.logo_license)];
-    let look: Vec<Value> =
-        look.into_iter().filter_map(|(name, url)| Some(json!({"url": name, "valueUrl": url.as_ref()?}))).collect();
-    if !look.is_empty() {
-        extensions.push(json!({"url": "http://hl7.org/fhir/StructureDefinition/organization-brand", "extension": look}));
-    }
+    let name = brand.name.as_deref().unwrap_or(host);
+    let own_page = format!("{}/me", settings.public_url);
     let portal = [
-        Some(json!({"url": "portalName", "valueString": brand.portal_name.as_deref().unwrap_or(&name)})),
+        Some(json!({"url": "portalName", "valueString": brand.portal_name.as_deref().unwrap_or(name)})),
         brand.portal_description.as_ref().map(|text| json!({"url": "portalDescription", "valueMarkdown": text})),
-        Some(
-            json!({"url": "portalUrl", "valueUrl": brand.portal_url.clone().unwrap_or_else(|| format!("{}/me", settings.public_url))}),
-        ),
+        Some(json!({"url": "portalUrl", "valueUrl": brand.portal_url.as_ref().unwrap_or(&own_page)})),
         brand.portal_logo.as_ref().map(|url| json!({"url": "portalLogo", "valueUrl": url})),
-        Some(json!({"url": "portalEndpoint", "valueReference": reference})),
+        Some(json!({"url": "portalEndpoint", "valueReference": endpoint_reference(ENDPOINT)})),
     ];
-    let portal: Vec<Value> = portal.into_iter().flatten().collect();
-    extensions.push(json!({"url": "http://hl7.org/fhir/StructureDefinition/organization-portal", "extension": portal}));
-    let identifiers =
-        brand.identifiers(settings).into_iter().map(|identifier| json!({"system": identifier.system, "value": identifier.value}));
-    let mut organization = json!({
-        "resourceType": "Organization",
-        "id": ORGANIZATION,
-        "extension": extensions,
-        "identifier": identifiers.collect::<Vec<_>>(),
-        "active": true,
-        "name": name,
-        "telecom": [{"system": "url", "value": website}],
-        "endpoint": [reference],
-    });
-    let categories: Vec<Value> = brand.categories.iter().map(|code| category(code)).collect();
-    let addresses: Vec<Value> = brand.addresses.iter().map(address).filter(|address| address != &json!({})).collect();
-    let lists =
-        [("type", categories), ("alias", brand.aliases.iter().map(|alias| json!(alias)).collect()), ("address", addresses)];
-    // FHIR forbids empty arrays.
-    for (name, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
-        if let Value::Object(members) = &mut organization {
-            members.insert(name.to_owned(), Value::Array(list));
-        }
-    }
-    organization
+    let card = Card {
+        id: ORGANIZATION,
+        name,
+        aliases: &brand.aliases,
+        website: brand.website(&settings.public_url),
+        identifiers: brand.identifiers(&settings.public_url),
+        categories: &brand.categories,
+        logo: brand.logo.as_ref(),
+        logo_license: brand.logo_license.as_ref(),
+        addresses: &brand.addresses,
+        portals: vec![json!(portal.into_iter().flatten().collect::<Vec<Value>>())],
+        endpoints: std::iter::once(ENDPOINT).chain(brand.endpoints.iter().map(|endpoint| endpoint.id.as_str())).collect(),
+        part_of: None,
+    };
+    card.organization()
 }
 
 fn category(code: &str) -> Value {
@@ -228,18 +296,23 @@ fn address(address: &BrandAddress) -> Value {
     Value::Object(members)
 }
 
+/// This server.
 fn endpoint(settings: &Settings) -> Value {
     let developers = settings.brand.developer_url.clone().unwrap_or_else(|| format!("{}/docs", settings.public_url));
+    endpoint_of([ENDPOINT, "FHIR R4", &settings.fhir_base, "4.0.1", &developers])
+}
+
+fn endpoint_of([id, name, address, fhir_version, developers]: [&str; 5]) -> Value {
     json!({
         "resourceType": "Endpoint",
-        "id": ENDPOINT,
-        "extension": [{"url": "http://hl7.org/fhir/StructureDefinition/endpoint-fhir-version", "valueCode": "4.0.1"}],
+        "id": id,
+        "extension": [{"url": "http://hl7.org/fhir/StructureDefinition/endpoint-fhir-version", "valueCode": fhir_version}],
         "status": "active",
         "connectionType": {"system": "http://terminology.hl7.org/CodeSystem/endpoint-connection-type", "code": "hl7-fhir-rest"},
-        "name": "FHIR R4",
+        "name": name,
         "contact": [{"system": "url", "value": developers}],
         "payloadType": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/endpoint-payload-type", "code": "none"}]}],
-        "address": settings.fhir_base,
+        "address": address,
     })
 }
 
@@ -247,12 +320,14 @@ fn endpoint(settings: &Settings) -> Value {
 mod tests {
     use super::*;
 
+    const URL: &str = "https://fhir.example.org";
+
     #[test]
     fn each_part_that_cannot_be_used_is_named() {
         let refused = |change: fn(&mut Brand)| {
             let mut brand = Brand::default();
             change(&mut brand);
-            brand.check().unwrap_err().0
+            brand.check(URL).unwrap_err().0
         };
         assert_eq!(refused(|brand| brand.website = Some("http://hospital.example".into())), "brand.website");
         assert_eq!(refused(|brand| brand.logo = Some("logo.svg".into())), "brand.logo");
@@ -260,8 +335,8 @@ mod tests {
         assert_eq!(refused(|brand| brand.categories = vec!["hospital".into()]), "brand.categories");
         let identifier = |system: &str, value: &str| BrandIdentifier { system: system.into(), value: value.into() };
         for wrong in [identifier("npi", "1"), identifier("urn:x", "")] {
-            assert_eq!(Brand { identifiers: vec![wrong], ..Brand::default() }.check().unwrap_err().0, "brand.identifiers");
+            assert_eq!(Brand { identifiers: vec![wrong], ..Brand::default() }.check(URL).unwrap_err().0, "brand.identifiers");
         }
-        assert_eq!(Brand::default().check(), Ok(()));
+        assert_eq!(Brand::default().check(URL), Ok(()));
     }
 }

@@ -36,6 +36,8 @@ pub struct Settings {
     pub demo: Option<DemoNotice>,
     /// What the operator decided about requests and registration.
     pub authorization: AuthorizationSettings,
+    /// What one batch or transaction may take.
+    pub bundles: crate::resource_server::BundleLimits,
 }
 
 /// What the operator decided about authorization requests and the registration of clients.
@@ -53,6 +55,10 @@ pub struct AuthorizationSettings {
     pub assurance: portcullis_oauth::assurance_policy::AssurancePolicy,
     /// Whose statements about clients that register themselves are believed.
     pub statement_issuers: Vec<portcullis_oauth::software_statement::StatementIssuer>,
+    /// What of SMART is on.
+    pub capabilities: portcullis_oauth::capabilities::Capabilities,
+    /// Up to which security labels clinicians and clients see records.
+    pub clearances: portcullis_fhir::labels::Clearances,
     /// The developer's page; `None` where it is off.
     pub developers: Option<DeveloperSettings>,
 }

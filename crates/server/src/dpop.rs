@@ -167,10 +167,84 @@ pub fn algorithms() -> String {
 
 #[cfg(test)]
 mod tests {
+    use rcgen::{KeyPair, PublicKeyData as _, SigningKey as _};
+    use serde_json::json;
+
     use super::*;
     use crate::context::SystemEntropy;
 
     const NOW: i64 = 1_800_000_000;
+
+    /// A proof of this key, with this nonce.
+    fn proof(key: &KeyPair, token_id: &str, nonce: &str) -> VerifiedProof {
+        let encode = |bytes: &[u8]| portcullis_jose::base64url::encode(bytes);
+        let point = key.der_bytes();
+        let (x, y) = (encode(&point[1..33]), encode(&point[33..]));
+        let header = json!({"typ": "dpop+jwt", "alg": "ES256", "jwk": {"kty": "EC", "crv": "P-256", "x": x, "y": y}});
+        let claims = json!({"jti": token_id, "htm": "GET", "htu": "https://h/x", "iat": NOW, "nonce": nonce});
+        let signed = format!("{}.{}", encode(header.to_string().as_bytes()), encode(claims.to_string().as_bytes()));
+        let proof = format!("{signed}.{}", encode(&flat(&key.sign(signed.as_bytes()).unwrap())));
+        let terms = ProofTerms { method: "GET", url: "https://h/x", nonces: &[nonce], access_token: None, now: NOW };
+        VerifiedProof::verify(&proof, &terms).unwrap()
+    }
+
+    /// A signature in DER as JWS has it: two numbers of 32 bytes.
+    fn flat(der: &[u8]) -> Vec<u8> {
+        let number = |bytes: &[u8]| [vec![0; 32], bytes.to_vec()].concat()[bytes.len()..].to_vec();
+        let (first, rest) = der[4..].split_at(der[3].into());
+        [number(first), number(&rest[2..])].concat()
+    }
+
+    #[test]
+    fn a_proof_counts_once_also_when_its_nonce_is_the_one_before_the_last() {
+        let (nonces, key) = (ProofNonces::default(), KeyPair::generate().unwrap());
+        let nonce = nonces.current(&SystemEntropy, NOW);
+        assert_eq!(nonces.note(&proof(&key, "a", &nonce), &SystemEntropy, NOW), Ok(()));
+        for now in [NOW, NOW + 299, NOW + 300, NOW + 599] {
+            assert_eq!(nonces.note(&proof(&key, "a", &nonce), &SystemEntropy, now), Err(Worn::Replayed), "{now}");
+        }
+        assert_eq!(nonces.note(&proof(&key, "b", &nonce), &SystemEntropy, NOW + 599), Ok(()), "another one still counts");
+        assert_eq!(nonces.note(&proof(&key, "b", &nonce), &SystemEntropy, NOW + 599), Err(Worn::Replayed));
+        assert_eq!(nonces.note(&proof(&key, "c", &nonce), &SystemEntropy, NOW + 600), Err(Worn::Nonce));
+    }
+
+    #[test]
+    fn two_keys_may_choose_the_same_name_for_a_proof() {
+        let (nonces, keys) = (ProofNonces::default(), [KeyPair::generate().unwrap(), KeyPair::generate().unwrap()]);
+        let nonce = nonces.current(&SystemEntropy, NOW);
+        for key in &keys {
+            assert_eq!(nonces.note(&proof(key, "1", &nonce), &SystemEntropy, NOW), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_generation_that_is_full_makes_room_for_the_next_and_forgets_nothing_that_counts() {
+        let (nonces, key) = (ProofNonces::default(), KeyPair::generate().unwrap());
+        let first = nonces.current(&SystemEntropy, NOW);
+        let fill = || {
+            let mut generations = nonces.0.lock().unwrap();
+            let proofs = &mut generations.current.as_mut().unwrap().proofs;
+            proofs.extend((0..GENERATION_PROOFS - 1 - proofs.len()).map(|number| sha256(number.to_be_bytes())));
+        };
+        fill();
+        assert_eq!(nonces.note(&proof(&key, "a", &first), &SystemEntropy, NOW), Ok(()), "the last that fits");
+        let second = nonces.current(&SystemEntropy, NOW);
+        assert_ne!(first, second);
+        assert_eq!(nonces.note(&proof(&key, "a", &first), &SystemEntropy, NOW), Err(Worn::Replayed));
+        fill();
+        assert_eq!(nonces.note(&proof(&key, "b", &second), &SystemEntropy, NOW), Ok(()));
+        assert_eq!(nonces.note(&proof(&key, "c", &first), &SystemEntropy, NOW), Err(Worn::Nonce), "memory is bounded");
+    }
+
+    #[test]
+    fn after_two_generations_without_a_visitor_no_nonce_counts() {
+        let nonces = ProofNonces::default();
+        let first = nonces.current(&SystemEntropy, NOW);
+        assert!(nonces.accepted(&SystemEntropy, NOW + 599).contains(&first));
+        let other = ProofNonces::default();
+        let first = other.current(&SystemEntropy, NOW);
+        assert!(!other.accepted(&SystemEntropy, NOW + 600).contains(&first));
+    }
 
     #[test]
     fn a_nonce_counts_for_one_to_two_generations() {

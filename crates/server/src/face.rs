@@ -63,13 +63,13 @@ impl Face {
                     "We cannot do this right now",
                     "This server writes down all that it does, and at this moment it cannot.",
                     "So it shows and changes nothing.",
-                    "Wait a few minutes and try again. If it goes on, tell the operator of this server.",
+                    "Wait a few minutes and try again. If it goes on, tell the people who run this server.",
                 ],
                 [
                     "En este momento no podemos hacerlo",
-                    "Este servidor anota todo lo que hace, y en este momento no puede anotarlo.",
+                    "Este servidor registra todo lo que hace, y en este momento no puede registrarlo.",
                     "Por eso no muestra ni cambia nada.",
-                    "Espere unos minutos e inténtelo de nuevo. Si sigue igual, avise al operador de este servidor.",
+                    "Espere unos minutos e inténtelo de nuevo. Si sigue igual, avise a quienes administran este servidor.",
                 ],
             ),
         };

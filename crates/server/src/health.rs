@@ -42,7 +42,9 @@ impl Disk {
 pub fn live(server: &Server) -> Draft {
     match server.ledger.health() {
         Ok(()) => text(StatusCode::OK, "ok\n".to_owned()),
-        Err(error) => unavailable(&[format!("{error}; it is tried again at least every 30 seconds, and works once the disk is sound and has room")]),
+        Err(error) => unavailable(&[format!(
+            "{error}; it is tried again at least every 30 seconds, and works once the disk is sound and has room"
+        )]),
     }
 }
 

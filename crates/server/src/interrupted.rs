@@ -88,7 +88,7 @@ fn draft(face: Face) -> Draft {
             "text/plain; charset=utf-8",
             language.say(
                 "The server stopped because of an internal error. The event is recorded. Try again later.\n",
-                "El servidor se detuvo por un error interno. El hecho quedó registrado. Inténtelo más tarde.\n",
+                "El servidor se detuvo por un error interno. El error quedó registrado. Inténtelo más tarde.\n",
             ),
         ),
     }

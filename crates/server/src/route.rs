@@ -106,6 +106,7 @@ pub const FIXED: &[(&str, Route)] = &[
     ("/me/passkey", Route::Account(AccountRoute::Passkey)),
     ("/me/passkey/remove", Route::Account(AccountRoute::PasskeyRemove)),
     ("/me/sessions/end", Route::Account(AccountRoute::SessionsEnd)),
+    ("/me/mail", Route::Account(AccountRoute::Mail)),
     ("/login/federated", Route::Federation(FederationRoute::Begin)),
     ("/me/federation", Route::Federation(FederationRoute::Own)),
     ("/me/federation/unlink", Route::Federation(FederationRoute::Unlink)),

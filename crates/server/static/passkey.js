@@ -24,7 +24,8 @@ async function register(form) {
     challenge: decode(challenge),
     rp: { id: relyingParty, name: "Portcullis" },
     user: { id: decode(userHandle), name: username, displayName: personName },
-    pubKeyCredParams: [{ type: "public-key", alg: -7 }],
+    // ES256, EdDSA, RS256: the order is that of preference.
+    pubKeyCredParams: [-7, -8, -257].map((alg) => ({ type: "public-key", alg })),
     authenticatorSelection: { residentKey: "required", requireResidentKey: true, userVerification: "required" },
     excludeCredentials: known.split(" ").filter(Boolean).map((id) => ({ type: "public-key", id: decode(id) })),
     attestation: "none",
@@ -47,6 +48,8 @@ for (const form of document.querySelectorAll("form[data-passkey]")) {
       form.submit();
     } catch {
       problem.hidden = false;
+      // The word is the same in every language of the pages.
+      if (!document.title.startsWith("Error: ")) document.title = `Error: ${document.title}`;
     }
   });
 }

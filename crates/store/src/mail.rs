@@ -42,15 +42,19 @@ pub enum LetterKind {
     RecoveryConfirmed,
     /// An account elsewhere opens this one from now on.
     IdentityLinked,
-    /// The mail address was changed.
+    /// The mail address was changed: to the address before.
     AddressChanged,
+    /// The code by which a person shows to read at a new address.
+    AddressConfirmation,
+    /// The mail address was changed: to the new address.
+    AddressConfirmed,
     /// A sign-in from a browser that was not known.
     NewBrowser,
 }
 
 impl LetterKind {
     /// All kinds.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Invitation,
         Self::Reset,
         Self::PasswordRequest,
@@ -64,6 +68,8 @@ impl LetterKind {
         Self::RecoveryConfirmed,
         Self::IdentityLinked,
         Self::AddressChanged,
+        Self::AddressConfirmation,
+        Self::AddressConfirmed,
         Self::NewBrowser,
     ];
 
@@ -83,6 +89,8 @@ impl LetterKind {
             Self::RecoveryConfirmed => "recovery-confirmed",
             Self::IdentityLinked => "identity-linked",
             Self::AddressChanged => "address-changed",
+            Self::AddressConfirmation => "address-confirmation",
+            Self::AddressConfirmed => "address-confirmed",
             Self::NewBrowser => "new-browser",
         }
     }
@@ -94,7 +102,7 @@ impl LetterKind {
 
     /// Whether somebody waits for it: then it is an error where it cannot be kept. All others tell of what happened anyway.
     pub fn is_awaited(self) -> bool {
-        matches!(self, Self::Invitation | Self::Reset)
+        matches!(self, Self::Invitation | Self::Reset | Self::AddressConfirmation)
     }
 
     /// For how long after one of these no other one goes to the same person, in seconds.
@@ -221,8 +229,8 @@ pub trait MailRegistry: Send + Sync {
     /// Letters whose time has come, the oldest first.
     fn due_letters(&self, now: i64, limit: u32) -> BoxFuture<'_, Result<Vec<WaitingLetter>, RegistryError>>;
 
-    /// Notes that a letter did not go, and when it is tried again.
-    fn postpone_letter<'a>(&'a self, id: &'a str, due_at: i64) -> BoxFuture<'a, Result<(), RegistryError>>;
+    /// Notes that a letter is tried now, and when it is tried again unless it ends.
+    fn try_letter<'a>(&'a self, id: &'a str, due_at: i64) -> BoxFuture<'a, Result<(), RegistryError>>;
 
     /// How the mail is doing.
     fn mail_overview(&self, now: i64) -> BoxFuture<'_, Result<MailOverview, RegistryError>>;

@@ -110,11 +110,16 @@ impl TestServer {
         Self::start_beside(Protocol::Http1, Some((server, provider)), AuthorizationSettings::default(), None).await
     }
 
-    /// The same, whose start page says that it is a demo.
-    pub async fn start_as_demo(server: &ProviderServer, provider: Provider, demo: DemoNotice) -> Self {
+    /// The same, whose start page says that it is a demo; something else is as this operator would configure it.
+    pub async fn start_as_demo(
+        server: &ProviderServer,
+        provider: Provider,
+        demo: DemoNotice,
+        change: impl FnOnce(&mut Server),
+    ) -> Self {
         let developers = Some(DeveloperSettings { clients_per_person: 5, anybody_may_connect: true });
         let authorization = AuthorizationSettings { developers, ..AuthorizationSettings::default() };
-        Self::start_beside(Protocol::Http1, Some((server, provider)), authorization, Some(demo)).await
+        Self::start_changed_beside(Protocol::Http1, Some((server, provider)), (authorization, Some(demo)), change).await
     }
 
     /// Starts an empty server in which something else is as an operator would configure it.
@@ -394,7 +399,7 @@ impl TestServer {
 
 /// The hash of [`PASSWORD`] with one pass over 64 KiB, because every test signs somebody in. What a password costs that somebody chooses is not
 /// decided here, and a name that does not exist costs as much as ever.
-const PASSWORD_HASH: &str = "$argon2id$v=19$m=64,t=1,p=1$AwMDAwMDAwMDAwMDAwMDAw$R6Mh7Of2A97pavadqopofYLY8Itwpgwmjt+d2aDPxrA";
+pub const PASSWORD_HASH: &str = "$argon2id$v=19$m=64,t=1,p=1$AwMDAwMDAwMDAwMDAwMDAw$R6Mh7Of2A97pavadqopofYLY8Itwpgwmjt+d2aDPxrA";
 
 pub(crate) fn certificate(folder: &std::path::Path) -> (Arc<ReloadingCertificate>, CertificateDer<'static>) {
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
@@ -440,6 +445,7 @@ fn assemble(
         language: Default::default(),
         demo: None,
         authorization: Default::default(),
+        bundles: Default::default(),
     };
     Server {
         capability_statement: capabilities::render(&settings),

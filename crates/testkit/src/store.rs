@@ -1,4 +1,4 @@
-//! A store that panics when a test says so.
+//! A store that panics, or mixes up what it was asked, when a test says so.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ pub struct FaultyStore {
 }
 
 impl FaultyStore {
-    /// The store, and the switch: while it is on, reads panic.
+    /// The store, and the switch: while it is on, reads panic, and the first two versions that a transaction reads change places.
     pub fn new(inner: Arc<dyn FhirStore>) -> (Self, Arc<AtomicBool>) {
         let panics = Arc::new(AtomicBool::new(false));
         (Self { inner, panics: Arc::clone(&panics) }, panics)
@@ -58,7 +58,15 @@ impl FhirStore for FaultyStore {
     }
 
     fn commit_together(&self, together: Together) -> BoxFuture<'_, Result<Vec<Done>, NotDone>> {
-        self.inner.commit_together(together)
+        let mixes = self.panics.load(Ordering::Relaxed);
+        Box::pin(async move {
+            let mut done = self.inner.commit_together(together).await?;
+            let mut versions = done.iter_mut().filter(|done| mixes && matches!(done, Done::Version(_)));
+            if let (Some(first), Some(second)) = (versions.next(), versions.next()) {
+                std::mem::swap(first, second);
+            }
+            Ok(done)
+        })
     }
 
     fn seek<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<Sought, StoreError>> {

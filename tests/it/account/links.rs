@@ -69,7 +69,7 @@ async fn an_invitation_opens_a_new_account_once() {
     let path = link(&world, "root", invitation("eve")).await;
     let mut eve = Visitor::new(&world);
     assert_eq!(password(&mut eve, "eve", "").await, 401, "there is no password yet");
-    assert!(eve.get(&path).await.text().contains("It is for the name <strong><bdi>eve</bdi></strong>"));
+    assert!(eve.get(&path).await.text().contains("It is for the username <strong><bdi>eve</bdi></strong>"));
     for (short, words) in [("elevenchars", "too short"), ("", "too short"), (&*"x".repeat(1025), "too long")] {
         let reply = choose(&mut eve, &path, short).await;
         assert_eq!((reply.status.as_u16(), reply.text().contains(words)), (400, true), "{short}");

@@ -34,7 +34,7 @@ async fn a_password_alone_no_longer_signs_in_and_a_code_counts_once() {
     let asked = third.password("ann", "/me").await;
     let replayed = third.second(&asked, &code).await;
     assert_eq!(replayed.status, 401);
-    assert!(replayed.text().contains("This code does not count."));
+    assert!(replayed.text().contains("This code does not work."));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -143,7 +143,7 @@ async fn an_app_is_added_only_with_a_code_of_the_secret_that_was_shown_here() {
     assert!(!page.header("content-security-policy").contains("script-src"));
     for wrong in ["000000", "", "12345"] {
         let reply = owner.authenticator_form(&page, wrong).await;
-        assert_eq!((reply.status.as_u16(), reply.text().contains("This code does not fit.")), (400, true), "{wrong}");
+        assert_eq!((reply.status.as_u16(), reply.text().contains("This code does not match.")), (400, true), "{wrong}");
     }
     let field = |name| in_form(&page, "/me/authenticator", name);
     let (csrf, proof, own) = (field("csrf"), field("proof"), field("secret"));

@@ -124,7 +124,7 @@ fn a_wrong_password_is_refused_with_a_message(story: &Story) {
     browser.screenshot("login");
     story.sign_in("not the password");
     browser.wait_for("[role=alert]");
-    assert!(browser.text("[role=alert]").contains("do not fit together"), "{}", browser.text("[role=alert]"));
+    assert!(browser.text("[role=alert]").contains("do not match"), "{}", browser.text("[role=alert]"));
     assert!(!browser.has(ALLOW));
     browser.screenshot("login-refused");
     story.sign_in(&story.person.password);

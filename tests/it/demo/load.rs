@@ -110,6 +110,9 @@ fn refusals_have_file_line_path_and_reason(demo: &Demo, folder: &Path) {
     let path = folder.join("broken.ndjson");
     let wrong_date = json!({"resourceType": "Patient", "id": "b2", "birthDate": "1970-13-41"});
     let unknown = json!({"resourceType": "Dragon", "id": "b3"});
+    let scope = json!({"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}]});
+    let idle = json!({"resourceType": "Consent", "id": "b6", "status": "active", "scope": scope, "category": [{"text": "x"}],
+        "patient": {"reference": "Patient/loaded"}, "policy": [{"uri": "https://example.org/policy"}]});
     let text = [
         observation("whole-1", "Patient/loaded").to_string(),
         r#"{"resourceType":"Patient","id":"b1""#.to_owned(),
@@ -118,18 +121,21 @@ fn refusals_have_file_line_path_and_reason(demo: &Demo, folder: &Path) {
         r#"{"resourceType":"Patient","id":"b4","id":"b5"}"#.to_owned(),
         r#"["not a resource"]"#.to_owned(),
         observation("whole-2", "Patient/loaded").to_string(),
+        idle.to_string(),
     ];
     fs::write(&path, text.join("\n")).unwrap();
     let ended = demo.run(&["load", "--json", &path.display().to_string()]);
     let summary: Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!(
         (&summary["loaded"], &summary["refused"], &summary["complete"]),
-        (&json!(2), &json!(5), &json!(true)),
+        (&json!(2), &json!(6), &json!(true)),
         "{}",
         ended.stderr
     );
     let told = ended.expect_failure(1);
-    for (line, words) in [(2, "not valid JSON"), (3, "Patient.birthDate"), (4, "Dragon"), (5, "id"), (6, "")] {
+    for (line, words) in
+        [(2, "not valid JSON"), (3, "Patient.birthDate"), (4, "Dragon"), (5, "id"), (6, ""), (8, "decides nothing")]
+    {
         let place = format!("{}:{line}: ", path.display());
         assert!(told.lines().any(|said| said.starts_with(&place) && said.contains(words)), "{place}{words}\n{told}");
     }

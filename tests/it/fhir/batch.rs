@@ -172,7 +172,7 @@ async fn what_is_no_batch_is_refused_as_a_whole_and_nested_ones_alone() {
         {"resource": observed("ann"), "request": {"method": "GET", "url": "Patient/ann"}},
     ]);
     let reply = post(&world, &token, "batch", entries).await;
-    let expected = ["400", "405", "405", "400", "400", "404", "404", "404", "406", "403", "400", "400"];
+    let expected = ["400", "400", "405", "400", "400", "404", "404", "404", "406", "403", "400", "400"];
     assert_eq!(statuses(&reply), expected, "{}", reply.text());
     for (index, entry) in reply.json()["entry"].as_array().unwrap().iter().enumerate() {
         let issue = &entry["response"]["outcome"]["issue"][0];

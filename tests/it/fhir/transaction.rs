@@ -104,7 +104,7 @@ async fn one_entry_that_fails_undoes_all_and_is_named() {
         assert_eq!((own.status, own.operations[0].interaction.as_str()), (status, "transaction"), "{what}");
         assert!(of_entries.iter().all(|record| record.outcome != Outcome::Success), "{what}");
         let failed = of_entries.iter().filter(|record| record.detail.as_deref() != Some("not done: the transaction failed"));
-        assert!(failed.count() <= 1, "{what}");
+        assert_eq!((of_entries.len(), failed.count()), (4, 1), "{what}: every entry has a record, also behind one that is none");
     }
     let denied = post(&world, &narrow, "transaction", json!([ask("GET", "Condition")])).await;
     assert!(denied.header("www-authenticate").contains("insufficient_scope"), "{}", denied.header("www-authenticate"));
@@ -293,4 +293,30 @@ async fn a_backend_service_stores_a_new_patient_with_records_that_refer_to_it() 
     let id = patients["entry"][0]["resource"]["id"].as_str().unwrap();
     let observations = read(&world, &token, &format!("Observation?patient={id}")).await.json();
     assert_eq!(observations["entry"].as_array().unwrap().len(), 2, "{observations}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_fails_when_the_writes_are_durable_takes_no_record_of_them_back() {
+    let world = World::start().await;
+    let token = world.ann().await;
+    let entries = json!([
+        ask("GET", "Observation/obs-ann-1"),
+        ask("GET", "Patient/ann"),
+        create(None, observed("ann")),
+        ask("GET", "Condition")
+    ]);
+    world.server.reads_panic.store(true, std::sync::atomic::Ordering::Relaxed);
+    let reply = post(&world, &token, "transaction", entries).await;
+    world.server.reads_panic.store(false, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(failure(&reply), (500, "Bundle.entry[0]".to_owned()), "the store mixed up what was read: {}", reply.text());
+    assert_eq!(total(&world, &token).await, 3, "the write is durable all the same");
+    let (own, of_entries) = records_of(&world, &reply);
+    assert_eq!((own.outcome, own.status), (Outcome::Failed, 500));
+    let told = |interaction: &str| {
+        let of_it = of_entries.iter().filter(|record| record.operations[0].interaction == interaction);
+        of_it.map(|record| (record.outcome, record.detail.clone().unwrap_or_default())).collect::<Vec<_>>()
+    };
+    assert_eq!(told("create"), [(Outcome::Success, String::new())], "one record, which tells what happened");
+    let unanswered = (Outcome::Rejected, "not answered: another entry failed".to_owned());
+    assert_eq!((told("read")[1].clone(), told("search-type")), (unanswered.clone(), vec![unanswered]));
 }

@@ -9,7 +9,7 @@ use portcullis_testkit::app::hidden;
 
 use super::{Smtp, deliver, set_address, world};
 use crate::account::Visitor;
-use crate::account::links::{CHOSEN, choose, details, operator};
+use crate::account::links::{CHOSEN, choose, details, link, operator};
 use crate::fhir::World;
 
 const PAGE: &str = "/login/forgotten";
@@ -26,7 +26,7 @@ async fn a_person_gets_a_link_by_name_or_address_that_works_once_for_an_hour_and
     let mut ann = Visitor::new(&world);
     assert!(ann.get("/login").await.text().contains("href=\"/login/forgotten\""));
     let asked = ask(&mut ann, " ANN@example.org ").await;
-    assert_eq!((asked.status.as_u16(), asked.text().contains("Look into your mail")), (200, true));
+    assert_eq!((asked.status.as_u16(), asked.text().contains("Check your email")), (200, true));
     deliver(&world).await.unwrap();
     let letter = smtp.next();
     assert!(letter.to == "ann@example.org" && letter.text.contains("Esperamos que haya sido usted"), "{}", letter.text);
@@ -44,6 +44,23 @@ async fn a_person_gets_a_link_by_name_or_address_that_works_once_for_an_hour_and
     let late = smtp.next().path();
     world.server.clock.advance_seconds(3600);
     assert_eq!(ann.get(&late).await.status, 410, "and for an hour");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_who_asks_ends_no_link_of_an_operator() {
+    let smtp = Smtp::start(MailSecurity::StartTls);
+    let world = world(smtp.mail()).await;
+    let reset = UserRequest::Reset { username: "ann".into(), remove_factors: false, print_link: true };
+    let printed = link(&world, "first", reset).await;
+    let mut stranger = Visitor::new(&world);
+    ask(&mut stranger, "ann").await;
+    deliver(&world).await.unwrap();
+    let mut ann = Visitor::new(&world);
+    assert_eq!(ann.get(&printed).await.status, 200, "what the operator handed over still works");
+    let letters = [smtp.next(), smtp.next()];
+    let asked = letters.iter().find(|letter| letter.text.contains("/set-password")).unwrap();
+    assert_eq!(choose(&mut ann, &printed, CHOSEN).await.status, 303);
+    assert_eq!(ann.get(&asked.path()).await.status, 410, "and with one of them all of them end");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,6 +2,7 @@
 
 mod forgotten;
 mod notices;
+mod own_address;
 mod sending;
 
 use std::io::{BufRead, BufReader};

@@ -135,3 +135,28 @@ async fn a_wrong_certificate_name_or_password_gets_no_letter() {
         assert_eq!((waiting(&world).await, smtp.is_quiet()), (1, true), "it waits for the operator to mend the configuration");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attempt_is_noted_before_it_is_made_so_that_no_letter_goes_again_and_again() {
+    // A mail server that takes connections and says nothing.
+    let silent = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let server = portcullis_outbound::MailServer {
+        host: "127.0.0.1".into(),
+        port: silent.local_addr().unwrap().port(),
+        security: MailSecurity::NoneOnLoopback,
+        credentials: None,
+        from: portcullis_outbound::Sender::parse(super::FROM).unwrap(),
+    };
+    let mailer = portcullis_outbound::Mailer::new(server, portcullis_outbound::Trust::of_the_web()).unwrap();
+    let world = world(portcullis_server::mail::Mail::by(mailer)).await;
+    operator(&world, "root", invitation("eve", "eve@example.org", false)).await;
+    tokio::select! {
+        sent = deliver(&world) => panic!("{sent:?}"),
+        connection = silent.accept() => drop(connection.unwrap()),
+    }
+    let due = |now| world.server.server.registry.due_letters(now, 10);
+    let now = portcullis_store::Clock::now_seconds(&*world.server.clock);
+    assert!(due(now + 29).await.unwrap().is_empty(), "whatever became of this attempt");
+    let waiting = due(now + 30).await.unwrap();
+    assert_eq!((waiting.len(), waiting[0].attempts), (1, 1));
+}

@@ -18,6 +18,9 @@ pub fn body(draft: &Draft) -> Value {
         members
             .insert("meta".to_owned(), json!({"tag": [{"system": "s", "code": "t"}], "profile": ["http://example.org/profile"]}));
     }
+    if let Some(labels) = labels(draft) {
+        members.insert("meta".to_owned(), json!({"security": labels}));
+    }
     if let Some(link) = draft.others.iter().chain([&draft.subject]).find(|link| link.form == Form::Contained) {
         let issuer = format!("Organization/g{}", link.slot % 3);
         let contained = json!({"resourceType": "Practitioner", "id": "x",
@@ -25,6 +28,22 @@ pub fn body(draft: &Draft) -> Value {
         members.insert("contained".to_owned(), json!([contained]));
     }
     Value::Object(members.into_iter().filter(|(_, value)| !is_empty(value)).collect())
+}
+
+/// Labels of some resources, with and without a confidentiality. Not of those by which others are understood (Medication, Condition, Observation): what
+/// refers to these has their labels as they were when it was stored, and in which order things are stored is not the question here.
+fn labels(draft: &Draft) -> Option<Vec<Value>> {
+    const LABELS: [&[&str]; 6] = [&["N"], &["R"], &["R", "HIV"], &["HIV"], &["V"], &["N", "PSY"]];
+    if draft.code != 1 || ["Medication", "Condition", "Observation"].contains(&draft.kind.name) {
+        return None;
+    }
+    Some(LABELS[usize::from(draft.value) % LABELS.len()].iter().map(|code| label(code)).collect())
+}
+
+/// The label with this code.
+pub fn label(code: &str) -> Value {
+    let system = if code.len() == 1 { "v3-Confidentiality" } else { "v3-ActCode" };
+    json!({"system": format!("http://terminology.hl7.org/CodeSystem/{system}"), "code": code})
 }
 
 fn is_empty(value: &Value) -> bool {

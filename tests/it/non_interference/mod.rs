@@ -5,7 +5,7 @@
 //!   what becomes of each write (`writes`). Compared are ids, versions, bodies, order, totals, pages, bookmarks and errors, before and after the writes.
 //! - Two worlds that differ only in what a person may not see give the same answers (`worlds`), over HTTP with headers and the audit trail (`two_servers`).
 //!
-//! Batches, transactions and conditions are asked over HTTP (`over_http`), not of the store alone. Chains, `_has` and `$everything` are not asked yet.
+//! Batches, transactions, conditions, searches of several types and `$everything` are asked over HTTP (`over_http`, `two_servers`), not of the store alone.
 //!
 //! `PORTCULLIS_CASES` is the number of requests of one run (`cargo xtask test --long`: 10^5). A failure is shrunk and printed with a line for `corpus.txt`
 //! beside this file, which every run replays first; what it taught becomes a test with a name in `regressions`.

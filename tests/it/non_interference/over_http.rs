@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::data::{self, BASE, Event, Record};
 use super::people::{Context, Person, Scope};
-use super::requests::{Request, requests};
+use super::requests::{Request, requests, several};
 use super::view::View;
 
 const SCOPES: &str = "launch/patient patient/*.cruds patient/AuditEvent.rs user/*.cruds user/AuditEvent.rs";
@@ -30,9 +30,9 @@ pub fn people() -> [(&'static str, Person); 3] {
     let scopes = |context| vec![Scope { context, resource_type: None, letters: "cruds", criteria: None }];
     let (patient, user) = (scopes(Context::Patient), scopes(Context::User));
     [
-        ("ann", Person { patients: vec!["p0"], practitioner: None, launch: Some("p0"), scopes: patient }),
-        ("rep", Person { patients: vec!["p1", "p2"], practitioner: None, launch: None, scopes: user.clone() }),
-        ("doc", Person { patients: Vec::new(), practitioner: Some("d0"), launch: None, scopes: user }),
+        ("ann", Person { patients: vec!["p0"], practitioner: None, launch: Some("p0"), scopes: patient, clearance: 0 }),
+        ("rep", Person { patients: vec!["p1", "p2"], practitioner: None, launch: None, scopes: user.clone(), clearance: 0 }),
+        ("doc", Person { patients: Vec::new(), practitioner: Some("d0"), launch: None, scopes: user, clearance: 0 }),
     ]
 }
 
@@ -134,6 +134,17 @@ fn forget_versions(value: &mut Value) {
     }
 }
 
+/// Searches of several types, as paths with queries.
+fn searches_of_several_types(seed: u8) -> Vec<String> {
+    let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]));
+    let searches = proptest::collection::vec(several(), REQUESTS).new_tree(&mut runner).unwrap().current();
+    let address = |(path, parameters): (String, Vec<(String, String)>)| {
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&parameters).finish();
+        format!("{}?{query}", if path.is_empty() { "/fhir".to_owned() } else { format!("/fhir/{path}") })
+    };
+    searches.into_iter().map(address).collect()
+}
+
 /// The same data and requests in every run.
 fn sample(seed: u8) -> (Vec<Record>, Vec<Request>) {
     let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]));
@@ -177,6 +188,13 @@ async fn a_server_answers_as_one_that_holds_only_what_the_person_may_see() {
                 assert_eq!((form.status.as_u16(), whole.plain(&form)), found[0], "{name} {address} as a form");
             }
         }
+        let mut found = 0;
+        for address in searches_of_several_types(1) {
+            let pages = whole.pages(name, &address).await;
+            assert_eq!(pages, view.pages(name, &address).await, "{name} {address}");
+            found += usize::from(pages.iter().any(|(_, body)| body.contains("fullUrl")));
+        }
+        assert!(found > 3, "{name} found something by {found} searches of several types");
         for bundle_type in ["batch", "transaction"] {
             let body = together(bundle_type, &requests);
             let found = whole.server.client.post("/fhir").bearer(&whole.tokens[name]).fhir(body.clone()).send().await;
@@ -230,6 +248,9 @@ async fn what_is_hidden_answers_as_what_does_not_exist_by_every_route() {
                             Some(body) if path.ends_with("_search") => {
                                 request.header("content-type", "application/x-www-form-urlencoded").bytes(body).send().await
                             }
+                            Some(body) if body.starts_with('[') => {
+                                request.header("content-type", "application/json-patch+json").bytes(body).send().await
+                            }
                             Some(body) => request.fhir(body).send().await,
                             None => request.send().await,
                         }
@@ -265,6 +286,13 @@ fn routes(record: &Record, unknown: bool) -> Vec<(http::Method, String, Option<S
         (Method::DELETE, format!("{base}/@{id}"), None),
         (Method::PUT, format!("{base}?_id=@{id}"), Some(body.to_string())),
         (Method::DELETE, format!("{base}?_id=@{id}"), None),
+        (Method::PATCH, format!("{base}/@{id}"), Some("[]".to_owned())),
+        (Method::PATCH, format!("{base}?_id=@{id}"), Some("[]".to_owned())),
+        (Method::GET, format!("/fhir?_type={resource_type}&_id=@{id}&_total=accurate"), None),
+        (Method::GET, format!("/fhir?_id=@{id}&_total=accurate"), None),
+        (Method::GET, format!("{base}?_id=@{id}&_revinclude=*&_include=*"), None),
+        (Method::GET, format!("{base}/@{id}/$everything"), None),
+        (Method::POST, format!("{base}/@{id}/$everything"), None),
     ];
     for bundle_type in ["batch", "transaction"] {
         for (method, url) in [
@@ -283,6 +311,13 @@ fn routes(record: &Record, unknown: bool) -> Vec<(http::Method, String, Option<S
             let bundle = serde_json::json!({"resourceType": "Bundle", "type": bundle_type, "entry": [entry]});
             routes.push((Method::POST, "/fhir".to_owned(), Some(bundle.to_string())));
         }
+    }
+    if unknown && ["Patient", "Encounter", "Practitioner", "Device"].contains(&resource_type.as_str()) {
+        routes.extend([
+            (Method::GET, format!("{base}/@{id}/*?_total=accurate"), None),
+            (Method::GET, format!("{base}/@{id}/Observation?_total=accurate&_sort=date"), None),
+            (Method::POST, format!("{base}/@{id}/Observation/_search"), Some("_total=accurate".to_owned())),
+        ]);
     }
     if unknown {
         routes.extend([

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use portcullis_fhir::labels::{Clearance, Clearances, Confidentiality, Labels};
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::LogicalId;
 use portcullis_jose::{Algorithm, SigningKey, VerificationKeys};
@@ -136,19 +137,32 @@ pub struct Person {
     pub launch: Option<&'static str>,
     /// The scopes.
     pub scopes: Vec<Scope>,
+    /// Which of [`CLEARANCES`] clinicians have.
+    pub clearance: usize,
+}
+
+/// The highest confidentiality and the sensitivities that clinicians may be cleared for; the first is what they are without configuration.
+pub const CLEARANCES: [(&str, &[&str]); 3] = [("N", &[]), ("R", &["HIV"]), ("V", &["HIV", "PSY"])];
+
+/// The same as the product has it.
+fn clearances(number: usize) -> Clearances {
+    let (highest, sensitivities) = CLEARANCES[number];
+    let named = |labels: Labels, code: &&str| labels | Labels::named(code).unwrap();
+    let clinician = Clearance::up_to(Confidentiality::parse(highest).unwrap(), sensitivities.iter().fold(Labels::NONE, named));
+    Clearances { clinician, ..Clearances::default() }
 }
 
 impl Person {
     /// A patient with an app that may read and search everything.
     pub fn patient(id: &'static str) -> Self {
         let scopes = vec![Scope { context: Context::Patient, resource_type: None, letters: "rs", criteria: None }];
-        Self { patients: vec![id], practitioner: None, launch: Some(id), scopes }
+        Self { patients: vec![id], practitioner: None, launch: Some(id), scopes, clearance: 0 }
     }
 
     /// A clinician with an app that may read and search everything.
     pub fn clinician(practitioner: &'static str) -> Self {
         let scopes = vec![Scope { context: Context::User, resource_type: None, letters: "rs", criteria: None }];
-        Self { patients: Vec::new(), practitioner: Some(practitioner), launch: None, scopes }
+        Self { patients: Vec::new(), practitioner: Some(practitioner), launch: None, scopes, clearance: 0 }
     }
 
     /// The token's scopes as text.
@@ -209,6 +223,7 @@ impl Person {
             NOW / 1000,
         )
         .unwrap()
+        .cleared(clearances(self.clearance))
     }
 
     /// The roles.
@@ -231,7 +246,7 @@ pub fn operator() -> Principal {
 /// Acts for every patient, with every letter.
 pub fn guardian_of_all() -> Person {
     let scopes = vec![Scope { context: Context::User, resource_type: None, letters: "cruds", criteria: None }];
-    Person { patients: PATIENTS.to_vec(), practitioner: None, launch: None, scopes }
+    Person { patients: PATIENTS.to_vec(), practitioner: None, launch: None, scopes, clearance: 0 }
 }
 
 /// Each of the criteria with each type for which they can be asked.
@@ -249,36 +264,42 @@ pub fn people() -> impl Strategy<Value = Person> {
         practitioner: None,
         patients,
         scopes,
+        clearance: 0,
     });
     let representative = (two(), scopes(Context::User)).prop_map(|(patients, scopes)| Person {
         launch: None,
         practitioner: None,
         patients,
         scopes,
+        clearance: 0,
     });
     let for_one = (two(), scopes(Context::Patient)).prop_map(|(patients, scopes)| Person {
         launch: Some(patients[1]),
         practitioner: None,
         patients,
         scopes,
+        clearance: 0,
     });
     let panel = (practitioner(), scopes(Context::User)).prop_map(|(practitioner, scopes)| Person {
         launch: None,
         practitioner,
         patients: Vec::new(),
         scopes,
+        clearance: 0,
     });
     let launched = (practitioner(), patient(), scopes(Context::Patient)).prop_map(|(practitioner, launch, scopes)| Person {
         launch: Some(launch),
         practitioner,
         patients: Vec::new(),
         scopes,
+        clearance: 0,
     });
     let launch = prop::option::weighted(0.9, select(&PATIENTS[..]));
     let both = (scopes(Context::Patient), scopes(Context::User)).prop_map(|(patient, user)| [patient, user].concat());
     let mixed = (prop_oneof![one(), two()], prop::option::weighted(0.7, select(&["d0", "d1"][..])), launch, both)
-        .prop_map(|(patients, practitioner, launch, scopes)| Person { launch, practitioner, patients, scopes });
-    prop_oneof![3 => own, 2 => representative, 1 => for_one, 4 => panel, 2 => launched, 3 => mixed]
+        .prop_map(|(patients, practitioner, launch, scopes)| Person { launch, practitioner, patients, scopes, clearance: 0 });
+    let people = prop_oneof![3 => own, 2 => representative, 1 => for_one, 4 => panel, 2 => launched, 3 => mixed];
+    (people, 0..CLEARANCES.len()).prop_map(|(person, clearance)| Person { clearance, ..person })
 }
 
 fn scopes(context: Context) -> impl Strategy<Value = Vec<Scope>> {

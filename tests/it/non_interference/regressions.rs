@@ -247,7 +247,8 @@ const E0: &str = r#"{"resourceType":"Encounter","id":"e0","status":"finished","c
 fn a_launch_patient_who_does_not_exist_is_nobody_and_no_error() {
     let scopes =
         [Context::Patient, Context::User].map(|context| Scope { context, resource_type: None, letters: "cruds", criteria: None });
-    let person = Person { patients: Vec::new(), practitioner: Some("d0"), launch: Some("p3"), scopes: scopes.to_vec() };
+    let person =
+        Person { patients: Vec::new(), practitioner: Some("d0"), launch: Some("p3"), scopes: scopes.to_vec(), clearance: 0 };
     let tally = after(&[P0, D0, E0], &[person], &[Write::Create(draft("Observation", 0, &[]))], &[]);
     assert_eq!((tally.writes, tally.written), (1, 1));
 }

@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use portcullis_audit::{OperationEntry, Record as AuditRecord, UnfinishedRecord};
 use portcullis_backends::SqliteStore;
 use portcullis_backends::sqlite::RootKey;
+use portcullis_fhir::definitions::CompartmentType;
 use portcullis_fhir::interaction::{InstanceHistory, Read, VersionRead};
+use portcullis_fhir::labels::Security;
+use portcullis_fhir::labels::body::{Identity, splice};
 use portcullis_fhir::resource::Resource;
 use portcullis_fhir::search::{self, Handling, SearchContext};
 use portcullis_fhir::types::{LogicalId, ResourceType};
@@ -241,10 +244,14 @@ fn paged_operation(request: &Request, cursor: Option<Box<str>>) -> Option<Operat
             let (resource_type, id) = (resource_type(kind.name), logical_id(&id(*kind, *slot)));
             Some(Operation::History(InstanceHistory { resource_type, id, count: *count, since, cursor }))
         }
-        Request::Search { resource_type: name, parameters } => {
+        Request::Search { within, resource_type: name, parameters } => {
             let context = SearchContext { base_url: BASE, handling: Handling::Strict, now_ms: NOW };
             let mut query = search::parse(resource_type(name), parameters, &context)
                 .unwrap_or_else(|issues| panic!("{name} {parameters:?}: {issues:?}"));
+            if let Some((owner, slot)) = within {
+                let compartment = CompartmentType::of(resource_type(owner.name)).unwrap();
+                query = search::within(query, compartment, &logical_id(&id(*owner, *slot))).unwrap();
+            }
             query.cursor = cursor;
             Some(Operation::Search(query))
         }
@@ -284,10 +291,13 @@ fn derived((name, id): (&str, &str), version: &Version) -> NewVersion {
     NewVersion::of(resource, logical_id(id), logical_id(&version.id), version.last_updated, BASE).unwrap()
 }
 
-/// The bytes that a store keeps of a version.
-pub fn stored_body((resource_type, id): &Name, version: &Version) -> Option<String> {
+/// The bytes that leave a store of a version whose body says all its labels.
+pub fn released_body((resource_type, id): &Name, version: &Version) -> Option<String> {
     version.body.as_ref()?;
-    Some(String::from_utf8(derived((resource_type, id), version).body).unwrap())
+    let NewVersion { resource_type, id, version, last_updated, body, labelled_by, .. } = derived((resource_type, id), version);
+    let identity = Identity { resource_type, id: &id, version: &version, last_updated };
+    let security = Security { labels: labelled_by.claimed, ..Security::NONE };
+    Some(String::from_utf8(splice(body, identity, security).unwrap()).unwrap())
 }
 
 /// The deletion that is this version.

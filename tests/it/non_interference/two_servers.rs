@@ -34,33 +34,78 @@ struct Sample {
     records: Vec<Record>,
     other: Other,
     requests: Vec<Request>,
+    /// Searches of several types: paths and queries.
+    several: Vec<(String, Vec<(String, String)>)>,
     writes: Vec<Write>,
 }
 
-/// The same worlds and questions in every run. Chains are asked elsewhere, of stores, worlds and a server.
-fn sample(seed: u8, person: &Person) -> Sample {
+/// The same worlds and questions in every run: the first in which others do something hidden meanwhile and the person something, too.
+fn sample(seed: u8, (number, person): (usize, &Person)) -> Sample {
     let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]));
     let difference = (any::<Index>(), data::any_event());
     let parts = (
         data::events(),
         collection::vec(difference, 40),
-        collection::vec(requests::requests_without_chains(), REQUESTS),
+        collection::vec(requests::requests(), REQUESTS),
+        collection::vec(requests::several(), REQUESTS),
         collection::vec(writes::writes(), WRITES),
     );
     // An import ends nothing: deletions come over HTTP.
     let put = |event: &Event| matches!(event, Event::Put(_));
     loop {
-        let (mut events, mut differences, requests, writes) = parts.new_tree(&mut runner).unwrap().current();
+        let (mut events, mut differences, requests, several, writes) = parts.new_tree(&mut runner).unwrap().current();
         events.retain(put);
         differences.retain(|(_, event)| put(event));
         let differences: Vec<_> = differences.into_iter().map(|(index, event)| (index, Some(event))).collect();
         let records = data::records(&events);
         let other = other_world(&events, &differences, |records| (known(records, person), recorded(records, person)));
         let (views, _) = known(&records, person);
-        if other.differences > 5 && views.iter().all(|view| view.len() > 8) {
-            return Sample { records, other, requests, writes };
+        if other.differences > 5 && views.iter().all(|view| view.len() > 8) && does_enough(&records, (number, person), &writes) {
+            return Sample { records, other, requests, several, writes };
         }
     }
+}
+
+/// Who else may make the write of this number.
+fn other_writer(number: usize, write: usize) -> (&'static str, Person) {
+    let mut all = people().to_vec();
+    let place = (number + 1 + write % 2) % all.len();
+    all.swap_remove(place)
+}
+
+/// Whether these writes, one after the other, are some that stay hidden and some of the person's own, as the model knows it.
+fn does_enough(records: &[Record], (number, person): (usize, &Person), writes: &[Write]) -> bool {
+    let (mut records, mut hidden, mut own) = (records.to_vec(), 0, 0);
+    for (place, write) in writes.iter().enumerate() {
+        let planned = Planned::of(write, place, &records);
+        match hidden_write(&records, person, &other_writer(number, place).1, &planned) {
+            Some(after) => {
+                records = after;
+                hidden += 1;
+            }
+            // What is created is ended again, under a name that the server chooses.
+            None if planned.letter == 'c' => {}
+            None => own += u32::from(matches!(planned.apply(person, &mut records), Answer::Written(..))),
+        }
+    }
+    hidden > 1 && own > 1
+}
+
+/// What a write of somebody else makes of the records, if the person cannot see what comes of it.
+fn hidden_write(records: &[Record], person: &Person, writer: &Person, planned: &Planned) -> Option<Vec<Record>> {
+    if planned.letter == 'c' || lies_in_record(records, person, (&planned.name.0, &planned.name.1)) {
+        return None;
+    }
+    let mut after = records.to_vec();
+    let is_done = matches!(planned.apply(writer, &mut after), Answer::Written(..));
+    (is_done && known(&after, person) == known(records, person)).then_some(after)
+}
+
+/// Whether a record lies in the record of one of the person's patients, or lay there when it was deleted.
+fn lies_in_record(records: &[Record], person: &Person, (resource_type, id): (&str, &str)) -> bool {
+    let found = records.iter().find(|record| record.resource_type == resource_type && record.id == id);
+    let body = found.and_then(|record| record.versions.iter().rev().find_map(|version| version.body.as_ref()));
+    body.into_iter().flat_map(view::patients).any(|about| person.patients.iter().any(|patient| *patient == about))
 }
 
 /// What an import leaves in the audit trail of the person's patients: for each, what came to be theirs, changed, or ceased to be theirs, also where it is hidden
@@ -187,7 +232,7 @@ impl Pair {
         let (resource_type, id) = (parts.next().unwrap_or_default(), parts.next());
         let views = View::new(&self.records, person, 'r').records();
         let is_seen = views.iter().any(|record| record.resource_type == resource_type && Some(record.id.as_str()) == id);
-        let lies_there = id.is_some_and(|id| self.lies_in_record(person, (resource_type, id)));
+        let lies_there = id.is_some_and(|id| lies_in_record(&self.records, person, (resource_type, id)));
         for server in if id.is_some() && !is_seen && !lies_there { &self.servers[..1] } else { &self.servers[..] } {
             let address =
                 id.map_or_else(|| format!("/fhir/{resource_type}?_count=100"), |id| format!("/fhir/{resource_type}/{id}"));
@@ -195,26 +240,9 @@ impl Pair {
         }
     }
 
-    /// Whether a record lies in the record of one of the person's patients, or lay there when it was deleted.
-    fn lies_in_record(&self, person: &Person, (resource_type, id): (&str, &str)) -> bool {
-        let found = self.records.iter().find(|record| record.resource_type == resource_type && record.id == id);
-        let body = found.and_then(|record| record.versions.iter().rev().find_map(|version| version.body.as_ref()));
-        body.into_iter().flat_map(view::patients).any(|about| person.patients.iter().any(|patient| *patient == about))
-    }
-
     /// A write of somebody else on the first server only, if the person cannot see what comes of it.
     async fn write_hidden(&mut self, person: &Person, (name, writer): (&str, &Person), planned: &Planned) -> bool {
-        if planned.letter == 'c' {
-            return false;
-        }
-        let before = known(&self.records, person);
-        if self.lies_in_record(person, (&planned.name.0, &planned.name.1)) {
-            return false;
-        }
-        let mut records = self.records.clone();
-        if !matches!(planned.apply(writer, &mut records), Answer::Written(..)) || known(&records, person) != before {
-            return false;
-        }
+        let Some(records) = hidden_write(&self.records, person, writer, planned) else { return false };
         let method = if planned.body.is_some() { Method::PUT } else { Method::DELETE };
         let path = format!("/fhir/{}/{}", planned.name.0, planned.name.1);
         let body = planned.body.as_ref().map(Value::to_string).unwrap_or_default();
@@ -306,7 +334,7 @@ fn trail(person: &Person) -> Vec<String> {
 async fn cannot_be_told_apart(name: &'static str) {
     let all = people();
     let (seed, (_, person)) = all.iter().enumerate().find(|(_, (other, _))| *other == name).unwrap();
-    let Sample { records, other, requests, writes } = sample(u8::try_from(seed).unwrap() + 10, person);
+    let Sample { records, other, requests, several, writes } = sample(u8::try_from(seed).unwrap() + 10, (seed, person));
     let names = all.each_ref().map(|(name, _)| *name);
     let servers = [World::of(&records, &names).await, World::of(&other.records, &names).await];
     let mut pair = Pair { servers, records, asked: 0 };
@@ -322,9 +350,13 @@ async fn cannot_be_told_apart(name: &'static str) {
         if let Request::Search { .. } = request {
             pair.ask(name, &Method::POST, &format!("{path}/_search"), &query).await;
         }
+        let (path, parameters) = &several[number % several.len()];
+        let path = if path.is_empty() { "/fhir".to_owned() } else { format!("/fhir/{path}") };
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+        pair.get(name, &format!("{path}?{query}")).await;
         let planned = Planned::of(write, number, &pair.records);
-        let (other, writer) = &all[(seed + 1 + number % 2) % all.len()];
-        if pair.write_hidden(person, (other, writer), &planned).await {
+        let (other, writer) = other_writer(seed, number);
+        if pair.write_hidden(person, (other, &writer), &planned).await {
             hidden_writes += 1;
         } else {
             written += u32::from(pair.write(name, person, &planned).await);

@@ -11,14 +11,18 @@
 //!
 //! A scope with criteria opens those records only whose own content fulfils them; a deletion has no content.
 //!
+//! Of all these, somebody who is a clinician sees only what has no label above the own clearance, and what is hidden so shows nothing else. A version has its
+//! labels and those of all versions before it.
+//!
 //! An earlier version is visible where the current one is, and it was about somebody inside; of a Provenance, where it had the same targets.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::bodies;
 use super::data::{BASE, Links, Name, Record, Version};
-use super::people::{Context, Person, Scope};
+use super::people::{CLEARANCES, Context, Person, Scope};
 
 /// Elements that say whom a record is about; Patient and Provenance are treated apart.
 const ABOUT: [(&str, &[&str]); 9] = [
@@ -48,12 +52,13 @@ pub struct View<'a> {
     records: &'a [Record],
     opened: Vec<Opened<'a>>,
     letter: char,
+    clearance: usize,
 }
 
 impl<'a> View<'a> {
     /// What the person may read (`r`) or search (`s`).
     pub fn new(records: &'a [Record], person: &'a Person, letter: char) -> Self {
-        Self { records, opened: opened(person).unwrap_or_default(), letter }
+        Self { records, opened: opened(person).unwrap_or_default(), letter, clearance: person.clearance }
     }
 
     /// Whether a request about this type is decided at all, which does not depend on data.
@@ -76,11 +81,12 @@ impl<'a> View<'a> {
 
     /// Whether content of this type lies wholly inside one context: there are patients, and none is outside.
     /// `stated` says whom it is about; `content` is `None` for what is deleted.
-    pub fn holds(&self, stated: &Value, content: Option<&Value>) -> bool {
+    pub fn holds(&self, stated: &Value, content: Option<&Value>, labels: &Labels) -> bool {
         let name = stated["resourceType"].as_str().unwrap();
         let patients = patients(stated);
         self.opened.iter().any(|opened| {
             self.admits(opened, name, content)
+                && self.clears(opened, labels)
                 && !patients.is_empty()
                 && patients.iter().all(|patient| self.is_someone_inside(opened, patient))
         })
@@ -96,13 +102,15 @@ impl<'a> View<'a> {
         let shown = |number: &usize| {
             let (stated, name) = (record.stated(*number), record.resource_type.as_str());
             let content = record.versions[*number].body.as_ref();
-            self.opened.iter().filter(|opened| self.admits(opened, name, content)).any(|opened| match name {
+            let labels = Labels::of(record, *number);
+            let opened = self.opened.iter().filter(|opened| self.admits(opened, name, content) && self.clears(opened, &labels));
+            opened.into_iter().any(|opened| match name {
                 "Provenance" => stated["target"] == record.last_stated()["target"] && self.is_about_visible(opened, record),
                 _ if is_shared(stated) => self.is_referred_to(opened, record),
                 _ => self.is_about_someone_inside(opened, stated),
             })
         };
-        (0..record.versions.len()).filter(shown).map(|number| record.versions[number].clone()).collect()
+        (0..record.versions.len()).filter(shown).map(|number| labelled(record, number)).collect()
     }
 
     fn opens(&self, opened: &Opened<'_>, resource_type: &str) -> bool {
@@ -121,6 +129,13 @@ impl<'a> View<'a> {
         opening.copied().any(admits)
     }
 
+    /// Whether the clearance of a context reaches these labels. Only who is let in as a clinician has one.
+    fn clears(&self, opened: &Opened<'_>, labels: &Labels) -> bool {
+        let (highest, sensitivities) = CLEARANCES[self.clearance];
+        opened.carer.is_none()
+            || labels.level <= level(highest) && labels.sensitivities.iter().all(|code| sensitivities.contains(&code.as_str()))
+    }
+
     fn is_about_visible(&self, opened: &Opened<'_>, record: &Record) -> bool {
         let targets = references_at(record.last_stated(), "target");
         !targets.is_empty() && targets.iter().all(|target| self.is_inside(opened, target))
@@ -128,7 +143,7 @@ impl<'a> View<'a> {
 
     fn shows(&self, opened: &Opened<'_>, record: &Record) -> bool {
         let name = record.resource_type.as_str();
-        if !self.admits(opened, name, record.current()) {
+        if !self.admits(opened, name, record.current()) || !self.clears(opened, &Labels::last(record)) {
             return false;
         }
         if name == "Provenance" {
@@ -146,6 +161,7 @@ impl<'a> View<'a> {
             source.links.shared.contains(&own)
                 && is_clinical(&source.resource_type)
                 && self.admits(opened, &source.resource_type, source.current())
+                && self.clears(opened, &Labels::last(source))
                 && self.is_about_someone_inside(opened, source.last_stated())
         })
     }
@@ -155,7 +171,9 @@ impl<'a> View<'a> {
         let found = self.records.iter().find(|record| record.resource_type == *name && record.id == *id);
         is_clinical(name)
             && found.is_some_and(|record| {
-                self.admits(opened, name, record.current()) && self.is_about_someone_inside(opened, record.last_stated())
+                self.admits(opened, name, record.current())
+                    && self.clears(opened, &Labels::last(record))
+                    && self.is_about_someone_inside(opened, record.last_stated())
             })
     }
 
@@ -173,6 +191,55 @@ impl<'a> View<'a> {
         let named = (("Practitioner".to_owned(), carer.to_owned()), patient.to_owned());
         self.records.iter().any(|record| record.links.care.contains(&named))
     }
+}
+
+/// The confidentialities, ascending.
+const LEVELS: [&str; 4] = ["", "N", "R", "V"];
+
+fn level(code: &str) -> usize {
+    LEVELS.iter().position(|known| *known == code).unwrap()
+}
+
+/// The labels of a version.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Labels {
+    level: usize,
+    sensitivities: BTreeSet<String>,
+}
+
+impl Labels {
+    /// Those of a version and of all before it.
+    fn of(record: &Record, version: usize) -> Self {
+        record.versions[..=version].iter().filter_map(|version| version.body.as_ref()).fold(Self::default(), Self::and)
+    }
+
+    /// Those of the current version.
+    pub fn last(record: &Record) -> Self {
+        Self::of(record, record.versions.len() - 1)
+    }
+
+    /// The same with those that a body has.
+    pub fn and(mut self, body: &Value) -> Self {
+        for coding in body["meta"]["security"].as_array().into_iter().flatten() {
+            let code = coding["code"].as_str().unwrap();
+            match LEVELS.iter().position(|known| *known == code) {
+                Some(level) => self.level = self.level.max(level),
+                None => drop(self.sensitivities.insert(code.to_owned())),
+            }
+        }
+        self
+    }
+}
+
+/// A version whose body says all labels that it has.
+pub fn labelled(record: &Record, number: usize) -> Version {
+    let (mut version, labels) = (record.versions[number].clone(), Labels::of(record, number));
+    if let Some(body) = version.body.as_mut().filter(|_| labels != Labels::default()) {
+        let codes = LEVELS.get(labels.level).filter(|code| !code.is_empty()).copied();
+        let codes = codes.into_iter().chain(labels.sensitivities.iter().map(String::as_str));
+        body["meta"]["security"] = codes.map(bodies::label).collect();
+    }
+    version
 }
 
 /// The contexts of a token; `None` where one of them cannot be established, which refuses everything.

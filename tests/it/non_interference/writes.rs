@@ -14,8 +14,8 @@ use serde_json::Value;
 use super::bodies;
 use super::data::{self, Draft, KINDS, Kind, Links, NOW, Name, Record, Version, id};
 use super::people::Person;
-use super::stores::{Answer, Outcome, Seen, stored_body};
-use super::view::{self, View};
+use super::stores::{Answer, Outcome, Seen, released_body};
+use super::view::{self, Labels, View, labelled};
 
 /// Elements that say whom a record is about.
 const SUBJECTS: [&str; 5] = ["subject", "beneficiary", "subscriber", "patient", "target"];
@@ -93,6 +93,7 @@ impl Planned {
         let record = position(records, &name).map(|found| &records[found]);
         let body = body.map(|mut body| {
             body["id"] = name.1.as_str().into();
+            body["language"] = format!("x-w{number}").into();
             if let (Some(record), Write::Update { keeps_subject: true, .. }) = (record, write) {
                 for element in SUBJECTS {
                     if let Some(whom) = record.last_stated().get(element) {
@@ -124,7 +125,7 @@ impl Planned {
             let Some(current) = found.map(|found| &records[found]).filter(|record| view.sees(record)) else {
                 return refused("not found");
             };
-            if !view.holds(current.last_stated(), current.current()) {
+            if !view.holds(current.last_stated(), current.current(), &Labels::last(current)) {
                 return refused("outside the boundary");
             }
             let last = &current.versions[current.versions.len() - 1];
@@ -135,7 +136,8 @@ impl Planned {
                 return refused("version conflict");
             }
         }
-        if self.body.as_ref().is_some_and(|body| !view.holds(body, Some(body))) {
+        let before = found.map(|found| Labels::last(&records[found])).unwrap_or_default();
+        if self.body.as_ref().is_some_and(|body| !view.holds(body, Some(body), &before.and(body))) {
             return refused("outside the boundary");
         }
         let links =
@@ -159,12 +161,12 @@ impl Planned {
             'u' => Outcome::Updated,
             _ => Outcome::Deleted,
         };
-        self.written(outcome, &version, is_shown)
+        self.written(outcome, &labelled(written, written.versions.len() - 1), is_shown)
     }
 
     fn written(&self, outcome: Outcome, version: &Version, is_shown: bool) -> Answer {
         let (resource_type, id) = &self.name;
-        let body = is_shown.then(|| stored_body(&self.name, version)).flatten();
+        let body = is_shown.then(|| released_body(&self.name, version)).flatten();
         Answer::Written(
             outcome,
             Seen { name: format!("{resource_type}/{id}/{}", version.id), last_updated: version.last_updated, body },

@@ -22,7 +22,7 @@ async fn it_says_who_registered_the_app_whether_that_is_verified_and_where_it_le
     verifies!("SEED-CARIN-04");
     let world = World::start().await;
     let unverified = page(&world.app, SCOPE).await;
-    assert!(unverified.contains("the operator of this server") && unverified.contains("Not verified"));
+    assert!(unverified.contains("the people who run this server") && unverified.contains("Not verified"));
     assert!(unverified.contains("<code>127.0.0.1:9</code>"), "{unverified}");
     assert!(unverified.contains("Health privacy law, such as HIPAA, may not cover the app afterwards."));
     assert!(!unverified.contains("Look twice") && !unverified.contains("<img"));
@@ -41,7 +41,7 @@ async fn it_says_who_registered_the_app_whether_that_is_verified_and_where_it_le
         .await;
     let text = page(&own, SCOPE).await;
     assert!(text.contains("the app itself. Nobody here looked"), "{text}");
-    assert!(text.contains("Privacy policy at app.example") && text.contains("Home page at xn--pple-43d.example"), "{text}");
+    assert!(text.contains("Privacy policy at app.example") && text.contains("Website at xn--pple-43d.example"), "{text}");
     assert!(!text.contains("<script>"));
 }
 
@@ -107,6 +107,6 @@ async fn it_marks_what_the_app_had_before_and_says_what_a_wildcard_covers() {
         |words: &str| text.lines().find(|line| line.contains(words)).unwrap_or_else(|| panic!("{words}: {text}")).to_owned();
     assert!(line("patient/Patient.r").contains("Had before"));
     assert!(line("patient/*.read").contains("New since last time"));
-    assert!(line("patient/*.read").contains("that may come to be here later"));
+    assert!(line("patient/*.read").contains("that may be added later"));
     assert!(!line("patient/Patient.r\"").contains("later"));
 }

@@ -140,8 +140,10 @@ async fn revocation_by_the_client_holds_for_the_next_request_and_not_for_another
     let response = world.app.authorize("launch/patient offline_access patient/Patient.r", "ann", PASSWORD).await;
     let (access, refresh) = (response["access_token"].as_str().unwrap(), response["refresh_token"].as_str().unwrap());
     let read = || async { world.server.client.get("/fhir/Patient/ann").bearer(access).send().await.status.as_u16() };
-    assert_eq!(other.token_request_to("/oauth/revoke", &[("token", refresh)]).await.status, 200);
-    assert_eq!(read().await, 200, "another client revokes nothing");
+    for token in [refresh, access] {
+        assert_eq!(other.token_request_to("/oauth/revoke", &[("token", token)]).await.status, 200);
+        assert_eq!(read().await, 200, "another client revokes nothing");
+    }
     assert_eq!(world.app.token_request_to("/oauth/revoke", &[("token", "unknown")]).await.status, 200);
     assert_eq!(world.app.token_request_to("/oauth/revoke", &[("token", refresh)]).await.status, 200);
     assert_eq!(read().await, 401);

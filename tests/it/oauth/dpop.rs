@@ -2,6 +2,7 @@
 
 use portcullis_audit::record::{Event, Outcome};
 use portcullis_store::Clock;
+use portcullis_testkit::app::{basic, query_value};
 use portcullis_testkit::client::Reply;
 use portcullis_testkit::dpop::{ProofKey, code, redemption};
 use portcullis_testkit::server::PASSWORD;
@@ -247,8 +248,21 @@ async fn a_code_is_bound_by_dpop_jkt_and_by_the_proof_of_a_pushed_request() {
         world.server.client.post("/oauth/par").header("dpop", &proof).form(&fields).send().await
     };
     assert_eq!(told(&push(&thief, &thumbprint).await).2, "DPoP: the proof was made with another key than dpop_jkt");
-    let pushed = push(&key, "").await;
-    assert_eq!(pushed.status, 201, "{}", pushed.text());
+    for (who, status) in [(&thief, 400), (&key, 200)] {
+        let pushed = push(&key, "").await;
+        assert_eq!(pushed.status, 201, "{}", pushed.text());
+        let mut begun = url::form_urlencoded::Serializer::new(String::new());
+        begun.extend_pairs([
+            ("client_id", world.app.client_id.as_str()),
+            ("request_uri", pushed.json()["request_uri"].as_str().unwrap()),
+        ]);
+        let sent_on = world.server.client.get(&format!("/oauth/authorize?{}", begun.finish())).send().await;
+        let at = world.app.sign_in(sent_on.header("location").split_once('?').unwrap().1, "ann", PASSWORD).await;
+        let back = world.app.consent(&at, &SCOPE.split(' ').collect::<Vec<_>>(), "allow").await;
+        let bound = query_value(&back, "code").unwrap();
+        let reply = who.token_request(&world.server, &world.app, &redemption(&world.app, &bound)).await;
+        assert_eq!(reply.status.as_u16(), status, "the code is bound to the key that pushed: {}", reply.text());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -282,4 +296,41 @@ async fn metadata_introspection_and_cors_know_of_proofs() {
     let claims = issued["access_token"].as_str().unwrap().split('.').nth(1).unwrap().to_owned();
     let claims: Value = serde_json::from_slice(&portcullis_jose::base64url::decode(&claims).unwrap()).unwrap();
     assert_eq!(claims["cnf"], json!({"jkt": key.thumbprint()}));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refresh_token_of_a_confidential_client_is_bound_to_the_client_and_to_no_key() {
+    let world = World::start().await;
+    let app = world.server.add_app("backoffice", SCOPE, true).await;
+    let (first, second) = (ProofKey::generate("ES256"), ProofKey::generate("ES256"));
+    let secret = app.secret.clone().unwrap();
+    let ask = async |key: &ProofKey, fields: &[(&str, &str)]| {
+        let proof = key.proof(&world.server, "POST", "/oauth/token", None);
+        let request = world.server.client.post("/oauth/token").header("dpop", &proof);
+        request.header("authorization", &basic(&app.client_id, &secret)).form(fields).send().await
+    };
+    let code = code(&app, SCOPE, "ann", &[]).await;
+    let issued = ask(&first, &redemption(&app, &code)).await;
+    assert_eq!((issued.status.as_u16(), issued.json()["token_type"].as_str()), (200, Some("DPoP")), "{}", issued.text());
+    // "This is because confidential clients are authenticated" (RFC 9449 section 5): a new key is no theft.
+    let refresh = issued.json()["refresh_token"].as_str().unwrap().to_owned();
+    let next = ask(&second, &[("grant_type", "refresh_token"), ("refresh_token", &refresh)]).await;
+    assert_eq!((next.status.as_u16(), next.json()["token_type"].as_str()), (200, Some("DPoP")), "{}", next.text());
+    let token = next.json()["access_token"].as_str().unwrap().to_owned();
+    assert_eq!(second.get(&world.server, ANN, &token).await.status, 200);
+    assert_eq!(first.get(&world.server, ANN, &token).await.status, 401, "the token is bound to the key that was shown for it");
+    let refused = ask(&second, &[("grant_type", "refresh_token"), ("refresh_token", "unknown")]).await;
+    assert_eq!(told(&refused).1, "invalid_grant");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proof_is_spent_with_a_refusal_too() {
+    let world = World::start().await;
+    let key = ProofKey::generate("ES256");
+    let proof = key.proof(&world.server, "POST", "/oauth/token", None);
+    let fields = [("grant_type", "refresh_token"), ("refresh_token", "unknown")];
+    let first = key.token_request_with(&proof, &world.app, &fields).await;
+    assert_eq!(told(&first).1, "invalid_grant");
+    let again = key.token_request_with(&proof, &world.app, &fields).await;
+    assert_eq!(told(&again).2, "DPoP: jti was used before");
 }

@@ -1,7 +1,12 @@
 //! Pages in the reader's language: what the app asks for, what the person chose, what the browser likes.
 
+use portcullis_oauth::consent_groups::ConsentGroup;
+use portcullis_oauth::language::Language;
+use portcullis_oauth::metadata::SCOPES;
+use portcullis_oauth::scopes::{Scope, plain_words};
 use portcullis_testkit::server::PASSWORD;
 use portcullis_testkit::{App, Reply};
+use portcullis_verifies::verifies;
 
 use crate::account::Visitor;
 use crate::fhir::{SCOPE, World};
@@ -50,7 +55,7 @@ async fn an_app_that_asks_for_spanish_gets_it_from_the_sign_in_to_the_consent_sc
         "quiere ver y cambiar partes del expediente médico de",
         "Su nombre, fecha de nacimiento, dirección y datos de contacto",
         "Agregar, cambiar o borrar datos en su expediente",
-        ">Delicado</span>",
+        ">Sensible</span>",
         "las leyes de privacidad de la salud, como HIPAA, pueden no cubrir a la aplicación",
         ">Permitir</button>",
         ">No permitir</button>",
@@ -108,5 +113,32 @@ async fn a_person_changes_the_language_by_a_link_that_leads_nowhere_else() {
     for unknown in ["/language", "/language?to=fr", "/language?to=", "/language?to=en-US", "/language?to=es%3B+Domain=x"] {
         let reply = ann.get(unknown).await;
         assert_eq!((reply.status.as_u16(), reply.header("set-cookie")), (303, ""), "{unknown}");
+    }
+}
+
+/// The text of a page, without tags and what stands in them.
+fn visible(html: &str) -> String {
+    html.split('<').filter_map(|piece| piece.split_once('>')).map(|(_, text)| text).collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_scope_stands_under_a_heading_and_in_a_phrase_of_the_readers_language_and_never_as_itself() {
+    verifies!("BP-08");
+    let world = World::start().await;
+    let asked: Vec<&str> = SCOPES.into_iter().filter(|scope| !scope.starts_with("system/") && *scope != "launch").collect();
+    let app = world.server.add_app("everything", &asked.join(" "), false).await;
+    for (tag, language, other) in [("en", Language::English, Language::Spanish), ("es", Language::Spanish, Language::English)] {
+        let query = format!("{}&ui_locales={tag}", app.authorization_query(&asked.join(" ")));
+        let page = app.sign_in(&query, "ann", PASSWORD).await.page;
+        assert!(is_in(&page, tag), "{}", page.text());
+        let text = visible(&page.text());
+        for scope in &asked {
+            let scope = Scope::parse(scope).unwrap();
+            let Some(group) = ConsentGroup::of(&scope) else { continue };
+            let words = plain_words(&scope, language);
+            assert!(text.contains(group.title(language)) && text.contains(&words), "{scope}: {words}: {text}");
+            assert_ne!(words, plain_words(&scope, other), "{scope}");
+            assert!(!text.contains(scope.as_str()), "{scope} stands there as itself: {text}");
+        }
     }
 }

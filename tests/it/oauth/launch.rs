@@ -28,7 +28,11 @@ pub struct Ehr {
 
 impl Ehr {
     pub async fn start() -> Self {
-        let world = World::start().await;
+        Self::over(World::start().await).await
+    }
+
+    /// The same over a server that is set up otherwise.
+    pub async fn over(world: World) -> Self {
         let app = world.server.add_app("launched", SCOPE, false).await;
         let properties = ClientProperties { launch_urls: vec![LAUNCH_URL.into()], ..ClientProperties::default() };
         world.server.set_properties("launched", properties).await;

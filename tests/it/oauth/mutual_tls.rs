@@ -178,6 +178,7 @@ async fn an_assertion_may_be_for_the_token_endpoint_of_this_port_and_for_no_othe
         fields.push(("client_assertion".into(), signer.key.sign(&signer.key.header(), &claims)));
         fields.push(("grant_type".into(), "refresh_token".into()));
         fields.push(("refresh_token".into(), "unknown".into()));
+        fields.push(("token".into(), "unknown".into()));
         let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let reply = client.post(path).form(&fields).send().await;
         (reply.status.as_u16(), told(&reply).1)
@@ -192,6 +193,7 @@ async fn an_assertion_may_be_for_the_token_endpoint_of_this_port_and_for_no_othe
         assert_eq!(ask(client, token, &format!("{public}{token}")).await, right);
         // The endpoint for pushed requests takes its own address, too (RFC 9126 section 2), and no other endpoint does.
         assert_eq!(ask(client, token, &format!("{public}{par}")).await, wrong);
+        assert_eq!(ask(client, "/oauth/revoke", &format!("{public}/oauth/revoke")).await, wrong);
         for audience in [format!("{public}{par}"), format!("{base}{par}"), format!("{base}{token}"), public.clone()] {
             assert_eq!(ask(client, par, &audience).await.0, 201, "{audience}");
         }

@@ -4,6 +4,7 @@ use portcullis_oauth::users::Role;
 use portcullis_testkit::app::{AtConsent, hidden, query_value};
 use portcullis_testkit::server::PASSWORD;
 use portcullis_testkit::{App, Reply};
+use portcullis_verifies::verifies;
 
 use crate::fhir::World;
 
@@ -131,4 +132,24 @@ async fn the_consent_screen_marks_what_the_app_did_not_have_before() {
     assert_eq!(page.matches("New since last time").count(), 1, "{page}");
     let line = page.lines().find(|line| line.contains("New since last time")).unwrap();
     assert!(line.contains("patient/Observation.rs"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_is_told_of_grants_with_scopes_as_uris() {
+    verifies!("SMART-51");
+    let world = World::start().await;
+    world.app.authorize("openid fhirUser launch/patient offline_access patient/*.read", "ann", PASSWORD).await;
+    let show = portcullis_server::admin::UserRequest::Show { username: "ann".into() };
+    let details = crate::account::links::details(&world, "root", show).await;
+    let exported = serde_json::to_value(&details).unwrap();
+    let [grant] = exported["grants"].as_array().unwrap().as_slice() else { panic!("{exported}") };
+    assert_eq!((&grant["client"], &grant["patient"]), (&serde_json::json!("app"), &serde_json::json!("ann")));
+    let expected = [
+        "http://openid.net/specs/openid-connect-core-1_0#openid",
+        "http://smarthealthit.org/fhir/scopes/fhirUser",
+        "http://smarthealthit.org/fhir/scopes/launch/patient",
+        "http://openid.net/specs/openid-connect-core-1_0#offline_access",
+        "http://smarthealthit.org/fhir/scopes/patient/*.read",
+    ];
+    assert_eq!(grant["scopes"], serde_json::json!(expected));
 }

@@ -52,7 +52,7 @@ async fn a_clinician_with_many_patients_goes_through_pages_and_finds_a_name() {
     assert!(found.text().contains("value=\"test a5\""), "what was looked for stays in the field");
     let none = send(&world, &at, &[("decision", "search"), ("name", "Bob")]).await;
     assert_eq!(offered(&none), 0);
-    assert!(none.text().contains("Nobody here fits “<bdi>Bob</bdi>”"), "{}", none.text());
+    assert!(none.text().contains("Nobody here matches “<bdi>Bob</bdi>”"), "{}", none.text());
     let odd = send(&world, &at, &[("decision", "search"), ("name", "a,b|$\\ <x>")]).await;
     assert_eq!((odd.status.as_u16(), offered(&odd)), (200, 0));
     let forged = send(&world, &at, &[("decision", "more"), ("page", "nonsense")]).await;

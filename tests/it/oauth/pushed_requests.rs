@@ -230,6 +230,12 @@ async fn a_signed_request_counts_and_what_stands_beside_it_does_not() {
     ];
     let token = app.client.post("/oauth/token").form(&fields).send().await;
     assert_eq!((token.status.as_u16(), token.json()["patient"].as_str()), (200, Some("ann")), "{}", token.text());
+    let assertion = signer.assertion(now, "push unsigned");
+    let unsigned: Vec<(String, String)> = parameters(&app);
+    let mut fields: Vec<(&str, &str)> = unsigned.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    fields.extend([("client_assertion_type", ASSERTION_TYPE), ("client_assertion", assertion.as_str())]);
+    let reply = app.client.post(PATH).form(&fields).send().await;
+    assert_eq!(error(&reply), (400, "invalid_request".to_owned()), "unsigned, though it is pushed: {}", reply.text());
     // Pushed and signed at once; then the assertion is spent with the push.
     let assertion = signer.assertion(now, "push");
     let fields =

@@ -1,9 +1,13 @@
 //! What the audit trail says about pages and tokens, as an auditor finds it: `AuditEvent?patient=`.
 
 use portcullis_audit::record::{Event, Outcome};
-use portcullis_testkit::app::query_value;
+use portcullis_oauth::clients::KeySource;
+use portcullis_server::context::{AuthorizationSettings, RegistrationPolicy};
+use portcullis_store::Clock as _;
+use portcullis_testkit::app::{cookie, hidden, query_value};
 use portcullis_testkit::server::PASSWORD;
-use portcullis_testkit::{App, Reply};
+use portcullis_testkit::{App, ClientKey, Reply, TestServer};
+use portcullis_verifies::verifies;
 use serde_json::Value;
 
 use crate::fhir::World;
@@ -119,4 +123,96 @@ async fn a_refused_token_request_names_the_client_as_far_as_it_is_known() {
     let named = records.iter().filter(|record| record.event == Event::Token && record.outcome == Outcome::Denied);
     let named: Vec<&str> = named.map(|record| record.agent.client.as_deref().unwrap_or("nobody")).collect();
     assert_eq!(named, ["app", "app", "secretive", "secretive", "secretive", "secretive", "stranger", "stranger"]);
+}
+
+/// What has been recorded of authentication and authorization (DCM 110113 and 110114): subtype or type, and outcome.
+async fn security_events(world: &World, token: &str) -> Vec<String> {
+    world.server.move_outbox().await;
+    let mut found = Vec::new();
+    for code in ["110113", "110114"] {
+        let path = format!("/fhir/AuditEvent?type=http://dicom.nema.org/resources/ontology/DCM|{code}&_count=200");
+        let bundle = world.server.client.get(&path).bearer(token).send().await;
+        assert_eq!(bundle.status, 200, "{}", bundle.text());
+        let entries = bundle.json()["entry"].as_array().cloned().unwrap_or_default();
+        let of = |event: &Value| line(event).split(' ').take(2).collect::<Vec<_>>().join(" ");
+        found.extend(entries.iter().map(|entry| &entry["resource"]).filter(|event| event["type"]["code"] == code).map(of));
+    }
+    found.sort();
+    found
+}
+
+/// What is in the second list and not in the first.
+fn added(before: &[String], after: &[String]) -> Vec<String> {
+    let mut rest = before.to_vec();
+    let is_new = |line: &&String| match rest.iter().position(|known| known == *line) {
+        Some(position) => {
+            rest.swap_remove(position);
+            false
+        }
+        None => true,
+    };
+    after.iter().filter(is_new).cloned().collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_way_to_be_authenticated_or_authorized_leaves_an_event_of_its_kind() {
+    verifies!("SEED-USCORE-13");
+    let settings = AuthorizationSettings {
+        registration: RegistrationPolicy::Open,
+        registrations_per_hour: 10,
+        ..AuthorizationSettings::default()
+    };
+    let world = World::over(TestServer::start_with(settings).await).await;
+    let token = auditor(&world).await;
+    let key = ClientKey::generate("k1", "ES384");
+    let keys = KeySource::value(&key.jwks().to_string()).unwrap();
+    let backend = world.server.add_backend("backend", "system/Patient.r", key, keys).await;
+    let asking = world.server.add_app("asking", "openid", true).await;
+    let client = &world.server.client;
+    let mut known = security_events(&world, &token).await;
+    let mut new = async |what: &str, expected: &[&str]| {
+        let now = security_events(&world, &token).await;
+        let events = added(&known, &now);
+        assert_eq!(events, expected, "{what}");
+        known = now;
+    };
+
+    let login = client.get("/login").send().await;
+    let fields = [("csrf", hidden(&login, "csrf")), ("username", "ann".into()), ("password", "wrong".into())];
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    client.post("/login").header("cookie", &cookie(&login)).form(&fields).send().await;
+    new("a failed sign-in", &["110122 8"]).await;
+
+    let scope = "launch/patient patient/Patient.r offline_access";
+    let at = world.app.sign_in(&world.app.authorization_query(scope), "ann", PASSWORD).await;
+    new("a sign-in", &["110122 0"]).await;
+    let back = world.app.consent(&at, &scope.split(' ').collect::<Vec<_>>(), "allow").await;
+    new("an authorization", &["consent-decision 0"]).await;
+    let issued = world.app.exchange(&query_value(&back, "code").unwrap()).await.json();
+    new("a code", &["ITI-71 0"]).await;
+    let refreshing = [("grant_type", "refresh_token"), ("refresh_token", issued["refresh_token"].as_str().unwrap())];
+    let issued = world.app.token_request(&refreshing).await.json();
+    new("a refresh", &["ITI-71 0"]).await;
+    backend.token(world.server.clock.now_seconds(), "one", "system/Patient.r").await;
+    new("client_credentials", &["ITI-71 0"]).await;
+    let pushed: Vec<(String, String)> =
+        url::form_urlencoded::parse(asking.authorization_query("openid").as_bytes()).into_owned().collect();
+    let pushed: Vec<(&str, &str)> = pushed.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let pushed: Vec<(&str, &str)> = pushed.into_iter().filter(|(name, _)| *name != "client_id").collect();
+    assert_eq!(asking.token_request_to("/oauth/par", &pushed).await.status, 201);
+    new("a pushed request", &["110113 0"]).await;
+    let token = issued["access_token"].as_str().unwrap();
+    assert_eq!(asking.token_request_to("/oauth/introspect", &[("token", token)]).await.status, 200);
+    new("an introspection", &["110114 0"]).await;
+    let token = issued["refresh_token"].as_str().unwrap();
+    assert_eq!(world.app.token_request_to("/oauth/revoke", &[("token", token)]).await.status, 200);
+    new("a revocation", &["110137 0"]).await;
+    let body = serde_json::json!({"client_name": "New", "redirect_uris": ["https://new.example/cb"], "scope": "patient/Patient.r",
+        "token_endpoint_auth_method": "none"});
+    let request = client.post("/oauth/register").header("content-type", "application/json");
+    assert_eq!(request.bytes(body.to_string()).send().await.status, 201);
+    new("a registration", &["110129 0"]).await;
+    let denied = world.app.sign_in(&world.app.authorization_query(scope), "ann", PASSWORD).await;
+    world.app.consent(&denied, &[], "deny").await;
+    new("a refused authorization", &["110122 0", "consent-decision 8"]).await;
 }

@@ -113,12 +113,7 @@ async fn a_statement_that_does_not_hold_or_comes_from_a_stranger_registers_nobod
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_statement_takes_precedence_is_told_unmodified_and_the_consent_screen_says_who_vouches() {
     verifies!("OAUTH-13");
-    let vendors = Vendors::start(RegistrationPolicy::Statement).await;
-    assert_eq!(
-        vendors.refusal(Value::Null).await,
-        (400, "invalid_software_statement".to_owned()),
-        "here nobody registers without"
-    );
+    let vendors = Vendors::start(RegistrationPolicy::Open).await;
     let public_url = vendors.world.server.server.settings.public_url.clone();
     let statement = vendors.with("aud", json!(public_url));
     let reply = vendors.register(&json!(statement)).await;
@@ -151,6 +146,27 @@ async fn the_statement_takes_precedence_is_told_unmodified_and_the_consent_scree
     body.as_object_mut().unwrap().remove("software_statement");
     let updated = update(&body).await;
     assert_eq!((updated.status.as_u16(), updated.json().get("software_statement").cloned()), (200, None), "{}", updated.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_a_statement_lets_clients_in_no_update_gets_rid_of_it() {
+    let vendors = Vendors::start(RegistrationPolicy::Statement).await;
+    let refused = (400, "invalid_software_statement".to_owned());
+    assert_eq!(vendors.refusal(Value::Null).await, refused, "here nobody registers without");
+    let registered = vendors.register(&json!(vendors.with("x", json!(1)))).await.json();
+    let public_url = &vendors.world.server.server.settings.public_url;
+    let manage = registered["registration_client_uri"].as_str().unwrap().strip_prefix(public_url.as_str()).unwrap();
+    let own_word = json!({"client_name": "What it likes", "redirect_uris": ["https://evil.example/cb"],
+        "token_endpoint_auth_method": "none", "scope": "launch/patient patient/Patient.r"});
+    let request = vendors.world.server.client.request(http::Method::PUT, manage);
+    let request = request.bearer(registered["registration_access_token"].as_str().unwrap());
+    let reply = request.header("content-type", "application/json").bytes(own_word.to_string()).send().await;
+    assert_eq!(
+        (reply.status.as_u16(), reply.json()["error"].as_str().unwrap_or_default().to_owned()),
+        refused,
+        "{}",
+        reply.text()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,18 +1,33 @@
-// One look at the page that is open: what is wrong with it, a sentence each. `axe` is there before (tests/it/pages/mod.rs).
-// `extent` is "all" for every rule, and "layout" for what another width or another colour scheme can change.
-async extent => {
+// One look at the page that is open: what is wrong with it, a sentence each. `loadAxe` is there before (tests/it/pages/inspector.rs).
+// `extent` is "all" for every rule, "layout" for what another width or another colour scheme can change, and "words" for what another language can change.
+// `facts` is what the page must be, `reflow` the function of reflow.js.
+async (extent, facts, reflow) => {
   const problems = [];
   const where = element => {
     const name = element.id ? `#${element.id}` : element.getAttribute('name') ?? element.textContent.trim().slice(0, 40);
     return `${element.localName} ${name}`;
   };
+  if (extent !== 'layout') problems.push(...reflow());
 
-  // WCAG 2.2 A and AA, axe's best practices, and contrast as AAA wants it.
+  const { lang } = document.documentElement;
+  if (lang !== facts.language) problems.push(`its language is ${lang}`);
+  const entries = ['navigation', 'resource'].flatMap(kind => performance.getEntriesByType(kind));
+  const weight = entries.filter(entry => entry.initiatorType !== 'fetch').reduce((sum, entry) => sum + entry.decodedBodySize, 0);
+  const [least, most] = facts.weight;
+  if (extent === 'all' && (weight < least || weight >= most)) problems.push(`it weighs ${weight} bytes`);
+  const wrong = [...document.querySelectorAll('main .note.bad[role=alert]')].some(note => note.checkVisibility());
+  if (wrong && !document.title.startsWith('Error')) problems.push(`its title does not say that something is wrong: ${document.title}`);
+
+  // WCAG 2.2 A and AA, axe's best practices, and contrast as AAA wants it: that rule of axe takes what is below AA for the other rule's matter.
   const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22a', 'wcag22aa', 'best-practice'];
-  const layout = ['color-contrast', 'color-contrast-enhanced', 'link-in-text-block', 'target-size', 'scrollable-region-focusable', 'label', 'button-name'];
+  const contrast = ['color-contrast', 'color-contrast-enhanced'];
+  const layout = [...contrast, 'link-in-text-block', 'target-size', 'scrollable-region-focusable', 'label', 'button-name'];
+  // Only the text is another one: colours, roles and structure are those of the page in English.
+  const words = ['html-has-lang', 'html-lang-valid', 'valid-lang', 'document-title', 'label', 'button-name', 'link-name', 'svg-img-alt', 'empty-heading', 'target-size'];
+  if (!window.axe) loadAxe();
   const found = await axe.run(document, {
-    runOnly: extent === 'all' ? { type: 'tag', values: tags } : { type: 'rule', values: layout },
-    rules: { 'color-contrast-enhanced': { enabled: true }, 'target-size': { enabled: true } },
+    runOnly: extent === 'all' ? { type: 'tag', values: tags } : { type: 'rule', values: extent === 'words' ? words : layout },
+    rules: { 'target-size': { enabled: true }, 'color-contrast-enhanced': { enabled: true } },
     resultTypes: ['violations'],
     preload: false,
   });
@@ -37,6 +52,7 @@ async extent => {
       problems.push(`smaller than 44 pixels: ${where(control)} ${Math.round(across)} x ${Math.round(height)}`);
     }
   }
+  if (extent === 'words') return problems;
   const before = document.activeElement;
   for (const control of [...controls, ...document.querySelectorAll('[tabindex="0"]')].filter(shown)) {
     if (control.tabIndex < 0 || control.disabled) continue;

@@ -2,56 +2,57 @@
 
 use portcullis_testkit::server::PASSWORD;
 
-use super::Inspector;
+use super::inspector::Inspector;
 use super::people::Hospital;
-use super::walk::{ALLOW, forget, open, shows, sign_in};
+use super::walk::{ALLOW, CONTINUE, enter, open, refused, sign_in};
 
 /// Dana registers an app, tries it as Maria, and reads what was refused.
-pub fn developers(hospital: &Hospital, inspector: &mut Inspector) {
-    forget(hospital, &inspector.browser);
-    inspector.browser.goto(&hospital.url("/developers"));
-    sign_in(&inspector.browser, "dana", PASSWORD);
-    shows(&inspector.browser, "You have registered no app yet");
-    inspector.look("developers-empty");
-    open(hospital, inspector, "developers-new", "/developers/new");
+pub async fn way(hospital: &Hospital, inspector: &mut Inspector) {
+    enter(hospital, &inspector.browser, "rosa", PASSWORD).await;
+    open(hospital, inspector, "no-developer", "/developers").await;
+    enter(hospital, &inspector.browser, "dana", PASSWORD).await;
+    open(hospital, inspector, "developers-empty", "/developers").await;
+    open(hospital, inspector, "developers-absent", "/developers/clients/nothing").await;
+    open(hospital, inspector, "developers-other-answer", "/developers/callback?code=x&state=guessed").await;
+    let client = registered(hospital, inspector).await;
+    answered(hospital, inspector, &client).await;
+    enter(hospital, &inspector.browser, "dana", PASSWORD).await;
+    inspector.browser.goto(&hospital.url(&client));
+    inspector.browser.wait_for("#refusals ~ ol .tag");
+    inspector.look("developers-refusals").await;
+    open(hospital, inspector, "developers", "/developers").await;
+}
+
+/// The path of the page of an app that is registered at the second attempt.
+async fn registered(hospital: &Hospital, inspector: &mut Inspector) -> String {
+    open(hospital, inspector, "developers-new", "/developers/new").await;
     inspector.browser.enter_text("#client_name", "Knee pain diary");
     inspector.browser.enter_text("#redirect_uris", "http://diary.example/callback");
     inspector.browser.enter_text("#scope", " patient/Everything.rs");
     inspector.browser.click("#kind-asymmetric");
-    inspector.browser.click("form.fields button");
-    inspector.browser.wait_for("[role=alert]");
-    inspector.look("developers-new-refused");
-    open(hospital, inspector, "developers-new-again", "/developers/new");
+    refused(inspector, "developers-new-refused", "form.fields button");
+    inspector.browser.goto(&hospital.url("/developers/new"));
     inspector.browser.enter_text("#client_name", "Knee pain diary");
     inspector.browser.enter_text("#redirect_uris", "https://diary.example/callback");
     inspector.browser.click("form.fields button");
-    shows(&inspector.browser, "What is registered");
-    inspector.look("developers-client");
-    let client = inspector.browser.execute("return location.pathname");
+    inspector.browser.wait_for("#registered");
+    inspector.look("developers-client").await;
+    inspector.browser.execute("return location.pathname").as_str().unwrap().to_owned()
+}
+
+async fn answered(hospital: &Hospital, inspector: &mut Inspector, client: &str) {
     inspector.browser.click("#try ~ article a.second");
     inspector.browser.wait_for("#username");
     sign_in(&inspector.browser, "rosa", PASSWORD);
-    inspector.browser.wait_for("button[name=decision][value=continue]");
+    inspector.browser.wait_for(CONTINUE);
     inspector.browser.click("input[name=patient][value=theo]");
-    inspector.browser.click("button[name=decision][value=continue]");
+    inspector.browser.click(CONTINUE);
     inspector.browser.wait_for(ALLOW);
     inspector.browser.click(ALLOW);
-    shows(&inspector.browser, "The launch worked");
-    inspector.look("developers-answer");
+    inspector.browser.wait_for("#exchange");
+    inspector.look("developers-answer").await;
     inspector.browser.click("form[action='/oauth/token'] button");
     inspector.browser.wait_until("the token answer", || inspector.browser.text("body").contains("access_token"));
-    inspector
-        .browser
-        .goto(&hospital.url(&format!("/oauth/authorize?client_id={}&redirect_uri=https://diary.example/", id(&client))));
-    forget(hospital, &inspector.browser);
-    inspector.browser.goto(&hospital.url(client.as_str().unwrap()));
-    sign_in(&inspector.browser, "dana", PASSWORD);
-    shows(&inspector.browser, "What to change");
-    inspector.look("developers-refusals");
-    open(hospital, inspector, "developers", "/developers");
-    forget(hospital, &inspector.browser);
-}
-
-fn id(client: &serde_json::Value) -> &str {
-    client.as_str().unwrap().rsplit('/').next().unwrap()
+    let id = client.rsplit('/').next().unwrap();
+    inspector.browser.goto(&hospital.url(&format!("/oauth/authorize?client_id={id}&redirect_uri=https://diary.example/")));
 }

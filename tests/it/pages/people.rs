@@ -8,12 +8,14 @@ use portcullis_jose::Secret;
 use portcullis_oauth::identifiers::UserId;
 use portcullis_oauth::redirect_uri::RedirectUri;
 use portcullis_oauth::users::{Role, User};
-use portcullis_server::authorization_server::accounts::password::hash_now;
+use portcullis_outbound::{MailSecurity, MailServer, Mailer, Sender, Trust};
 use portcullis_server::context::DemoNotice;
+use portcullis_server::mail::Mail;
+use portcullis_store::federation::{FederationChange, LinkedIdentity};
 use portcullis_store::registry::Change;
 use portcullis_testkit::demo_site::{CLIENT_ID, ServedSite};
 use portcullis_testkit::resources::{observation, organization, practitioner};
-use portcullis_testkit::server::PASSWORD;
+use portcullis_testkit::server::{PASSWORD, PASSWORD_HASH};
 use portcullis_testkit::{App, DemoSite, ProviderServer, TestServer};
 use serde_json::{Value, json};
 
@@ -38,7 +40,7 @@ pub struct Hospital {
     pub meals: App,
     pub app_url: String,
     _site: ServedSite,
-    _provider: ProviderServer,
+    provider: ProviderServer,
 }
 
 impl Hospital {
@@ -55,7 +57,7 @@ impl Hospital {
         ]);
         let demo = DemoNotice { app_url: site.url.clone(), users };
         let configured = portcullis_oauth::federation::Provider { name: "City ID".into(), ..provider.configured() };
-        let server = TestServer::start_as_demo(&provider, configured, demo).await;
+        let server = TestServer::start_as_demo(&provider, configured, demo, |server| server.mail = mail()).await;
         server.import(&resources()).await;
         add_people(&server).await;
         let (app_url, issuer) = (site.url.clone(), server.server.settings.public_url.clone());
@@ -64,7 +66,7 @@ impl Hospital {
         server.keys.publish_file(&portcullis_testkit::decode_base64url(LOGO));
         let (growth, meals) = (growth_app(&server).await, meals_app(&server).await);
         let site = site.serve(&issuer, DEMO_SCOPE);
-        Self { world: World { server, app: demo_app }, growth, meals, app_url, _site: site, _provider: provider }
+        Self { world: World { server, app: demo_app }, growth, meals, app_url, _site: site, provider }
     }
 
     /// A page of this server.
@@ -95,6 +97,15 @@ impl Hospital {
         self.meals.authorize("launch/patient patient/Patient.r", "maria", PASSWORD).await;
         server.move_outbox().await;
     }
+
+    /// Somebody linked an account at the provider with the own one.
+    pub async fn link_elsewhere(&self, username: &str) {
+        let user = UserId::parse(&format!("user-{username}")).unwrap();
+        let linked_at = self.world.server.server.clock.now_seconds();
+        let (issuer, subject, linked_by) = (self.provider.issuer(), "maria.lopez@city.example".into(), user.to_string());
+        let identity = LinkedIdentity { issuer, subject, user, linked_at, linked_by };
+        self.world.server.change(Change::Federation(Box::new(FederationChange::Link(identity)))).await;
+    }
 }
 
 async fn growth_app(server: &TestServer) -> App {
@@ -124,16 +135,28 @@ async fn meals_app(server: &TestServer) -> App {
     app
 }
 
+/// A way for letters, on which none leaves: nobody has an address.
+fn mail() -> Mail {
+    let server = MailServer {
+        host: "localhost".into(),
+        port: 9,
+        security: MailSecurity::StartTls,
+        credentials: None,
+        from: Sender::parse("Harbour Clinic <noreply@harbour.example>").unwrap(),
+    };
+    Mail::by(Mailer::new(server, Trust::of_the_web()).unwrap())
+}
+
 /// Name to sign in with, name, role, record, and whose records they open.
 type Person = (&'static str, &'static str, Role, Option<&'static str>, &'static [&'static str]);
 
 async fn add_people(server: &TestServer) {
-    let hash = hash_now(PASSWORD, [7; 16]).unwrap();
-    let people: [Person; 6] = [
+    let people: [Person; 7] = [
         ("maria", "Maria Lopez", Role::Patient, Some("Patient/maria"), &["maria"]),
         ("rosa", "Rosa Lopez", Role::Representative, None, &["theo", "ana"]),
         ("lost", "Ada Nwosu", Role::Patient, None, &["patient-3"]),
-        ("lonely", "Sam Reed", Role::Clinician, Some("Practitioner/sam"), &[]),
+        ("new", "Sam Reed", Role::Clinician, Some("Practitioner/sam"), &[]),
+        ("locked", "Lee Park", Role::Patient, None, &["patient-4"]),
         ("dana", "Dana Kim", Role::Developer, None, &[]),
         ("amy", "Amy Chen", Role::Clinician, Some("Practitioner/amy"), &[]),
     ];
@@ -142,7 +165,7 @@ async fn add_people(server: &TestServer) {
             id: UserId::parse(&format!("user-{username}")).unwrap(),
             username: username.to_owned(),
             display_name: name.to_owned(),
-            password_hash: Secret::new(hash.clone()),
+            password_hash: Secret::new(PASSWORD_HASH.to_owned()),
             roles: [role].into_iter().collect(),
             fhir_user: fhir_user.map(|text| LocalReference::parse(text).unwrap()),
             patients: patients.iter().map(|id| LogicalId::parse(id).unwrap()).collect(),
@@ -167,7 +190,7 @@ fn visit(id: &str, patient: &str, day: &str) -> Value {
         "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB", "display": "ambulatory"},
         "type": [{"text": "Check-up"}], "reasonCode": [{"text": "High blood pressure"}],
         "subject": {"reference": format!("Patient/{patient}")}, "period": {"start": format!("{day}T09:30:00Z")},
-        "participant": [{"individual": {"reference": "Practitioner/amy"}}], "serviceProvider": {"reference": "Organization/harbour"},
+        "participant": [{"individual": {"reference": "Practitioner/amy"}}], "serviceProvider": {"reference": "Organization/harbour", "display": "Harbour Clinic"},
     })
 }
 
@@ -176,11 +199,13 @@ fn claim(number: u32, cents: u32) -> Value {
     json!({
         "resourceType": "ExplanationOfBenefit", "id": format!("claim-{number}"), "status": "active", "use": "claim", "outcome": "complete",
         "type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/claim-type", "code": "professional", "display": "Professional"}]},
-        "patient": {"reference": "Patient/maria"}, "created": format!("2026-0{number}-10"), "insurer": {"display": "Harbour Health Plan"},
-        "provider": {"display": "Harbour Clinic"}, "billablePeriod": {"start": format!("2026-0{number}-05"), "end": format!("2026-0{number}-05")},
+        "patient": {"reference": "Patient/maria"}, "created": format!("2020-0{number}-10"), "insurer": {"display": "Harbour Health Plan"},
+        "provider": {"display": "Harbour Clinic"}, "billablePeriod": {"start": format!("2020-0{number}-05"), "end": format!("2020-0{number}-05")},
         "insurance": [{"focal": true, "coverage": {"reference": "Coverage/plan"}}],
         "total": [{"category": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/adjudication", "code": "submitted"}]},
-            "amount": {"value": amount, "currency": "USD"}}],
+            "amount": {"value": amount, "currency": "USD"}},
+            {"category": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/adjudication", "code": "benefit"}]},
+            "amount": {"value": amount / 4.0 * 3.0, "currency": "USD"}}],
     })
 }
 
@@ -189,6 +214,8 @@ fn resources() -> Vec<String> {
         ("maria", ("Maria", "Lopez", "1951-05-04")),
         ("theo", ("Theo", "Lopez", "2014-10-19")),
         ("ana", ("Ana Sofía", "Lopez de la Cruz", "2017-01-02")),
+        ("layla", ("ليلى", "حداد", "1988-07-21")),
+        ("guadalupe", ("María Guadalupe", "Fernández-Castañeda y Wolfeschlegelsteinhausenbergerdorff", "1979-11-30")),
     ]);
     let given = ["James", "Priya", "Wei", "Fatima", "Noah", "Ingrid"];
     let family = ["Okafor", "Nguyen", "Silva", "Haddad", "Novak"];
@@ -198,18 +225,24 @@ fn resources() -> Vec<String> {
         let name = (given[number % given.len()], family[number % family.len()]);
         let born = format!("19{}-0{}-1{}", 40 + number, 1 + number % 9, number % 10);
         resources.push(person(&format!("patient-{number}"), name.0, name.1, &born).to_string());
-        resources.push(visit(&format!("visit-{number}"), &format!("patient-{number}"), "2026-03-12").to_string());
+        resources.push(visit(&format!("visit-{number}"), &format!("patient-{number}"), "2020-03-12").to_string());
     }
-    for (number, day) in ["2026-03-12", "2026-06-02", "2026-10-20"].into_iter().enumerate() {
+    // Names as people have them: from right to left, and long ones.
+    resources.extend(["layla", "guadalupe"].map(|id| visit(&format!("visit-{id}"), id, "2020-04-02").to_string()));
+    for (number, day) in ["2020-03-12", "2020-06-02", "2020-10-20"].into_iter().enumerate() {
         resources.push(visit(&format!("visit-maria-{number}"), "maria", day).to_string());
     }
     let coverage = json!({"resourceType": "Coverage", "id": "plan", "status": "active", "beneficiary": {"reference": "Patient/maria"},
         "type": {"text": "Health plan"}, "subscriberId": "HHP-0042", "payor": [{"display": "Harbour Health Plan"}],
-        "period": {"start": "2026-01-01", "end": "2026-12-31"}});
+        "period": {"start": "2020-01-01", "end": "2020-12-31"}});
     resources.push(coverage.to_string());
     resources.extend((1..=6).map(|number| claim(number, 8_250 + number * 1_375).to_string()));
     for (number, value) in ["5.60", "6.10", "5.90"].into_iter().enumerate() {
-        resources.push(observation(&format!("test-{number}"), "maria", "4548-4", value, &format!("2026-0{}-14", number + 2)));
+        let result = observation(&format!("test-{number}"), "maria", "4548-4", value, &format!("2020-0{}-14", number + 2));
+        let mut result: Value = serde_json::from_str(&result).unwrap();
+        result["code"]["text"] = json!("Hemoglobin A1c");
+        result["valueQuantity"]["unit"] = json!("%");
+        resources.push(result.to_string());
     }
     resources
 }

@@ -12,6 +12,8 @@ const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
 /// What the app asks for.
 const SCOPES: &[&str] = &["launch/patient", "openid", "fhirUser", "patient/Patient.rs", "patient/Observation.rs"];
+/// The role of a patient in `demo.json`.
+const PATIENT: &str = "patient";
 
 /// What a demo's `demo.json` says about its first patient and its app.
 #[derive(Clone, Debug)]
@@ -21,8 +23,10 @@ pub struct Person {
     username: String,
     password: String,
     client: String,
+    /// What the client authenticates with, where it is not public: `id:secret`.
+    credentials: Option<String>,
     redirect_uri: String,
-    /// The patient whom the person is.
+    /// The patient whom the person is, where it is one.
     pub patient: String,
     /// The certificate to trust.
     pub authority: PathBuf,
@@ -37,8 +41,13 @@ struct Reply {
 }
 
 impl Person {
-    /// Reads `demo.json`.
+    /// Reads the first patient from `demo.json`, with the demo app.
     pub fn read(directory: &Path) -> Result<Self> {
+        Self::of_role(directory, PATIENT, "public")
+    }
+
+    /// Reads the first person with a role from `demo.json`, with a client of a kind.
+    pub fn of_role(directory: &Path, role: &str, kind: &str) -> Result<Self> {
         let description: Value = serde_json::from_slice(&std::fs::read(directory.join("demo.json"))?)?;
         let text = |pointer: &str| -> Result<String> {
             Ok(description
@@ -48,12 +57,12 @@ impl Person {
                 .to_owned())
         };
         let all = |name: &str| description.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
-        let is_patient = |user: &&Value| user.pointer("/roles/0").and_then(Value::as_str) == Some("patient");
+        let has_role = |user: &&Value| user.pointer("/roles/0").and_then(Value::as_str) == Some(role);
         let users = all("users");
-        let user = users.iter().find(is_patient).context("demo.json has no patient")?;
+        let user = users.iter().find(has_role).with_context(|| format!("demo.json has no {role}"))?;
         let clients = all("clients");
-        let is_public = |client: &&Value| client.get("kind").and_then(Value::as_str) == Some("public");
-        let client = clients.iter().find(is_public).context("demo.json has no public client")?;
+        let is_of_kind = |client: &&Value| client.get("kind").and_then(Value::as_str) == Some(kind);
+        let client = clients.iter().find(is_of_kind).with_context(|| format!("demo.json has no {kind} client"))?;
         let member = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         Ok(Self {
             issuer: text("/issuer")?,
@@ -62,6 +71,10 @@ impl Person {
             password: member(user, "/password"),
             patient: member(user, "/fhir_user").trim_start_matches("Patient/").to_owned(),
             client: member(client, "/client_id"),
+            credentials: client
+                .get("client_secret")
+                .and_then(Value::as_str)
+                .map(|secret| format!("{}:{secret}", member(client, "/client_id"))),
             redirect_uri: member(client, "/redirect_uris/0"),
             authority: directory.join(text("/ca_pem")?),
             jar: directory.join("bench-cookies"),
@@ -85,13 +98,18 @@ impl Person {
 
     /// The whole flow: an access token for the person's own record.
     pub fn access_token(&self) -> Result<String> {
+        self.access_token_for(SCOPES)
+    }
+
+    /// The whole flow, with everything ticked: an access token for these scopes.
+    pub fn access_token_for(&self, scopes: &[&str]) -> Result<String> {
         let _ = std::fs::remove_file(&self.jar);
         let encode = |text: &str| text.bytes().map(encoded).collect::<String>();
         let query: Vec<String> = [
             ("response_type", "code"),
             ("client_id", &self.client),
             ("redirect_uri", &self.redirect_uri),
-            ("scope", &SCOPES.join(" ")),
+            ("scope", &scopes.join(" ")),
             ("state", "state-of-at-least-122-bits"),
             ("aud", &self.fhir_base),
             ("code_challenge", CHALLENGE),
@@ -108,18 +126,23 @@ impl Person {
         let consent = self.curl(&[], &self.absolute(&signed_in.location))?;
         let (csrf, request) = (hidden(&consent.body, "csrf")?, hidden(&consent.body, "request")?);
         let mut fields = vec![("csrf", csrf.as_str()), ("request", request.as_str()), ("decision", "allow")];
-        fields.extend(SCOPES.iter().map(|scope| ("scope", *scope)));
+        fields.extend(scopes.iter().map(|scope| ("scope", *scope)));
         let back = self.post("/consent", &fields)?;
         let code = back.location.split(['?', '&']).find_map(|pair| pair.strip_prefix("code="));
         let code = code.with_context(|| format!("consent answered {} {}", back.status, back.location))?;
-        let fields = [
+        let mut fields = vec![
             ("grant_type", "authorization_code"),
             ("code", code),
-            ("redirect_uri", &self.redirect_uri),
+            ("redirect_uri", self.redirect_uri.as_str()),
             ("code_verifier", VERIFIER),
-            ("client_id", &self.client),
         ];
-        let token = self.post("/oauth/token", &fields)?;
+        let token = match &self.credentials {
+            Some(credentials) => self.post_as(&["--user", credentials], "/oauth/token", &fields)?,
+            None => {
+                fields.push(("client_id", &self.client));
+                self.post("/oauth/token", &fields)?
+            }
+        };
         let token: Value = serde_json::from_str(&token.body).context("the token endpoint sent no JSON")?;
         Ok(token.get("access_token").and_then(Value::as_str).with_context(|| format!("no access token: {token}"))?.to_owned())
     }
@@ -136,8 +159,13 @@ impl Person {
     }
 
     fn post(&self, path: &str, fields: &[(&str, &str)]) -> Result<Reply> {
+        self.post_as(&[], path, fields)
+    }
+
+    fn post_as(&self, authentication: &[&str], path: &str, fields: &[(&str, &str)]) -> Result<Reply> {
         let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let arguments: Vec<&str> = fields.iter().flat_map(|field| ["--data-urlencode", field.as_str()]).collect();
+        let fields = fields.iter().flat_map(|field| ["--data-urlencode", field.as_str()]);
+        let arguments: Vec<&str> = authentication.iter().copied().chain(fields).collect();
         self.curl(&arguments, &format!("{}{path}", self.issuer))
     }
 

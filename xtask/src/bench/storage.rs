@@ -26,7 +26,7 @@ pub fn measure(workshop: &Workshop, wanted: &Wanted, rounds: usize, report: &mut
     if wanted.any(&["G7b"]) {
         bulk(workshop, rounds, report)?;
     }
-    if wanted.any(&["G2b", "G5", "G6", "G8", "G10"]) {
+    if wanted.any(&["G2b", "G5", "G6", "G8", "G10", "COST"]) {
         let peak = large(workshop, report)?;
         if wanted.any(&["G10"]) {
             let target = Target {

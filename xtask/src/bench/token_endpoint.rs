@@ -31,7 +31,7 @@ const MANY: usize = 100_000;
 /// Repetitions of the bare cryptography.
 const BARE: &str = "1000";
 /// The demo's clients: the one that signs, and the one with a secret.
-const SIGNING: &str = "demo-backend";
+pub const SIGNING: &str = "demo-backend";
 const REFRESHING: &str = "demo-confidential";
 /// How long the peer may take to start.
 const STARTING: Duration = Duration::from_secs(60);

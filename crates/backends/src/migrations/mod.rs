@@ -20,4 +20,5 @@ pub const MAIN: &[Migration] = &[
     Migration { number: 13, name: "federation", sql: include_str!("0013_federation.sql") },
     Migration { number: 14, name: "sandbox clients", sql: include_str!("0014_sandbox_clients.sql") },
     Migration { number: 15, name: "mail", sql: include_str!("0015_mail.sql") },
+    Migration { number: 17, name: "labels", sql: include_str!("0017_labels.sql") },
 ];

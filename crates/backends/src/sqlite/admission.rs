@@ -210,7 +210,8 @@ mod tests {
         let (mut some, mut none) = (0, 0);
         for text in CRITERIA {
             let qualifier = Qualifier::parse(ResourceType::OBSERVATION, text).unwrap();
-            let admits = |body: &String| qualifier.admits(&qualifier::entries(body.as_bytes(), BASE).unwrap());
+            let admits =
+                |body: &String| qualifier.admits(&qualifier::entries([&qualifier].into_iter(), body.as_bytes(), BASE).unwrap());
             let by_release: Vec<String> = (0..)
                 .zip(&bodies)
                 .filter(|(_, body)| admits(body))

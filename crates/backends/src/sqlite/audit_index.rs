@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use portcullis_audit::{Durable, Head, Ledger, Located, Position, ReadError, Record, RenderedEvent, render, render_one};
+use portcullis_fhir::labels::Security;
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_policy::StoredVersion;
@@ -263,6 +264,7 @@ fn stored_version(event: RenderedEvent) -> Result<StoredVersion, StoreError> {
     let id =
         |text: &str| LogicalId::parse(text).ok_or_else(|| StoreError::Corrupt("an audit record has an impossible id".to_owned()));
     Ok(StoredVersion {
+        security: Security::NONE,
         resource_type: ResourceType::AUDIT_EVENT,
         id: id(&event.id)?,
         version: id(VERSION)?,

@@ -78,7 +78,9 @@ impl View {
                 | Visibility::ReferencedFrom { .. }
                 | Visibility::About { .. }
                 // No scope with criteria opens the audit trail.
-                | Visibility::Qualified { .. } => {}
+                | Visibility::Qualified { .. }
+                | Visibility::AboutNothingHidden { .. }
+                | Visibility::Cleared { .. } => {}
             }
         }
         patients.sort_unstable();

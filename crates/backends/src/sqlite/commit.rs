@@ -3,18 +3,22 @@
 //! What is hidden answers as what is absent. The current and the proposed content must each lie wholly inside one boundary: who sees a record that
 //! several patients share, or that their records refer to, may not change it for the others. Every error undoes the whole set.
 
+use std::sync::Arc;
+
 use portcullis_audit::{Completion, PendingError, PendingRecord, UnfinishedRecord};
+use portcullis_fhir::labels::{Labels, Rules, Security};
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_fhir::version::NewVersion;
 use portcullis_oauth::scopes::Letter;
 use portcullis_policy::constraint::SHARED_TYPES;
-use portcullis_policy::{Admission, Boundary, Change, Constraint, StoredVersion, Written};
+use portcullis_policy::{Admission, Boundary, Change, Constraint, StoredVersion, WriteBoundary, Written};
 use portcullis_store::StoreError;
 use rusqlite::{Connection, params};
 
 use super::admission;
 use super::database::store_error;
 use super::generations::Generations;
+use super::labelling;
 use super::locator::{self, Locators};
 use super::outbox;
 use super::parameters::Parameters;
@@ -35,12 +39,15 @@ pub struct WriteState {
     /// Rows of the write set in progress; none between two of them.
     waiting: Waiting,
     rollbacks: u64,
+    /// What codes mean.
+    rules: Arc<Rules>,
 }
 
 impl WriteState {
     /// Nothing remembered.
-    pub fn new() -> Self {
-        Self { locators: Locators::new(), homes: Generations::new(MAXIMUM_KEYS), waiting: Waiting::default(), rollbacks: 0 }
+    pub fn new(rules: Arc<Rules>) -> Self {
+        let homes = Generations::new(MAXIMUM_KEYS);
+        Self { locators: Locators::new(), homes, waiting: Waiting::default(), rollbacks: 0, rules }
     }
 
     /// Forgets everything where the writer has rolled something back since: rows that were remembered may be gone.
@@ -117,57 +124,67 @@ impl Application<'_> {
     }
 
     fn create(&mut self, version: &NewVersion) -> Result<Done, StoreError> {
-        self.require_inside(version.resource_type, &version.patients, &Content::Proposed(version))?;
-        let mut prepared = self.prepare(version)?;
+        let security = self.label(version, Labels::NONE)?;
+        let mut prepared = self.prepare(version, security)?;
         if !self.put_first(version, &mut prepared)? {
             return Err(StoreError::IdTaken);
         }
-        Ok(Done { written: Written::Created(stored(version)), before: Vec::new() })
+        Ok(Done { written: Written::Created(stored(version, security)), before: Vec::new() })
     }
 
     fn update(&mut self, version: &NewVersion, if_match: Option<&LogicalId>) -> Result<Done, StoreError> {
         let current = self.visible(version.resource_type, &version.id)?.ok_or(StoreError::NotFound)?;
         let before = read::patients(&current.patients)?;
-        self.require_inside(version.resource_type, &before, &Content::Stored(current.pk))?;
+        self.require_inside(version.resource_type, &before, &Content::Stored(current.pk, current.labels))?;
         if current.deleted {
             return Err(StoreError::Gone);
         }
         current.require(if_match)?;
-        self.require_inside(version.resource_type, &version.patients, &Content::Proposed(version))?;
-        let prepared = self.prepare(version)?;
+        let security = self.label(version, current.labels)?;
+        let prepared = self.prepare(version, security)?;
         self.replace(version, &prepared)?;
-        Ok(Done { written: Written::Updated(stored(version)), before })
+        Ok(Done { written: Written::Updated(stored(version, security)), before })
     }
 
     fn import(&mut self, version: &NewVersion) -> Result<Done, StoreError> {
-        self.require_inside(version.resource_type, &version.patients, &Content::Proposed(version))?;
-        let mut prepared = self.prepare(version)?;
+        let security = self.label(version, Labels::NONE)?;
+        let mut prepared = self.prepare(version, security)?;
         if self.put_first(version, &mut prepared)? {
-            return Ok(Done { written: Written::Created(stored(version)), before: Vec::new() });
+            return Ok(Done { written: Written::Created(stored(version, security)), before: Vec::new() });
         }
         self.state.waiting.put(self.connection)?;
         let current = self.visible(version.resource_type, &version.id)?.ok_or(StoreError::IdTaken)?;
         let before = read::patients(&current.patients)?;
+        // Not even an import lowers what somebody said: only labelling anew does.
+        let security = self.label(version, current.labels)?;
+        if security != prepared.security {
+            prepared = self.prepare(version, security)?;
+        }
+        let proposed = (version, security, prepared.neg_time);
         if !current.deleted
-            && let Some(stored) = unchanged::find(self.connection, self.seal, (version, prepared.neg_time), &prepared.rows)?
+            && let Some(stored) = unchanged::find(self.connection, self.seal, proposed, &prepared.rows)?
         {
             return Ok(Done { written: Written::Unchanged(stored), before });
         }
         self.replace(version, &prepared)?;
-        let written = if current.deleted { Written::Created(stored(version)) } else { Written::Updated(stored(version)) };
+        let stored = stored(version, security);
+        let written = if current.deleted { Written::Created(stored) } else { Written::Updated(stored) };
         Ok(Done { written, before })
     }
 
     fn delete(&mut self, deletion: &Deletion<'_>, if_match: Option<&LogicalId>) -> Result<Done, StoreError> {
         let current = self.visible(deletion.resource_type, deletion.id)?.ok_or(StoreError::NotFound)?;
         let patients = read::patients(&current.patients)?;
-        self.require_inside(deletion.resource_type, &patients, &Content::Stored(current.pk))?;
+        self.require_inside(deletion.resource_type, &patients, &Content::Stored(current.pk, current.labels))?;
+        // A deletion is as confidential as what it deleted.
+        let security = Security { labels: current.labels, ..Security::NONE };
         let identity = |version: &LogicalId, last_updated| StoredVersion {
             resource_type: deletion.resource_type,
             id: deletion.id.clone(),
             version: version.clone(),
             last_updated,
             patients: patients.clone(),
+            security,
             grounds: None,
             body: None,
         };
@@ -188,12 +205,13 @@ impl Application<'_> {
             last_updated: deletion.last_updated,
             deleted: true,
             patients: &current.patients,
+            security: security.column(),
         };
         let sealed = key.seal(&header, &[])?;
         self.archive(current.pk)?;
         self.execute(
-            "UPDATE resource SET version = ?2, last_updated = ?3, deleted = 1, data_key = ?4, body = ?5 WHERE pk = ?1",
-            params![current.pk, header.version, header.last_updated, key.number, sealed],
+            "UPDATE resource SET version = ?2, last_updated = ?3, deleted = 1, security = ?6, data_key = ?4, body = ?5 WHERE pk = ?1",
+            params![current.pk, header.version, header.last_updated, key.number, sealed, header.security],
         )?;
         rows::retire(self.connection, current.pk)?;
         Ok(Done { written: Written::Deleted(identity(deletion.version, deletion.last_updated)), before: Vec::new() })
@@ -202,26 +220,35 @@ impl Application<'_> {
     /// The current version as far as the change has to know it; `None` where it is hidden or absent.
     fn visible(&self, resource_type: ResourceType, id: &LogicalId) -> Result<Option<Current>, StoreError> {
         let mut parameters = Parameters::default();
-        let columns = "r.pk, r.version, r.last_updated, r.deleted, r.patients";
+        let columns = "r.pk, r.version, r.last_updated, r.deleted, r.patients, r.security";
         let sql = read::visible(columns, self.constraint, self.constraint.letter(), (resource_type, id), &mut parameters);
         let rows = parameters.rows(self.connection, &sql, |row| {
-            Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+            Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
         });
-        let Some((pk, version, last_updated, deleted, patients)) = rows.map_err(store_error)?.pop() else { return Ok(None) };
+        let Some((pk, version, last_updated, deleted, patients, security)) = rows.map_err(store_error)?.pop() else {
+            return Ok(None);
+        };
         let version = LogicalId::parse(&version).ok_or_else(|| StoreError::Corrupt("an impossible version id".into()))?;
-        Ok(Some(Current { pk, version, last_updated, deleted, patients }))
+        let labels = read::security(security)?.labels;
+        Ok(Some(Current { pk, version, last_updated, deleted, patients, labels }))
     }
 
     /// Every patient of the content must be inside one boundary, and there must be one, unless the boundary is everything. Where the scope behind that
-    /// boundary has criteria, the content must fulfil them.
+    /// boundary has criteria, the content must fulfil them, and its labels must be cleared there.
     fn require_inside(
         &self,
         resource_type: ResourceType,
         patients: &[LogicalId],
         content: &Content<'_>,
     ) -> Result<(), StoreError> {
-        for (boundary, admission) in self.constraint.write_boundaries(resource_type) {
-            if self.inside(boundary, patients)? && admission.map_or(Ok(true), |admission| self.admits(admission, content))? {
+        let labels = match content {
+            Content::Stored(_, labels) | Content::Proposed(_, labels) => *labels,
+        };
+        for WriteBoundary { boundary, admission, clearance } in self.constraint.write_boundaries(resource_type) {
+            if clearance.covers(labels)
+                && self.inside(boundary, patients)?
+                && admission.map_or(Ok(true), |admission| self.admits(admission, content))?
+            {
                 return Ok(());
             }
         }
@@ -230,8 +257,8 @@ impl Application<'_> {
 
     fn admits(&self, admission: &Admission, content: &Content<'_>) -> Result<bool, StoreError> {
         match content {
-            Content::Proposed(version) => Ok(admission.admits(&version.entries)),
-            Content::Stored(pk) => {
+            Content::Proposed(version, labels) => Ok(admission.admits_with(&version.entries, (version.resource_type, *labels))),
+            Content::Stored(pk, _) => {
                 let mut parameters = Parameters::default();
                 let pk = parameters.bind(*pk);
                 let admitted = admission::admitted(admission, "r", &mut parameters);
@@ -289,8 +316,7 @@ impl Application<'_> {
     }
 
     fn is_unbounded(&self, resource_type: ResourceType) -> bool {
-        let mut boundaries = self.constraint.write_boundaries(resource_type);
-        boundaries.any(|(boundary, admission)| *boundary == Boundary::Whole && admission.is_none())
+        self.constraint.write_boundaries(resource_type).any(|boundary| boundary.is_everything())
     }
 
     fn is_so(&self, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Result<bool, StoreError> {
@@ -311,14 +337,15 @@ impl Application<'_> {
     }
 
     /// Locators, keys, rows and the sealed body of a version.
-    fn prepare(&mut self, version: &NewVersion) -> Result<Prepared, StoreError> {
+    fn prepare(&mut self, version: &NewVersion, security: Security) -> Result<Prepared, StoreError> {
         let pk = self.state.locators.obtain(self.connection, version.resource_type, version.id.as_str())?;
         let locators = &mut self.state.locators;
         let patient = |patient: &LogicalId| locators.obtain(self.connection, ResourceType::PATIENT, patient.as_str());
         let patients = version.patients.iter().map(patient).collect::<Result<Vec<_>, _>>()?;
         let neg_time = rows::neg_time(version);
         let mut source = Source { connection: self.connection, locators: &mut self.state.locators, seal: self.seal };
-        let rows = source.rows(version, &patients, neg_time)?;
+        let mut rows = source.rows(version, &patients, neg_time)?;
+        source.labels(security.labels, (version.resource_type, neg_time), &mut rows)?;
         let rows = self.admissible(pk, version.resource_type, rows)?;
         let key = self.home_key(patients.first().copied())?;
         let column = column(&version.patients);
@@ -329,9 +356,23 @@ impl Application<'_> {
             last_updated: version.last_updated,
             deleted: false,
             patients: &column,
+            security: security.column(),
         };
         let sealed = key.seal(&header, &version.body)?;
-        Ok(Prepared { pk, neg_time, patients: column, key: key.number, sealed, rows })
+        Ok(Prepared { pk, neg_time, patients: column, security, key: key.number, sealed, rows })
+    }
+
+    /// The labels of a proposed version that follows one with these, which must lie inside the boundary.
+    fn label(&self, version: &NewVersion, before: Labels) -> Result<Security, StoreError> {
+        let own = labelling::own_labels(&self.state.rules, &version.labelled_by) | before;
+        self.require_inside(version.resource_type, &version.patients, &Content::Proposed(version, own))?;
+        // Hints of what it refers to are not judged: whether the writer is refused must not depend on what may be hidden.
+        let read = |letter| visibility::ways(self.constraint, version.resource_type, letter);
+        let all = self.is_unbounded(version.resource_type) || read(Letter::Read).is_empty() && read(Letter::Search).is_empty();
+        let may_use = |target| if all { Ok(true) } else { self.may_read(target) };
+        let hints = labelling::hints(self.connection, &version.references, may_use)?;
+        let claimed = version.labelled_by.claimed.without(before);
+        Ok(Security { labels: own | hints, claimed, residual: version.labelled_by.residual })
     }
 
     fn home_key(&mut self, home: Option<i64>) -> Result<DataKey, StoreError> {
@@ -346,8 +387,8 @@ impl Application<'_> {
     /// Stores the first version of a resource; `false` where there is one already.
     fn put_first(&mut self, version: &NewVersion, prepared: &mut Prepared) -> Result<bool, StoreError> {
         let stored = self.execute(
-            "INSERT INTO resource (pk, type, version, last_updated, neg_time, deleted, patients, data_key, body) \
-             VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8) ON CONFLICT (pk) DO NOTHING",
+            "INSERT INTO resource (pk, type, version, last_updated, neg_time, deleted, patients, data_key, body, security) \
+             VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9) ON CONFLICT (pk) DO NOTHING",
             params![
                 prepared.pk,
                 version.resource_type.code(),
@@ -356,7 +397,8 @@ impl Application<'_> {
                 prepared.neg_time,
                 prepared.patients,
                 prepared.key,
-                prepared.sealed
+                prepared.sealed,
+                prepared.security.column()
             ],
         )?;
         if stored == 0 {
@@ -369,8 +411,8 @@ impl Application<'_> {
     fn replace(&self, version: &NewVersion, prepared: &Prepared) -> Result<(), StoreError> {
         self.archive(prepared.pk)?;
         self.execute(
-            "UPDATE resource SET version = ?2, last_updated = ?3, neg_time = ?4, deleted = 0, patients = ?5, data_key = ?6, body = ?7 \
-             WHERE pk = ?1",
+            "UPDATE resource SET version = ?2, last_updated = ?3, neg_time = ?4, deleted = 0, patients = ?5, data_key = ?6, body = ?7, \
+             security = ?8 WHERE pk = ?1",
             params![
                 prepared.pk,
                 version.version.as_str(),
@@ -378,7 +420,8 @@ impl Application<'_> {
                 prepared.neg_time,
                 prepared.patients,
                 prepared.key,
-                prepared.sealed
+                prepared.sealed,
+                prepared.security.column()
             ],
         )?;
         rows::replace(self.connection, prepared.pk, &prepared.rows)
@@ -387,9 +430,9 @@ impl Application<'_> {
     /// Keeps the current version as an earlier one, sealed as it is.
     fn archive(&self, pk: i64) -> Result<(), StoreError> {
         self.execute(
-            "INSERT INTO version (pk, sequence, version, last_updated, deleted, patients, data_key, body) \
-             SELECT pk, (SELECT coalesce(max(sequence), 0) + 1 FROM version WHERE pk = ?1), version, last_updated, deleted, patients, data_key, body \
-             FROM resource WHERE pk = ?1",
+            "INSERT INTO version (pk, sequence, version, last_updated, deleted, patients, security, data_key, body) \
+             SELECT pk, (SELECT coalesce(max(sequence), 0) + 1 FROM version WHERE pk = ?1), version, last_updated, deleted, patients, security, \
+             data_key, body FROM resource WHERE pk = ?1",
             params![pk],
         )?;
         Ok(())
@@ -425,10 +468,10 @@ impl Application<'_> {
 
 /// What a change is judged by.
 enum Content<'a> {
-    /// The version that is current.
-    Stored(i64),
-    /// The version that would be.
-    Proposed(&'a NewVersion),
+    /// The version that is current, and its labels.
+    Stored(i64, Labels),
+    /// The version that would be, and the labels that it has of itself.
+    Proposed(&'a NewVersion, Labels),
 }
 
 struct Current {
@@ -437,6 +480,7 @@ struct Current {
     last_updated: i64,
     deleted: bool,
     patients: String,
+    labels: Labels,
 }
 
 impl Current {
@@ -456,6 +500,7 @@ struct Prepared {
     pk: i64,
     neg_time: i64,
     patients: String,
+    security: Security,
     key: i64,
     sealed: Vec<u8>,
     rows: Vec<Row>,
@@ -488,17 +533,18 @@ fn not_recordable(error: PendingError) -> StoreError {
 }
 
 /// Patients as the column `patients` holds them.
-fn column(patients: &[LogicalId]) -> String {
+pub fn column(patients: &[LogicalId]) -> String {
     patients.iter().map(LogicalId::as_str).collect::<Vec<_>>().join(" ")
 }
 
-fn stored(version: &NewVersion) -> StoredVersion {
+fn stored(version: &NewVersion, security: Security) -> StoredVersion {
     StoredVersion {
         resource_type: version.resource_type,
         id: version.id.clone(),
         version: version.version.clone(),
         last_updated: version.last_updated,
         patients: version.patients.clone(),
+        security,
         grounds: None,
         body: Some(version.body.clone()),
     }

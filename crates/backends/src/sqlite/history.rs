@@ -4,6 +4,7 @@
 
 use portcullis_fhir::interaction::InstanceHistory;
 use portcullis_fhir::json::{self, Value as Json};
+use portcullis_fhir::labels::Labels;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_policy::{Boundary, Constraint, HistoryPage, Predecessor, StoredVersion, Visibility};
 use portcullis_store::StoreError;
@@ -17,7 +18,7 @@ use super::seal::Seal;
 use super::visibility;
 
 /// The columns of an earlier version (`version r`, `locator l`) in the order that [`read::open_row`] reads.
-const COLUMNS: &str = "r.pk, l.type, l.id, r.version, r.last_updated, r.deleted, r.patients, r.data_key, r.body";
+const COLUMNS: &str = "r.pk, l.type, l.id, r.version, r.last_updated, r.deleted, r.patients, r.data_key, r.body, r.security";
 
 /// One page of the history; empty where the current version is not visible.
 pub fn history(
@@ -48,7 +49,7 @@ pub fn history(
     let mut last = None;
     let mut bytes = 0_i64;
     for outline in std::iter::once(&newest).chain(&earlier) {
-        if !judge.admits(&outline.patients) {
+        if !judge.admits(&outline.patients, outline.labels) {
             continue;
         }
         let version = || {
@@ -83,12 +84,17 @@ pub fn history(
             page.next = last.map(|sequence| bookmarks.seal(&[Value::Integer(sequence)])).transpose()?;
         }
     }
-    if constraint.is_qualified() {
+    if judges_each_version(constraint) {
         for version in &mut page.versions {
             in_care.extend(own_grounds(connection, constraint, pk, version)?);
         }
     }
     Ok(Found { content: page, in_care })
+}
+
+/// Whether it may be another way that shows an earlier version than the one that shows the current one.
+pub fn judges_each_version(constraint: &Constraint) -> bool {
+    constraint.is_qualified() || constraint.has_several_clearances()
 }
 
 /// Finds what makes a version visible in a way that admits its own content, which may be another way than that of the current one; returns those patients
@@ -120,23 +126,25 @@ struct Outline {
     last_updated: i64,
     deleted: bool,
     patients: Vec<LogicalId>,
+    labels: Labels,
 }
 
 impl Outline {
     fn of(version: &StoredVersion) -> Self {
         let (deleted, patients) = (version.body.is_none(), version.patients.clone());
-        Self { sequence: 0, last_updated: version.last_updated, deleted, patients }
+        Self { sequence: 0, last_updated: version.last_updated, deleted, patients, labels: version.security.labels }
     }
 }
 
 fn outlines(connection: &Connection, pk: i64) -> Result<Vec<Outline>, StoreError> {
-    let sql = "SELECT sequence, last_updated, deleted, patients FROM version WHERE pk = ?1 ORDER BY sequence DESC";
+    let sql = "SELECT sequence, last_updated, deleted, patients, security FROM version WHERE pk = ?1 ORDER BY sequence DESC";
     let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
-    let columns = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, String>(3)?));
+    let columns = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, String>(3)?, row.get(4)?));
     let rows = statement.query_map([pk], columns).map_err(store_error)?;
-    let outline = |row: rusqlite::Result<(i64, i64, bool, String)>| {
-        let (sequence, last_updated, deleted, patients) = row.map_err(store_error)?;
-        Ok(Outline { sequence, last_updated, deleted, patients: read::patients(&patients)? })
+    let outline = |row: rusqlite::Result<(i64, i64, bool, String, i64)>| {
+        let (sequence, last_updated, deleted, patients, security) = row.map_err(store_error)?;
+        let (patients, labels) = (read::patients(&patients)?, read::security(security)?.labels);
+        Ok(Outline { sequence, last_updated, deleted, patients, labels })
     };
     rows.map(outline).collect()
 }
@@ -177,6 +185,8 @@ pub struct Judge<'a> {
     pk: i64,
     current: &'a StoredVersion,
     in_care: &'a [LogicalId],
+    /// Whether the way that shows a version matters, and not only that there is one.
+    by_way: bool,
     /// What the current version is about, where that is compared.
     targets: Option<Json>,
 }
@@ -190,7 +200,8 @@ impl<'a> Judge<'a> {
         in_care: &'a [LogicalId],
     ) -> Result<Self, StoreError> {
         let ways = constraint.visibility(current.resource_type);
-        let mut judge = Self { connection, seal, ways, pk, current, in_care, targets: None };
+        let by_way = judges_each_version(constraint);
+        let mut judge = Self { connection, seal, ways, pk, current, in_care, by_way, targets: None };
         if judge.compares_targets() {
             judge.targets = judge.targets_of(current, i64::MAX)?;
         }
@@ -199,23 +210,22 @@ impl<'a> Judge<'a> {
 
     /// Whether the version at this place in the sequence is visible.
     pub fn shows(&self, version: &StoredVersion, sequence: i64) -> Result<bool, StoreError> {
-        Ok(self.admits(&version.patients) && (!self.reads_content() || self.shows_content(version, sequence)?))
+        Ok(self.admits(&version.patients, version.security.labels)
+            && (!self.reads_content() || self.shows_content(version, sequence)?))
     }
 
-    /// Whether more than the patients of a version decides.
+    /// Whether more than the patients and labels of a version decides.
     fn reads_content(&self) -> bool {
-        self.compares_targets() || self.ways.iter().any(|way| matches!(way, Visibility::Qualified { .. }))
+        self.compares_targets() || self.by_way
     }
 
     /// Whether what a version says lets it be shown: a Provenance about the same, and content that the scope's criteria admit. A deletion says nothing.
     fn shows_content(&self, version: &StoredVersion, sequence: i64) -> Result<bool, StoreError> {
         let mut shown = false;
         for way in &self.ways {
-            let admitted = match way {
-                Visibility::Qualified { admission, .. } => admission.admits_body(version.body.as_deref()),
-                _ => true,
-            };
-            shown = shown || admitted && self.way_admits(way, &version.patients) && self.way_is_grounded(way)?;
+            let admitted = way.admission().is_none_or(|admission| admission.admits_version(version));
+            let inside = way.clearance().covers(version.security.labels) && self.way_admits(way.unqualified(), &version.patients);
+            shown = shown || admitted && inside && self.way_is_grounded(way)?;
         }
         Ok(shown && (!self.compares_targets() || self.same_targets(version, sequence)?))
     }
@@ -230,18 +240,18 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Whether a version with these patients may be shown. What is visible through other records keeps the grounds of the current version.
-    fn admits(&self, patients: &[LogicalId]) -> bool {
-        self.ways.iter().any(|way| self.way_admits(way.unqualified(), patients))
+    /// Whether a version with these patients and labels may be shown. What is visible through other records keeps the grounds of the current version.
+    fn admits(&self, patients: &[LogicalId], labels: Labels) -> bool {
+        self.ways.iter().any(|way| way.clearance().covers(labels) && self.way_admits(way.unqualified(), patients))
     }
 
     fn way_admits(&self, way: &Visibility<'_>, patients: &[LogicalId]) -> bool {
         match way {
-            Visibility::Every => true,
+            Visibility::Every | Visibility::AboutNothingHidden { .. } => true,
             Visibility::Compartment(boundary) => patients.iter().any(|patient| self.inside(boundary, patient)),
             Visibility::ReferencedFrom { .. } => patients.is_empty() && self.current.grounds.is_some(),
             Visibility::About { .. } => self.current.grounds.is_some(),
-            Visibility::Qualified { way, .. } => self.way_admits(way, patients),
+            Visibility::Qualified { way, .. } | Visibility::Cleared { way, .. } => self.way_admits(way, patients),
         }
     }
 

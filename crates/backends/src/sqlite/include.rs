@@ -42,11 +42,14 @@ pub fn included(
         let mut added = Vec::new();
         for include in query.includes.iter().filter(followed) {
             let from = ends.iter().filter(|(_, end)| *end == include.source);
-            added.extend(inclusion.follow(include, forward, from.map(|(pk, _)| *pk).collect())?);
+            added.extend(inclusion.follow(&[include], forward, from.map(|(pk, _)| *pk).collect())?);
         }
-        for include in query.reverse_includes.iter().filter(followed) {
-            let from = ends.iter().filter(|(_, end)| include.target.is_none_or(|target| target == *end));
-            added.extend(inclusion.follow(include, reverse, from.map(|(pk, _)| *pk).collect())?);
+        let followed: Vec<&Include> = query.reverse_includes.iter().filter(followed).collect();
+        // A wildcard stands for hundreds of parameters: those of one type are one statement.
+        for group in followed.chunk_by(|one, next| (one.source, one.target) == (next.source, next.target)) {
+            let target = group.first().and_then(|include| include.target);
+            let from = ends.iter().filter(|(_, end)| target.is_none_or(|target| target == *end));
+            added.extend(inclusion.follow(group, reverse, from.map(|(pk, _)| *pk).collect())?);
         }
         ends = added;
         round += 1;
@@ -63,15 +66,15 @@ struct Inclusion<'a> {
 }
 
 impl Inclusion<'_> {
-    /// Follows one include from these resources; returns what is new.
-    fn follow(&mut self, include: &Include, join: Join, ends: Vec<i64>) -> Result<Vec<(i64, ResourceType)>, StoreError> {
+    /// Follows includes of the same source and target from these resources; returns what is new.
+    fn follow(&mut self, includes: &[&Include], join: Join, ends: Vec<i64>) -> Result<Vec<(i64, ResourceType)>, StoreError> {
         if ends.is_empty() {
             return Ok(Vec::new());
         }
         let mut parameters = Parameters::default();
         let matches = parameters.bind_list(self.matches.iter().copied());
         let ends = parameters.bind_list(ends);
-        let join = join(include, self.constraint, &ends, &mut parameters);
+        let Some(join) = join(includes, self.constraint, &ends, &mut parameters) else { return Ok(Vec::new()) };
         // Visible rows that an earlier include found do not count against this one.
         let limit = parameters.bind(i64::try_from(MAXIMUM_INCLUDED + self.found.len()).unwrap_or(i64::MAX).saturating_add(1));
         let sql = format!(
@@ -97,10 +100,11 @@ impl Inclusion<'_> {
     }
 }
 
-/// Tables and conditions up to the included `r`.
-type Join = fn(&Include, &Constraint, &str, &mut Parameters) -> String;
+/// Tables and conditions up to the included `r`; `None` where nothing can be shown.
+type Join = fn(&[&Include], &Constraint, &str, &mut Parameters) -> Option<String>;
 
-fn forward(include: &Include, constraint: &Constraint, matches: &str, parameters: &mut Parameters) -> String {
+fn forward(includes: &[&Include], constraint: &Constraint, matches: &str, parameters: &mut Parameters) -> Option<String> {
+    let include = includes.first()?;
     let shown: Vec<String> = target_types(include)
         .filter(|target| !visibility::ways(constraint, *target, constraint.letter()).is_empty())
         .map(|target| {
@@ -108,12 +112,15 @@ fn forward(include: &Include, constraint: &Constraint, matches: &str, parameters
             format!("(r.type = {} AND {visible})", target.code())
         })
         .collect();
-    format!(
+    if shown.is_empty() {
+        return None;
+    }
+    Some(format!(
         "index_reference x CROSS JOIN resource r ON r.pk = x.target CROSS JOIN locator l ON l.pk = r.pk \
          WHERE x.pk IN ({matches}) AND x.parameter = {} AND {}",
         include.parameter.key,
         any(&shown)
-    )
+    ))
 }
 
 /// The types that an include may lead to; a parameter without targets may lead to any.
@@ -125,12 +132,17 @@ fn target_types(include: &Include) -> impl Iterator<Item = ResourceType> {
     })
 }
 
-fn reverse(include: &Include, constraint: &Constraint, matches: &str, parameters: &mut Parameters) -> String {
-    let visible = visibility::predicate(constraint, include.source, constraint.letter(), "r", parameters);
-    format!(
+fn reverse(includes: &[&Include], constraint: &Constraint, matches: &str, parameters: &mut Parameters) -> Option<String> {
+    let source = includes.first()?.source;
+    let visible = visibility::predicate(constraint, source, constraint.letter(), "r", parameters);
+    if visible == "0" {
+        return None;
+    }
+    let keys: Vec<String> = includes.iter().map(|include| include.parameter.key.to_string()).collect();
+    Some(format!(
         "index_reference x CROSS JOIN resource r ON r.pk = x.pk CROSS JOIN locator l ON l.pk = r.pk \
-         WHERE x.parameter = {} AND x.target IN ({matches}) AND r.type = {} AND {visible}",
-        include.parameter.key,
-        include.source.code()
-    )
+         WHERE x.parameter IN ({}) AND x.target IN ({matches}) AND r.type = {} AND {visible}",
+        keys.join(", "),
+        source.code()
+    ))
 }

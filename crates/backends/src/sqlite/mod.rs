@@ -15,12 +15,14 @@ mod generations;
 mod history;
 mod include;
 mod index_backlog;
+mod labelling;
 mod locator;
 mod outbox;
 mod parameters;
 mod read;
 mod readers;
 mod registry;
+mod relabelling;
 mod root_key;
 mod row_codec;
 mod row_statements;
@@ -45,6 +47,8 @@ mod audit_index_tests;
 #[cfg(test)]
 mod commit_tests;
 #[cfg(test)]
+mod labels_tests;
+#[cfg(test)]
 mod qualified_tests;
 #[cfg(test)]
 mod read_tests;
@@ -52,10 +56,13 @@ mod read_tests;
 mod search_tests;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod together_tests;
 
 pub use audit_index::{AuditIndex, Seen};
 pub use audit_store::AuditedStore;
 pub use database::OpenError;
 pub use registry::SqliteRegistry;
+pub use relabelling::Labelled;
 pub use root_key::{RootKey, RootKeyError};
 pub use store::SqliteStore;

@@ -4,6 +4,7 @@
 //! unknown, the condition is evaluated for another row, which is then refused for its id.
 
 use portcullis_fhir::interaction::{Read, VersionRead};
+use portcullis_fhir::labels::Security;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::scopes::Letter;
 use portcullis_policy::{Boundary, Constraint, StoredVersion, Visibility};
@@ -17,7 +18,7 @@ use super::seal::{Header, Opener, Seal, Sealed};
 use super::visibility;
 
 /// The columns that [`SealedRow::take`] reads, of `resource r` and `locator l`.
-pub const COLUMNS: &str = "r.pk, r.type, l.id, r.version, r.last_updated, r.deleted, r.patients, r.data_key, r.body";
+pub const COLUMNS: &str = "r.pk, r.type, l.id, r.version, r.last_updated, r.deleted, r.patients, r.data_key, r.body, r.security";
 
 /// What a read found, with those of its patients with whom the constraint's actors have a care relationship.
 #[derive(Debug)]
@@ -61,6 +62,7 @@ pub fn read(
 pub fn is_single_statement(constraint: &Constraint, resource_type: ResourceType) -> bool {
     visibility::ways(constraint, resource_type, constraint.letter())
         .iter()
+        .map(Visibility::unqualified)
         .all(|way| matches!(way, Visibility::Every | Visibility::Compartment(Boundary::Patients(_) | Boundary::Whole)))
 }
 
@@ -80,7 +82,7 @@ pub fn version_read(
     visibility::grounds(connection, constraint, constraint.letter(), std::slice::from_mut(&mut current))?;
     let asked = history::earlier_version(connection, seal, &current, &read.version)?;
     let Some((sequence, mut asked)) = asked else { return Ok(Found { content: None, in_care: Vec::new() }) };
-    if constraint.is_qualified() {
+    if history::judges_each_version(constraint) {
         history::own_grounds(connection, constraint, current.0, &mut asked)?;
     }
     let in_care = patients_in_care(connection, constraint, &[&asked])?;
@@ -150,6 +152,7 @@ pub struct SealedRow {
     last_updated: i64,
     deleted: bool,
     patients: Box<str>,
+    security: i64,
     key: i64,
     body: Sealed,
 }
@@ -170,6 +173,7 @@ impl SealedRow {
             patients: text(6)?.into(),
             key: row.get(7).map_err(store_error)?,
             body: Sealed::copy(body).ok_or_else(corrupt)?,
+            security: row.get(9).map_err(store_error)?,
         })
     }
 
@@ -183,6 +187,11 @@ impl SealedRow {
         i64::try_from(self.body.length()).unwrap_or(i64::MAX)
     }
 
+    /// The number of the key that sealed it.
+    pub fn key(&self) -> i64 {
+        self.key
+    }
+
     /// Authenticates the row and opens its body.
     pub fn open(self, opener: &mut Opener<'_>) -> Result<(i64, StoredVersion), StoreError> {
         let header = Header {
@@ -192,11 +201,13 @@ impl SealedRow {
             last_updated: self.last_updated,
             deleted: self.deleted,
             patients: &self.patients,
+            security: self.security,
         };
         let body = opener.open(self.key, &header, self.body)?;
         let version = StoredVersion {
             resource_type: self.resource_type,
             patients: patients(&self.patients)?,
+            security: security(self.security)?,
             id: self.id,
             version: self.version,
             last_updated: self.last_updated,
@@ -210,6 +221,11 @@ impl SealedRow {
 /// The patients in a column `patients`.
 pub fn patients(column: &str) -> Result<Vec<LogicalId>, StoreError> {
     column.split_ascii_whitespace().map(|id| LogicalId::parse(id).ok_or_else(corrupt)).collect()
+}
+
+/// The labels in a column `security`.
+pub fn security(column: i64) -> Result<Security, StoreError> {
+    Security::of_column(column).ok_or_else(corrupt)
 }
 
 fn corrupt() -> StoreError {

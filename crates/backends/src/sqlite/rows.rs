@@ -3,6 +3,7 @@
 //! An update changes only the rows that differ. `_id` and `_lastUpdated` have no rows: `locator` and `resource` answer them.
 
 use portcullis_fhir::index::{IndexEntry, IndexValue, fold_code, normalise};
+use portcullis_fhir::labels::Labels;
 use portcullis_fhir::reference::Reference;
 use portcullis_fhir::types::ResourceType;
 use portcullis_fhir::version::NewVersion;
@@ -15,33 +16,10 @@ use super::row_codec;
 use super::row_statements::RowStatements;
 use super::seal::Seal;
 
+pub use portcullis_fhir::index::CLINICAL_TIME;
+
 /// What is added to a token parameter's key for the rows of its texts in `index_string`.
 pub const TEXT_OFFSET: u32 = 65_536;
-
-/// Names of date parameters, from the one that best says when something happened.
-pub const CLINICAL_TIME: &[&str] = &[
-    "date",
-    "period",
-    "effective",
-    "effective-time",
-    "occurrence",
-    "service-date",
-    "service-start-date",
-    "onset-date",
-    "recorded-date",
-    "authored",
-    "authoredon",
-    "authored-on",
-    "recorded",
-    "created",
-    "started",
-    "sent",
-    "issued",
-    "whenprepared",
-    "whenhandedover",
-    "start-date",
-    "onset",
-];
 
 /// One row of one index table, without the resource's own `pk`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -161,6 +139,26 @@ impl Source<'_> {
         rows.sort_unstable();
         rows.dedup();
         Ok(rows)
+    }
+
+    /// Adds the rows of labels, which no entry of the version has.
+    pub fn labels(&mut self, labels: Labels, (of, neg_time): (ResourceType, i64), rows: &mut Vec<Row>) -> Result<(), StoreError> {
+        if labels.is_empty() { Ok(()) } else { self.entries(&labels.entries(of), (of, neg_time), rows) }
+    }
+
+    /// Adds the rows of these entries.
+    pub fn entries(
+        &mut self,
+        entries: &[IndexEntry],
+        (of, neg_time): (ResourceType, i64),
+        rows: &mut Vec<Row>,
+    ) -> Result<(), StoreError> {
+        for entry in entries {
+            self.entry(entry, of, neg_time, rows)?;
+        }
+        rows.sort_unstable();
+        rows.dedup();
+        Ok(())
     }
 
     fn entry(&mut self, entry: &IndexEntry, of: ResourceType, neg_time: i64, rows: &mut Vec<Row>) -> Result<(), StoreError> {

@@ -36,13 +36,21 @@ pub struct Header<'a> {
     pub deleted: bool,
     /// The patients as stored: ascending, separated by spaces.
     pub patients: &'a str,
+    /// The labels as stored ([`portcullis_fhir::labels::Security::column`]).
+    pub security: i64,
 }
 
 impl Header<'_> {
     /// Every field in a fixed order, texts with their length in front: two headers never give the same bytes. Appended to what is empty.
     fn authenticate(&self, data: &mut Vec<u8>) {
         data.reserve(64 + self.id.len() + self.version.len() + self.patients.len());
-        data.extend_from_slice(b"portcullis body 1");
+        // What has no labels is sealed as it was before there were any: all that was stored then opens.
+        if self.security == 0 {
+            data.extend_from_slice(b"portcullis body 1");
+        } else {
+            data.extend_from_slice(b"portcullis body 2");
+            data.extend_from_slice(&self.security.to_be_bytes());
+        }
         data.push(self.resource_type.code());
         data.push(u8::from(self.deleted));
         data.extend_from_slice(&self.last_updated.to_be_bytes());
@@ -174,7 +182,8 @@ impl Seal {
         Opener { seal: self, connection, key: None, data: Vec::new() }
     }
 
-    fn data_key(&self, connection: &Connection, number: i64) -> Result<DataKey, StoreError> {
+    /// The key with this number.
+    pub fn data_key(&self, connection: &Connection, number: i64) -> Result<DataKey, StoreError> {
         if let Some(key) = self.opened.lock().unwrap_or_else(PoisonError::into_inner).find(&number) {
             return Ok(key);
         }
@@ -295,6 +304,7 @@ mod tests {
             last_updated: 5,
             deleted: false,
             patients: "p q",
+            security: 9,
         }
     }
 
@@ -311,6 +321,8 @@ mod tests {
             Header { last_updated: 6, ..header() },
             Header { deleted: true, ..header() },
             Header { patients: "p", ..header() },
+            Header { security: 0, ..header() },
+            Header { security: 8, ..header() },
             Header { id: "ov", version: "", ..header() },
         ];
         for header in changed {

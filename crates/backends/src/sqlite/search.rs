@@ -25,7 +25,7 @@ pub const PAGE_BYTES: i64 = 16 * 1024 * 1024;
 const COLUMNS_BEFORE_POSITION: usize = 1;
 /// The column of [`COLUMNS`] with the id, and the one behind them by which an index orders.
 const ID: usize = 2;
-const INDEXED: usize = 9;
+const INDEXED: usize = 10;
 
 /// One page of a search. `binding` names the principal and context to which bookmarks are bound.
 pub fn search(

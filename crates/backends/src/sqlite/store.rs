@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use portcullis_audit::{Acknowledgement, RecordId, Sought, UnfinishedRecord};
 use portcullis_fhir::interaction::{InstanceHistory, Read, VersionRead};
+use portcullis_fhir::labels::Rules;
 use portcullis_fhir::search::SearchQuery;
 use portcullis_policy::{
     Authorized, Change, DecisionId, HistoryPage, PermittedOperation, SearchPage, StoredVersion, Unreleased, WriteSet,
@@ -19,11 +20,12 @@ use super::commit::{Application, Applied, WriteState};
 use super::database::{OpenError, open_writer};
 use super::read::Found;
 use super::readers::Readers;
+use super::relabelling::Labelled;
 use super::root_key::RootKey;
 use super::seal::Seal;
-use super::together::{Performed, Transaction};
+use super::together::{Performed, ReadingLimits, Transaction};
 use super::writer::{Limits, Writer};
-use super::{admission, history, index_backlog, outbox, read, search, seek};
+use super::{admission, history, index_backlog, outbox, read, relabelling, search, seek};
 use crate::migrations::MAIN;
 
 /// The largest page that is made on the calling thread.
@@ -35,6 +37,8 @@ pub struct SqliteStore {
     writer: Arc<Writer>,
     readers: Readers,
     seal: Arc<Seal>,
+    /// What codes mean for security labels.
+    rules: Arc<Rules>,
     writing: Arc<Writing>,
     /// Told of each record that got into the outbox.
     filled: Arc<Notify>,
@@ -55,13 +59,29 @@ impl SqliteStore {
 
     /// The same with other bounds of the writer's queue and groups.
     pub fn open_with(path: &Path, root: &RootKey, limits: Limits) -> Result<Arc<Self>, OpenError> {
+        Self::open_both(path, root, limits, Rules::built_in())
+    }
+
+    /// Opens the database with other rules about security labels. What was stored under other rules has its labels by these after [`Self::label_anew`].
+    pub fn open_labelling(path: &Path, root: &RootKey, rules: Arc<Rules>) -> Result<Arc<Self>, OpenError> {
+        Self::open_both(path, root, Limits::default(), rules)
+    }
+
+    fn open_both(path: &Path, root: &RootKey, limits: Limits, rules: Arc<Rules>) -> Result<Arc<Self>, OpenError> {
         let connection = open_writer(path, MAIN)?;
         let seal = Arc::new(Seal::new(root)?);
         seal.claim(&connection)?;
         admission::add_functions(&connection, &seal)?;
         let writer = Arc::new(Writer::start(connection, limits)?);
-        let writing = Arc::new(Writing { state: Mutex::new(WriteState::new()), rollbacks: writer.rollbacks() });
-        Ok(Arc::new(Self { writer, readers: Readers::with_seal(path, Arc::clone(&seal)), seal, writing, filled: Arc::default() }))
+        let writing = Arc::new(Writing { state: Mutex::new(WriteState::new(Arc::clone(&rules))), rollbacks: writer.rollbacks() });
+        Ok(Arc::new(Self {
+            writer,
+            readers: Readers::with_seal(path, Arc::clone(&seal)),
+            seal,
+            rules,
+            writing,
+            filled: Arc::default(),
+        }))
     }
 
     /// Adds the index rows that resources lack because an earlier version of this program stored them; `base_url` is the server's own, without a
@@ -79,6 +99,24 @@ impl SqliteStore {
                 tracing::warn!(count, "resources that cannot be read are not found by composite parameters");
             }
             completed += progress.completed;
+        }
+    }
+
+    /// Labels all stored versions by the rules of this store, where others held before, or begins to; `None` where they held already. Belongs before the
+    /// first request: what is not yet labelled is not protected. Blocks.
+    pub fn label_anew(&self, base_url: &str) -> Result<Option<Labelled>, StoreError> {
+        let rules = Arc::clone(&self.rules);
+        if !self.writer.run_blocking(move |connection| relabelling::begin(connection, &rules))? {
+            return Ok(None);
+        }
+        let mut labelled = Labelled::default();
+        loop {
+            let (seal, rules, base_url) = (Arc::clone(&self.seal), Arc::clone(&self.rules), base_url.to_owned());
+            let step = move |connection: &mut Connection| relabelling::step(connection, &seal, &rules, &base_url);
+            match self.writer.run_blocking(step)? {
+                Some(done) => labelled.add(done),
+                None => return Ok(Some(labelled)),
+            }
         }
     }
 
@@ -125,7 +163,7 @@ impl Writing {
     ) -> Result<Vec<(DecisionId, Performed)>, NotDone> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.synchronise(self.rollbacks.load(Ordering::Acquire));
-        Transaction { connection, seal, state: &mut state }.perform(together)
+        Transaction { connection, seal, state: &mut state, left: ReadingLimits::default() }.perform(together)
     }
 }
 

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use portcullis_audit::UnfinishedRecord;
 use portcullis_fhir::types::{LogicalId, ResourceType};
-use portcullis_policy::{Authorized, DecisionId, HistoryPage, PermittedOperation, SearchPage, StoredVersion, WriteSet};
+use portcullis_policy::{
+    Authorized, DecisionId, HistoryPage, PermittedOperation, Predecessor, SearchPage, StoredVersion, WriteSet,
+};
 use portcullis_store::StoreError;
 use portcullis_store::together::{Guard, NotDone, Step, Together};
 use rusqlite::Connection;
@@ -18,12 +20,23 @@ use super::read::{self, Found};
 use super::seal::Seal;
 use super::{history, search};
 
-/// The longest time that the steps and guards of one transaction may read.
-const LONGEST_READING: Duration = Duration::from_secs(2);
 /// Steps of SQLite's virtual machine between two looks at the clock.
 const STEPS_BETWEEN_LOOKS: i32 = 10_000;
-/// The most bytes of bodies that the steps of one transaction may read.
-const MOST_BYTES: usize = 32 << 20;
+
+/// What the steps and guards of one transaction may read.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadingLimits {
+    /// For so long, together.
+    pub time: Duration,
+    /// So many bytes of bodies, together.
+    pub bytes: usize,
+}
+
+impl Default for ReadingLimits {
+    fn default() -> Self {
+        Self { time: Duration::from_secs(2), bytes: 32 << 20 }
+    }
+}
 
 /// What became of a step, not yet durable.
 #[derive(Debug)]
@@ -46,34 +59,34 @@ pub struct Transaction<'a> {
     pub seal: &'a Seal,
     /// What the writer remembers.
     pub state: &'a mut WriteState,
+    /// What is left of what it may read.
+    pub left: ReadingLimits,
 }
 
 impl Transaction<'_> {
     /// Does all steps, each with the id of its decision, or fails.
     pub fn perform(mut self, together: Together) -> Result<Vec<(DecisionId, Performed)>, NotDone> {
         let Together { steps, guards, binding } = together;
-        let end = Instant::now() + LONGEST_READING;
-        self.check(&guards, |_| true, end).map_err(|failed| failed.map_or_else(NotDone::Store, NotDone::Outdated))?;
+        self.check(&guards, |_| true).map_err(|failed| failed.map_or_else(NotDone::Store, NotDone::Outdated))?;
         let mut performed = Vec::with_capacity(steps.len());
-        let mut bytes = 0;
         for (index, Step { operation, record }) in steps.into_iter().enumerate() {
-            let step = self.step(operation, record, (&binding, end)).and_then(|step| {
-                bytes += size(&step.1);
-                if bytes <= MOST_BYTES { Ok(step) } else { Err(too_large()) }
-            });
-            performed.push(step.map_err(|error| NotDone::Step(index, error))?);
+            let failed = |error| NotDone::Step(index, error);
+            let step = self.step(operation, record, &binding).map_err(failed)?;
+            self.left.bytes = self.left.bytes.checked_sub(size(&step.1)).ok_or_else(|| failed(too_large()))?;
+            performed.push(step);
         }
-        let after = self.check(&guards, |guard| guard.also_after, end);
+        let after = self.check(&guards, |guard| guard.also_after);
         after.map_err(|failed| failed.map_or_else(NotDone::Store, NotDone::Ambiguous))?;
         Ok(performed)
     }
 
     /// Whether the guards find what they found. The error is the first that does not, or why that cannot be told.
-    fn check(&mut self, guards: &[Guard], which: impl Fn(&Guard) -> bool, end: Instant) -> Result<(), Failed> {
+    fn check(&mut self, guards: &[Guard], which: impl Fn(&Guard) -> bool) -> Result<(), Failed> {
         for (index, guard) in guards.iter().enumerate().filter(|(_, guard)| which(guard)) {
             let (seal, search) = (self.seal, &guard.search);
+            in_tables(search.operation().resource_type).map_err(Failed::Unknown)?;
             let find = |connection: &Connection| search::search(connection, seal, search.constraint(), search.operation(), &[]);
-            let found = self.reading(end, find).map_err(Failed::Unknown)?;
+            let found = self.reading(find).map_err(Failed::Unknown)?;
             let mut found: Vec<LogicalId> = found.content.matches.into_iter().map(|version| version.id).collect();
             found.sort_unstable();
             if found != guard.found {
@@ -87,7 +100,7 @@ impl Transaction<'_> {
         &mut self,
         operation: PermittedOperation,
         record: Option<UnfinishedRecord>,
-        (binding, end): (&[u8], Instant),
+        binding: &[u8],
     ) -> Result<(DecisionId, Performed), StoreError> {
         let seal = self.seal;
         Ok(match operation {
@@ -97,20 +110,21 @@ impl Transaction<'_> {
             }
             PermittedOperation::Read(read) => {
                 in_tables(read.operation().resource_type)?;
-                let found = self.reading(end, |connection| read::read(connection, seal, read.constraint(), read.operation()))?;
+                let found = self.reading(|connection| read::read(connection, seal, read.constraint(), read.operation()))?;
                 (read.decision(), Performed::Version(there(found)?))
             }
             PermittedOperation::VersionRead(read) => {
                 in_tables(read.operation().resource_type)?;
                 let work = |connection: &Connection| read::version_read(connection, seal, read.constraint(), read.operation());
-                (read.decision(), Performed::Version(there(self.reading(end, work)?)?))
+                (read.decision(), Performed::Version(there(self.reading(work)?)?))
             }
             PermittedOperation::History(asked) => {
                 in_tables(asked.operation().resource_type)?;
                 let (constraint, operation) = (asked.constraint(), asked.operation());
                 let work = |connection: &Connection| history::history(connection, seal, constraint, operation, binding);
-                let found = self.reading(end, work)?;
-                if found.content.versions.is_empty() && found.content.total == 0 {
+                let found = self.reading(work)?;
+                let HistoryPage { versions, total, predecessor, .. } = &found.content;
+                if versions.is_empty() && *total == 0 && *predecessor == Predecessor::Nothing {
                     return Err(StoreError::NotFound);
                 }
                 (asked.decision(), Performed::History(found))
@@ -119,7 +133,7 @@ impl Transaction<'_> {
                 in_tables(asked.operation().resource_type)?;
                 let (constraint, query) = (asked.constraint(), asked.operation());
                 let work = |connection: &Connection| search::search(connection, seal, constraint, query, binding);
-                (asked.decision(), Performed::Page(self.reading(end, work)?))
+                (asked.decision(), Performed::Page(self.reading(work)?))
             }
         })
     }
@@ -130,12 +144,15 @@ impl Transaction<'_> {
         application.apply(&set.operation().changes, record)
     }
 
-    /// Reads until the time is over. Only statements that read are interrupted: to interrupt one that writes would end the transaction of everybody.
-    fn reading<T>(&mut self, end: Instant, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    /// Reads until its time is over; that of writes does not count. Only statements that read are interrupted: to interrupt one that writes would end the transaction of everybody.
+    fn reading<T>(&mut self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let begun = Instant::now();
+        let end = begun + self.left.time;
         let look = move || Instant::now() > end;
         self.connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(look)).map_err(store_error)?;
         let result = work(self.connection);
         self.connection.progress_handler(0, None::<fn() -> bool>).map_err(store_error)?;
+        self.left.time = self.left.time.saturating_sub(begun.elapsed());
         if look() { Err(too_long()) } else { result }
     }
 }
@@ -182,8 +199,7 @@ fn size(performed: &Performed) -> usize {
 }
 
 fn too_large() -> StoreError {
-    let message = format!("What the transaction reads has more than {MOST_BYTES} bytes. Read less in one, or read on its own.");
-    StoreError::NotSupported(message)
+    StoreError::NotSupported("What the transaction reads is too large together. Read less in one, or read on its own.".to_owned())
 }
 
 fn too_long() -> StoreError {

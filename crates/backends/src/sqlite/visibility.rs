@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use portcullis_fhir::compartment::membership_parameters;
+use portcullis_fhir::labels::Clearance;
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::scopes::Letter;
@@ -19,11 +20,12 @@ use super::admission::admitted;
 use super::database::store_error;
 use super::locator::IDENTIFIER;
 use super::parameters::{Parameters, any};
+use super::read;
 
 /// Patients per statement of [`patients_in_care`].
 const PATIENTS_PER_STATEMENT: usize = 500;
 
-/// A condition over `alias`, a row with the columns `pk`, `neg_time` and `patients` of a current resource of this type: whether the constraint shows it for
+/// A condition over `alias`, a row with the columns `pk`, `neg_time`, `patients` and `security` of a current resource of this type: whether the constraint shows it for
 /// this letter. Hidden types give `0`.
 pub fn predicate(
     constraint: &Constraint,
@@ -54,6 +56,14 @@ pub fn ways(constraint: &Constraint, resource_type: ResourceType, letter: Letter
 fn shows(way: &Visibility<'_>, resource_type: ResourceType, alias: &str, parameters: &mut Parameters) -> String {
     match way {
         Visibility::Every => "1".to_owned(),
+        Visibility::Cleared { way, clearance } => {
+            // As a sub-query it comes after the other way, and not before: what is hidden by its labels costs the work of what is absent.
+            format!("({} AND (SELECT {}))", shows(way, resource_type, alias, parameters), cleared(*clearance, alias))
+        }
+        Visibility::AboutNothingHidden { clearance } => format!(
+            "NOT EXISTS (SELECT 1 FROM about b CROSS JOIN resource t ON t.pk = b.target WHERE b.source = {alias}.pk AND NOT {})",
+            cleared(*clearance, "t")
+        ),
         Visibility::Qualified { way, admission } => {
             format!("({} AND {})", shows(way, resource_type, alias, parameters), admitted(admission, alias, parameters))
         }
@@ -98,6 +108,11 @@ fn shows(way: &Visibility<'_>, resource_type: ResourceType, alias: &str, paramet
             )
         }
     }
+}
+
+/// A condition over a row with the column `security`: whether its labels are cleared. The mask is a constant of the role: written into the statement.
+fn cleared(clearance: Clearance, alias: &str) -> String {
+    format!("({alias}.security & {}) = 0", clearance.mask())
 }
 
 /// A query for the shared records that records of these types inside the boundary refer to; a record may come several times.
@@ -167,14 +182,23 @@ fn type_list(types: &TypeSet) -> String {
     grounding.map(|resource_type| resource_type.code().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// A condition over `alias`, a row with the columns `pk` and `type`: whether it is a record that makes others visible.
+/// A condition over `alias`, a row with the columns `pk` and `type`: whether it is a record that makes others visible. The alias `x` stands for a row of
+/// `resource` itself.
 fn is_source(sources: &Sources<'_>, alias: &str, parameters: &mut Parameters) -> String {
     let mut either = vec![format!("{alias}.type IN ({})", type_list(&sources.whole))];
     let grounding = sources.qualified.iter().filter(|(resource_type, _)| *resource_type != ResourceType::PROVENANCE);
     either.extend(grounding.map(|(resource_type, admission)| {
         format!("({alias}.type = {} AND {})", resource_type.code(), admitted(admission, alias, parameters))
     }));
-    any(&either)
+    let source = any(&either);
+    if sources.clearance.is_full() {
+        source
+    } else if alias == "x" {
+        format!("({source} AND {})", cleared(sources.clearance, alias))
+    } else {
+        let cleared = cleared(sources.clearance, "z");
+        format!("({source} AND EXISTS (SELECT 1 FROM resource z WHERE z.pk = {alias}.pk AND {cleared}))")
+    }
 }
 
 /// Fills in what makes each row visible, where that is not its own compartment. Rows are locators with versions of current resources.
@@ -189,11 +213,9 @@ pub fn grounds(
         if of_type.as_ref().is_none_or(|(known, _)| *known != version.resource_type) {
             of_type = Some((version.resource_type, ways(constraint, version.resource_type, letter)));
         }
-        for way in of_type.iter().flat_map(|(_, ways)| ways) {
-            let admitted = match way {
-                Visibility::Qualified { admission, .. } => admission.admits_body(version.body.as_deref()),
-                _ => true,
-            };
+        for way in of_type.iter().flat_map(|(_, ways)| ways).filter(|way| needs_grounds(way)) {
+            let admitted = way.clearance().covers(version.security.labels)
+                && way.admission().is_none_or(|admission| admission.admits_version(version));
             let found = if admitted { grounds_in(connection, way, *pk)? } else { None };
             if found.is_some() {
                 version.grounds = found;
@@ -204,10 +226,19 @@ pub fn grounds(
     Ok(())
 }
 
+/// Whether another record makes a resource visible in this way.
+fn needs_grounds(way: &Visibility<'_>) -> bool {
+    matches!(way.unqualified(), Visibility::ReferencedFrom { .. } | Visibility::About { .. })
+}
+
 /// What makes a current resource visible in one way, where that is not its own compartment; whether its content is admitted is not asked.
 pub fn grounds_in(connection: &Connection, way: &Visibility<'_>, pk: i64) -> Result<Option<Grounds>, StoreError> {
     match way.unqualified() {
-        Visibility::Every | Visibility::Compartment(_) | Visibility::Qualified { .. } => Ok(None),
+        Visibility::Every
+        | Visibility::Compartment(_)
+        | Visibility::AboutNothingHidden { .. }
+        | Visibility::Qualified { .. }
+        | Visibility::Cleared { .. } => Ok(None),
         Visibility::ReferencedFrom { boundary, sources } => referring_record(connection, pk, boundary, sources),
         Visibility::About { boundary, targets } => target_record(connection, pk, boundary, targets),
     }
@@ -228,7 +259,7 @@ fn referring_record(
         Boundary::Patients(_) | Boundary::PatientsInCare(..) => "compartment c CROSS JOIN shared_link s ON s.source = c.pk",
     };
     let sql = format!(
-        "SELECT x.type, l.id, x.patients FROM {joined} CROSS JOIN resource x ON x.pk = s.source CROSS JOIN locator l ON l.pk = x.pk \
+        "SELECT x.type, l.id, x.patients, x.security FROM {joined} CROSS JOIN resource x ON x.pk = s.source CROSS JOIN locator l ON l.pk = x.pk \
          WHERE s.target = {target} AND {inside} AND x.deleted = 0 AND {source} LIMIT 1"
     );
     first_grounds(connection, &sql, &parameters)
@@ -245,7 +276,7 @@ fn target_record(
     let inside = within(boundary, "c.patient", &mut parameters);
     let target = is_source(targets, "x", &mut parameters);
     let sql = format!(
-        "SELECT x.type, l.id, x.patients FROM about b CROSS JOIN resource x ON x.pk = b.target CROSS JOIN locator l ON l.pk = x.pk \
+        "SELECT x.type, l.id, x.patients, x.security FROM about b CROSS JOIN resource x ON x.pk = b.target CROSS JOIN locator l ON l.pk = x.pk \
          WHERE b.source = {source} AND {target} \
          AND EXISTS (SELECT 1 FROM compartment c WHERE c.pk = x.pk AND {inside}) LIMIT 1"
     );
@@ -255,16 +286,17 @@ fn target_record(
 fn first_grounds(connection: &Connection, sql: &str, parameters: &Parameters) -> Result<Option<Grounds>, StoreError> {
     let mut found = None;
     let read = |row: &rusqlite::Row<'_>| {
-        found = Some((row.get::<_, u8>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?));
+        found = Some((row.get::<_, u8>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get(3)?));
         Ok(false)
     };
     parameters.for_each_row(connection, sql, read).map_err(store_error)?;
-    let Some((code, id, patients)) = found else { return Ok(None) };
+    let Some((code, id, patients, security)) = found else { return Ok(None) };
     let corrupt = || StoreError::Corrupt("a row with an impossible type or id".to_owned());
     let resource_type = ResourceType::from_code(code).ok_or_else(corrupt)?;
     let id = LogicalId::parse(&id).ok_or_else(corrupt)?;
     let patients: Option<Vec<LogicalId>> = patients.split_ascii_whitespace().map(LogicalId::parse).collect();
-    Ok(Some(Grounds { record: LocalReference { resource_type, id }, patients: patients.ok_or_else(corrupt)? }))
+    let labels = read::security(security)?.labels;
+    Ok(Some(Grounds { record: LocalReference { resource_type, id }, patients: patients.ok_or_else(corrupt)?, labels }))
 }
 
 /// Whether a boundary of the constraint asks for a care relationship.

@@ -23,6 +23,22 @@ pub enum CompartmentType {
 }
 
 impl CompartmentType {
+    /// The compartment of resources of this type, where it has one.
+    pub fn of(resource_type: ResourceType) -> Option<Self> {
+        Self::parse(resource_type.name())
+    }
+
+    /// The type of the resources whose compartments these are.
+    pub fn resource_type(self) -> ResourceType {
+        match self {
+            Self::Patient => ResourceType::PATIENT,
+            Self::Encounter => ResourceType::ENCOUNTER,
+            Self::RelatedPerson => ResourceType::RELATED_PERSON,
+            Self::Practitioner => ResourceType::PRACTITIONER,
+            Self::Device => ResourceType::DEVICE,
+        }
+    }
+
     fn parse(name: &str) -> Option<Self> {
         Some(match name {
             "Patient" => Self::Patient,

@@ -123,27 +123,75 @@ fn compiled(resource_type: ResourceType) -> &'static [Compiled] {
 /// The most values that may be extracted from one resource. A List of ten thousand items has some ten thousand.
 pub const MAXIMUM_ENTRIES: usize = 50_000;
 
+/// Names of date parameters, from the one that best says when something happened.
+pub const CLINICAL_TIME: &[&str] = &[
+    "date",
+    "period",
+    "effective",
+    "effective-time",
+    "occurrence",
+    "service-date",
+    "service-start-date",
+    "onset-date",
+    "recorded-date",
+    "authored",
+    "authoredon",
+    "authored-on",
+    "recorded",
+    "created",
+    "started",
+    "sent",
+    "issued",
+    "whenprepared",
+    "whenhandedover",
+    "start-date",
+    "onset",
+];
+
 /// The values that every search parameter of the type extracts, each once; `base_url` is the server's own base, without a slash at the end.
 ///
 /// A resource with more than [`MAXIMUM_ENTRIES`] (or twice as many before repeated ones are removed) gives more than that, and not all: it cannot be
 /// stored.
 pub fn extract(resource: &Resource, base_url: &str) -> Vec<IndexEntry> {
     let mut entries = Vec::with_capacity(32);
-    for Compiled { parameter, path } in compiled(resource.resource_type()) {
-        let start = entries.len();
-        path.evaluate(resource.body(), resource.resource_type(), &mut |node| {
+    for compiled in compiled(resource.resource_type()) {
+        compiled.extract((resource.body(), resource.resource_type()), base_url, &mut entries);
+        if entries.len() > 2 * MAXIMUM_ENTRIES {
+            return entries;
+        }
+    }
+    composite::extract(resource, base_url, &mut entries);
+    entries
+}
+
+/// The values that some search parameters extract from the tree of a stored resource of this type: what [`extract`] gives for these parameters, without
+/// a check of the whole resource. `wanted` is asked for each parameter that is no composite.
+pub fn extract_some(
+    (body, resource_type): (&Value, ResourceType),
+    base_url: &str,
+    wanted: impl Fn(&SearchParameter) -> bool,
+) -> Vec<IndexEntry> {
+    let mut entries = Vec::new();
+    for compiled in compiled(resource_type).iter().filter(|compiled| wanted(compiled.parameter)) {
+        compiled.extract((body, resource_type), base_url, &mut entries);
+    }
+    entries
+}
+
+impl Compiled {
+    /// Adds the parameter's values, each once.
+    fn extract(&self, (body, resource_type): (&Value, ResourceType), base_url: &str, entries: &mut Vec<IndexEntry>) {
+        let (start, parameter) = (entries.len(), self.parameter);
+        self.path.evaluate(body, resource_type, &mut |node| {
             if entries.len() > 2 * MAXIMUM_ENTRIES {
                 return;
             }
             values::extract(parameter.parameter_type, node, base_url, &mut |value| entries.push(IndexEntry { parameter, value }));
         });
-        if entries.len() > 2 * MAXIMUM_ENTRIES {
-            return entries;
+        if entries.len() <= 2 * MAXIMUM_ENTRIES {
+            remove_repeated(entries, start);
         }
-        remove_repeated(&mut entries, start);
     }
-    composite::extract(resource, base_url, &mut entries);
-    entries
 }
 
 /// Whether composites of this type extract values of their own.

@@ -94,6 +94,11 @@ pub(super) fn is_form(header: Option<&str>) -> bool {
     media.essence == "application/x-www-form-urlencoded" && media.is_utf8()
 }
 
+/// The type of a `Content-Type` without its parameters, in lower case; empty where there is none.
+pub(super) fn essence(header: Option<&str>) -> String {
+    MediaType::parse(header.unwrap_or_default()).essence
+}
+
 /// The version in an entity tag: `W/"1"` or `"1"`.
 pub(super) fn entity_tag(text: &str) -> Option<LogicalId> {
     let text = text.trim();

@@ -1,17 +1,21 @@
 //! What a request asks of the FHIR server.
 //!
-//! <https://hl7.org/fhir/R4/http.html>. Operations, compartment searches, system and type histories and PATCH are recognised and refused; who may do what is
-//! decided elsewhere. A batch or transaction is no interaction: it is taken apart into its entries ([`bundle`]), each of which is one.
+//! <https://hl7.org/fhir/R4/http.html>. Other operations than `$everything`, system and type histories and FHIRPath Patch are recognised and refused; who may do what
+//! is decided elsewhere. A batch or transaction is no interaction: it is taken apart into its entries ([`bundle`]), each of which is one.
 
 use crate::outcome::Issue;
+use crate::patch;
 use crate::resource::Resource;
-use crate::search::{Ignored, SearchQuery, Shape};
+use crate::search::{Ignored, SearchOfTypes, SearchQuery, Shape};
 use crate::types::{LogicalId, ResourceType};
 
 pub mod bundle;
 mod condition;
 mod headers;
 mod parse;
+mod patching;
+mod searching;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -138,16 +142,46 @@ pub enum Interaction {
     InstanceHistory(InstanceHistory),
     /// `GET [base]/[type]?...` or `POST [base]/[type]/_search`
     Search(SearchQuery),
+    /// `GET [base]?_type=...`, `GET [base]/[compartment]/[id]/*` or `GET [base]/[type]/[id]/$everything`: a search of each of several types.
+    SearchOfTypes(Box<SearchOfTypes>),
     /// `POST [base]/[type]`
     Create(Create),
     /// `PUT [base]/[type]/[id]`
     Update(Update),
     /// `DELETE [base]/[type]/[id]`
     Delete(Delete),
+    /// `PATCH [base]/[type]/[id]`
+    Patch(Patch),
+    /// `PATCH [base]/[type]?...`
+    ConditionalPatch(ConditionalPatch),
     /// `PUT [base]/[type]?...`
     ConditionalUpdate(ConditionalUpdate),
     /// `DELETE [base]/[type]?...`
     ConditionalDelete(ConditionalDelete),
+}
+
+/// A change of the current version, as a patch says.
+#[derive(Debug)]
+pub struct Patch {
+    /// The type in the path.
+    pub resource_type: ResourceType,
+    /// The id in the path.
+    pub id: LogicalId,
+    /// What is to be changed.
+    pub document: patch::Document,
+    /// `If-Match`: the version that must be current.
+    pub if_match: Option<LogicalId>,
+}
+
+/// A change of the one resource that a search finds.
+#[derive(Debug)]
+pub struct ConditionalPatch {
+    /// What finds the resource; criteria alone.
+    pub condition: SearchQuery,
+    /// What is to be changed.
+    pub document: patch::Document,
+    /// `If-Match`: the version that must be current.
+    pub if_match: Option<LogicalId>,
 }
 
 /// The read of the current version.

@@ -3,14 +3,15 @@
 //! The order of the checks is part of the behaviour: path (404), method (405), format (406), content type (415), parameters, headers and body (400).
 
 use super::headers::{IfNoneMatch, accepts_json, entity_tag, is_form, is_json};
+use super::target::{PATH, Target};
 use super::{
-    ConditionalDelete, ConditionalUpdate, Context, Create, Delete, InstanceHistory, Interaction, Method, Preferences, Read,
-    Refusal, Request, RequestLine, Update, VersionRead, client_may_write, condition,
+    ConditionalDelete, ConditionalPatch, ConditionalUpdate, Context, Create, Delete, InstanceHistory, Interaction, Method, Patch,
+    Preferences, Read, Refusal, Request, RequestLine, Update, VersionRead, condition, patching, searching,
 };
 use crate::instant;
 use crate::json::Value;
 use crate::outcome::{Issue, IssueType};
-use crate::query::{self, echo};
+use crate::query;
 use crate::resource::Resource;
 use crate::search::control;
 use crate::search::{self, Handling, Ignored, Rejection, SearchContext, SearchQuery, Shape};
@@ -18,9 +19,6 @@ use crate::types::{LogicalId, ResourceType};
 
 /// What a body must be.
 pub(super) const JSON: &str = "application/fhir+json and application/json, in UTF-8, of FHIR version 4.0";
-
-/// The place of an error in method or path: R4 has names for headers and parameters only, and this is what they begin with.
-const PATH: &str = "http";
 
 /// What is said to a batch in a batch.
 const NESTED: &str = "A batch or transaction is posted to the base address and cannot be an entry of another one.";
@@ -39,7 +37,7 @@ pub fn parse_entry(request: &RequestLine<'_>, resource: Option<Value>, context: 
 }
 
 /// What a request brings along.
-enum Content<'a> {
+pub(super) enum Content<'a> {
     /// The body as it came.
     Text(&'a [u8]),
     /// A resource that stood in a Bundle.
@@ -51,18 +49,31 @@ fn parse_with(request: &RequestLine<'_>, content: Content<'_>, context: &Context
     target.check_method(request.method)?;
     let preferences = Preferences::parse(request.headers.prefer);
     let mut pairs = query::parse(request.query.as_bytes()).map_err(bad_request)?;
-    if let (Target::SearchForm(_), Content::Text(body)) = (&target, &content) {
+    if let (true, Content::Text(body)) = (target.is_form(), &content) {
         if !is_form(request.headers.content_type) {
             return Err(unsupported_content("application/x-www-form-urlencoded"));
         }
         pairs.extend(query::parse(body).map_err(bad_request)?);
     }
     check_format(&pairs, request.headers.accept)?;
+    let searched = SearchContext { base_url: context.base_url, handling: preferences.handling, now_ms: context.now_ms };
     let mut parsed = Parsed::new(preferences.handling);
     let mut if_none_match = IfNoneMatch::default();
     let interaction = match target {
         // What is posted to the base itself is taken apart before anything gets here.
-        Target::Base => return Err(Refusal::new(400, Issue::error(IssueType::NotSupported, NESTED).at(PATH))),
+        Target::Base if request.method == Method::Post => {
+            return Err(Refusal::new(400, Issue::error(IssueType::NotSupported, NESTED).at(PATH)));
+        }
+        Target::Base | Target::SystemForm => searching::system(&pairs, &searched)?,
+        Target::Compartment(compartment, id, resource_type) | Target::CompartmentForm(compartment, id, resource_type) => {
+            searching::compartment((compartment, id, resource_type), &pairs, &searched)?
+        }
+        Target::Everything(focus) => {
+            if request.method == Method::Post {
+                pairs.extend(searching::operation_parameters(request, content)?);
+            }
+            searching::everything(focus, &pairs, &searched)?
+        }
         Target::Metadata => {
             parsed.without_parameters(&pairs)?;
             Interaction::Capabilities
@@ -77,18 +88,27 @@ fn parse_with(request: &RequestLine<'_>, content: Content<'_>, context: &Context
             let resource = body(resource_type, request, content)?;
             Interaction::ConditionalUpdate(ConditionalUpdate { condition, resource, if_match })
         }
+        Target::Type(resource_type) if request.method == Method::Patch => {
+            let condition = condition::of_write(resource_type, &pairs, context)?;
+            let document = patching::document(request, content)?;
+            Interaction::ConditionalPatch(ConditionalPatch { condition, document, if_match: if_match(request)? })
+        }
         Target::Type(resource_type) if request.method == Method::Delete => {
             let condition = condition::of_write(resource_type, &pairs, context)?;
             Interaction::ConditionalDelete(ConditionalDelete { condition, if_match: if_match(request)? })
         }
         Target::Type(resource_type) | Target::SearchForm(resource_type) => {
-            let context = SearchContext { base_url: context.base_url, handling: preferences.handling, now_ms: context.now_ms };
-            Interaction::Search(search::parse(resource_type, &pairs, &context).map_err(bad_request)?)
+            Interaction::Search(search::parse(resource_type, &pairs, &searched).map_err(bad_request)?)
         }
         Target::Instance(resource_type, id) => match request.method {
             Method::Put => {
                 parsed.without_parameters(&pairs)?;
                 Interaction::Update(update(resource_type, id, request, content)?)
+            }
+            Method::Patch => {
+                parsed.without_parameters(&pairs)?;
+                let if_match = if_match(request)?;
+                Interaction::Patch(Patch { resource_type, id, document: patching::document(request, content)?, if_match })
             }
             Method::Delete => {
                 parsed.without_parameters(&pairs)?;
@@ -109,125 +129,6 @@ fn parse_with(request: &RequestLine<'_>, content: Content<'_>, context: &Context
     };
     let if_modified_since = request.headers.if_modified_since.filter(|_| request.headers.if_none_match.is_none());
     Ok(Request { interaction, preferences, shape: parsed.shape, if_none_match, if_modified_since, ignored: parsed.ignored })
-}
-
-/// What a path names.
-enum Target {
-    Base,
-    Metadata,
-    Type(ResourceType),
-    SearchForm(ResourceType),
-    Instance(ResourceType, LogicalId),
-    History(ResourceType, LogicalId),
-    Version(ResourceType, LogicalId, LogicalId),
-}
-
-impl Target {
-    fn parse(request: &RequestLine<'_>) -> Result<Self, Refusal> {
-        let path = request.path.strip_prefix('/').unwrap_or(request.path);
-        if path.is_empty() {
-            return Ok(Self::Base);
-        }
-        let decoded: Option<Vec<String>> = path.split('/').map(query::decode_segment).collect();
-        let Some(segments) = decoded else {
-            let message = "The path is not percent-encoded UTF-8 without NUL.";
-            return Err(Refusal::new(400, Issue::error(IssueType::Invalid, message).at(PATH)));
-        };
-        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-        check_spelling(path, &segments)?;
-        match segments.as_slice() {
-            ["metadata"] => Ok(Self::Metadata),
-            ["_history"] | [_, "_history"] => {
-                Err(nowhere("Only the history of one resource is supported: [type]/[id]/_history."))
-            }
-            ["_search"] => Err(nowhere("Search names one type: [type]/_search.")),
-            [.., operation] if operation.starts_with('$') => Err(nowhere("This operation is not supported.")),
-            [name] => Ok(Self::Type(resource_type(name)?)),
-            [name, "_search"] => Ok(Self::SearchForm(resource_type(name)?)),
-            [name, id] => Ok(Self::Instance(resource_type(name)?, logical_id(id, request.method)?)),
-            [name, id, "_history"] => Ok(Self::History(resource_type(name)?, logical_id(id, request.method)?)),
-            [name, id, "_history", version] => {
-                let (resource_type, id) = (resource_type(name)?, logical_id(id, request.method)?);
-                Ok(Self::Version(resource_type, id, logical_id(version, request.method)?))
-            }
-            ["Patient", _, name] if ResourceType::parse(name).is_some() || *name == "*" => {
-                Err(nowhere("Search within a compartment is not supported; search the type with its patient parameter."))
-            }
-            _ => Err(nowhere("No interaction has this path.")),
-        }
-    }
-
-    /// The methods of the target, for the header `Allow`.
-    fn allow(&self) -> &'static str {
-        match self {
-            Self::Base => "POST",
-            Self::Metadata | Self::History(..) | Self::Version(..) => "GET, HEAD",
-            Self::Type(resource_type) if client_may_write(*resource_type) => "GET, HEAD, POST, PUT, DELETE",
-            Self::Instance(resource_type, _) if client_may_write(*resource_type) => "GET, HEAD, PUT, DELETE",
-            Self::Type(_) | Self::Instance(..) => "GET, HEAD",
-            Self::SearchForm(_) => "POST",
-        }
-    }
-
-    fn check_method(&self, method: Method) -> Result<(), Refusal> {
-        let name = match method {
-            Method::Get => "GET",
-            Method::Head => "HEAD",
-            Method::Post => "POST",
-            Method::Put => "PUT",
-            Method::Patch => "PATCH",
-            Method::Delete => "DELETE",
-            Method::Options | Method::Other => "",
-        };
-        if !name.is_empty() && self.allow().split(", ").any(|allowed| allowed == name) {
-            return Ok(());
-        }
-        let message = match (self, method) {
-            (Self::Base, _) => "Batches and transactions are posted here; search and history name one type.".to_owned(),
-            (_, Method::Patch) => "PATCH is not supported; send the whole resource with PUT.".to_owned(),
-            (Self::Type(resource_type) | Self::Instance(resource_type, _), Method::Post | Method::Put | Method::Delete)
-                if !client_may_write(*resource_type) =>
-            {
-                format!("Clients do not write {resource_type}.")
-            }
-            _ => format!("The methods here are: {}.", self.allow()),
-        };
-        let issue = Issue::error(IssueType::NotSupported, message).at(PATH);
-        Err(Refusal { status: 405, allow: Some(self.allow()), issues: vec![issue] })
-    }
-}
-
-/// A path has one spelling: no empty segments, no dot segments, no escapes but that of `$`. Of two spellings of one address, a filter in front of this
-/// server may know only one.
-fn check_spelling(path: &str, segments: &[&str]) -> Result<(), Refusal> {
-    if segments.contains(&"") {
-        return Err(nowhere("The path has an empty segment; it has no slash at its end and no two in a row."));
-    }
-    if segments.iter().any(|segment| matches!(*segment, "." | "..")) {
-        return Err(nowhere("The path has a dot segment."));
-    }
-    if path.split('/').zip(segments).any(|(sent, meant)| sent != *meant && sent.replace("%24", "$") != *meant) {
-        return Err(nowhere("The path has percent-escapes; types, ids and the names of interactions need none."));
-    }
-    Ok(())
-}
-
-fn resource_type(name: &str) -> Result<ResourceType, Refusal> {
-    ResourceType::parse(name).ok_or_else(|| {
-        let message = format!("'{}' is no resource type of FHIR R4 (names are case-sensitive).", echo(name));
-        Refusal::new(404, Issue::error(IssueType::NotFound, message).at(PATH))
-    })
-}
-
-/// An id that breaks the grammar cannot exist: not found, except where the client wants to write it.
-fn logical_id(text: &str, method: Method) -> Result<LogicalId, Refusal> {
-    LogicalId::parse(text).ok_or_else(|| match method {
-        Method::Put => {
-            let message = "An id has 1 to 64 of the characters A-Z, a-z, 0-9, - and the dot.";
-            Refusal::new(400, Issue::error(IssueType::Value, message).at(PATH))
-        }
-        _ => Refusal::new(404, Issue::error(IssueType::NotFound, "No resource can have this id.").at(PATH)),
-    })
 }
 
 /// `_format` where there is one, else `Accept`: the answer is FHIR JSON or nothing.
@@ -414,10 +315,6 @@ fn if_match(request: &RequestLine<'_>) -> Result<Option<LogicalId>, Refusal> {
 pub(super) fn unsupported_content(accepted: &str) -> Refusal {
     let message = format!("The body must be of type {accepted}.");
     Refusal::new(415, Issue::error(IssueType::NotSupported, message).at("http.Content-Type"))
-}
-
-fn nowhere(message: &str) -> Refusal {
-    Refusal::new(404, Issue::error(IssueType::NotSupported, message).at(PATH))
 }
 
 pub(super) fn bad_request(issues: Vec<Issue>) -> Refusal {

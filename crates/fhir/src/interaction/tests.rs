@@ -52,17 +52,30 @@ fn unknown_paths_and_types_are_not_found() {
         "GET /Patient/a_b",
         "GET /Patient/1/",
         "GET //Patient",
-        "GET /Patient/1/Observation",
-        "GET /Patient/1/*",
+        "GET /Observation/1/Condition",
+        "GET /Observation/1/*",
+        "POST /Observation/1/_search",
+        "GET /Patient/1/Organization",
+        "GET /Patient/1/AuditEvent",
+        "GET /Patient/1/Nothing",
+        "GET /Patient/a_b/Observation",
+        "GET /Patient/a_b/*",
+        "GET /Encounter/1/Patient",
+        "GET /Patient/1/Observation/2",
+        "GET /Patient/1/Observation/*",
+        "POST /Patient/1/Organization/_search",
+        "GET /Patient/1/*/",
         "GET /Patient/1/_history/",
         "GET /Patient/1/_history/a/b",
-        "GET /Patient/1/$everything",
+        "GET /Observation/1/$everything",
+        "GET /Patient/$everything",
+        "GET /Patient/a_b/$everything",
+        "GET /Patient/1/$everything/1",
         "POST /Patient/$match",
         "POST /$process-message",
         "GET /$export",
         "GET /_history",
         "GET /Patient/_history",
-        "POST /_search",
         "GET /metadata/x",
         "GET /Patient%2F1",
         "GET /Patient/1%2F..%2F2",
@@ -95,15 +108,20 @@ fn a_path_with_a_broken_escape_is_refused() {
 #[test]
 fn wrong_methods_are_told_the_right_ones() {
     for (line, allow) in [
-        ("GET /?_type=Patient", "POST"),
-        ("DELETE /", "POST"),
+        ("DELETE /", "GET, HEAD, POST"),
+        ("PUT /?_type=Patient", "GET, HEAD, POST"),
+        ("GET /_search", "POST"),
+        ("POST /Patient/1/Observation", "GET, HEAD"),
+        ("DELETE /Patient/1/*", "GET, HEAD"),
+        ("GET /Patient/1/_search", "POST"),
+        ("GET /Patient/1/Observation/_search", "POST"),
+        ("DELETE /Patient/1/$everything", "GET, HEAD, POST"),
         ("POST /metadata", "GET, HEAD"),
-        ("PATCH /Patient?identifier=1", "GET, HEAD, POST, PUT, DELETE"),
+        ("PATCH /AuditEvent/1", "GET, HEAD"),
         ("PUT /AuditEvent?_id=1", "GET, HEAD"),
-        ("PATCH /Patient/1", "GET, HEAD, PUT, DELETE"),
-        ("POST /Patient/1", "GET, HEAD, PUT, DELETE"),
-        ("TRACE /Patient/1", "GET, HEAD, PUT, DELETE"),
-        ("get /Patient/1", "GET, HEAD, PUT, DELETE"),
+        ("POST /Patient/1", "GET, HEAD, PUT, PATCH, DELETE"),
+        ("TRACE /Patient/1", "GET, HEAD, PUT, PATCH, DELETE"),
+        ("get /Patient/1", "GET, HEAD, PUT, PATCH, DELETE"),
         ("GET /Patient/_search", "POST"),
         ("DELETE /Patient/1/_history", "GET, HEAD"),
         ("DELETE /Patient/1/_history/1", "GET, HEAD"),
@@ -132,7 +150,87 @@ fn other_formats_are_neither_sent_nor_read() {
         assert_eq!(refusal("POST /Patient", headers, PATIENT).status, 415, "{content_type:?}");
         assert_eq!(refusal("PUT /Patient/1", headers, PATIENT).status, 415, "{content_type:?}");
     }
-    assert_eq!(refusal("POST /Patient/_search", JSON, b"name=a").status, 415);
+    for line in ["POST /Patient/_search", "POST /_search", "POST /Patient/1/_search", "POST /Patient/1/Observation/_search"] {
+        assert_eq!(refusal(line, JSON, b"name=a").status, 415, "{line}");
+    }
+    let form = Headers { content_type: Some("application/x-www-form-urlencoded"), ..JSON };
+    assert_eq!(refusal("POST /Patient/1/$everything", form, b"_count=1").status, 415);
+}
+
+#[test]
+fn a_patch_is_a_json_patch_and_other_kinds_are_refused_by_name() {
+    let of = |content_type| Headers { content_type, ..JSON };
+    let fhirpath = br#"{"resourceType":"Parameters"}"#;
+    for content_type in [Some("application/fhir+json"), Some("application/fhir+xml; charset=utf-8")] {
+        let refusal = refusal("PATCH /Patient/1", of(content_type), fhirpath);
+        assert!(refusal.status == 415 && refusal.issues[0].diagnostics.contains("FHIRPath"), "{refusal:?}");
+    }
+    for content_type in [None, Some("application/json"), Some("application/xml-patch+xml"), Some("text/plain")] {
+        assert_eq!(refusal("PATCH /Patient/1", of(content_type), b"[]").status, 415, "{content_type:?}");
+    }
+    let json_patch = of(Some("application/json-patch+json; charset=utf-8"));
+    for (line, body, status) in [
+        ("PATCH /Patient/1", b"{}".as_slice(), 400),
+        ("PATCH /Patient/1", b"", 400),
+        ("PATCH /Patient", b"[]", 400),
+        ("PATCH /Patient?unknown=1", b"[]", 400),
+        ("PATCH /Patient?identifier=1&_sort=name", b"[]", 400),
+        ("PATCH /Patient/a_b", b"[]", 404),
+    ] {
+        assert_eq!(refusal(line, json_patch, body).status, status, "{line}");
+    }
+    let too_long = vec![b' '; crate::patch::MAXIMUM_LENGTH + 1];
+    assert_eq!(refusal("PATCH /Patient/1", json_patch, &too_long).status, 413);
+    let matched = Headers { if_match: Some("W/\"7\""), ..json_patch };
+    let Interaction::Patch(patch) = accepted("PATCH /Patient/1", matched, b"[]").interaction else { panic!("no patch") };
+    assert_eq!((patch.id.as_str(), patch.if_match.unwrap().as_str()), ("1", "7"));
+    let patch = accepted("PATCH /Patient?identifier=1", json_patch, br#"[{"op":"remove","path":"/active"}]"#).interaction;
+    assert!(matches!(patch, Interaction::ConditionalPatch(_)));
+}
+
+#[test]
+fn a_patch_in_a_bundle_is_a_binary() {
+    let send = |resource: &str| {
+        let request =
+            RequestLine { method: Method::Patch, path: "/Patient/1", query: "", headers: Headers::default(), body: b"" };
+        parse_entry(&request, crate::json::parse(resource.as_bytes()).ok(), &CONTEXT)
+    };
+    for (resource, status, place) in [
+        ("", 400, "Binary"),
+        (r#"{"resourceType":"Patient"}"#, 400, "Binary"),
+        (r#"{"resourceType":"Parameters"}"#, 415, "Parameters"),
+        (r#"{"resourceType":"Binary","contentType":"application/fhir+json","data":"W10="}"#, 415, "Binary.contentType"),
+        (r#"{"resourceType":"Binary","contentType":"application/json-patch+json"}"#, 400, "Binary"),
+        (r#"{"resourceType":"Binary","contentType":"application/json-patch+json","data":"!"}"#, 400, "Binary"),
+        (r#"{"resourceType":"Binary","contentType":"application/json-patch+json","data":"e30="}"#, 400, "Binary.data"),
+    ] {
+        let refusal = send(resource).unwrap_err();
+        assert_eq!((refusal.status, refusal.issues[0].expression.as_deref()), (status, Some(place)), "{resource}");
+    }
+    let binary = r#"{"resourceType":"Binary","contentType":"application/json-patch+json","data":"W10="}"#;
+    assert!(matches!(send(binary).unwrap().interaction, Interaction::Patch(_)));
+}
+
+#[test]
+fn a_compartment_is_searched_by_address_and_by_form() {
+    let form = Headers { content_type: Some("application/x-www-form-urlencoded"), ..Headers::default() };
+    let posted = accepted("POST /Patient/p/Observation/_search?code=a", form, b"_count=2").interaction;
+    let fetched = accepted("GET /Patient/p/Observation?code=a&_count=2", Headers::default(), b"").interaction;
+    let (Interaction::Search(posted), Interaction::Search(fetched)) = (posted, fetched) else { panic!("no search") };
+    assert_eq!(posted, fetched);
+    assert_eq!(posted.self_link("https://h"), "https://h/Patient/p/Observation?code=a&_count=2");
+    for (get, post) in [("GET /Patient/p/*", "POST /Patient/p/_search"), ("GET /?_type=Patient", "POST /_search?_type=Patient")] {
+        let (get, post) = (accepted(get, Headers::default(), b"").interaction, accepted(post, form, b"").interaction);
+        let (Interaction::SearchOfTypes(get), Interaction::SearchOfTypes(post)) = (get, post) else { panic!("one type") };
+        assert_eq!(get, post);
+    }
+    let body = br#"{"resourceType":"Parameters","parameter":[{"name":"start","valueDate":"2020"}]}"#;
+    let posted = accepted("POST /Patient/p/$everything", JSON, body).interaction;
+    let fetched = accepted("GET /Patient/p/$everything?start=2020", Headers::default(), b"").interaction;
+    let (Interaction::SearchOfTypes(posted), Interaction::SearchOfTypes(fetched)) = (posted, fetched) else { panic!("one type") };
+    assert_eq!(posted, fetched);
+    accepted("POST /Encounter/e/$everything", Headers::default(), b"");
+    assert_eq!(refusal("POST /Patient/p/$everything", JSON, b"{}").status, 400);
 }
 
 #[test]

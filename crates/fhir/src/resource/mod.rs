@@ -11,6 +11,7 @@ mod validate;
 use crate::bundle::links;
 use crate::instant;
 use crate::json::{self, Value};
+use crate::labels;
 use crate::outcome::{Issue, IssueType};
 use crate::reference::LocalReference;
 use crate::types::{LogicalId, ResourceType};
@@ -96,6 +97,12 @@ impl Resource {
     /// Replaces the links that `target` knows by what it says, which must be `Type/id`: that is valid wherever a link may stand.
     pub fn relink(&mut self, target: &impl Fn(&str) -> Option<LocalReference>) {
         links::rewrite(&mut self.body, &|link| target(link).map(|target| target.to_string()));
+    }
+
+    /// Takes the security labels out, which are kept beside the body; refused where a contained resource has some.
+    pub fn take_labels(&mut self) -> Result<labels::body::Content, Issue> {
+        labels::body::check_contained(&self.body)?;
+        Ok(labels::body::take(&mut self.body))
     }
 
     /// The compact JSON text.

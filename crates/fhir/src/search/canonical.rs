@@ -39,14 +39,8 @@ impl SearchQuery {
     ///
     /// <https://hl7.org/fhir/R4/search.html#conformance>: the self link tells the client what the server understood.
     pub fn self_link(&self, base_url: &str) -> String {
-        let mut link = format!("{base_url}/{}", self.resource_type);
-        for (position, (name, value)) in self.applied.iter().enumerate() {
-            link.push(if position == 0 { '?' } else { '&' });
-            query::encode(name, &mut link);
-            link.push('=');
-            query::encode(value, &mut link);
-        }
-        link
+        let within = self.compartment.as_ref().map(|compartment| format!("{compartment}/")).unwrap_or_default();
+        with_parameters(format!("{base_url}/{within}{}", self.resource_type), &self.applied)
     }
 
     /// The address of a further page: the self link with this cursor.
@@ -57,6 +51,17 @@ impl SearchQuery {
         query::encode(cursor, &mut link);
         link
     }
+}
+
+/// An address with a query.
+pub(super) fn with_parameters(mut link: String, parameters: &[(String, String)]) -> String {
+    for (position, (name, value)) in parameters.iter().enumerate() {
+        link.push(if position == 0 { '?' } else { '&' });
+        query::encode(name, &mut link);
+        link.push('=');
+        query::encode(value, &mut link);
+    }
+    link
 }
 
 /// Bytes in which every part has a length or a fixed size, so that no two queries run together.

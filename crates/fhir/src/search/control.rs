@@ -5,6 +5,7 @@
 use super::filter::{Rejection, points_to};
 use super::{Include, SearchQuery, Shape, SortKey, Total};
 use crate::definitions::{self, ParameterType, SearchParameter};
+use crate::interaction::is_stored;
 use crate::query::echo;
 use crate::types::ResourceType;
 
@@ -120,18 +121,20 @@ pub(super) enum Direction {
     Reverse,
 }
 
-/// `_include` and `_revinclude`: `Source:parameter`, `Source:parameter:Target`, or `Source:*` for every reference parameter that leads there.
+/// `_include` and `_revinclude`: `Source:parameter`, `Source:parameter:Target`, `Source:*` for every reference parameter that leads there, or `*` for those of every
+/// type.
 /// `searched` is the type that the include belongs to; `None` for `:iterate`, which goes on from whatever was found.
 pub(super) fn include(direction: Direction, searched: Option<ResourceType>, value: &str) -> Result<Vec<Include>, Rejection> {
     let parts: Vec<&str> = value.split(':').collect();
     let (source, code, target) = match parts.as_slice() {
         ["*"] => {
-            let message = "'*' alone is not supported; name a type as Source:* or one parameter as Source:parameter.";
-            return Err(Rejection::NotUnderstood(message.to_owned()));
+            return searched.map(|searched| every_include(direction, searched)).ok_or_else(|| {
+                Rejection::value("'*' alone does not go on from what was included; name a type as Source:* or Source:parameter.")
+            });
         }
         [source, code] => (*source, *code, None),
         [source, code, target] => (*source, *code, Some(*target)),
-        _ => return Err(Rejection::value("Accepted are Source:parameter, Source:parameter:Target and Source:*.")),
+        _ => return Err(Rejection::value("Accepted are Source:parameter, Source:parameter:Target, Source:* and *.")),
     };
     let source = known_type(source)?;
     let target = target.map(known_type).transpose()?;
@@ -171,6 +174,26 @@ pub(super) fn include(direction: Direction, searched: Option<ResourceType>, valu
         }
         _ => Ok(vec![Include { source, parameter, target, iterates }]),
     }
+}
+
+/// Every reference parameter that leads from the searched type, or to it. The audit trail is searched by itself.
+fn every_include(direction: Direction, searched: ResourceType) -> Vec<Include> {
+    let sources: Vec<ResourceType> = match direction {
+        Direction::Forward => vec![searched],
+        Direction::Reverse => {
+            let stored = |source: &ResourceType| is_stored(*source) && *source != ResourceType::AUDIT_EVENT;
+            ResourceType::all().filter(stored).collect()
+        }
+    };
+    let leads = |parameter: &SearchParameter| {
+        parameter.parameter_type == ParameterType::Reference
+            && (direction == Direction::Forward || points_to(parameter, searched))
+    };
+    let of = |source: ResourceType| {
+        let parameters = definitions::search_parameters(source).iter().copied().filter(move |parameter| leads(parameter));
+        parameters.map(move |parameter| Include { source, parameter, target: None, iterates: false })
+    };
+    sources.into_iter().flat_map(of).collect()
 }
 
 /// The type with this name.

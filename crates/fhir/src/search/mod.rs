@@ -1,11 +1,11 @@
 //! The search grammar: a query string becomes a [`SearchQuery`] whose every part is understood, or is named as ignored.
 //!
-//! <https://hl7.org/fhir/R4/search.html>. The bare wildcard of includes, and the special parameter of R4 that is
-//! a value of a resource (`near` of Location) are recognised, and are not accepted: an error under strict handling, otherwise ignored and named. So are
-//! `_content`, `_text`, `_filter`, `_query` and `_list`, which are no parameters here.
+//! <https://hl7.org/fhir/R4/search.html>. The special parameter of R4 that is a value of a resource (`near` of Location) is recognised, and is not accepted:
+//! an error under strict handling, otherwise ignored and named. So are `_content`, `_text`, `_filter`, `_query` and `_list`, which are no parameters here.
+//! A search of several types, of a compartment or of everything about somebody, is a search of each type ([`SearchOfTypes`]).
 
 use crate::definitions::SearchParameter;
-use crate::reference::Reference;
+use crate::reference::{LocalReference, Reference};
 use crate::types::{LogicalId, ResourceType};
 
 pub(crate) mod audit_event;
@@ -13,18 +13,24 @@ mod canonical;
 mod chain;
 mod composite;
 pub(crate) mod control;
+mod everything;
 mod filter;
 mod key;
+mod membership;
 mod parse;
 #[cfg(test)]
 mod robustness;
 #[cfg(test)]
 mod tests;
+mod types;
 mod value;
 
+pub use everything::{pairs_of, parse_everything};
 pub(crate) use filter::Rejection;
+pub use membership::within;
 pub use parse::parse;
 pub(crate) use parse::settle;
+pub use types::{SearchOfTypes, SearchPlace, parse_types};
 
 /// What parsing a search needs to know besides the query.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +58,8 @@ pub enum Handling {
 pub struct SearchQuery {
     /// The type that is searched.
     pub resource_type: ResourceType,
+    /// Whose compartment the address names. It says nothing that the criteria do not say.
+    pub compartment: Option<LocalReference>,
     /// The criteria, all of which must hold.
     pub filters: Vec<Filter>,
     /// `_include`: from a match to what it refers to.
@@ -83,7 +91,7 @@ impl SearchQuery {
     pub const MAXIMUM_PARAMETERS: usize = 100;
     /// The largest number of alternatives (comma-separated values) in one search.
     pub const MAXIMUM_ALTERNATIVES: usize = 500;
-    /// The largest number of reference parameters that the includes of one query follow; a wildcard counts as many as it stands for.
+    /// The largest number of reference parameters that the includes of one query follow; `Type:*` counts as many as it stands for, `*` as one.
     pub const MAXIMUM_INCLUDES: usize = 100;
     /// The largest number of chained parameters and `_has` in one search.
     pub const MAXIMUM_CHAINS: usize = 8;
@@ -144,7 +152,7 @@ pub enum Test {
     /// A composite over elements: all criteria of one of these hold within one element. The filter's own parameter is the composite; those of the
     /// criteria say how they compare.
     Components(Vec<Vec<Filter>>),
-    /// A composite that stands for others: one of them holds.
+    /// One of these holds: a composite that stands for others, or a membership in a compartment. The filter's own parameter says nothing.
     Either(Vec<Filter>),
     /// A chain: the parameter refers to a resource as one of these says.
     Chain(Vec<Link>),

@@ -5,7 +5,7 @@ use super::chain;
 use super::control::{self, Direction};
 use super::filter::{self, Rejection, unknown_modifier};
 use super::key::Key;
-use super::{Filter, Handling, Ignored, Include, SearchContext, SearchQuery, Shape, Test, Total};
+use super::{Filter, Handling, Ignored, SearchContext, SearchQuery, Shape, Test, Total};
 use crate::definitions;
 use crate::outcome::{Issue, IssueType};
 use crate::query::{echo, too_many};
@@ -69,6 +69,8 @@ struct Parser<'a> {
     alternatives: usize,
     /// Chains so far.
     chains: usize,
+    /// Parameters that the includes follow, where each wildcard without a type counts as one.
+    followed: usize,
     issues: Vec<Issue>,
 }
 
@@ -79,6 +81,7 @@ impl<'a> Parser<'a> {
     fn new(resource_type: ResourceType, context: &'a SearchContext<'a>) -> Self {
         let query = SearchQuery {
             resource_type,
+            compartment: None,
             filters: Vec::new(),
             includes: Vec::new(),
             reverse_includes: Vec::new(),
@@ -90,7 +93,7 @@ impl<'a> Parser<'a> {
             applied: Vec::new(),
             ignored: Vec::new(),
         };
-        Self { query, context, once: Vec::new(), alternatives: 0, chains: 0, issues: Vec::new() }
+        Self { query, context, once: Vec::new(), alternatives: 0, chains: 0, followed: 0, issues: Vec::new() }
     }
 
     fn take(&mut self, name: &str, value: &str) -> Result<Use, Rejection> {
@@ -105,29 +108,27 @@ impl<'a> Parser<'a> {
                 let direction = if code == "_include" { Direction::Forward } else { Direction::Reverse };
                 let searched = self.query.resource_type;
                 let includes = control::include(direction, (modifier.is_none()).then_some(searched), value)?;
-                match direction {
-                    Direction::Forward => self.add_includes(|query| &mut query.includes, includes),
-                    Direction::Reverse => self.add_includes(|query| &mut query.reverse_includes, includes),
-                }
+                let known = match direction {
+                    Direction::Forward => &mut self.query.includes,
+                    Direction::Reverse => &mut self.query.reverse_includes,
+                };
+                let before = known.len();
+                // Each once: a wildcard may name what another parameter has named.
+                includes.into_iter().for_each(|include| {
+                    if !known.contains(&include) {
+                        known.push(include);
+                    }
+                });
+                self.followed += if value == "*" { 1 } else { known.len() - before };
+                self.check_followed()
             }
             ("_include" | "_revinclude", Some(modifier)) => Err(unknown_modifier(code, modifier, ":iterate")),
             _ => self.take_filter(code, modifier, value),
         }
     }
 
-    /// Adds what one `_include` or `_revinclude` names, each once: a wildcard may name what another parameter has named.
-    fn add_includes(
-        &mut self,
-        list: fn(&mut SearchQuery) -> &mut Vec<Include>,
-        includes: Vec<Include>,
-    ) -> Result<Use, Rejection> {
-        let known = list(&mut self.query);
-        for include in includes {
-            if !known.contains(&include) {
-                known.push(include);
-            }
-        }
-        if self.query.includes.len() + self.query.reverse_includes.len() > SearchQuery::MAXIMUM_INCLUDES {
+    fn check_followed(&self) -> Result<Use, Rejection> {
+        if self.followed > SearchQuery::MAXIMUM_INCLUDES {
             let message =
                 format!("At most {} parameters are followed by the includes of one search.", SearchQuery::MAXIMUM_INCLUDES);
             return Err(Rejection::Invalid(IssueType::TooLong, message));

@@ -245,10 +245,6 @@ fn what_is_not_understood_is_an_error_when_strict_and_named_when_lenient() {
         assert_eq!(query.applied, [("status".to_owned(), "final".to_owned())]);
         assert_eq!((query.filters.len(), query.includes.len(), query.reverse_includes.len()), (1, 0, 0), "{name}");
     }
-    for text in ["_include=*", "_revinclude=*"] {
-        assert!(parse_as("Observation", text, Handling::Strict).is_err(), "{text}");
-        assert_eq!(parse_as("Observation", text, Handling::Lenient).unwrap().ignored.len(), 1, "{text}");
-    }
 }
 
 #[test]
@@ -563,4 +559,23 @@ fn the_self_link_shows_the_page_size_as_it_is_bounded() {
         assert_eq!(strict("Patient", &format!("_count={sent}")).self_link(BASE), format!("{BASE}/Patient?_count=1000"), "{sent}");
     }
     assert_eq!(strict("Patient", "_count=7").self_link(BASE), format!("{BASE}/Patient?_count=7"));
+}
+
+#[test]
+fn a_wildcard_without_a_type_stands_for_every_reference_and_counts_as_one() {
+    let forward = strict("Observation", "_include=*");
+    assert_eq!(forward.includes, strict("Observation", "_include=Observation:*").includes);
+    let reverse = strict("Patient", "_revinclude=*");
+    assert!(reverse.reverse_includes.len() > SearchQuery::MAXIMUM_INCLUDES, "{}", reverse.reverse_includes.len());
+    let has = |source: &str, code: &str| {
+        let leads = |include: &Include| include.source.name() == source && include.parameter.code == code;
+        reverse.reverse_includes.iter().any(leads)
+    };
+    assert!(has("Observation", "subject") && has("Provenance", "target") && has("Patient", "link"));
+    assert!(!has("AuditEvent", "patient") && !has("Observation", "encounter"));
+    assert_eq!(strict("Patient", "_include=*&_revinclude=*&_revinclude=*").reverse_includes, reverse.reverse_includes);
+    for text in ["_include:iterate=*", "_revinclude:iterate=*", "_include=*:*"] {
+        let place = format!("http.{}", text.split([':', '=']).next().unwrap());
+        assert_refused("Patient", text, &place);
+    }
 }

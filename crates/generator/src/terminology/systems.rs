@@ -22,6 +22,8 @@ pub(crate) const PLACE_OF_SERVICE: &str = "https://www.cms.gov/Medicare/Coding/p
 pub(crate) const IDENTIFIER_TYPE: &str = "http://terminology.hl7.org/CodeSystem/v2-0203";
 pub(crate) const DIAGNOSTIC_SERVICE: &str = "http://terminology.hl7.org/CodeSystem/v2-0074";
 pub(crate) const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
+pub(crate) const ACT_REASON: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
+pub(crate) const CONSENT_SCOPE: &str = "http://terminology.hl7.org/CodeSystem/consentscope";
 pub(crate) const ROLE_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-RoleCode";
 pub(crate) const PARTICIPATION_TYPE: &str = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType";
 pub(crate) const MARITAL_STATUS: &str = "http://terminology.hl7.org/CodeSystem/v3-MaritalStatus";
@@ -78,5 +80,6 @@ pub(crate) const WOUND_OBSERVATION: &str = "http://hl7.org/fhir/us/lower-extremi
 
 pub(crate) const US_CORE: &str = "http://hl7.org/fhir/us/core/StructureDefinition/";
 pub(crate) const CARIN: &str = "http://hl7.org/fhir/us/carin-bb/StructureDefinition/";
+pub(crate) const PCF: &str = "https://profiles.ihe.net/ITI/PCF/StructureDefinition/";
 pub(crate) const PACIO_RT: &str = "http://hl7.org/fhir/us/pacio-rt/StructureDefinition/";
 pub(crate) const WOUND: &str = "http://hl7.org/fhir/us/lower-extremity-skin-wound-assessment/StructureDefinition/";

@@ -44,7 +44,7 @@ fn page_error(query: &str) -> PageError {
 
 fn parse(query: &str) -> Result<AuthorizationRequest, AuthorizationErrorResponse> {
     let parameters = Parameters::parse(query.as_bytes()).unwrap();
-    RedirectableRequest::new(&parameters, Some(&public_client())).unwrap().parse(BASE)
+    RedirectableRequest::new(&parameters, Some(&public_client())).unwrap().parse(BASE, Capabilities::default())
 }
 
 fn refusal(changes: &[(&str, &str)]) -> (AuthorizationError, &'static str) {
@@ -103,7 +103,8 @@ fn a_client_without_the_code_grant_is_unauthorized() {
     let mut client = public_client();
     client.grant_types.clear();
     let parameters = Parameters::parse(query(&[]).as_bytes()).unwrap();
-    let response = RedirectableRequest::new(&parameters, Some(&client)).unwrap().parse(BASE).unwrap_err();
+    let response =
+        RedirectableRequest::new(&parameters, Some(&client)).unwrap().parse(BASE, Capabilities::default()).unwrap_err();
     assert_eq!(response.error, AuthorizationError::UnauthorizedClient);
 }
 
@@ -121,7 +122,7 @@ fn launched(changes: &[(&str, &str)]) -> Result<AuthorizationRequest, Authorizat
     client.scope = ScopeSet::parse("openid launch launch/patient launch/encounter patient/*.rs user/*.rs").unwrap();
     let query = query(changes);
     let parameters = Parameters::parse(query.as_bytes()).unwrap();
-    RedirectableRequest::new(&parameters, Some(&client)).unwrap().parse(BASE)
+    RedirectableRequest::new(&parameters, Some(&client)).unwrap().parse(BASE, Capabilities::default())
 }
 
 #[test]
@@ -268,7 +269,7 @@ fn a_redirect_uri_that_has_a_query_keeps_it() {
     client.redirect_uris = vec![RedirectUri::parse("https://app.example/cb?tenant=1").unwrap()];
     let query = query(&[("redirect_uri", "https://app.example/cb?tenant=1"), ("state", "x")]);
     let parameters = Parameters::parse(query.as_bytes()).unwrap();
-    let request = RedirectableRequest::new(&parameters, Some(&client)).unwrap().parse(BASE).unwrap();
+    let request = RedirectableRequest::new(&parameters, Some(&client)).unwrap().parse(BASE, Capabilities::default()).unwrap();
     let expected = "https://app.example/cb?tenant=1&code=c&state=x&iss=https%3A%2F%2Flocalhost%3A8443";
     assert_eq!(request.success_location("c", ISSUER), expected);
 }
@@ -283,7 +284,7 @@ proptest! {
         let parameters = Parameters::parse(query.as_bytes()).unwrap();
         let client = public_client();
         if let Ok(request) = RedirectableRequest::new(&parameters, Some(&client)) {
-            match request.parse(BASE) {
+            match request.parse(BASE, Capabilities::default()) {
                 Ok(request) => prop_assert!(request.success_location("c", ISSUER).starts_with(CALLBACK)),
                 Err(response) => prop_assert!(response.location(ISSUER).starts_with(CALLBACK)),
             }

@@ -118,6 +118,83 @@ fn a_registration_without_a_key_of_ours_is_refused() {
     assert_eq!(attempt(&off_curve), PasskeyError::UnsupportedKey, "no point of the curve");
 }
 
+/// A CBOR byte string of less than 64 KiB.
+fn byte_string(bytes: &[u8]) -> Vec<u8> {
+    [&[0x59][..], &u16::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat()
+}
+
+/// A registration with any COSE key.
+fn attestation_of(cose: &[u8]) -> Vec<u8> {
+    let data = [&data("localhost", 0x45, 7)[..], &[0; 16], b"\x00\x02id", cose].concat();
+    [b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData", &byte_string(&data)[..]].concat()
+}
+
+/// kty OKP, an algorithm below 24 in the negative, a curve, x.
+fn okp(algorithm: u8, curve: u8, x: &[u8]) -> Vec<u8> {
+    [b"\xa4\x01\x01\x03", &[algorithm][..], b"\x20", &[curve], b"\x21", &byte_string(x)].concat()
+}
+
+/// kty RSA, an algorithm of two bytes in the negative, n, e.
+fn rsa(algorithm: [u8; 2], modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
+    [b"\xa4\x01\x03\x03\x39", &algorithm[..], b"\x20", &byte_string(modulus), b"\x21", &byte_string(exponent)].concat()
+}
+
+const EDDSA: u8 = 0x27;
+const ED25519: u8 = 6;
+const RS256: [u8; 2] = [1, 0];
+
+#[test]
+fn ed25519_and_rsa_keys_register_and_verify_their_sign_ins_alone() {
+    let ed25519 = aws_lc_rs::signature::Ed25519KeyPair::generate().unwrap();
+    let of_rsa = aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
+    // RSAPublicKey in DER: the modulus of 256 bytes stands after nine of headers.
+    let modulus = &of_rsa.public_key().as_ref()[9..265];
+    let made = client("webauthn.create", "challenge", "");
+    let registered = |cose: &[u8]| register(&made, &attestation_of(cose), &EXPECTED).unwrap();
+    let keys = [
+        registered(&okp(EDDSA, ED25519, ed25519.public_key().as_ref())),
+        registered(&rsa(RS256, modulus, &[1, 0, 1])),
+        Device::new().key(),
+    ];
+    let (client, data) = (client("webauthn.get", "challenge", ""), data("localhost", 5, 8));
+    let message = [&data[..], &sha256(&client)].concat();
+    let mut of_rsa_key = vec![0; of_rsa.public_modulus_len()];
+    of_rsa.sign(&aws_lc_rs::signature::RSA_PKCS1_SHA256, &SystemRandom::new(), &message, &mut of_rsa_key).unwrap();
+    for (at, signature) in [ed25519.sign(&message).as_ref(), &of_rsa_key].into_iter().enumerate() {
+        let assertion = Assertion { client_data: &client, authenticator_data: &data, signature };
+        for (key_at, key) in keys.iter().enumerate() {
+            let expected = if at == key_at { Ok(8) } else { Err(PasskeyError::WrongSignature) };
+            assert_eq!(verify(&assertion, key, &EXPECTED), expected, "{at} {key_at}");
+        }
+    }
+}
+
+#[test]
+fn a_key_whose_kind_algorithm_and_strength_do_not_fit_is_refused() {
+    let made = client("webauthn.create", "challenge", "");
+    let attempt = |cose: &[u8]| register(&made, &attestation_of(cose), &EXPECTED).unwrap_err();
+    let x = aws_lc_rs::signature::Ed25519KeyPair::generate().unwrap().public_key().as_ref().to_vec();
+    let modulus = |bytes: usize| [vec![0xc1; bytes - 1], vec![0x01]].concat();
+    assert!(register(&made, &attestation_of(&okp(EDDSA, ED25519, &x)), &EXPECTED).is_ok());
+    assert!(register(&made, &attestation_of(&rsa(RS256, &modulus(256), &[1, 0, 1])), &EXPECTED).is_ok());
+    for (cose, why) in [
+        (okp(0x26, ED25519, &x), "Ed25519 with ES256"),
+        (okp(EDDSA, 7, &x), "Ed448"),
+        (okp(EDDSA, 4, &x), "X25519"),
+        (okp(EDDSA, ED25519, &x[1..]), "a short key"),
+        (okp(EDDSA, ED25519, &[0; 32]), "a key of small order"),
+        (rsa(RS256, &modulus(255), &[1, 0, 1]), "RSA of 2040 bits"),
+        (rsa(RS256, &modulus(128), &[1, 0, 1]), "RSA of 1024 bits"),
+        (rsa(RS256, &modulus(256), &[1]), "an exponent of 1"),
+        (rsa([0xff, 0xfe], &modulus(256), &[1, 0, 1]), "RS1"),
+        (rsa([0, 36], &modulus(256), &[1, 0, 1]), "PS256"),
+        (rsa(RS256, &[], &[1, 0, 1]), "no modulus"),
+        (b"\xa2\x01\x03\x03\x26".to_vec(), "RSA with ES256"),
+    ] {
+        assert_eq!(attempt(&cose), PasskeyError::UnsupportedKey, "{why}");
+    }
+}
+
 #[test]
 fn the_relying_party_is_the_host() {
     for (origin, host) in [("https://localhost:8443", "localhost"), ("https://fhir.example.org", "fhir.example.org")] {

@@ -12,6 +12,9 @@ use super::letters::LetterSet;
 /// The longest scope, in bytes.
 const MAXIMUM_SCOPE_BYTES: usize = 512;
 
+/// What stands after the dot in SMART 1.0.
+const V1_WORDS: [&str; 3] = ["read", "write", "*"];
+
 /// A scope that this server fully understands, with its spelling kept: what is granted reads as what was asked for. Two are equal where they
 /// are spelled the same.
 #[derive(Clone, Debug)]
@@ -56,6 +59,15 @@ pub struct ResourceScope {
     pub target: ScopeTarget,
     /// For which interactions.
     pub letters: LetterSet,
+}
+
+/// How a scope writes what it permits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ScopeSyntax {
+    /// `.read`, `.write` or `.*` (SMART 1.0).
+    V1,
+    /// Letters (SMART 2.0).
+    V2,
 }
 
 /// The part before the slash.
@@ -154,6 +166,13 @@ impl Scope {
         }
     }
 
+    /// How it writes what it permits on resources; `None` where it is about none.
+    pub fn syntax(&self) -> Option<ScopeSyntax> {
+        self.reach()?;
+        let (_, after) = self.text.split_once('.')?;
+        Some(if V1_WORDS.contains(&after) { ScopeSyntax::V1 } else { ScopeSyntax::V2 })
+    }
+
     /// Which resources of its type it is about, where that is not all.
     pub fn qualifier(&self) -> Option<&Arc<Qualifier>> {
         self.qualifier.as_ref()
@@ -241,7 +260,7 @@ mod tests {
 
     #[test]
     fn what_is_not_fully_understood_is_unsupported() {
-        portcullis_verifies::verifies!("SMART-38", "SMART-42");
+        portcullis_verifies::verifies!("SMART-38", "SMART-42", "SMART-35");
         for text in [
             "",
             "OpenID",

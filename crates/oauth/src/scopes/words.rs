@@ -18,7 +18,7 @@ const LONGEST_CRITERIA: usize = 300;
 /// What a scope lets an app do, as a phrase that begins with a capital and has no full stop.
 pub fn plain_words(scope: &Scope, language: Language) -> String {
     let words = match scope.kind() {
-        ScopeKind::OpenId => language.say("Know that it is you when you come back", "Saber que es usted cuando regresa"),
+        ScopeKind::OpenId => language.say("Know that it is you when you come back", "Saber que es usted cuando vuelve"),
         ScopeKind::FhirUser => language.say("Know who you are", "Saber quién es usted"),
         ScopeKind::Profile => language.say("Know your name", "Saber su nombre"),
         ScopeKind::OfflineAccess => language.say(
@@ -42,7 +42,7 @@ fn of_whom(context: ScopeContext, language: Language) -> &'static str {
     match context {
         ScopeContext::Patient => "",
         ScopeContext::User => language.say(", for every patient you care for", ", de todos los pacientes que usted atiende"),
-        ScopeContext::System => language.say(", for every patient here", ", de todos los pacientes de aquí"),
+        ScopeContext::System => language.say(", for every patient here", ", de todos los pacientes de este servidor"),
     }
 }
 
@@ -139,7 +139,8 @@ fn resource_words(scope: ResourceScope, language: Language) -> String {
         (ScopeTarget::Any, ScopeContext::Patient) => return whole_record(reads, changes, language),
         (ScopeTarget::Any, ScopeContext::User) => return whatever_you_see(reads, changes, language),
         (ScopeTarget::Any, ScopeContext::System) => {
-            let every = language.say("the whole record of every patient here", "todo el expediente de cada paciente de aquí");
+            let every = language
+                .say("the whole record of every patient here", "el expediente completo de cada paciente de este servidor");
             return with_verbs(every, reads, changes, language);
         }
     };
@@ -171,10 +172,10 @@ fn whatever_you_see(reads: bool, changes: Option<String>, language: Language) ->
         }
         (Language::Spanish, true, None) => "Todo lo que usted puede ver aquí, de todos los pacientes que atiende".to_owned(),
         (Language::Spanish, true, Some(verbs)) => {
-            format!("Todo lo que usted puede ver aquí, de todos los pacientes que atiende, y {verbs} datos como usted puede")
+            format!("Todo lo que usted puede ver aquí, de todos los pacientes que atiende, y {verbs} datos igual que usted")
         }
         (Language::Spanish, false, verbs) => {
-            format!("{} datos como usted puede aquí, de todos los pacientes que atiende", capitalised(&verbs.unwrap_or_default()))
+            format!("{} datos aquí igual que usted, de todos los pacientes que atiende", capitalised(&verbs.unwrap_or_default()))
         }
     }
 }
@@ -274,10 +275,10 @@ mod tests {
                 "user/Patient.rs",
                 "Nombre, fecha de nacimiento, dirección y datos de contacto, de todos los pacientes que usted atiende",
             ),
-            ("system/*.rs", "Todo el expediente de cada paciente de aquí"),
+            ("system/*.rs", "El expediente completo de cada paciente de este servidor"),
             ("offline_access", "Mantener el acceso cuando usted no usa la aplicación, hasta que usted lo retire"),
             ("online_access", "Mantener el acceso mientras su sesión siga abierta"),
-            ("openid", "Saber que es usted cuando regresa"),
+            ("openid", "Saber que es usted cuando vuelve"),
             ("fhirUser", "Saber quién es usted"),
             ("launch/patient", "Saber qué paciente eligió usted"),
             (
@@ -286,7 +287,7 @@ mod tests {
             ),
             (
                 "patient/Observation.rus?category=http://terminology.hl7.org/CodeSystem/observation-category|vital-signs",
-                "Ver o cambiar solo sus signos vitales, como la presión y el peso",
+                "Ver o cambiar solo sus signos vitales, como la presión arterial y el peso",
             ),
             ("patient/Coverage.rs?status:not=cancelled", "Sus planes de seguro, solo donde status no es cancelled"),
             ("user/Coverage.rs?_tag=x,y", "Planes de seguro, solo donde tag es x o y, de todos los pacientes que usted atiende"),

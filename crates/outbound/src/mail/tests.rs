@@ -26,6 +26,10 @@ async fn scripted(lines: &'static [&'static str]) -> (u16, tokio::task::JoinHand
 }
 
 async fn send(host: &str, port: u16, security: MailSecurity) -> MailError {
+    sent(host, port, security).await.unwrap_err()
+}
+
+async fn sent(host: &str, port: u16, security: MailSecurity) -> Result<(), MailError> {
     let server = MailServer {
         host: host.to_owned(),
         port,
@@ -35,7 +39,7 @@ async fn send(host: &str, port: u16, security: MailSecurity) -> MailError {
     };
     let to = MailAddress::parse("ann@example.org").unwrap();
     let letter = Letter { id: "1".into(), to, subject: "s".into(), text: "secret".into(), written_at: 0 };
-    Mailer::new(server, Trust::of_the_web()).unwrap().send(&letter).await.unwrap_err()
+    Mailer::new(server, Trust::of_the_web()).unwrap().send(&letter).await
 }
 
 #[tokio::test]
@@ -56,6 +60,48 @@ async fn nothing_is_told_to_a_server_without_tls() {
         let heard = heard.await.unwrap();
         assert!(!heard.contains("AUTH") && !heard.contains("MAIL") && !heard.contains("secret"), "{heard}");
     }
+}
+
+#[tokio::test]
+async fn a_server_that_serves_nobody_has_not_refused_the_letter() {
+    for lines in [&["554 no service here\r\n"][..], &["220 hi\r\n", "550 not you\r\n", "550 not you\r\n"]] {
+        let (port, _heard) = scripted(lines).await;
+        let error = send("127.0.0.1", port, MailSecurity::NoneOnLoopback).await;
+        assert!(matches!(error, MailError::Unwilling(550 | 554)) && !error.is_final(), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_letter_that_was_taken_is_sent_however_the_conversation_ends() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let heard = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut stream = BufReader::new(stream);
+        stream.get_mut().write_all(b"220 hi\r\n").await.unwrap();
+        let (mut heard, mut content) = (Vec::new(), false);
+        loop {
+            let mut line = String::new();
+            if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
+                return heard;
+            }
+            let answer = match line.split_whitespace().next().unwrap_or_default() {
+                "." => "250 taken\r\n",
+                _ if content => "",
+                "EHLO" => "250-host\r\n250 AUTH PLAIN\r\n",
+                "AUTH" => "235 welcome\r\n",
+                "DATA" => "354 go on\r\n",
+                // No word of farewell.
+                "QUIT" => "",
+                _ => "250 fine\r\n",
+            };
+            content = (content || answer.starts_with("354")) && !answer.ends_with("taken\r\n");
+            stream.get_mut().write_all(answer.as_bytes()).await.unwrap();
+            heard.push(line);
+        }
+    });
+    sent("127.0.0.1", port, MailSecurity::NoneOnLoopback).await.unwrap();
+    assert_eq!(heard.await.unwrap().last().map(String::as_str), Some("QUIT\r\n"));
 }
 
 #[tokio::test]

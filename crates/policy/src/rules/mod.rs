@@ -1,11 +1,13 @@
 //! The rules. Each gives grants inside a boundary, refuses, or has nothing to say; they meet only in `combine.rs`.
 
+pub mod consent;
 pub mod operator;
 pub mod patient_context;
 mod represented;
 pub mod system_context;
 pub mod user_context;
 
+use portcullis_fhir::labels::Clearance;
 use portcullis_oauth::scopes::{Letter, TypeLetters};
 
 use crate::constraint::{Boundary, Grant, TypeSet};
@@ -23,10 +25,10 @@ pub enum Ruling {
     NotApplicable,
 }
 
-/// A grant of the types that the scopes open and that `open` lets through.
+/// A grant of the types that the scopes open and that `open` lets through, up to the labels of the clearance.
 pub(crate) fn grant(
     letters: &TypeLetters,
-    boundary: Boundary,
+    (boundary, clearance): (Boundary, Clearance),
     open: impl Fn(portcullis_fhir::types::ResourceType) -> bool,
 ) -> Grant {
     let types = |letter: Letter| -> TypeSet { letters.types_with(letter).filter(|resource_type| open(*resource_type)).collect() };
@@ -38,5 +40,6 @@ pub(crate) fn grant(
         update: types(Letter::Update),
         delete: types(Letter::Delete),
         qualifications: Qualifications::of(letters),
+        clearance,
     }
 }

@@ -1,5 +1,6 @@
 //! The operator at the command line: whoever holds the data directory and its key, for the operations that the command names.
 
+use portcullis_fhir::labels::Clearance;
 use portcullis_fhir::types::ResourceType;
 use portcullis_oauth::principal::{OperatorOperation, Principal};
 use portcullis_oauth::scopes::Letter;
@@ -27,6 +28,7 @@ pub fn apply(principal: &Principal) -> Ruling {
         update: TypeSet::default(),
         delete: TypeSet::default(),
         qualifications: Qualifications::default(),
+        clearance: Clearance::FULL,
     }])
 }
 

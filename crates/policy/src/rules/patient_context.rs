@@ -2,6 +2,7 @@
 //!
 //! SMART App Launch 2.2, scopes for requesting clinical data. An absent launch patient refuses: an absent boundary is not "no boundary".
 
+use portcullis_fhir::labels::Clearance;
 use portcullis_fhir::types::ResourceType;
 use portcullis_oauth::principal::Principal;
 use portcullis_oauth::users::Role;
@@ -40,7 +41,8 @@ pub fn apply(principal: &Principal) -> Ruling {
         return Ruling::Refuse(DenialReason::UserNotEntitled);
     };
     // Who looked at a record is the patient's business, not that of a clinician who opened it.
-    let given = grant(letters, boundary, |resource_type| acts_for || resource_type != ResourceType::AUDIT_EVENT);
+    let clearance = if acts_for { Clearance::FULL } else { principal.clearances().clinician };
+    let given = grant(letters, (boundary, clearance), |resource_type| acts_for || resource_type != ResourceType::AUDIT_EVENT);
     // A clinician in care of the patient has the limits of the representation only where it is what lets the clinician in.
     Ruling::Grant(vec![if acts_for { represented::limited(given, &limits) } else { given }])
 }

@@ -26,7 +26,7 @@ pub fn apply(principal: &Principal) -> Ruling {
         return Ruling::Refuse(DenialReason::UserNotEntitled);
     };
     let open = |resource_type: ResourceType| resource_type != ResourceType::AUDIT_EVENT;
-    let asked = grant(letters, Boundary::Whole, open);
+    let asked = grant(letters, (Boundary::Whole, principal.clearances().client), open);
     let allowed = |letter: Letter, types: &TypeSet| -> TypeSet {
         types.iter().filter(|resource_type| registered.system.allows(*resource_type, letter)).collect()
     };

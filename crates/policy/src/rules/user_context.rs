@@ -1,8 +1,9 @@
 //! `user/` scopes: what the person may see, by role.
 //!
 //! A patient sees the own record, a representative the records of those represented, a clinician the patients with an Encounter
-//! or CareTeam that names the clinician. Auditors and security officers see the audit trail and no clinical data; administrators neither.
+//! or CareTeam that names the clinician, up to the labels that clinicians are cleared for. Auditors and security officers see the audit trail and no clinical data; administrators neither.
 
+use portcullis_fhir::labels::Clearance;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::principal::Principal;
 use portcullis_oauth::representation::Limits;
@@ -38,16 +39,18 @@ pub fn apply(principal: &Principal) -> Ruling {
         }
         for (limits, patients) in groups {
             let own = NonEmpty::of(patients).map(Boundary::Patients);
-            grants.extend(own.map(|boundary| represented::limited(grant(letters, boundary, |_| true), &limits)));
+            let whole = |boundary| grant(letters, (boundary, Clearance::FULL), |_| true);
+            grants.extend(own.map(|boundary| represented::limited(whole(boundary), &limits)));
         }
     }
     if user.roles.contains(Role::Clinician) {
         let care = user.fhir_user.clone().and_then(|actor| NonEmpty::of([actor])).map(Boundary::CareRelationship);
         // Who looked at a record, colleagues included, is the patient's and the auditor's business.
-        grants.extend(care.map(|boundary| grant(letters, boundary, |resource_type| !is_audit(resource_type))));
+        let clearance = principal.clearances().clinician;
+        grants.extend(care.map(|boundary| grant(letters, (boundary, clearance), |resource_type| !is_audit(resource_type))));
     }
     if user.roles.contains(Role::Auditor) || user.roles.contains(Role::SecurityOfficer) {
-        grants.push(grant(letters, Boundary::Whole, is_audit));
+        grants.push(grant(letters, (Boundary::Whole, Clearance::FULL), is_audit));
     }
     if grants.is_empty() { Ruling::Refuse(DenialReason::UserNotEntitled) } else { Ruling::Grant(grants) }
 }

@@ -4,6 +4,7 @@
 //! stored together. Imports pass the same decision as any other write. Nothing here speaks HTTP.
 
 mod clients;
+mod grants;
 pub mod https;
 mod import;
 mod keys;
@@ -16,6 +17,7 @@ pub mod socket;
 mod users;
 
 pub use clients::{ClientDetails, ClientRequest, InitialToken};
+pub use grants::GrantSummary;
 pub use import::MAXIMUM_RESOURCE;
 pub use keys::KeySummary;
 pub use mail::{Contact, LetterSummary, MailStatus, UserAddress};

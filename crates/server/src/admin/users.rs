@@ -11,6 +11,7 @@ use portcullis_store::registry::Change;
 use portcullis_store::sign_in::{LinkPurpose, OneTimeLink, SignInChange};
 use serde::{Deserialize, Serialize};
 
+use super::grants::GrantSummary;
 use super::mail::{LetterSummary, UserAddress};
 use super::protocol::{Hidden, NewUser, RefusalKind, Refused, Response, UserSummary};
 use super::service::{Service, Task, registry_error, user_summary};
@@ -120,6 +121,9 @@ pub struct UserDetails {
     /// The last letters about the account, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub letters: Vec<LetterSummary>,
+    /// What the person has granted to apps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<GrantSummary>,
 }
 
 /// A one-time link that went by letter.
@@ -255,7 +259,9 @@ impl Service {
         let means = self.server.registry.sign_in_means(&user.id).await.map_err(failed)?;
         let sessions = self.server.registry.sessions_of(&user.id, self.server.clock.now_seconds()).await.map_err(failed)?;
         let (mail, letters) = self.mail_of(user).await?;
+        let grants = self.server.registry.grants_of(&user.id).await.map_err(failed)?;
         Ok(UserDetails {
+            grants: grants.into_iter().map(GrantSummary::from).collect(),
             mail,
             letters,
             summary: user_summary(user),

@@ -1,6 +1,7 @@
 //! Discovery documents and public keys.
 
 use http::{StatusCode, header};
+use portcullis_oauth::capabilities::{Capabilities, Capability};
 use portcullis_oauth::key_ring::PUBLISHED_FRESH_SECONDS;
 use portcullis_oauth::metadata::Endpoints;
 use serde_json::Value;
@@ -25,6 +26,7 @@ pub fn endpoints(public_url: &str) -> Endpoints {
         require_pushed_authorization_requests: false,
         registration: None,
         brand: None,
+        capabilities: Capabilities::default(),
     }
 }
 
@@ -41,6 +43,7 @@ pub fn of(server: &Server) -> Endpoints {
         registration,
         require_pushed_authorization_requests: required,
         brand: crate::brand::link(settings),
+        capabilities: settings.authorization.capabilities,
         ..endpoints(&settings.public_url)
     }
 }
@@ -52,6 +55,9 @@ pub fn smart_configuration(server: &Server) -> Draft {
 
 /// `.well-known/openid-configuration`
 pub fn openid_configuration(server: &Server) -> Draft {
+    if let Err(off) = server.settings.authorization.capabilities.check(Capability::SsoOpenIdConnect) {
+        return Draft::new(StatusCode::NOT_FOUND).body("text/plain; charset=utf-8", off);
+    }
     document(&of(server).openid_configuration())
 }
 

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode, header};
 use portcullis_audit::record::Outcome;
+use portcullis_oauth::capabilities::Capability;
 use portcullis_oauth::token_error::TokenError;
 
 use crate::answer::Answer;
@@ -35,12 +36,15 @@ pub async fn serve(server: Arc<Server>, exchange: Exchange, route: Route, body: 
     let method = exchange.method.clone();
     let reading = matches!(method, Method::GET | Method::HEAD);
     let posting = method == Method::POST;
+    let authorizes_by_post = server.settings.authorization.capabilities.has(Capability::AuthorizePost);
     match route {
         Route::Federation(page) => accounts::federation::serve(server, &exchange, page, body).await,
         Route::Developers(page) => developers::serve(server, &exchange, page, body).await,
         Route::Account(page) => own_page::account_pages::serve(server, &exchange, page, body).await,
         Route::Authorize if reading => authorization::authorize::show(server, &exchange).await,
-        Route::Authorize if posting => authorization::authorize::redirect_to_get(server, &exchange, body).await,
+        Route::Authorize if posting && authorizes_by_post => {
+            authorization::authorize::redirect_to_get(server, &exchange, body).await
+        }
         Route::Login if reading => accounts::login::show(server, &exchange).await,
         Route::Login if posting => accounts::login::submit(server, &exchange, body).await,
         Route::Logout if posting => accounts::login::sign_out(server, &exchange, body).await,
@@ -61,6 +65,7 @@ pub async fn serve(server: Arc<Server>, exchange: Exchange, route: Route, body: 
         Route::PersonRevoke if posting => own_page::person::revoke(server, &exchange, body).await,
         other => {
             let allow = match other {
+                Route::Authorize if !authorizes_by_post => "GET, HEAD",
                 Route::Authorize | Route::Chart | Route::Login => "GET, HEAD, POST",
                 Route::Person | Route::History(_) => "GET, HEAD",
                 _ => "POST",

@@ -89,7 +89,7 @@ pub fn unavailable(exchange: &Exchange, error: &RegistryError) -> Draft {
         ],
         [
             "En este momento no podemos hacerlo",
-            "El almacén de datos del servidor no respondió.",
+            "La base de datos del servidor no respondió.",
             "No se cambió nada.",
             "Espere un minuto e inténtelo de nuevo.",
         ],

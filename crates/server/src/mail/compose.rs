@@ -25,6 +25,8 @@ pub struct Facts {
     pub link: Option<(Secret<String>, i64)>,
     /// The browser and the network of a sign-in.
     pub place: Option<(String, String)>,
+    /// The code that is typed into a page.
+    pub code: Option<String>,
 }
 
 /// What is kept of a letter until it went.

@@ -1,8 +1,8 @@
 //! Sending letters: one task, one letter after the other, each until the mail server took it, refused it for good, or nobody needs it any more.
 //!
-//! At least once: a letter ends in the registry after the mail server's word, so a crash in between sends it again, with the same Message-ID. What the
-//! mail server cannot take now is tried again after half a minute, then after twice the time, up to an hour. What became of a letter is recorded, and
-//! `portcullis users show` and `users list` tell it.
+//! At least once: a letter ends in the registry after the mail server's word, so a crash in between sends it again, with the same Message-ID. Every attempt is noted
+//! before it is made, so that a letter whose end cannot be noted does not go again at once and again. The next comes after half a minute, then after twice the
+//! time, up to an hour. What became of a letter is recorded, and `portcullis users show` and `users list` tell it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,7 @@ pub async fn run(server: Arc<Server>, stopped: impl Future<Output = ()>) {
     let mut stopped = std::pin::pin!(stopped);
     let mut failing = false;
     loop {
-        // A letter that is on its way when the server stops is sent again at the next start.
+        // A letter that is on its way when the server stops is sent again after the next start.
         let round = tokio::select! {
             () = &mut stopped => return,
             round = deliver_due(&server) => round,
@@ -95,14 +95,13 @@ async fn deliver(server: &Server, letter: WaitingLetter) -> Result<(), DeliveryE
     if letter.gives_up_at <= now {
         return end(server, &letter, Err(format!("given up after {} attempts", letter.attempts))).await;
     }
+    server.registry.try_letter(&letter.id, now.saturating_add(wait_seconds(letter.attempts))).await?;
     match send_only(&server.mail, &letter).await {
         Ok(()) => end(server, &letter, Ok(())).await,
         Err(error) if error.is_final() => end(server, &letter, Err(error.to_string())).await,
-        Err(error) => {
-            server.registry.postpone_letter(&letter.id, now.saturating_add(wait_seconds(letter.attempts))).await?;
-            // "Not now" to one letter says nothing of the next one.
-            if matches!(error, MailError::Refused(_)) { Ok(()) } else { Err(DeliveryError::Mail(error)) }
-        }
+        // "Not now" to one letter says nothing of the next one.
+        Err(MailError::Refused(_)) => Ok(()),
+        Err(error) => Err(DeliveryError::Mail(error)),
     }
 }
 

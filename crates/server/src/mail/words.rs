@@ -43,10 +43,13 @@ pub fn say(kind: LetterKind, language: Language, about: &About<'_>) -> (String, 
         );
         text += &format!("{}\n", link.expose());
     }
+    if let Some(code) = &facts.code {
+        text += &format!("\n{code}\n");
+    }
     text += &format!("\n{}\n", advice(kind, &reader));
     let when = reader.moment(*at);
     text += &reader.say(
-        format!("\nAccount: {username}\nServer: {host}\nTime: {when}\n\nA program wrote this letter. Nobody reads answers to it.\n"),
+        format!("\nAccount: {username}\nServer: {host}\nTime: {when}\n\nA program wrote this message. Nobody reads replies to it.\n"),
         format!("\nCuenta: {username}\nServidor: {host}\nHora: {when}\n\nUn programa escribió este mensaje. Nadie lee las respuestas.\n"),
     );
     (subject.to_owned(), text)
@@ -58,13 +61,13 @@ fn happened(kind: LetterKind, reader: &Reader, about: &About<'_>) -> (&'static s
     let (subjects, english, spanish): ((&str, &str), String, String) = match kind {
         LetterKind::Invitation => (
             ("Your new account", "Su cuenta nueva"),
-            format!("An account was made for you at {host}. Your name there is: {}", about.username),
-            format!("Se creó una cuenta para usted en {host}. Su nombre allí es: {}", about.username),
+            format!("An account was made for you at {host}. Your username there is: {}", about.username),
+            format!("Se creó una cuenta para usted en {host}. Su nombre de usuario allí es: {}", about.username),
         ),
         LetterKind::Reset => (
             ("A new password for your account", "Una contraseña nueva para su cuenta"),
-            format!("The people who run {host} made a link with which you choose a new password."),
-            format!("Quienes manejan {host} hicieron un enlace para que usted elija una contraseña nueva."),
+            format!("The people who run {host} made a link for you to choose a new password."),
+            format!("Quienes administran {host} crearon un enlace para que usted elija una contraseña nueva."),
         ),
         LetterKind::PasswordRequest | LetterKind::Forgotten => (
             ("A new password for your account", "Una contraseña nueva para su cuenta"),
@@ -92,9 +95,9 @@ fn happened(kind: LetterKind, reader: &Reader, about: &About<'_>) -> (&'static s
             format!("Se quitó una aplicación de autenticación o una llave de acceso de su cuenta en {host}."),
         ),
         LetterKind::RecoveryCodes => (
-            ("New recovery codes were made", "Se hicieron códigos de recuperación nuevos"),
+            ("New recovery codes were made", "Se crearon códigos de recuperación nuevos"),
             format!("New recovery codes were made for your account at {host}. The old ones do not work any more."),
-            format!("Se hicieron códigos de recuperación nuevos para su cuenta en {host}. Los anteriores ya no sirven."),
+            format!("Se crearon códigos de recuperación nuevos para su cuenta en {host}. Los anteriores ya no sirven."),
         ),
         LetterKind::Recovery => (
             ("Somebody else opened a way into your account", "Otra persona abrió un acceso a su cuenta"),
@@ -102,14 +105,14 @@ fn happened(kind: LetterKind, reader: &Reader, about: &About<'_>) -> (&'static s
                 "Somebody who runs {host} opened a new way into your account. Until you or a second person confirm it, it opens no health records."
             ),
             format!(
-                "Alguien que maneja {host} abrió un acceso nuevo a su cuenta. Hasta que usted u otra persona lo confirme, no abre expedientes médicos."
+                "Alguien que administra {host} abrió un acceso nuevo a su cuenta. Hasta que usted u otra persona lo confirme, no abre expedientes médicos."
             ),
         ),
         LetterKind::RecoveryConfirmed => (
             ("Your account was confirmed", "Se confirmó su cuenta"),
             format!("A second person who runs {host} confirmed that your account is with you. It opens health records again."),
             format!(
-                "Otra persona que maneja {host} confirmó que su cuenta está en sus manos. Vuelve a abrir expedientes médicos."
+                "Otra persona que administra {host} confirmó que usted tiene su cuenta. La cuenta vuelve a abrir expedientes médicos."
             ),
         ),
         LetterKind::IdentityLinked => (
@@ -118,9 +121,23 @@ fn happened(kind: LetterKind, reader: &Reader, about: &About<'_>) -> (&'static s
             format!("Se vinculó una cuenta de otro sitio con su cuenta en {host}. Desde ahora puede abrir su cuenta."),
         ),
         LetterKind::AddressChanged => (
-            ("Your mail address was changed", "Se cambió su dirección de correo"),
-            format!("Letters about your account at {host} do not come to this address any more."),
+            ("Your email address was changed", "Se cambió su dirección de correo"),
+            format!("Messages about your account at {host} do not come to this address any more."),
             format!("Los mensajes sobre su cuenta en {host} ya no llegarán a esta dirección."),
+        ),
+        LetterKind::AddressConfirmation => (
+            ("A code for your email address", "Un código para su dirección de correo"),
+            format!(
+                "Somebody wants messages about an account at {host} to come here. If it is you, type this code into the page. It works for 15 minutes."
+            ),
+            format!(
+                "Alguien quiere que los mensajes sobre una cuenta en {host} lleguen aquí. Si es usted, escriba este código en la página. Sirve durante 15 minutos."
+            ),
+        ),
+        LetterKind::AddressConfirmed => (
+            ("Your new email address", "Su nueva dirección de correo"),
+            format!("Messages about your account at {host} come to this address from now on."),
+            format!("Los mensajes sobre su cuenta en {host} llegarán a esta dirección desde ahora."),
         ),
         LetterKind::NewBrowser => (
             ("A sign-in from a new browser", "Un inicio de sesión desde un navegador nuevo"),
@@ -134,12 +151,16 @@ fn happened(kind: LetterKind, reader: &Reader, about: &About<'_>) -> (&'static s
 fn advice(kind: LetterKind, reader: &Reader) -> &'static str {
     match kind {
         LetterKind::Invitation => reader.say(
-            "If you did not expect this, throw this letter away.",
-            "Si no esperaba esto, tire este mensaje.",
+            "If you did not expect this, delete this message.",
+            "Si no esperaba esto, borre este mensaje.",
+        ),
+        LetterKind::AddressConfirmation => reader.say(
+            "If it was not you, delete this message, and tell nobody the code. Nothing changes without it.",
+            "Si no fue usted, borre este mensaje y no diga el código a nadie. Sin él no cambia nada.",
         ),
         LetterKind::PasswordRequest | LetterKind::Forgotten => reader.say(
-            "If it was not you, throw this letter away. Your password stays as it is.",
-            "Si no fue usted, tire este mensaje. Su contraseña no cambia.",
+            "If it was not you, delete this message. Your password stays as it is.",
+            "Si no fue usted, borre este mensaje. Su contraseña no cambia.",
         ),
         LetterKind::Reset => reader.say(
             "If you did not ask them for it, do not open the link, and tell them.",
@@ -149,7 +170,7 @@ fn advice(kind: LetterKind, reader: &Reader) -> &'static str {
             "If you know of this, there is nothing to do. If not, open the address of your account as you always do, change your password, end the other \
              sessions, and tell the people who run the server.",
             "Si usted sabe de esto, no tiene que hacer nada. Si no, abra su cuenta como siempre lo hace, cambie su contraseña, cierre las otras sesiones y \
-             avise a quienes manejan el servidor.",
+             avise a quienes administran el servidor.",
         ),
     }
 }
@@ -166,6 +187,7 @@ mod tests {
         let facts = Facts {
             link: Some((Secret::new(link.to_owned()), 1_800_003_600)),
             place: Some(("Firefox".into(), "192.0.2.1".into())),
+            code: Some("ABCD-EFGH".into()),
         };
         for kind in LetterKind::ALL {
             let mut texts = Vec::new();
@@ -175,7 +197,10 @@ mod tests {
                 assert!(!subject.is_empty() && subject.chars().count() < 60, "{subject}");
                 assert_eq!((text.matches(link).count(), text.matches("://").count()), (1, 1), "{text}");
                 assert!(
-                    text.contains("Ann") && text.contains("192.0.2.1") && text.lines().all(|line| line.len() < 900),
+                    text.contains("Ann")
+                        && text.contains("192.0.2.1")
+                        && text.contains("ABCD-EFGH")
+                        && text.lines().all(|line| line.len() < 900),
                     "{text}"
                 );
                 texts.push((subject, text));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use portcullis_audit::record::{Event, OperationEntry, Outcome, Record};
 use portcullis_fhir::interaction::Interaction;
-use portcullis_fhir::search::SearchQuery;
+use portcullis_fhir::search::{SearchPlace, SearchQuery};
 use portcullis_fhir::types::LogicalId;
 use portcullis_oauth::principal::Principal;
 use portcullis_policy::decision::{Effect, Trace};
@@ -39,6 +39,12 @@ impl Account {
     /// Whoever asked; nothing is decided for nobody.
     pub fn principal(&self) -> Result<Arc<Principal>, Refusal> {
         self.principal.clone().ok_or(Refusal::Internal("a request lost its principal"))
+    }
+
+    /// The account of a part of the same, decided as this was last.
+    pub fn part(&self, operation: OperationEntry) -> Self {
+        let (principal, decision, trace) = (self.principal.clone(), self.decision.clone(), self.trace.clone());
+        Self { principal, operation: Some(operation), subject: None, decision, trace }
     }
 
     /// Notes what was asked; `form` is the body of a search that was posted.
@@ -174,12 +180,25 @@ fn describe(interaction: &Interaction, exchange: &Exchange, form: &[u8]) -> Oper
         },
         Interaction::InstanceHistory(history) => entry("history-instance", history.resource_type.name(), Some(&history.id)),
         Interaction::Search(query) => {
-            let mut sent = sent.to_owned();
-            if exchange.method == http::Method::POST {
-                sent = format!("{sent}&{}", String::from_utf8_lossy(form));
-            }
-            let sent = bounded(sent.trim_matches('&'));
+            let place = query.compartment.as_ref().map(|compartment| format!("{compartment}/{}", query.resource_type));
+            let sent = searched(place.as_deref(), exchange, form);
             OperationEntry { query: Some(sent), ..entry("search-type", query.resource_type.name(), None) }
+        }
+        Interaction::SearchOfTypes(search) => {
+            let place = Some(search.place.path()).filter(|path| !path.is_empty());
+            let query = Some(searched(place.as_deref(), exchange, form));
+            match &search.place {
+                SearchPlace::Everything(focus) => {
+                    OperationEntry { query, ..entry("operation", focus.resource_type.name(), Some(&focus.id)) }
+                }
+                SearchPlace::System | SearchPlace::Compartment(_) => {
+                    OperationEntry { interaction: "search-system".to_owned(), query, ..OperationEntry::default() }
+                }
+            }
+        }
+        Interaction::Patch(patch) => entry("update", patch.resource_type.name(), Some(&patch.id)),
+        Interaction::ConditionalPatch(patch) => {
+            OperationEntry { query: Some(bounded(sent)), ..entry("update", patch.condition.resource_type.name(), None) }
         }
         Interaction::Create(create) => {
             let condition = create.condition.as_ref().and_then(|_| exchange.header(&IF_NONE_EXIST)).map(bounded);
@@ -196,6 +215,16 @@ fn describe(interaction: &Interaction, exchange: &Exchange, form: &[u8]) -> Oper
     }
 }
 
+/// The parameters of a search as sent, after the compartment where the address names one.
+fn searched(place: Option<&str>, exchange: &Exchange, form: &[u8]) -> String {
+    let mut sent = exchange.target.query().unwrap_or_default().to_owned();
+    if exchange.method == http::Method::POST {
+        sent = format!("{sent}&{}", String::from_utf8_lossy(form));
+    }
+    let sent = sent.trim_matches('&');
+    bounded(&place.map_or_else(|| sent.to_owned(), |place| format!("{place}?{sent}")))
+}
+
 /// The header of a conditional create.
 pub const IF_NONE_EXIST: http::HeaderName = http::HeaderName::from_static("if-none-exist");
 
@@ -207,8 +236,14 @@ fn subject(interaction: &Interaction) -> Option<Subject> {
         Interaction::InstanceHistory(history) => (history.resource_type, &history.id, None),
         Interaction::Update(update) => (update.resource.resource_type(), &update.id, None),
         Interaction::Delete(delete) => (delete.resource_type, &delete.id, None),
+        Interaction::Patch(patch) => (patch.resource_type, &patch.id, None),
+        Interaction::SearchOfTypes(search) => match &search.place {
+            SearchPlace::Everything(focus) => (focus.resource_type, &focus.id, None),
+            SearchPlace::System | SearchPlace::Compartment(_) => return None,
+        },
         Interaction::Capabilities
         | Interaction::Search(_)
+        | Interaction::ConditionalPatch(_)
         | Interaction::Create(_)
         | Interaction::ConditionalUpdate(_)
         | Interaction::ConditionalDelete(_) => return None,

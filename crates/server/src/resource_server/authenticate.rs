@@ -187,7 +187,8 @@ impl Credentials {
             Some(proof) => Possession::Proven { proof, certificate },
             None => Possession::Bearer { certificate },
         };
-        Principal::establish(&self.token, &possession, status, now).map_err(|error| match error {
+        let principal = Principal::establish(&self.token, &possession, status, now);
+        principal.map(|principal| principal.cleared(server.settings.authorization.clearances)).map_err(|error| match error {
             EstablishError::Expired => AuthenticationError::Expired(Scheme::Bearer),
             other => AuthenticationError::Ended(other, Scheme::Bearer),
         })

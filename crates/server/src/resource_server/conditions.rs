@@ -5,16 +5,18 @@
 //! takes effect: a [`Guard`] makes sure of it, and where others have changed it meanwhile the request is refused (409).
 
 use http::StatusCode;
-use portcullis_fhir::interaction::{self, ConditionalUpdate, Create, Delete, Interaction, Update};
+use portcullis_fhir::interaction::{self, ConditionalPatch, ConditionalUpdate, Create, Delete, Interaction, Patch, Update};
 use portcullis_fhir::outcome::{Issue, IssueType};
 use portcullis_fhir::search::SearchQuery;
 use portcullis_fhir::types::LogicalId;
 use portcullis_oauth::principal::Principal;
 use portcullis_oauth::scopes::Letter;
 use portcullis_policy::{Operation, PermittedOperation, Released, SearchPage, StoredVersion, denial};
+use portcullis_store::StoreError;
 use portcullis_store::together::Guard;
 
 use super::account::Account;
+use super::patching;
 use super::refusal::Refusal;
 use crate::context::Server;
 
@@ -67,7 +69,10 @@ pub async fn resolve(
         Interaction::ConditionalDelete(delete) => {
             look_up(server, principal, account, (&delete.condition, &[Letter::Search, Letter::Delete])).await?
         }
-        _ => return Ok(Resolved::Plain(interaction)),
+        Interaction::ConditionalPatch(patch) => {
+            look_up(server, principal, account, (&patch.condition, &[Letter::Search, Letter::Read, Letter::Update])).await?
+        }
+        _ => return plain(server, principal, account, interaction).await.map(Resolved::Plain),
     };
     let guard = found.guard;
     let one = found.page.content().matches.first().map(|version| version.id.clone());
@@ -79,8 +84,27 @@ pub async fn resolve(
             let (resource_type, if_match) = (delete.condition.resource_type, delete.if_match);
             Resolved::Guarded(Box::new(Interaction::Delete(Delete { resource_type, id, if_match })), guard)
         }
+        (Interaction::ConditionalPatch(patch), one) => {
+            let id = one.ok_or(Refusal::Store(StoreError::NotFound))?;
+            let ConditionalPatch { condition, document, if_match } = patch;
+            let patch = Patch { resource_type: condition.resource_type, id, document, if_match };
+            Resolved::Guarded(Box::new(patching::updated(server, principal, account, patch).await?), guard)
+        }
         (interaction, _) => Resolved::Guarded(Box::new(interaction), guard),
     })
+}
+
+/// An interaction without a condition; of a patch the update that it comes to.
+async fn plain(
+    server: &Server,
+    principal: &Principal,
+    account: &mut Account,
+    interaction: Interaction,
+) -> Result<Interaction, Refusal> {
+    match interaction {
+        Interaction::Patch(patch) => patching::updated(server, principal, account, patch).await,
+        interaction => Ok(interaction),
+    }
 }
 
 /// A condition, and what it found.

@@ -10,8 +10,12 @@ pub mod respond;
 mod account;
 mod bundles;
 mod conditions;
+pub(crate) mod consents;
 mod exchange;
 mod named;
+mod patching;
 pub(crate) mod refusal;
+mod several;
 
+pub use bundles::BundleLimits;
 pub use exchange::Exchange;

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use portcullis_fhir::interaction::Interaction;
 use portcullis_fhir::reference::Reference;
-use portcullis_fhir::search::{Filter, ReferenceMatch, SearchQuery, Test};
+use portcullis_fhir::search::{Filter, ReferenceMatch, SearchOfTypes, SearchQuery, Test};
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_policy::{Change, Operation};
 
@@ -15,6 +15,9 @@ use portcullis_policy::{Change, Operation};
 pub fn by(interaction: &Interaction) -> Vec<String> {
     let (resource_type, id) = match interaction {
         Interaction::Search(query) => return searched(query),
+        Interaction::SearchOfTypes(search) => return searched_types(search),
+        Interaction::Patch(patch) => (patch.resource_type, &patch.id),
+        Interaction::ConditionalPatch(patch) => return searched(&patch.condition),
         Interaction::Read(read) => (read.resource_type, &read.id),
         Interaction::VersionRead(read) => (read.resource_type, &read.id),
         Interaction::InstanceHistory(history) => (history.resource_type, &history.id),
@@ -39,6 +42,14 @@ pub fn proposed(operation: &Operation) -> Vec<String> {
     set.changes.iter().flat_map(name).collect()
 }
 
+/// The patients whom a search of several types names: most names are in each of its parts.
+fn searched_types(search: &SearchOfTypes) -> Vec<String> {
+    let focus = search.place.focus().filter(|focus| focus.resource_type == ResourceType::PATIENT);
+    let named = focus.map(|focus| focus.id.to_string()).into_iter().chain(search.parts.iter().flat_map(searched));
+    let mut seen = HashSet::new();
+    named.filter(|patient| seen.insert(patient.clone())).collect()
+}
+
 /// The patients whom a search names.
 pub fn searched(query: &SearchQuery) -> Vec<String> {
     let mut named: Vec<String> = query.filters.iter().flat_map(|filter| in_filter(query.resource_type, filter)).collect();
@@ -53,6 +64,7 @@ fn in_filter(searched: ResourceType, filter: &Filter) -> Vec<String> {
         Test::Id(ids) if searched == ResourceType::PATIENT => texts(ids),
         Test::Reference(references) => references.iter().filter_map(|reference| patient(filter, reference)).collect(),
         Test::Chain(links) => links.iter().flat_map(|link| in_filter(link.resource_type, &link.criterion)).collect(),
+        Test::Either(filters) => filters.iter().flat_map(|filter| in_filter(searched, filter)).collect(),
         Test::ReverseChain(link) => in_filter(link.resource_type, &link.criterion),
         _ => Vec::new(),
     }

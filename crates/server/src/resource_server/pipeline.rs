@@ -21,10 +21,11 @@ use portcullis_store::together::{Done, Guard, NotDone, Step, Together};
 
 use super::account::{Account, IF_NONE_EXIST};
 use super::conditions::{self, Resolved, Settled};
+use super::consents;
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
 use super::respond::{self, Asked, Found};
-use super::{Exchange, authenticate, bundles};
+use super::{Exchange, authenticate, bundles, patching, several};
 use crate::answer::{Answer, Draft};
 use crate::authorization_server::developers::refused;
 use crate::context::Server;
@@ -66,6 +67,7 @@ async fn stages(
     match recorded {
         Recorded::Durable(receipt) => Ok(Answer::recorded(receipt, reply.into_draft())),
         Recorded::Next(record) => Ok(self::recorded(server, *record, reply.into_draft()).await),
+        Recorded::WithParts(record, parts) => Ok(recorded_with(server, *record, parts, reply.into_draft()).await),
     }
 }
 
@@ -91,6 +93,8 @@ pub enum Recorded {
     Durable(AuditReceipt),
     /// It shall be.
     Next(Box<Record>),
+    /// It shall be, and so shall those of what the interaction consisted of.
+    WithParts(Box<Record>, Vec<Record>),
 }
 
 /// Stages 5 to 9 of one interaction, alone or in a batch; of a write also stage 10.
@@ -108,7 +112,12 @@ pub async fn interact(
     let request = server.large.run(length, || parse(server, exchange, path, sent)).await?;
     let (asked, interaction) = Asked::of(request, &server.settings.fhir_base);
     account.describe(exchange, &interaction, form);
+    let overtaken = patching::names_no_version(&interaction);
     let (interaction, guard) = match conditions::resolve(server, &principal, account, interaction).await? {
+        // Boxed, since every request has room for the largest way that it could have taken.
+        Resolved::Plain(Interaction::SearchOfTypes(search)) => {
+            return Box::pin(several::perform(server, exchange, (&asked, account), *search)).await;
+        }
         Resolved::Plain(interaction) => (interaction, None),
         Resolved::Guarded(interaction, guard) => (*interaction, Some(guard)),
         // Nothing changes, so it does not matter whether the guard still holds.
@@ -118,7 +127,10 @@ pub async fn interact(
     account.name_proposed(&operation);
     let (permit, permitted) = account.decide(server, &principal, operation)?;
     match permitted {
-        PermittedOperation::Write(set) => write(server, exchange, (&asked, account), (permit, set, guard)).await,
+        PermittedOperation::Write(set) => {
+            let written = write(server, exchange, (&asked, account), (permit, set, guard)).await;
+            written.map_err(|refusal| if overtaken { patching::overtaken(refusal) } else { refusal })
+        }
         reading => {
             let found = execute_and_release(server, &principal, &permit, reading).await?;
             let reply = respond::found(server, exchange, &asked, &found)?;
@@ -200,14 +212,27 @@ pub fn plan(server: &Server, interaction: Interaction, new: Option<LogicalId>) -
         Interaction::VersionRead(read) => return Ok(Operation::VersionRead(read)),
         Interaction::InstanceHistory(history) => return Ok(Operation::History(history)),
         Interaction::Search(query) => return Ok(Operation::Search(query)),
-        Interaction::ConditionalUpdate(_) | Interaction::ConditionalDelete(_) => {
+        Interaction::SearchOfTypes(_) => {
+            let message =
+                "A search of several types and $everything are no part of a transaction. Send them alone or in a batch.";
+            return Err(Refusal::Parse(interaction::Refusal::new(
+                400,
+                Issue::error(IssueType::NotSupported, message).at("http"),
+            )));
+        }
+        Interaction::ConditionalUpdate(_)
+        | Interaction::ConditionalDelete(_)
+        | Interaction::Patch(_)
+        | Interaction::ConditionalPatch(_) => {
             return Err(Refusal::Internal("a condition was not looked up"));
         }
         Interaction::Create(create) => {
+            consents::acceptable(server, &create.resource)?;
             let id = new.map_or_else(fresh, Ok)?;
             Change::Create(NewVersion::of(create.resource, id, fresh()?, now, base).map_err(unprocessable)?)
         }
         Interaction::Update(update) => {
+            consents::acceptable(server, &update.resource)?;
             let version = NewVersion::of(update.resource, update.id, fresh()?, now, base).map_err(unprocessable)?;
             Change::Update { version, if_match: update.if_match }
         }

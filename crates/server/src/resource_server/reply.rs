@@ -3,6 +3,7 @@
 use http::{HeaderName, StatusCode, header};
 use portcullis_fhir::bundle::{BundleWriter, EntryResponse};
 use portcullis_fhir::instant;
+use portcullis_fhir::labels::Labels;
 use portcullis_fhir::outcome::{self, Issue};
 use portcullis_fhir::types::LogicalId;
 use portcullis_policy::StoredVersion;
@@ -19,6 +20,8 @@ pub struct Reply {
     version: Option<Stamp>,
     address: Option<(HeaderName, String)>,
     body: Option<Content>,
+    /// The security labels of what it carries.
+    labels: Labels,
 }
 
 /// The version that an answer speaks of.
@@ -42,13 +45,13 @@ enum Content {
 impl Reply {
     /// An answer of a status alone.
     pub fn new(status: StatusCode) -> Self {
-        Self { status, version: None, address: None, body: None }
+        Self { status, version: None, address: None, body: None, labels: Labels::NONE }
     }
 
     /// The same about a version of the resource at this address.
     pub fn about(self, version: &StoredVersion, url: String) -> Self {
         let stamp = Stamp { url, version: version.version.clone(), last_updated: version.last_updated };
-        Self { version: Some(stamp), ..self }
+        Self { version: Some(stamp), labels: version.security.labels, ..self }
     }
 
     /// The same with the address of a version that was made (`Location`).
@@ -74,6 +77,16 @@ impl Reply {
     /// The same without what it carries.
     pub fn without_body(self) -> Self {
         Self { body: None, ..self }
+    }
+
+    /// The same, carrying something with these labels.
+    pub fn labelled(self, labels: Labels) -> Self {
+        Self { labels, ..self }
+    }
+
+    /// The labels of what it carries; none where it carries no resource.
+    pub fn labels(&self) -> Labels {
+        if matches!(self.body, Some(Content::Resource(_))) { self.labels } else { Labels::NONE }
     }
 
     /// Its status.

@@ -10,6 +10,7 @@ use portcullis_fhir::bundle::{BundleWriter, HistoryEntry, Links, SearchMode};
 use portcullis_fhir::instant;
 use portcullis_fhir::interaction::{IfNoneMatch, Interaction, Preferences, Request, ReturnPreference};
 use portcullis_fhir::json;
+use portcullis_fhir::labels::Labels;
 use portcullis_fhir::outcome::{self, Issue, IssueType, Severity};
 use portcullis_fhir::query;
 use portcullis_fhir::search::{Ignored, SearchQuery, Shape};
@@ -20,6 +21,7 @@ use portcullis_policy::{Change, HistoryPage, Predecessor, Released, SearchPage, 
 use super::Exchange;
 use super::refusal::{Refusal, not_found};
 use super::reply::Reply;
+use super::several::Gathered;
 use crate::context::Server;
 
 /// How the answer shall look.
@@ -51,6 +53,9 @@ impl Asked {
                 shape: query.shape.clone(),
                 ignored: query.ignored.clone(),
             }),
+            Interaction::SearchOfTypes(search) => {
+                Some(Searched { self_link: search.self_link(base_url), shape: Shape::Whole, ignored: search.ignored.clone() })
+            }
             _ => None,
         };
         let count = match &interaction {
@@ -150,10 +155,11 @@ fn search_reply(server: &Server, asked: &Asked, page: &SearchPage) -> Result<Rep
     let next = page.next.as_ref().map(|cursor| SearchQuery::page_link(self_link, cursor));
     let links = Links { this: self_link.clone(), next };
     let versions = page.matches.iter().chain(&page.included);
+    let labels = if matches!(shape, Shape::Count) { Labels::NONE } else { high_water(versions.clone()) };
     let (entries, bytes) = versions
         .filter_map(|version| version.body.as_ref())
         .fold((0, 0), |(entries, bytes), body| (entries + 1, bytes + body.len()));
-    let mut bundle = BundleWriter::searchset(&links, page.total).with_room(entries, bytes);
+    let mut bundle = BundleWriter::searchset(&links, page.total).with_room(entries, bytes).labelled(labels);
     let mut address = String::new();
     if !matches!(shape, Shape::Count) {
         // "The list of elements does not apply to included resources." (https://hl7.org/fhir/R4/search.html#elements)
@@ -174,7 +180,37 @@ fn search_reply(server: &Server, asked: &Asked, page: &SearchPage) -> Result<Rep
         let issues: Vec<Issue> = ignored.iter().map(ignored_issue).collect();
         bundle.resource(None, &outcome::render(&issues), SearchMode::Outcome);
     }
-    Ok(Reply::new(StatusCode::OK).resource(bundle.finish()))
+    Ok(Reply::new(StatusCode::OK).labelled(labels).resource(bundle.finish()))
+}
+
+/// All labels of what is shown.
+fn high_water<'a>(versions: impl Iterator<Item = &'a StoredVersion>) -> Labels {
+    let shown = versions.filter(|version| version.body.is_some());
+    shown.fold(Labels::NONE, |labels, version| labels | version.security.labels)
+}
+
+/// The answer to a search of several types: each page in the shape of its search.
+pub fn several(server: &Server, asked: &Asked, gathered: &Gathered) -> Result<Reply, Refusal> {
+    let Some(Searched { self_link, ignored, .. }) = &asked.search else {
+        return Err(Refusal::Internal("a search page without its query"));
+    };
+    let next = gathered.next.as_ref().map(|cursor| SearchQuery::page_link(self_link, cursor));
+    let focus = gathered.focus.iter().filter_map(|focus| focus.content().as_ref()).map(|version| (version, &Shape::Whole));
+    let pages = gathered.pages.iter().flat_map(|(_, shape, page)| page.content().matches.iter().map(move |one| (one, shape)));
+    let shown = focus.chain(pages);
+    let labels = high_water(shown.clone().map(|(version, _)| version));
+    let links = Links { this: self_link.clone(), next };
+    let mut bundle = BundleWriter::searchset(&links, gathered.total).labelled(labels);
+    for (version, shape) in shown {
+        let body = version.body.as_deref().ok_or(Refusal::Internal("a search found a deletion"))?;
+        let body = shaped(body, shape, version.resource_type)?;
+        bundle.resource(Some(&url(server, version)), &body, SearchMode::Match);
+    }
+    if !ignored.is_empty() {
+        let issues: Vec<Issue> = ignored.iter().map(ignored_issue).collect();
+        bundle.resource(None, &outcome::render(&issues), SearchMode::Outcome);
+    }
+    Ok(Reply::new(StatusCode::OK).labelled(labels).resource(bundle.finish()))
 }
 
 fn ignored_issue(ignored: &Ignored) -> Issue {
@@ -201,7 +237,8 @@ fn history_reply(server: &Server, exchange: &Exchange, asked: &Asked, page: &His
         let kept = understood.iter().copied().filter(|part| !part.starts_with("_cursor="));
         link(&kept.chain([place.as_str()]).collect::<Vec<_>>())
     });
-    let mut bundle = BundleWriter::history(&Links { this: link(&understood), next }, Some(page.total));
+    let labels = high_water(page.versions.iter());
+    let mut bundle = BundleWriter::history(&Links { this: link(&understood), next }, Some(page.total)).labelled(labels);
     for (index, version) in page.versions.iter().enumerate() {
         let predecessor = match page.versions.get(index + 1) {
             Some(StoredVersion { body: Some(_), .. }) => Predecessor::Content,
@@ -220,7 +257,7 @@ fn history_reply(server: &Server, exchange: &Exchange, asked: &Asked, page: &His
         let body = version.body.as_ref().map(|body| shaped(body, &asked.shape, version.resource_type)).transpose()?;
         bundle.version(&url(server, version), body.as_deref(), &entry);
     }
-    Ok(Reply::new(StatusCode::OK).resource(bundle.finish()))
+    Ok(Reply::new(StatusCode::OK).labelled(labels).resource(bundle.finish()))
 }
 
 /// The method that made a version, and the status that it was answered with. Which of POST and PUT made the first version is not kept: the server has

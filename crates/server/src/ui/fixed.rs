@@ -99,7 +99,7 @@ pub fn method_not_allowed(exchange: &Exchange, allow: &'static str) -> Draft {
             "Esta dirección funciona de otra manera",
             "La solicitud usó un método que esta dirección no conoce.",
             "No se mostró ni se cambió nada.",
-            "Regrese a la página de la que vino e inténtelo de nuevo.",
+            "Vuelva a la página anterior e inténtelo de nuevo.",
         ],
     );
     draft.with(header::ALLOW, allow)

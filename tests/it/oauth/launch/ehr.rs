@@ -352,3 +352,13 @@ async fn charts_are_for_signed_in_clinicians_and_forms_of_ours() {
         assert_eq!((reply.status.as_u16(), reply.header("location")), (303, "/ehr"));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sandbox_app_is_opened_from_no_chart() {
+    let ehr = Ehr::start().await;
+    assert_eq!(ehr.ask(&[("patient", "ann")]).await.status, 201);
+    let owner = portcullis_oauth::identifiers::UserId::parse("user-ann").unwrap();
+    ehr.world.server.change_client("launched", |client| client.properties.owner = Some(owner)).await;
+    let refused = ehr.ask(&[("patient", "ann")]).await;
+    assert_eq!((refused.status.as_u16(), refused.json()["error"].as_str()), (400, Some("invalid_request")), "{}", refused.text());
+}

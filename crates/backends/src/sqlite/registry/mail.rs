@@ -31,7 +31,7 @@ pub fn apply(connection: &Connection, seal: &Seal, change: &MailChange, now: i64
             end(connection, id, "answered", now)?;
             for (link, hash, letter) in links {
                 if keep(connection, seal, letter, now)? {
-                    sign_in::make_link(connection, link, hash, false)?;
+                    sign_in::make_asked_link(connection, link, hash)?;
                 }
             }
             Ok(())
@@ -88,15 +88,15 @@ fn has_room(connection: &Connection, letter: &NewLetter) -> Result<bool, StoreEr
 }
 
 fn end(connection: &Connection, id: &str, outcome: &str, now: i64) -> Result<(), StoreError> {
-    let sql = "UPDATE letter SET sealed = NULL, ended_at = ?3, outcome = ?2, attempts = attempts + 1 WHERE id = ?1 AND sealed IS NOT NULL";
+    let sql = "UPDATE letter SET sealed = NULL, ended_at = ?3, outcome = ?2 WHERE id = ?1 AND sealed IS NOT NULL";
     match execute(connection, sql, params![id, outcome, now])? {
         0 => Err(conflict("the letter does not wait")),
         _ => Ok(()),
     }
 }
 
-/// A letter did not go, and is tried again.
-pub fn postpone(connection: &Connection, id: &str, due_at: i64) -> Result<(), StoreError> {
+/// A letter is tried, and will be again unless it ends.
+pub fn attempt(connection: &Connection, id: &str, due_at: i64) -> Result<(), StoreError> {
     let sql = "UPDATE letter SET attempts = attempts + 1, due_at = ?2 WHERE id = ?1 AND sealed IS NOT NULL";
     execute(connection, sql, params![id, due_at]).map(|_| ())
 }

@@ -291,10 +291,10 @@ impl MailRegistry for SqliteRegistry {
         self.listing(move |connection| mail::due(connection, &seal, now, limit))
     }
 
-    fn postpone_letter<'a>(&'a self, id: &'a str, due_at: i64) -> BoxFuture<'a, Result<(), RegistryError>> {
+    fn try_letter<'a>(&'a self, id: &'a str, due_at: i64) -> BoxFuture<'a, Result<(), RegistryError>> {
         let id = id.to_owned();
-        let postponed = self.writer.run(move |connection| mail::postpone(connection, &id, due_at));
-        Box::pin(async move { postponed.await.map_err(registry_error) })
+        let noted = self.writer.run(move |connection| mail::attempt(connection, &id, due_at));
+        Box::pin(async move { noted.await.map_err(registry_error) })
     }
 
     fn mail_overview(&self, now: i64) -> BoxFuture<'_, Result<MailOverview, RegistryError>> {

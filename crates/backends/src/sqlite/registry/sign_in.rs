@@ -152,6 +152,18 @@ pub fn make_link(connection: &Connection, link: &OneTimeLink, hash: &SecretHash,
         }
         sessions::end_all_but(connection, &link.user, None)?;
     }
+    add_link(connection, link, hash)
+}
+
+/// A link beside those of operators, which a stranger who asks for a new password shall not end. It takes the place of an earlier one of its kind.
+pub fn make_asked_link(connection: &Connection, link: &OneTimeLink, hash: &SecretHash) -> Result<(), StoreError> {
+    let before = "DELETE FROM one_time_link WHERE user = ?1 AND purpose = ?2";
+    execute(connection, before, [link.user.as_str(), LinkPurpose::Forgotten.as_str()])?;
+    add_link(connection, link, hash)
+}
+
+fn add_link(connection: &Connection, link: &OneTimeLink, hash: &SecretHash) -> Result<(), StoreError> {
+    let user = link.user.as_str();
     let sql = "INSERT INTO one_time_link (hash, user, purpose, created_by, expires_at, mailed) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let row = params![hash.as_bytes().as_slice(), user, link.purpose.as_str(), link.created_by, link.expires_at, link.mailed];
     execute(connection, sql, row).map(|_| ())

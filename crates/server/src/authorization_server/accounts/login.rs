@@ -110,8 +110,8 @@ pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Ans
                 [
                     "No pudimos leer el formulario",
                     "El formulario llegó incompleto.",
-                    "Usted no inició sesión.",
-                    "Regrese e inténtelo de nuevo.",
+                    "Su sesión no se abrió.",
+                    "Vuelva atrás e inténtelo de nuevo.",
                 ],
             );
             return reply::recorded(server, exchange, account(exchange, Outcome::Rejected, error.to_string()), draft).await;

@@ -88,7 +88,7 @@ async fn used(server: &Server, exchange: &Exchange) -> Answer {
         ],
         [
             "Este enlace ya no sirve",
-            "Ya se usó, se venció, o se hizo uno más nuevo.",
+            "Ya se usó, venció o se creó otro más reciente.",
             "Su contraseña no cambió.",
             "Pida un enlace nuevo a quienes se lo enviaron.",
         ],

@@ -48,7 +48,7 @@ impl PasswordProblem {
                 "This password is too short. Use at least {MINIMUM_CHARACTERS} characters. A few words in a row are easy to keep in mind."
             ),
             (Self::TooShort, Language::Spanish) => format!(
-                "Esta contraseña es muy corta. Use al menos {MINIMUM_CHARACTERS} caracteres. Unas pocas palabras seguidas son fáciles de recordar."
+                "Esta contraseña es muy corta. Use al menos {MINIMUM_CHARACTERS} caracteres. Varias palabras seguidas son fáciles de recordar."
             ),
             (Self::TooLong, Language::English) => format!("This password is too long. Use at most {MAXIMUM_LENGTH} characters."),
             (Self::TooLong, Language::Spanish) => {

@@ -11,7 +11,7 @@ use portcullis_oauth::authorize::{
 use portcullis_oauth::clients::Client;
 use portcullis_oauth::identifiers::SessionId;
 use portcullis_oauth::launch::Launch;
-use portcullis_oauth::parameters::Parameters;
+use portcullis_oauth::parameters::{Parameters, ParametersError};
 use portcullis_oauth::pushed_request::check_origin;
 use portcullis_store::RegistryError;
 
@@ -79,7 +79,8 @@ pub async fn understand(server: &Server, query: &str) -> Result<Understood, Stop
     if let Some(Err((error, description))) = client.as_ref().map(|client| check_origin(client, required, origin)) {
         return Err(Stop::Redirect(Box::new(redirectable.refuse(error, description))));
     }
-    let request = redirectable.parse(&server.settings.fhir_base).map_err(|response| Stop::Redirect(Box::new(response)))?;
+    let request = redirectable.parse(&server.settings.fhir_base, server.settings.authorization.capabilities);
+    let request = request.map_err(|response| Stop::Redirect(Box::new(response)))?;
     let client = client.ok_or(Stop::Page(PageError::UnknownClient))?;
     let launch = launch_context::presented(server, &request).await?;
     Ok(Understood { request, client, launch, query: pushed::carried(query) })
@@ -266,11 +267,24 @@ fn page_error(exchange: &Exchange, error: PageError) -> Draft {
         ],
         [
             "Esta aplicación no se puede conectar",
-            &format!("La aplicación envió una solicitud que no podemos usar (detalle técnico, en inglés: {error})."),
+            &format!("La aplicación envió una solicitud que no podemos usar: {}.", in_spanish(error)),
             "No se compartió nada.",
             "Vuelva a la aplicación. Si vuelve a pasar, avise a quienes la hacen.",
         ],
     )
+}
+
+/// What is wrong, for people who read Spanish. What a specification says of a request object stays in its words.
+fn in_spanish(error: PageError) -> String {
+    match error {
+        PageError::Parameters(ParametersError::TooLarge) => "tiene demasiados parámetros, o son demasiado largos".to_owned(),
+        PageError::Parameters(ParametersError::Malformed) => "sus parámetros no se pueden leer".to_owned(),
+        PageError::MissingParameter(name) => format!("falta {name}"),
+        PageError::RepeatedParameter(name) => format!("{name} aparece más de una vez"),
+        PageError::UnknownClient => "la aplicación no está registrada aquí".to_owned(),
+        PageError::UnregisteredRedirectUri => "pide la respuesta en una dirección que la aplicación no registró".to_owned(),
+        PageError::Request(..) => format!("el detalle técnico, en inglés, es: {error}"),
+    }
 }
 
 /// Whether the body of a form names a value exactly once.

@@ -6,6 +6,7 @@
 use http::StatusCode;
 use portcullis_audit::record::{Agent, Event, Outcome};
 use portcullis_fhir::types::LogicalId;
+use portcullis_oauth::capabilities::Capability;
 use portcullis_oauth::clients::Client;
 use portcullis_oauth::launch::{ContextParameters, launch_location};
 use portcullis_oauth::redirect_uri::RedirectUri;
@@ -72,7 +73,8 @@ async fn attempt(server: &Server, exchange: &Exchange, body: Incoming) -> Result
     let Some((patient, choice)) = opened else {
         return Ok(refused(server, exchange, agent, "this person may not open that record").await);
     };
-    let apps: Vec<Client> = server.registry.clients().await?.into_iter().filter(is_shown).collect();
+    let opens_apps = server.settings.authorization.capabilities.has(Capability::LaunchEhr);
+    let apps: Vec<Client> = server.registry.clients().await?.into_iter().filter(|app| opens_apps && is_shown(app)).collect();
     let Some(wanted) = form.field("app") else {
         let visits = encounters::choices(server, &signed_in.user, &patient, None).await;
         let page = ChartPage {
@@ -184,13 +186,13 @@ async fn no_clinician(server: &Server, exchange: &Exchange, signed_in: &SignedIn
             "This page is for people who treat patients",
             "You are signed in, but not as somebody who treats patients here.",
             "No record was opened.",
-            "To see your own record, open your page. If you treat patients, ask the operator of this server for that role.",
+            "To see your own record, open your page. If you treat patients, ask the people who run this server for that role.",
         ],
         [
             "Esta página es para quienes atienden pacientes",
             "Usted inició sesión, pero no como alguien que atiende pacientes aquí.",
             "No se abrió ningún expediente.",
-            "Para ver su propio expediente, abra su página. Si usted atiende pacientes, pida ese permiso al operador de este servidor.",
+            "Para ver su propio expediente, abra su página. Si usted atiende pacientes, pida ese rol a quienes administran este servidor.",
         ],
     );
     let account = Account::new(Event::Page, reply::agent(exchange, signed_in), Outcome::Denied, "no clinician");
@@ -209,7 +211,7 @@ async fn refused(server: &Server, exchange: &Exchange, agent: Agent, detail: &st
         ],
         [
             "Este expediente no se puede abrir",
-            "Para usted no hay tal expediente, consulta o aplicación.",
+            "No encontramos ese expediente, esa consulta o esa aplicación entre lo que usted puede abrir.",
             "No se abrió ni se compartió nada.",
             "Vuelva a la lista de pacientes y elija otra vez.",
         ],

@@ -362,7 +362,7 @@ async fn expired(server: &Server, exchange: &Exchange, detail: &str) -> Answer {
             "Go back to the app and start again.",
         ],
         [
-            "Esta página caducó",
+            "Esta página ya venció",
             "Se cerró su sesión, o la página estuvo abierta demasiado tiempo.",
             "No se compartió nada.",
             "Vuelva a la aplicación y empiece de nuevo.",

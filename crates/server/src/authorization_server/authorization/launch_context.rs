@@ -6,6 +6,7 @@
 
 use portcullis_fhir::types::LogicalId;
 use portcullis_oauth::authorize::{AuthorizationError, AuthorizationRequest};
+use portcullis_oauth::capabilities::Capability;
 use portcullis_oauth::launch::{ContextParameters, Launch, LaunchRefusal, LaunchState};
 use portcullis_oauth::scopes::ScopeKind;
 
@@ -129,7 +130,14 @@ async fn patient(
     chosen: Option<LogicalId>,
 ) -> Result<Choice<Option<LogicalId>>, Stop> {
     let user = &signed_in.user;
+    let capabilities = server.settings.authorization.capabilities;
     let launched = understood.launch.as_ref().and_then(|launch| launch.patient.clone());
+    let launched = launched.filter(|_| capabilities.has(Capability::ContextEhrPatient));
+    if launched.is_none() && understood.request.scopes.needs_patient() {
+        // Standalone, no such scope is left; an EHR that names no patient comes here.
+        let chosen = capabilities.check(Capability::ContextStandalonePatient);
+        chosen.map_err(|off| refuse(&understood.request, AuthorizationError::InvalidScope, off))?;
+    }
     // Without a scope that is about a patient there is none in context, whatever a form says.
     let named = launched.or_else(|| chosen.filter(|_| understood.request.scopes.needs_patient()));
     if let Some(id) = named {
@@ -159,7 +167,10 @@ async fn encounter(
 ) -> Result<Choice<ChosenEncounter>, Stop> {
     let user = &signed_in.user;
     let launched = understood.launch.as_ref().and_then(|launch| launch.context.encounter.clone());
-    let wanted = understood.request.scopes.has(ScopeKind::LaunchEncounter);
+    let capabilities = server.settings.authorization.capabilities;
+    let launched = launched.filter(|_| capabilities.has(Capability::ContextEhrEncounter));
+    let wanted =
+        understood.request.scopes.has(ScopeKind::LaunchEncounter) && capabilities.has(Capability::ContextStandaloneEncounter);
     let named = match (launched, chosen) {
         (Some(launched), _) => Some(launched),
         (None, _) if !wanted => return Ok(Choice::Made(ChosenEncounter::Without)),
@@ -194,7 +205,7 @@ pub fn parameters(server: &Server, understood: &Understood, context: &Chosen) ->
     if context.patient.is_some() || understood.launch.is_some() {
         parameters.smart_style_url.get_or_insert_with(|| format!("{}{}", server.settings.public_url, assets::url(STYLE)));
     }
-    parameters
+    server.settings.authorization.capabilities.context(parameters)
 }
 
 #[cfg(test)]

@@ -50,6 +50,7 @@ fn principal_user(user: &User) -> PrincipalUser {
 /// The person as a principal who may see names of patients and, on the own page, who looked; nothing else.
 fn principal(server: &Server, user: &User) -> Principal {
     Principal::choosing_patient(principal_user(user), server.clock.now_seconds() + 60)
+        .cleared(server.settings.authorization.clearances)
 }
 
 /// Whom the person may choose: the patients represented, and for a clinician the patients in care, page by page.
@@ -116,7 +117,8 @@ async fn search(server: &Server, principal: &Principal, query: SearchQuery, bind
 
 /// Audit events as the person may see them, for the own page.
 pub async fn audit_events(server: &Server, user: &User, query: SearchQuery) -> Option<SearchPage> {
-    let principal = Principal::viewing_own_page(principal_user(user), server.clock.now_seconds() + 60);
+    let principal = Principal::viewing_own_page(principal_user(user), server.clock.now_seconds() + 60)
+        .cleared(server.settings.authorization.clearances);
     search(server, &principal, query, &format!("own-page\n{}", user.id.as_str())).await
 }
 
@@ -138,6 +140,7 @@ pub async fn can_open(server: &Server, user: &User, reference: &LocalReference) 
 
 fn opening(server: &Server, user: &User, resource_type: ResourceType) -> Principal {
     Principal::opening_app(principal_user(user), resource_type, server.clock.now_seconds() + 60)
+        .cleared(server.settings.authorization.clearances)
 }
 
 /// A word as a value of a search parameter (<https://hl7.org/fhir/R4/search.html#escaping>).

@@ -36,6 +36,9 @@ pub(super) async fn authenticate(
     // First, since it leaves nothing behind: who is told to use a nonce may send the same assertion again.
     let proof = dpop::proof(server, exchange, None).map_err(TokenError::from)?;
     let registered = server.registry.client(credentials.client_id()).await?;
+    if let Some(client) = &registered {
+        server.settings.authorization.capabilities.check_client(client).map_err(TokenError::InvalidClient)?;
+    }
     let found = match (credentials, registered.as_ref().map(|client| (client, &client.kind))) {
         (ClientCredentials::Assertion(presented), Some((_, ClientKind::ConfidentialAsymmetric { keys, .. }))) => {
             ClientProof::Assertion(verify_with(server, exchange, presented, keys).await?)

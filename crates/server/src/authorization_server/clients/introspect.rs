@@ -11,7 +11,7 @@ use portcullis_jose::{Algorithm, Secret, SignError, SigningKey};
 use portcullis_oauth::access_token::{AccessTokenTrust, Subject, VerifiedToken};
 use portcullis_oauth::client_request::{ClientRequest, ClientRequestParts};
 use portcullis_oauth::clients::Client;
-use portcullis_oauth::grant::SecretHash;
+use portcullis_oauth::grant::{Grant, SecretHash};
 use portcullis_oauth::introspection::{self, ActiveToken, INACTIVE, Issuer, JWT_MEDIA_TYPE};
 use portcullis_oauth::token_error::TokenError;
 use portcullis_oauth::token_request::{AuthenticatedClient, ClientCredentials};
@@ -165,6 +165,8 @@ async fn look(server: &Server, caller: &Client, token: &str) -> Result<Found, Re
         }
         Subject::Client(_) => (None, None),
     };
+    let capabilities = settings.authorization.capabilities;
+    let grant = grant.map(|grant| Grant { context: capabilities.context(grant.context), ..grant });
     // Last, so that nothing is older than the word that it stands.
     let status = server.registry.token_status(&verified).await?;
     match ActiveToken::access(&verified, status, grant.as_ref(), &issuer, now) {

@@ -7,6 +7,7 @@ use http::{StatusCode, header};
 use portcullis_audit::record::{Agent, Event, Outcome};
 use portcullis_fhir::types::LogicalId;
 use portcullis_jose::Secret;
+use portcullis_oauth::capabilities::{Capabilities, Capability};
 use portcullis_oauth::client_request::ClientRequest;
 use portcullis_oauth::clients::{Client, GrantType};
 use portcullis_oauth::grant::SecretHash;
@@ -53,6 +54,19 @@ pub fn new_launch(server: &Server, app: &Client, contents: Contents) -> (Secret<
     (handle, Box::new(Launch { hash, client: app.id.clone(), user, patient, context, created_at: now, expires_at }))
 }
 
+/// Refuses what an EHR asks for that is switched off.
+fn check_on(capabilities: Capabilities, request: &LaunchRequest) -> Result<(), TokenError> {
+    let used = [
+        (Capability::LaunchEhr, true),
+        (Capability::ContextEhrPatient, request.patient.is_some()),
+        (Capability::ContextEhrEncounter, request.context.encounter.is_some()),
+        (Capability::ContextBanner, request.context.need_patient_banner.is_some()),
+        (Capability::ContextStyle, request.context.smart_style_url.is_some()),
+    ];
+    let mut used = used.into_iter().filter(|(_, is_used)| *is_used);
+    used.try_for_each(|(capability, _)| capabilities.check(capability)).map_err(TokenError::InvalidRequest)
+}
+
 /// `POST /oauth/launch`
 #[derive(Debug)]
 pub struct LaunchEndpoint;
@@ -75,6 +89,7 @@ impl ClientEndpoint for LaunchEndpoint {
         if !client.client().properties.launcher {
             return Err(TokenError::UnauthorizedClient("this client is not registered as a launcher").into());
         }
+        check_on(server.settings.authorization.capabilities, &request)?;
         let app = server.registry.client(&request.app).await?.filter(is_launchable).ok_or(NO_SUCH_APP)?;
         let urls = &app.properties.launch_urls;
         let url = match &request.launch_url {

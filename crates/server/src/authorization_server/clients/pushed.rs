@@ -68,7 +68,7 @@ impl ClientEndpoint for PushedRequests {
         let request = Parameters::parse(query.as_bytes()).map_err(|error| pushed_request::refused(error.into()))?;
         let redirectable = RedirectableRequest::new(&request, Some(client)).map_err(pushed_request::refused)?;
         check_origin(client, server.settings.authorization.require_pushed_authorization_requests, origin).map_err(told)?;
-        let checked = redirectable.parse(&server.settings.fhir_base);
+        let checked = redirectable.parse(&server.settings.fhir_base, server.settings.authorization.capabilities);
         let checked = checked.map_err(|refused| told((refused.error, refused.description)))?;
         let query = dpop::bound(query, checked.key, authenticated).map_err(TokenError::from)?;
         let now = server.clock.now_seconds();

@@ -110,10 +110,8 @@ async fn register(server: &Server, exchange: &Exchange, incoming: Incoming, agen
     let mut random = Borrowed(&*server.entropy);
     let id = ClientId::generate(&mut random);
     let Registered { client, secret } = metadata(server, exchange, incoming, (id, None), Registrar::Dynamic).await?;
-    if settings.registration == RegistrationPolicy::Statement && client.properties.software_statement.is_none() {
-        let (code, what) = ("invalid_software_statement", "registration takes a software_statement of a trusted issuer");
-        return Err(Fault::new(StatusCode::BAD_REQUEST, code, what));
-    }
+    check_on(server, &client)?;
+    check_statement(server, &client)?;
     let (token, hash) = SecretHash::generate(&mut random);
     let address = address(server, &client.id);
     let body = information(&client, secret.as_ref().map(|secret| secret.expose().as_str()), (token.expose(), &address));
@@ -135,6 +133,22 @@ async fn register(server: &Server, exchange: &Exchange, incoming: Incoming, agen
         }
         other => other.into(),
     })
+}
+
+/// Refuses a way of authentication that is switched off.
+fn check_on(server: &Server, client: &Client) -> Result<(), Fault> {
+    let checked = server.settings.authorization.capabilities.check_client(client);
+    checked.map_err(|off| Fault::new(StatusCode::BAD_REQUEST, "invalid_client_metadata", off))
+}
+
+/// Refuses a client whose own word it is, where a statement is what lets clients in: also with an update, which could say anything.
+fn check_statement(server: &Server, client: &Client) -> Result<(), Fault> {
+    let demanded = server.settings.authorization.registration == RegistrationPolicy::Statement;
+    if !demanded || client.properties.software_statement.is_some() {
+        return Ok(());
+    }
+    let (code, what) = ("invalid_software_statement", "registration takes a software_statement of a trusted issuer");
+    Err(Fault::new(StatusCode::BAD_REQUEST, code, what))
 }
 
 fn address(server: &Server, client: &ClientId) -> String {
@@ -171,6 +185,8 @@ async fn manage(
         _ => {
             let known = (id.clone(), Some(&before));
             let Registered { client, secret } = metadata(server, exchange, incoming, known, Registrar::Dynamic).await?;
+            check_on(server, &client)?;
+            check_statement(server, &client)?;
             let secret = secret.as_ref().map(|secret| secret.expose().as_str());
             let draft = json_draft(StatusCode::OK, &information(&client, secret, (token, &address)));
             let account = told("client changed its registration");

@@ -10,6 +10,7 @@ use portcullis_audit::record::{Agent, Event, Outcome};
 use portcullis_fhir::types::LogicalId;
 use portcullis_jose::Secret;
 use portcullis_oauth::access_token::{AccessTokenClaims, MAXIMUM_LIFETIME_SECONDS};
+use portcullis_oauth::capabilities::Capability;
 use portcullis_oauth::client_request::ClientRequest;
 use portcullis_oauth::clients::{ClientKind, GrantType};
 use portcullis_oauth::confirmation::Confirmation;
@@ -149,19 +150,39 @@ async fn redeem(
     let exchanged = state.exchange(presented, now).map_err(|error| not_redeemed(hash, &error, now))?;
     let grant = known.clone().filter(|grant| grant.is_active() && grant.id == exchanged.grant);
     let grant = grant.ok_or(TokenError::InvalidGrant("the grant was revoked"))?;
+    let scopes = still_on(server, &exchanged.scopes)?;
     let mut random = Borrowed(&*server.entropy);
     let may_refresh = asking.client.client().may_use(GrantType::RefreshToken);
-    let refresh = grant.refresh_binding().filter(|_| may_refresh).map(|binding| {
-        let (secret, hash) = SecretHash::generate(&mut random);
-        let token = RefreshToken::first(hash, grant.id.clone(), grant.client.clone(), binding, now);
-        (secret, token.bound_to(asking.refresh_confirmation()))
-    });
+    let refresh =
+        grant.refresh_binding().filter(|binding| may_refresh && check_binding(server, binding).is_ok()).map(|binding| {
+            let (secret, hash) = SecretHash::generate(&mut random);
+            let token = RefreshToken::first(hash, grant.id.clone(), grant.client.clone(), binding, now);
+            (secret, token.bound_to(asking.refresh_confirmation()))
+        });
     let (secret, row) = refresh.unzip();
     let confirmation = asking.confirmation;
-    let order = Order { scopes: exchanged.scopes, nonce: exchanged.nonce, refresh_token: secret, confirmation };
+    let order = Order { scopes, nonce: exchanged.nonce, refresh_token: secret, confirmation };
     let minted = mint(server, &grant, order, now).await?;
     let change = Change::SpendCode { code: hash, refresh: row.map(Box::new), now };
     Ok(issue(asking, change, (&grant, minted)).await)
+}
+
+/// The scopes of which everything is still on: an operator may have switched something off since they were granted.
+fn still_on(server: &Server, granted: &ScopeSet) -> Result<ScopeSet, TokenError> {
+    let scopes = granted.retaining(|scope| server.settings.authorization.capabilities.admits(scope));
+    if scopes.is_empty() {
+        return Err(TokenError::InvalidScope("what was granted is switched off at this server"));
+    }
+    Ok(scopes)
+}
+
+/// Refuses a refresh token of a kind that is switched off.
+fn check_binding(server: &Server, binding: &RefreshBinding) -> Result<(), TokenError> {
+    let capability = match binding {
+        RefreshBinding::Offline => Capability::PermissionOffline,
+        RefreshBinding::Online(_) => Capability::PermissionOnline,
+    };
+    server.settings.authorization.capabilities.check(capability).map_err(TokenError::InvalidGrant)
 }
 
 /// A code that was presented wrongly is spent all the same; a replay ends the grant.
@@ -197,6 +218,7 @@ async fn rotate(
             return Err(Refused::Client { error, detail: format!("refresh: {other:?}"), change: Box::new(change) });
         }
     };
+    check_binding(server, &stored.binding)?;
     let grant = known.clone().filter(Grant::is_active);
     let grant = grant.ok_or(TokenError::InvalidGrant("the grant was revoked"))?;
     // What the client's registration has lost since is lost here, too.
@@ -204,7 +226,7 @@ async fn rotate(
     if standing.is_empty() {
         return Err(TokenError::InvalidScope("the client is not registered for what was granted any more").into());
     }
-    let scopes = narrowed_scopes(&standing, scope)?;
+    let scopes = narrowed_scopes(&still_on(server, &standing)?, scope)?;
     let order = Order { scopes, nonce: None, refresh_token: Some(secret), confirmation: asking.confirmation };
     let minted = mint(server, &grant, order, now).await?;
     let change = Change::RotateRefresh { from: hash, to: next, now };
@@ -283,7 +305,7 @@ async fn mint(server: &Server, grant: &Grant, order: Order, now: i64) -> Result<
         id_token,
         refresh_token,
         patient,
-        context: grant.context.clone(),
+        context: server.settings.authorization.capabilities.context(grant.context.clone()),
     };
     Ok(Minted { response, token_id })
 }

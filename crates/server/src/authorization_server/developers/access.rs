@@ -109,16 +109,16 @@ pub async fn absent(server: &Server, exchange: &Exchange, developer: &Developer)
         exchange,
         StatusCode::NOT_FOUND,
         [
-            "There is no such client",
-            "You own no sandbox client with this id.",
+            "There is no such app",
+            "You own no sandbox app with this id.",
             "It may have been removed, or it belongs to somebody else.",
-            "Go to /developers for the list of your clients.",
+            "Go to /developers for the list of your apps.",
         ],
         [
-            "No existe ese cliente",
-            "Usted no tiene ningún cliente de prueba con este identificador.",
-            "Puede que se haya quitado, o que sea de otra persona.",
-            "Vaya a /developers para ver la lista de sus clientes.",
+            "No existe esa aplicación",
+            "Usted no tiene ninguna aplicación de prueba con este identificador.",
+            "Puede que se haya borrado, o que sea de otra persona.",
+            "Vaya a /developers para ver la lista de sus aplicaciones.",
         ],
     );
     let account = Account::new(Event::Page, developer.agent(exchange, None), Outcome::Denied, "no client of this person");
@@ -139,7 +139,7 @@ async fn no_developer(server: &Server, exchange: &Exchange, signed_in: &SignedIn
             "Esta página es para quienes hacen aplicaciones",
             "Usted inició sesión, pero no como alguien que hace aplicaciones aquí.",
             "No se mostró ni se cambió nada.",
-            "Si usted hace aplicaciones para este servidor, pida a quienes lo manejan el rol “developer”. Después inicie sesión de nuevo.",
+            "Si usted hace aplicaciones para este servidor, pida a quienes lo administran el rol “developer”. Después inicie sesión de nuevo.",
         ],
     );
     let account = Account::new(Event::Page, reply::agent(exchange, signed_in), Outcome::Denied, "no developer");

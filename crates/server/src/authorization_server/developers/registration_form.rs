@@ -145,7 +145,7 @@ impl Entered {
         let wrong = uris.iter().find_map(|uri| RedirectUri::parse(uri).err().map(|error| (uri, error)));
         if let Some((uri, error)) = wrong {
             problems.redirect_uris =
-                Some(reader.say(format!("“{uri}” cannot be used: {error}."), format!("«{uri}» no se puede usar: {error}.")));
+                Some(reader.say(format!("“{uri}” cannot be used: {error}."), format!("“{uri}” no se puede usar: {error}.")));
         }
         uris.extend(self.comes_back_here.then(|| callback(server)));
         if uris.is_empty() {
@@ -212,19 +212,19 @@ impl Entered {
             ),
             Err(unknown) => Some(reader.say(
                 format!("“{}” is no scope that this server knows.", unknown.0),
-                format!("«{}» no es un permiso que este servidor conozca.", unknown.0),
+                format!("“{}” no es un permiso que este servidor conozca.", unknown.0),
             )),
             Ok(scopes) if scopes.has_context(ScopeContext::System) => said(
                 reader,
                 "system/ scopes give access without a person. The people who run this server give them: ask them.",
-                "Los permisos system/ dan acceso sin una persona. Los dan quienes manejan este servidor: pídaselos.",
+                "Los permisos system/ dan acceso sin una persona. Los dan quienes administran este servidor: pídaselos.",
             ),
             Ok(scopes) => {
                 let withheld = scopes.iter().find(|scope| !metadata::offers(scope)).map(ToString::to_string);
                 withheld.map(|scope| {
                     reader.say(
                         format!("“{scope}” cannot be granted by this server."),
-                        format!("Este servidor no puede dar «{scope}»."),
+                        format!("Este servidor no puede dar “{scope}”."),
                     )
                 })
             }

@@ -143,13 +143,13 @@ pub async fn come_back(server: &Server, exchange: &Exchange) -> Answer {
                 "This answer belongs to no try of yours",
                 "The state of this answer was not made for this browser.",
                 "Nothing was exchanged.",
-                "Open the page of your client under /developers, and start the launch there, in this browser.",
+                "Open the page of your app under /developers, and start the launch there, in this browser.",
             ],
             [
                 "Esta respuesta no es de ninguna prueba suya",
-                "El estado de esta respuesta no se hizo para este navegador.",
+                "El “state” de esta respuesta no se creó para este navegador.",
                 "No se intercambió nada.",
-                "Abra la página de su cliente en /developers y empiece la prueba allí, en este navegador.",
+                "Abra la página de su aplicación en /developers y empiece la prueba allí, en este navegador.",
             ],
         );
         return server.record_page(exchange, Outcome::Rejected, draft).await;

@@ -134,9 +134,9 @@ pub fn not_confirmed(exchange: &Exchange, title: &str, spanish_title: &str) -> D
         ],
         [
             spanish_title,
-            "Alguien le devolvió esta cuenta. Una segunda persona todavía no lo confirmó.",
+            "Alguien le devolvió esta cuenta. Una segunda persona todavía no lo ha confirmado.",
             "Hasta entonces esta cuenta no abre ningún expediente médico, y no se puede conectar ninguna aplicación.",
-            "Pida a quienes manejan este servidor que lo confirmen. O inicie sesión con una llave de acceso, una aplicación de autenticación o un código de recuperación que usted ya tenía.",
+            "Pida a quienes administran este servidor que lo confirmen. O inicie sesión con una llave de acceso, una aplicación de autenticación o un código de recuperación que usted ya tenía.",
         ],
     )
 }

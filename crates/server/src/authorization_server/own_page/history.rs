@@ -93,7 +93,7 @@ async fn file(server: &Server, exchange: &Exchange, signed_in: &SignedIn, form: 
     let count = history.events.len();
     let note = rest.as_ref().map(|rest| match form {
         HistoryForm::Table if signed_in.reader.language == Language::Spanish => {
-            format!("Estos son los {count} hechos más recientes. Los anteriores: {rest}")
+            format!("Estos son los {count} registros más recientes. Los anteriores: {rest}")
         }
         HistoryForm::Table | HistoryForm::Events => format!("These are the newest {count} events. Older ones: {rest}"),
     });
@@ -198,7 +198,7 @@ impl Missing {
                     "No entendemos esta dirección",
                     "No pudimos leer la fecha y hora que sigue a “before”.",
                     "No se buscó nada.",
-                    "Escríbala así: 2026-11-21T10:00:00Z. O déjela fuera para ver lo más reciente.",
+                    "Escríbala así: 2026-11-21T10:00:00Z. O quítela para ver lo más reciente.",
                 ],
             ),
             Self::Busy | Self::Unavailable => reply::error(

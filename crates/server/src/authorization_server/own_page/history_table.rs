@@ -32,7 +32,7 @@ const SPANISH_HEADINGS: [&str; COLUMNS] = [
     "Qué se hizo",
     "Cómo terminó",
     "De quién es el expediente",
-    "De qué se trató",
+    "De qué datos",
     "Qué se buscó",
     "Aplicación",
     "ID de la aplicación",
@@ -147,7 +147,7 @@ impl Row {
             action: action(event, language),
             outcome: match text(event, &["outcome"]) {
                 Some("0") => language.say("done", "hecho"),
-                Some("4") => language.say("refused: the request was wrong", "rechazado: la solicitud estaba mal"),
+                Some("4") => language.say("refused: the request was wrong", "rechazado: la solicitud no era correcta"),
                 _ => language.say("refused or failed", "rechazado o fallido"),
             },
             patients: joined(entities.iter().filter(is_patient).filter_map(reference).collect()),

@@ -6,5 +6,6 @@ pub mod factors;
 pub mod history;
 pub mod history_table;
 pub mod looks;
+pub mod own_mail;
 pub mod own_sessions;
 pub mod person;

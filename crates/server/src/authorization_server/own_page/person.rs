@@ -101,6 +101,8 @@ async fn account(server: &Server, signed_in: &SignedIn) -> Result<PersonAccount,
         totp_since: means.totp.map(|totp| reader.day(totp.created_at)),
         passkeys: means.passkeys.into_iter().map(passkey).collect(),
         recovery_codes: means.recovery_codes,
+        has_mail: server.mail.is_configured(),
+        mail_address: server.registry.address_of(&signed_in.user.id).await?.map(|address| address.address),
         may_link: !server.federation.providers().is_empty(),
     })
 }

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use portcullis_fhir::bundle::links;
 use portcullis_fhir::interaction::bundle::{BundleEntry, BundleRequest};
@@ -16,12 +16,9 @@ use super::super::account::Account;
 use super::super::authenticate::Credentials;
 use super::super::pipeline::{Finished, Recorded, Sent, interact};
 use super::super::refusal::Refusal;
-use super::{MOST_BYTES, as_asked, entry_exchange, refusal_of};
+use super::{BundleLimits, as_asked, entry_exchange, refusal_of};
 use crate::authorization_server::developers::refused;
 use crate::context::Server;
-
-/// The longest time that a batch may take; entries that are not begun by then are refused.
-const LONGEST: Duration = Duration::from_secs(30);
 
 /// Does every entry, in order.
 pub async fn perform(
@@ -30,14 +27,15 @@ pub async fn perform(
     credentials: &Credentials,
     (bundle, length): (BundleRequest, usize),
 ) -> Vec<Finished> {
-    let end = Instant::now() + LONGEST;
+    let BundleLimits { bytes: most, time } = server.settings.bundles;
+    let end = Instant::now() + time;
     let placeholders = bundle.entries.iter().flatten().filter_map(|entry| entry.full_url.clone());
     let placeholders: HashSet<Box<str>> = placeholders.filter(|name| links::is_placeholder(name)).collect();
     let mut finished = Vec::with_capacity(bundle.entries.len());
     let mut bytes = 0;
     for (index, entry) in bundle.entries.into_iter().enumerate() {
         let entry = entry.and_then(|entry| alone(entry, &placeholders, index));
-        let limits = Limits { end, room: MOST_BYTES.saturating_sub(bytes) };
+        let limits = Limits { end, room: most.saturating_sub(bytes) };
         let one = Entry { server, exchange, credentials, index, length }.perform(entry, limits).await;
         bytes += one.reply.length();
         finished.push(one);
@@ -94,7 +92,7 @@ impl Entry<'_> {
             }
         };
         match result {
-            Ok(Finished { reply, recorded }) => Finished { reply: as_asked(&exchange, reply), recorded },
+            Ok(finished) => finished,
             Err(refusal) => {
                 refused::at_fhir(server, &exchange, account.principal.as_deref(), &refusal).await;
                 let reply = as_asked(&exchange, refusal.reply(index));
@@ -117,18 +115,19 @@ impl Entry<'_> {
             let message = "The batch has taken too long before this entry. Send it in a further one.";
             return Err(refusal_of(503, Issue::error(IssueType::Transient, message)));
         }
-        let finished =
-            interact(server, exchange, (&entry.request.path, Sent::Resource(entry.resource, self.length)), account).await?;
-        match finished.recorded {
-            Recorded::Next(_) if finished.reply.length() > limits.room => {
+        let sent = (&*entry.request.path, Sent::Resource(entry.resource, self.length));
+        let Finished { reply, recorded } = interact(server, exchange, sent, account).await?;
+        let reply = as_asked(exchange, reply);
+        match recorded {
+            Recorded::Next(_) | Recorded::WithParts(..) if reply.length() > limits.room => {
                 let message =
                     "The answers to this batch are too large together. Send this request on its own, or ask for smaller pages.";
                 Err(refusal_of(413, Issue::error(IssueType::TooLong, message)))
             }
-            Recorded::Durable(receipt) if finished.reply.length() > limits.room => {
-                Ok(Finished { reply: finished.reply.without_body(), recorded: Recorded::Durable(receipt) })
+            Recorded::Durable(receipt) if reply.length() > limits.room => {
+                Ok(Finished { reply: reply.without_body(), recorded: Recorded::Durable(receipt) })
             }
-            recorded => Ok(Finished { reply: finished.reply, recorded }),
+            recorded => Ok(Finished { reply, recorded }),
         }
     }
 }

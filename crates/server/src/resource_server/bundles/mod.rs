@@ -3,12 +3,15 @@
 //! <https://hl7.org/fhir/R4/http.html#transaction>. The request itself has a record, too, and each record of an entry names it; the answer leaves when all of
 //! them are durable. Entries of a batch are done one after the other in the order in which they stand.
 
+use std::time::Duration;
+
 use http::header::{HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use http::{StatusCode, Uri};
 use portcullis_audit::record::{OperationEntry, Outcome, Record};
 use portcullis_fhir::bundle::BundleWriter;
 use portcullis_fhir::interaction;
 use portcullis_fhir::interaction::bundle::{EntryLine, Kind};
+use portcullis_fhir::labels::Labels;
 use portcullis_fhir::outcome::{Issue, IssueType};
 
 use super::Exchange;
@@ -26,8 +29,20 @@ mod names;
 mod preparation;
 mod transaction;
 
-/// The most bytes that the answers to the entries of one request carry together.
-const MOST_BYTES: usize = 32 << 20;
+/// What one batch or transaction may take.
+#[derive(Clone, Copy, Debug)]
+pub struct BundleLimits {
+    /// The most bytes that the answers to its entries carry together.
+    pub bytes: usize,
+    /// The longest time for entries that are done one after the other; those that are not begun by then are refused.
+    pub time: Duration,
+}
+
+impl Default for BundleLimits {
+    fn default() -> Self {
+        Self { bytes: 32 << 20, time: Duration::from_secs(30) }
+    }
+}
 
 /// The answer to a batch or transaction, and what must be durable before it leaves.
 pub struct Gathered {
@@ -80,7 +95,9 @@ pub async fn perform(
 }
 
 fn gather(exchange: &Exchange, account: &Account, kind: Kind, finished: Vec<Finished>) -> Gathered {
+    let labels = finished.iter().fold(Labels::NONE, |labels, finished| labels | finished.reply.labels());
     let mut bundle = BundleWriter::responses(kind.response())
+        .labelled(labels)
         .with_room(finished.len(), finished.iter().map(|finished| finished.reply.length()).sum());
     let mut entries = Vec::with_capacity(finished.len());
     for Finished { reply, recorded } in finished {
@@ -88,6 +105,7 @@ fn gather(exchange: &Exchange, account: &Account, kind: Kind, finished: Vec<Fini
         match recorded {
             Recorded::Durable(_receipt) => {}
             Recorded::Next(record) => entries.push(*record),
+            Recorded::WithParts(record, parts) => entries.extend(parts.into_iter().chain([*record])),
         }
     }
     let draft = Draft::new(StatusCode::OK).body(FHIR_JSON, bundle.finish());
@@ -123,6 +141,12 @@ fn entry_exchange(server: &Server, exchange: &Exchange, line: &EntryLine) -> Res
 /// The answer to HEAD, which carries nothing.
 fn as_asked(exchange: &Exchange, reply: Reply) -> Reply {
     if exchange.method == http::Method::HEAD { reply.without_body() } else { reply }
+}
+
+/// What is said of the entry with which the answers to a transaction become too large.
+fn too_large() -> Refusal {
+    let message = "The answers to this transaction are too large together. Read less in one.";
+    refusal_of(413, Issue::error(IssueType::TooLong, message).at("http"))
 }
 
 /// An issue of the request that an entry makes.

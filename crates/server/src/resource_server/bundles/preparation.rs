@@ -4,10 +4,11 @@
 //! effect. A conditional reference must find the same one resource before and after the writes: where the transaction itself changes what it finds, it fails.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use http::StatusCode;
 use portcullis_fhir::bundle::links;
-use portcullis_fhir::interaction::bundle::BundleRequest;
+use portcullis_fhir::interaction::bundle::{BundleEntry, BundleRequest};
 use portcullis_fhir::interaction::{Interaction, reference_condition};
 use portcullis_fhir::outcome::{Issue, IssueType};
 use portcullis_fhir::reference::LocalReference;
@@ -26,7 +27,7 @@ use super::super::pipeline::{Sent, context, fresh, parse, plan};
 use super::super::refusal::Refusal;
 use super::super::respond::Asked;
 use super::names::Names;
-use super::{entry_exchange, refusal_of};
+use super::{entry_exchange, refusal_of, too_large};
 use crate::context::Server;
 
 /// The most searches of conditions in one transaction.
@@ -38,6 +39,8 @@ pub struct Entry {
     pub exchange: Exchange,
     /// What is known of it.
     pub account: Account,
+    /// Whether its write is durable, together with its record.
+    pub durable: bool,
     full_url: Option<Box<str>>,
 }
 
@@ -77,10 +80,16 @@ pub async fn prepare(
     let mut guards = Vec::new();
     let (mut asked, mut known) = (Vec::with_capacity(requests.len()), Vec::with_capacity(requests.len()));
     let mut conditions = HashSet::new();
+    let mut bytes = 0;
     for (index, ((how, interaction), entry)) in requests.into_iter().zip(entries.iter_mut()).enumerate() {
         once(&mut conditions, &interaction).map_err(at(index))?;
         let resolved = conditions::resolve(server, &principal, &mut entry.account, interaction).await.map_err(at(index))?;
-        known.push(know(server, resolved, (index, &mut guards))?);
+        let one = know(server, resolved, (index, &mut guards))?;
+        bytes += length_of(&one);
+        if bytes > server.settings.bundles.bytes {
+            return Err(at(index)(too_large()));
+        }
+        known.push(one);
         asked.push(how);
     }
     let mut names = names(&known, entries)?;
@@ -95,26 +104,50 @@ pub async fn prepare(
     Ok(Prepared { coming: asked.into_iter().zip(coming).collect(), guards })
 }
 
-/// Every entry as an interaction.
+/// Every entry as an interaction. Behind one that is none the others are still read: each has a record.
 fn read(
     server: &Server,
     exchange: &Exchange,
     (account, bundle): (&Account, BundleRequest),
     entries: &mut Vec<Entry>,
 ) -> Result<Vec<(Asked, Interaction)>, Refusal> {
+    let principal = account.principal()?;
     let mut requests = Vec::with_capacity(bundle.entries.len());
+    let mut failed = None;
     for (index, entry) in bundle.entries.into_iter().enumerate() {
-        let issue = |issue| Refusal::Entry(index, Box::new(refusal_of(400, issue)));
-        let entry = entry.map_err(issue)?;
-        let own = entry_exchange(server, exchange, &entry.request).map_err(issue)?;
-        entries.push(Entry { exchange: own, account: Account::of(account.principal()?), full_url: entry.full_url });
-        let Some(one) = entries.last_mut() else { return Err(Refusal::Internal("an entry was lost")) };
-        let request = parse(server, &one.exchange, &entry.request.path, Sent::Resource(entry.resource, 0)).map_err(at(index))?;
-        let (asked, interaction) = Asked::of(request, &server.settings.fhir_base);
-        one.account.describe(&one.exchange, &interaction, &[]);
-        requests.push((asked, interaction));
+        let mut known = Entry::unread(server, exchange, Account::of(Arc::clone(&principal)));
+        match known.read(server, exchange, entry) {
+            Ok(request) => requests.push(request),
+            Err(refusal) => failed = failed.or_else(|| Some(at(index)(refusal))),
+        }
+        entries.push(known);
     }
-    Ok(requests)
+    failed.map_or(Ok(requests), Err)
+}
+
+impl Entry {
+    /// An entry of which nothing is known: its record says what the request was.
+    fn unread(server: &Server, exchange: &Exchange, account: Account) -> Self {
+        let (method, target) = (exchange.method.clone(), exchange.target.clone());
+        let exchange = exchange.entry(format!("{:032x}", server.random_u128()), method, target, http::HeaderMap::new());
+        Self { exchange, account, durable: false, full_url: None }
+    }
+
+    fn read(
+        &mut self,
+        server: &Server,
+        exchange: &Exchange,
+        entry: Result<BundleEntry, Issue>,
+    ) -> Result<(Asked, Interaction), Refusal> {
+        let issue = |issue| refusal_of(400, issue);
+        let entry = entry.map_err(issue)?;
+        self.exchange = entry_exchange(server, exchange, &entry.request).map_err(issue)?;
+        self.full_url = entry.full_url;
+        let request = parse(server, &self.exchange, &entry.request.path, Sent::Resource(entry.resource, 0))?;
+        let (asked, interaction) = Asked::of(request, &server.settings.fhir_base);
+        self.account.describe(&self.exchange, &interaction, &[]);
+        Ok((asked, interaction))
+    }
 }
 
 /// Of two entries with the same condition the second would depend on the first.
@@ -153,6 +186,12 @@ fn know(server: &Server, resolved: Resolved, (index, guards): (usize, &mut Vec<(
     };
     let new = matches!(*interaction, Interaction::Create(_)).then(|| fresh(server)).transpose()?;
     Ok(Known::Do(interaction, new))
+}
+
+/// The bytes of what was found there already.
+fn length_of(known: &Known) -> usize {
+    let Known::Settled(settled) = known else { return 0 };
+    settled.version().and_then(|version| version.body.as_ref()).map_or(0, Vec::len)
 }
 
 fn enough(conditions: usize) -> Result<(), Refusal> {

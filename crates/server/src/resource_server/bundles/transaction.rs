@@ -3,11 +3,13 @@
 //! <https://hl7.org/fhir/R4/http.html#transaction>. The order is that of the specification: DELETE, POST, PUT, then GET and HEAD, which see what was written. All
 //! of it, and the records of the writes, are one transaction of the store. Where an entry fails, nothing is written, and the answer says which one it was.
 
+use std::time::Instant;
+
 use http::{Method, StatusCode};
 use portcullis_audit::UnfinishedRecord;
 use portcullis_audit::record::{Outcome, Record};
 use portcullis_fhir::interaction::bundle::BundleRequest;
-use portcullis_fhir::outcome::IssueType;
+use portcullis_fhir::outcome::{Issue, IssueType};
 use portcullis_policy::{Permit, PermittedOperation};
 use portcullis_store::StoreError;
 use portcullis_store::together::{Done, NotDone, Step, Together};
@@ -20,7 +22,7 @@ use super::super::pipeline::{Finished, Recorded, execute_and_release, settle, wr
 use super::super::refusal::Refusal;
 use super::super::respond::{self, Asked, Found};
 use super::preparation::{Coming, Entry, Prepared, at, prepare};
-use super::{MOST_BYTES, as_asked, refusal_of};
+use super::{BundleLimits, as_asked, refusal_of, too_large};
 use crate::context::Server;
 
 /// The most searches and histories in a transaction that writes: they are done while everybody else waits to write.
@@ -52,18 +54,21 @@ pub async fn perform(
     }
 }
 
-/// One record for each entry: of the one that failed why, of the others that it was not done.
+/// One record for each entry: of the one that failed why, of the others that it was not done. What failed after the writes were durable took none of them back,
+/// and their records are durable with them.
 async fn records_of_failure(server: &Server, exchange: &Exchange, entries: &[Entry], refusal: &Refusal) -> Vec<Record> {
     let status = refusal.draft(Scheme::of(exchange)).status();
+    let after_writes = entries.iter().any(|entry| entry.durable);
+    let why = if after_writes { "not answered: another entry failed" } else { "not done: the transaction failed" };
     let mut records = Vec::with_capacity(entries.len());
-    for (index, entry) in entries.iter().enumerate() {
+    for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| !entry.durable) {
         records.push(match refusal {
             Refusal::Entry(failed, cause) if *failed == index => {
                 entry.account.refused(server, &entry.exchange, cause, status).await
             }
             _ => {
                 let mut record = entry.account.record(&entry.exchange, Outcome::Rejected, status);
-                record.detail = Some("not done: the transaction failed".to_owned());
+                record.detail = Some(why.to_owned());
                 record
             }
         });
@@ -105,6 +110,11 @@ async fn carry_out(
         let together = Together { steps, guards, binding: account.principal()?.binding() };
         server.ledger.health()?;
         let done = server.store.commit_together(together).await.map_err(|error| not_done(error, &open, &places))?;
+        for (open, done) in open.iter().zip(&done) {
+            if let (Some(entry), Done::Written(_)) = (entries.get_mut(open.index), done) {
+                entry.durable = true;
+            }
+        }
         for (open, done) in open.into_iter().zip(done) {
             let Some(entry) = entries.get(open.index) else { continue };
             put(&mut finished, open.index, release(server, entry, &open, done).await.map_err(at(open.index))?);
@@ -204,19 +214,24 @@ async fn read_all(
     finished: &mut [Option<Finished>],
 ) -> Result<(), Refusal> {
     let principal = account.principal()?;
+    let BundleLimits { bytes: most, time } = server.settings.bundles;
+    let end = Instant::now() + time;
     let mut bytes = 0;
     for (open, operation) in permitted {
         let Some(entry) = entries.get(open.index) else { continue };
+        if Instant::now() > end {
+            let message = "The transaction has taken too long before this entry. Read less in one, or send a batch.";
+            let issue = Issue::error(IssueType::Transient, message).at("http");
+            return Err(at(open.index)(refusal_of(503, issue)));
+        }
         let read = async {
             let found = execute_and_release(server, &principal, &open.permit, operation).await?;
             found_reply(server, entry, &open.asked, &found).await
         };
         let done = read.await.map_err(at(open.index))?;
         bytes += done.reply.length();
-        if bytes > MOST_BYTES {
-            let message = "The answers to this transaction are too large together. Read less in one.";
-            let issue = portcullis_fhir::outcome::Issue::error(IssueType::TooLong, message).at("http");
-            return Err(at(open.index)(refusal_of(413, issue)));
+        if bytes > most {
+            return Err(at(open.index)(too_large()));
         }
         put(finished, open.index, done);
     }

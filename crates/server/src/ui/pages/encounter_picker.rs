@@ -65,12 +65,12 @@ impl EncounterChoice {
             "" => reader.say("Visit", "Consulta"),
             "AMB" => reader.say("Visit to a clinic", "Consulta en una clínica"),
             "EMER" => reader.say("Emergency visit", "Consulta de emergencia"),
-            "IMP" | "ACUTE" | "NONAC" => reader.say("Stay in hospital", "Estancia en el hospital"),
-            "OBSENC" | "SS" => reader.say("Short stay", "Estancia corta"),
-            "HH" => reader.say("Visit at home", "Visita en casa"),
+            "IMP" | "ACUTE" | "NONAC" => reader.say("Stay in hospital", "Hospitalización"),
+            "OBSENC" | "SS" => reader.say("Short stay", "Hospitalización corta"),
+            "HH" => reader.say("Visit at home", "Consulta a domicilio"),
             "VR" => reader.say("Visit by telephone or video", "Consulta por teléfono o video"),
             "FLD" => reader.say("Visit outside a clinic", "Consulta fuera de una clínica"),
-            "PRENC" => reader.say("Visit before a stay in hospital", "Consulta antes de una estancia en el hospital"),
+            "PRENC" => reader.say("Visit before a stay in hospital", "Consulta antes de una hospitalización"),
             other => other,
         };
         words.to_owned()

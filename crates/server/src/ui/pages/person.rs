@@ -81,6 +81,10 @@ pub struct PersonAccount {
     pub passkeys: Vec<PasskeyLine>,
     /// Recovery codes that are left.
     pub recovery_codes: u32,
+    /// Whether letters leave this server.
+    pub has_mail: bool,
+    /// Where they go.
+    pub mail_address: Option<String>,
     /// Whether accounts elsewhere can be linked.
     pub may_link: bool,
 }

@@ -143,6 +143,18 @@ fn account_pages(reader: &Reader, text: &str) -> Vec<(&'static str, String)> {
         sign_out_csrf: None,
         problem: Some(text()),
     };
+    let mail = MailAddressPage {
+        reader: reader.clone(),
+        person_name: text(),
+        sign_out_csrf: text(),
+        csrf: text(),
+        current: Some(text()),
+        waiting: None,
+        problem: Some(text()),
+    };
+    let waiting = MailConfirmation { address: text(), made_at: text() };
+    let code = MailAddressPage { waiting: Some(waiting), problem: None, ..mail.clone() };
+    let no_mail = MailAddressPage { current: None, problem: None, ..mail.clone() };
     let own = NewPasswordPage { link: None, sign_out_csrf: Some(text()), problem: None, ..link.clone() };
     vec![
         ("second", second.render()),
@@ -154,6 +166,9 @@ fn account_pages(reader: &Reader, text: &str) -> Vec<(&'static str, String)> {
         ("new_passkey", passkey.render()),
         ("password_link", link.render()),
         ("password_own", own.render()),
+        ("mail", mail.render()),
+        ("mail_code", code.render()),
+        ("mail_first", no_mail.render()),
     ]
 }
 
@@ -325,6 +340,8 @@ fn person_pages(reader: &Reader, text: &str) -> Vec<(&'static str, String)> {
         totp_since: Some(text()),
         passkeys: vec![passkey],
         recovery_codes: 1,
+        has_mail: true,
+        mail_address: Some(text()),
         may_link: true,
     };
     let recovered = PersonAccount { recovered_by: Some(text()), ..account.clone() };
@@ -427,11 +444,11 @@ fn every_form_posts_to_this_server_and_has_its_token() {
         }
     }
     let developers = 1 + 2 * 2 + 3;
-    let account = 8 + 4 + 2 * 2 + 1 + 2 + 3 + 8;
+    let account = 8 + 4 + 2 * 2 + 1 + 2 + 3 + 8 + 3 * 2;
     assert_eq!(
         count,
         4 + 2 * 2 + 3 * 2 + 6 * 2 + 3 + 1 + 1 + account + developers,
-        "login, consent, picker, visits and charts, person with two apps, person without, accounts elsewhere, and how people sign in"
+        "login, consent, picker, visits and charts, person with two apps, person without, accounts elsewhere, and how people sign in and get mail"
     );
 }
 
@@ -541,7 +558,7 @@ fn the_consent_page_tells_its_facts_in_order() {
 fn a_failed_sign_in_does_not_say_which_of_the_two_was_wrong_and_keeps_no_password() {
     let pages = login_pages(&Reader::default(), "ana");
     let (_, html) = &pages[1];
-    assert!(html.contains("This name and password do not fit together"));
+    assert!(html.contains("This username and password do not match"));
     assert!(
         html.contains("value=\"ana\"")
             && !html.split("type=\"password\"").nth(1).unwrap().split('>').next().unwrap().contains("value=")

@@ -107,7 +107,7 @@ impl Failure {
         // Title, what happened, what to do; what it means is always the same.
         let page = |status, [title, happened, to_do]: [&str; 3], [title_es, happened_es, to_do_es]: [&str; 3]| {
             let english = [title, happened, "You are not signed in, and nothing was changed.", to_do];
-            let spanish = [title_es, happened_es, "Usted no inició sesión y no se cambió nada.", to_do_es];
+            let spanish = [title_es, happened_es, "Su sesión no se abrió y no se cambió nada.", to_do_es];
             reply::error(exchange, status, english, spanish)
         };
         match self {
@@ -134,7 +134,7 @@ impl Failure {
                 [
                     "Esta aplicación no se puede abrir así",
                     "La aplicación envió una solicitud muy larga. No podemos guardarla mientras usted inicia sesión en otro sitio.",
-                    "Inicie sesión aquí con su nombre y contraseña. Pida a quienes hacen la aplicación que la envíen antes (RFC 9126).",
+                    "Inicie sesión aquí con su nombre de usuario y su contraseña. Pida a quienes hacen la aplicación que la envíen antes (RFC 9126).",
                 ],
             ),
             Self::NotThisBrowser => page(
@@ -156,12 +156,12 @@ impl Failure {
                 StatusCode::FORBIDDEN,
                 [
                     "This sign-in was used before",
-                    "The same answer came a second time. Each one counts once.",
+                    "The same answer came a second time. Each one works once.",
                     "Start again from the sign-in page.",
                 ],
                 [
                     "Este inicio de sesión ya se usó",
-                    "La misma respuesta llegó por segunda vez. Cada una vale una sola vez.",
+                    "La misma respuesta llegó por segunda vez. Cada una sirve una sola vez.",
                     "Empiece de nuevo en la página de inicio de sesión.",
                 ],
             ),
@@ -175,7 +175,7 @@ impl Failure {
                 [
                     "La respuesta vino de otro servicio",
                     &format!("Usted fue a {name}, pero respondió otro servicio."),
-                    "Empiece de nuevo en la página de inicio de sesión. Si vuelve a pasar, avise a quienes manejan este servidor.",
+                    "Empiece de nuevo en la página de inicio de sesión. Si vuelve a pasar, avise a quienes administran este servidor.",
                 ],
             ),
             Self::Refused(name, code) if code == "access_denied" => page(
@@ -188,7 +188,7 @@ impl Failure {
                 [
                     "Usted no terminó de iniciar sesión",
                     &format!("{name} nos dijo que usted se detuvo, o que no le permite entrar."),
-                    "Empiece de nuevo en la página de inicio de sesión, o entre de otra forma.",
+                    "Empiece de nuevo en la página de inicio de sesión, o inicie sesión de otra forma.",
                 ],
             ),
             Self::Refused(name, _) | Self::Malformed(name) | Self::Unbelievable(name, _) => page(
@@ -201,7 +201,7 @@ impl Failure {
                 [
                     &format!("{name} dio una respuesta que no podemos aceptar"),
                     &format!("No pudimos comprobar que fue usted quien inició sesión en {name}."),
-                    "Empiece de nuevo en la página de inicio de sesión. Si vuelve a pasar, avise a quienes manejan este servidor.",
+                    "Empiece de nuevo en la página de inicio de sesión. Si vuelve a pasar, avise a quienes administran este servidor.",
                 ],
             ),
             Self::Unreachable(name, _) => page(
@@ -214,7 +214,7 @@ impl Failure {
                 [
                     &format!("{name} no responde"),
                     &format!("No pudimos comunicarnos con {name} para su inicio de sesión."),
-                    "Inténtelo de nuevo en un minuto, o entre de otra forma.",
+                    "Inténtelo de nuevo en un minuto, o inicie sesión de otra forma.",
                 ],
             )
             .with(header::RETRY_AFTER, "60"),
@@ -244,7 +244,7 @@ impl Failure {
                     "Su cuenta todavía no está vinculada",
                     &format!("Usted inició sesión en {name}, pero ninguna cuenta de aquí corresponde a ese inicio de sesión."),
                     &format!(
-                        "Entre aquí de otra forma, abra su página y vincule {name}. Si no tiene una cuenta aquí, pregunte a quienes manejan este servidor."
+                        "Inicie sesión aquí de otra forma, abra su página y vincule {name}. Si no tiene una cuenta aquí, pregunte a quienes administran este servidor."
                     ),
                 ],
             ),
@@ -258,7 +258,7 @@ impl Failure {
                 [
                     "Este inicio de sesión es de otra cuenta",
                     &format!("La persona que inició sesión en {name} está vinculada con otra cuenta de aquí."),
-                    "Use otra cuenta allí, o pregunte a quienes manejan este servidor.",
+                    "Use otra cuenta allí, o pregunte a quienes administran este servidor.",
                 ],
             ),
             Self::OtherPerson(name) => page(
@@ -271,7 +271,7 @@ impl Failure {
                 [
                     "Dos personas distintas",
                     &format!("Según {name}, usted no es la persona de la cuenta de aquí."),
-                    "Pida a quienes manejan este servidor que lo revisen.",
+                    "Pida a quienes administran este servidor que lo revisen.",
                 ],
             ),
             Self::Registry(error) => reply::unavailable(exchange, error),

@@ -31,6 +31,10 @@ pub(super) fn issue(asking: &Asking<'_>, scope: &str) -> Result<Proposal, Refusa
     let client = asking.client.client();
     let ClientKind::ConfidentialAsymmetric { registration, .. } = &client.kind else { return Err(NOT_THIS_WAY.into()) };
     let scopes = granted(client, scope)?;
+    let scopes = scopes.retaining(|scope| server.settings.authorization.capabilities.admits(scope));
+    if scopes.is_empty() {
+        return Err(TokenError::InvalidScope("the syntax of these scopes is switched off at this server").into());
+    }
     let token_id = TokenId::generate(&mut Borrowed(&*server.entropy));
     let claims = AccessTokenClaims {
         issuer: server.settings.public_url.clone(),

@@ -97,6 +97,32 @@ fn no_page_has_words_of_another_language() {
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
+/// What docs/terms.md has another word for, or what is said otherwise in Latin America, as beginnings of words.
+#[rustfmt::skip]
+const NOT_OUR_SPANISH: &[&str] = &[
+    "manej", "operador", "delicad", "regres", "dedo", "anota", "caduc", "ordenador", "móvil", "logue", "autenticador", "carta", "estancia", "desvincule",
+    "vosotros", "vuestr", "tú", "tus", "encuentro", "ficha",
+];
+
+#[test]
+fn spanish_keeps_to_the_terms_and_speaks_to_usted() {
+    let terms = include_str!("../../../../../../docs/terms.md");
+    assert!(terms.contains("quienes administran este servidor") && terms.contains("expediente médico"), "docs/terms.md");
+    let pages = all_pages(&Reader::of(Language::Spanish), "7").into_iter().flat_map(|(_, html)| blocks(&html));
+    let code = pairs().into_iter().flat_map(|(_, spanish)| spanish);
+    let words_of_scopes = scopes().into_iter().map(|scope| plain_words(&scope, Language::Spanish));
+    for text in pages.chain(code).chain(words_of_scopes) {
+        let wrong = words(&text).into_iter().find(|word| NOT_OUR_SPANISH.iter().any(|beginning| is_of(word, beginning)));
+        assert_eq!(wrong, None, "{text}");
+        assert!(!text.contains(['«', '»']), "quotation marks: {text}");
+    }
+}
+
+/// Whether a word is one that is not ours: short ones as they stand, longer ones with any ending.
+fn is_of(word: &str, beginning: &str) -> bool {
+    if beginning.chars().count() < 4 { word == beginning } else { word.starts_with(beginning) }
+}
+
 /// Scopes of every type, and those of other kinds.
 fn scopes() -> Vec<Scope> {
     let types = ResourceType::all().flat_map(|name| ["patient", "user"].map(|context| format!("{context}/{name}.rs")));

@@ -1,0 +1,96 @@
+//! The codes that this server understands.
+//!
+//! <http://terminology.hl7.org/CodeSystem/v3-Confidentiality>, <http://terminology.hl7.org/CodeSystem/v3-ActCode>,
+//! <http://terminology.hl7.org/CodeSystem/v3-ActReason>.
+
+/// The system of confidentialities.
+pub const SYSTEM_CONFIDENTIALITY: &str = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality";
+/// The system of sensitivities, policies, obligations and refrains.
+pub const SYSTEM_ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
+/// The system of purposes, and of the mark of test data.
+pub const SYSTEM_ACT_REASON: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
+
+/// How confidential something is, in ascending order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Confidentiality {
+    /// `U`
+    Unrestricted,
+    /// `L`
+    Low,
+    /// `M`
+    Moderate,
+    /// `N`
+    Normal,
+    /// `R`
+    Restricted,
+    /// `V`
+    VeryRestricted,
+}
+
+impl Confidentiality {
+    /// All, ascending.
+    pub const ALL: [Self; 6] =
+        [Self::Unrestricted, Self::Low, Self::Moderate, Self::Normal, Self::Restricted, Self::VeryRestricted];
+
+    /// The code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Unrestricted => "U",
+            Self::Low => "L",
+            Self::Moderate => "M",
+            Self::Normal => "N",
+            Self::Restricted => "R",
+            Self::VeryRestricted => "V",
+        }
+    }
+
+    /// What the code system calls it.
+    pub fn display(self) -> &'static str {
+        match self {
+            Self::Unrestricted => "unrestricted",
+            Self::Low => "low",
+            Self::Moderate => "moderate",
+            Self::Normal => "normal",
+            Self::Restricted => "restricted",
+            Self::VeryRestricted => "very restricted",
+        }
+    }
+
+    /// The confidentiality with this code.
+    pub fn parse(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|confidentiality| confidentiality.code() == code)
+    }
+}
+
+/// The first bit after those of the confidentialities.
+pub(super) const FIRST_OTHER: u32 = 6;
+
+/// How many of [`OTHERS`], from the first, are sensitivities.
+pub(super) const SENSITIVITIES: u32 = 16;
+
+/// Labels other than confidentialities, each with its bit by its place. The order is stored: new ones go to the end of their kind only while
+/// [`super::Labels`] has stored none of what follows.
+pub(super) const OTHERS: &[(&str, &str)] = &[
+    (SYSTEM_ACT_CODE, "ETH"),
+    (SYSTEM_ACT_CODE, "ETHUD"),
+    (SYSTEM_ACT_CODE, "OPIOIDUD"),
+    (SYSTEM_ACT_CODE, "SUD"),
+    (SYSTEM_ACT_CODE, "PSY"),
+    (SYSTEM_ACT_CODE, "PSYTHPN"),
+    (SYSTEM_ACT_CODE, "HIV"),
+    (SYSTEM_ACT_CODE, "SDV"),
+    (SYSTEM_ACT_CODE, "SEX"),
+    (SYSTEM_ACT_CODE, "STD"),
+    (SYSTEM_ACT_CODE, "GDIS"),
+    (SYSTEM_ACT_CODE, "SCA"),
+    (SYSTEM_ACT_CODE, "BH"),
+    (SYSTEM_ACT_CODE, "MH"),
+    (SYSTEM_ACT_CODE, "TBOO"),
+    (SYSTEM_ACT_CODE, "VIP"),
+    (SYSTEM_ACT_CODE, "42CFRPart2"),
+    (SYSTEM_ACT_CODE, "HIPAAPsyNotes"),
+    (SYSTEM_ACT_CODE, "DELAU"),
+    (SYSTEM_ACT_CODE, "NOREUSE"),
+    (SYSTEM_ACT_CODE, "NORDSCLCD"),
+    (SYSTEM_ACT_REASON, "HTEST"),
+];

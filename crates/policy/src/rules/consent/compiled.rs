@@ -1,0 +1,218 @@
+//! A consent as decisions need it: whose it is, when it counts, what it may replace, and a tree of provisions with their effects.
+
+use portcullis_fhir::outcome::{Issue, IssueType};
+use portcullis_fhir::reference::{LocalReference, Reference};
+use portcullis_fhir::types::{LogicalId, ResourceType};
+
+use super::criteria::{Criteria, Translator};
+use super::document::{Coding, ConsentDocument, Effect, Interval, Provision, Status};
+use super::vocabulary::{SCOPE_PRIVACY, SYSTEM_SCOPE, directives};
+
+/// What is needed to read a consent besides itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The server's own FHIR base, without a slash at the end.
+    pub base_url: &'a str,
+    /// The issuer of client ids: the system of the identifiers by which actors name apps.
+    pub issuer: &'a str,
+}
+
+/// What the server knows about who stands behind a version of a consent. Never read from the resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Somebody who may has confirmed it, and it is the current version.
+    Verified,
+    /// It was confirmed, and then changed, withdrawn or deleted, which nobody has confirmed yet: what it denies counts; what it permits, only where the current
+    /// version permits it, too.
+    Outdated,
+    /// The current version, which nobody has confirmed: what it denies counts, what it permits does not, and it replaces no other.
+    Unverified,
+}
+
+/// A provision in the tree.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Node {
+    /// FHIRPath of what it comes from.
+    pub(super) expression: Box<str>,
+    /// `None`: it only narrows what is nested.
+    pub(super) effect: Option<Effect>,
+    pub(super) criteria: Criteria,
+    pub(super) children: Vec<Node>,
+}
+
+/// An active privacy consent, ready to decide.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CompiledConsent {
+    pub(super) id: LogicalId,
+    pub(super) patient: LogicalId,
+    /// When it counts.
+    pub(super) valid: Interval,
+    /// Which others it replaces, if it is newer: organisations and policies as one text. `None`: none.
+    pub(super) series: Option<Box<str>>,
+    /// When it was given.
+    pub(super) since: Option<i64>,
+    pub(super) standing: Standing,
+    /// `None`: it cannot be read, and denies everything.
+    pub(super) top: Option<Node>,
+}
+
+impl CompiledConsent {
+    /// What counts of a document: nothing (`None`) where it is not active or about something else than privacy. What cannot be read denies everything to
+    /// everybody but the patients themselves: [`super::check()`] keeps such consents out, but they may have been there before.
+    pub fn of(
+        document: &ConsentDocument,
+        context: &Context<'_>,
+        (id, patient): (LogicalId, LogicalId),
+        standing: Standing,
+    ) -> Option<Self> {
+        if document.status != Status::Active || !is_privacy(document) {
+            return None;
+        }
+        let is_own = document.patient
+            == Some(Reference::Local(LocalReference { resource_type: ResourceType::PATIENT, id: patient.clone() }));
+        let top = tree(document, context, &patient).ok().filter(|_| is_own);
+        let period = document.provision.as_ref().and_then(|provision| provision.period);
+        Some(Self {
+            id,
+            patient,
+            valid: period.filter(|_| top.is_some()).unwrap_or(Interval::ALWAYS),
+            series: series(document),
+            since: document.date_time,
+            standing,
+            top,
+        })
+    }
+
+    /// A consent of this patient that cannot even be parsed.
+    pub fn unreadable(id: LogicalId, patient: LogicalId) -> Self {
+        Self { id, patient, valid: Interval::ALWAYS, series: None, since: None, standing: Standing::Unverified, top: None }
+    }
+
+    /// The id of the Consent.
+    pub fn id(&self) -> &LogicalId {
+        &self.id
+    }
+
+    /// Whose it is.
+    pub fn patient(&self) -> &LogicalId {
+        &self.patient
+    }
+
+    /// Whether a newer consent of the same organisation about the same policy has taken its place. One that says it will be given later has not.
+    pub(super) fn is_replaced_by(&self, other: &Self, now: i64) -> bool {
+        other.standing != Standing::Unverified
+            && self.series.is_some()
+            && self.series == other.series
+            && self.patient == other.patient
+            && matches!((self.since, other.since), (Some(own), Some(others)) if own < others && others <= now)
+    }
+}
+
+/// Whether a consent is about privacy.
+pub(super) fn is_privacy(document: &ConsentDocument) -> bool {
+    document.scope.iter().any(|coding| &*coding.system == SYSTEM_SCOPE && &*coding.code == SCOPE_PRIVACY)
+}
+
+/// Organisations and policies, where it has both and all of them can be compared. Opting in or out is no policy: those who change their mind do it under the same.
+fn series(document: &ConsentDocument) -> Option<Box<str>> {
+    let organisations: Option<Vec<&Reference>> = document.organisations.iter().map(Option::as_ref).collect();
+    let mut organisations: Vec<String> = organisations?.into_iter().map(|organisation| format!("{organisation:?}")).collect();
+    let is_directive = |coding: &&Coding| !directives(std::slice::from_ref(coding)).is_empty();
+    let rules = document.policy_rule.iter().flatten().filter(|coding| !is_directive(coding));
+    let mut policies: Vec<String> = document.policy_uris().map(ToOwned::to_owned).collect();
+    policies.extend(rules.map(|coding| format!("{}|{}", coding.system, coding.code)));
+    organisations.sort_unstable();
+    policies.sort_unstable();
+    (!organisations.is_empty() && !policies.is_empty()).then(|| format!("{organisations:?} {policies:?}").into())
+}
+
+/// The tree of what a consent provides, or what is wrong with it.
+pub(super) fn tree(document: &ConsentDocument, context: &Context<'_>, patient: &LogicalId) -> Result<Node, Vec<Issue>> {
+    let translator = Translator { context, patient, consent: document.id.as_ref(), issues: Vec::new() };
+    let mut builder = Builder { translator };
+    let directives = document.policy_rule.as_deref().map(directives).unwrap_or_default();
+    let contradictory = directives.first().is_some_and(|first| directives.iter().any(|other| other != first));
+    if contradictory {
+        let reason = "policyRule says both opt-in and opt-out.";
+        builder.translator.refuse(IssueType::Invalid, reason, "Consent.policyRule");
+    }
+    let top = builder.top(document.provision.as_ref(), directives.first().copied());
+    let issues = builder.translator.issues;
+    match top {
+        Some(top) if issues.is_empty() => Ok(top),
+        _ => Err(issues),
+    }
+}
+
+struct Builder<'a> {
+    translator: Translator<'a>,
+}
+
+impl Builder<'_> {
+    fn top(&mut self, root: Option<&Provision>, rule: Option<Effect>) -> Option<Node> {
+        let base = |effect, children| Node {
+            expression: "Consent.policyRule".into(),
+            effect: Some(effect),
+            criteria: Criteria::default(),
+            children,
+        };
+        let Some(root) = root else {
+            if rule.is_none() {
+                let reason = "The consent decides nothing: give provision.type, or a policyRule of OPTIN or OPTOUT (v3-ActCode).";
+                self.translator.refuse(IssueType::Invalid, reason, "Consent");
+            }
+            return rule.map(|rule| base(rule, Vec::new()));
+        };
+        let narrowed = root.narrowings() > 0;
+        match (root.effect, rule) {
+            (Some(effect), Some(rule)) if effect != rule => {
+                if !narrowed {
+                    let reason =
+                        "policyRule and provision.type say the opposite of each other, and nothing says where each holds.";
+                    self.translator.refuse(IssueType::Invalid, reason, "Consent.provision.type");
+                }
+                let inside = self.node(root, Some(effect), false);
+                Some(base(rule, vec![inside]))
+            }
+            (Some(effect), _) => Some(self.node(root, Some(effect), false)),
+            (None, Some(_)) if narrowed => {
+                let reason = "policyRule opens or closes everything, and the provision narrows without a type: it can be read as what is covered and as what is \
+                              excepted. Give provision.type.";
+                self.translator.refuse(IssueType::Invalid, reason, "Consent.provision.type");
+                None
+            }
+            (None, Some(rule)) => Some(self.node(root, Some(rule), false)),
+            (None, None) => {
+                if root.provisions.is_empty() {
+                    let reason =
+                        "The consent decides nothing: give provision.type, or a policyRule of OPTIN or OPTOUT (v3-ActCode).";
+                    self.translator.refuse(IssueType::Invalid, reason, "Consent.provision.type");
+                }
+                Some(self.node(root, None, false))
+            }
+        }
+    }
+
+    fn node(&mut self, provision: &Provision, effect: Option<Effect>, nested: bool) -> Node {
+        let criteria = self.translator.criteria(provision, effect, nested);
+        let children = provision.provisions.iter().map(|child| self.child(child, effect)).collect();
+        Node { expression: provision.expression.clone(), effect, criteria, children }
+    }
+
+    fn child(&mut self, child: &Provision, parent: Option<Effect>) -> Node {
+        let effect = child.effect.or(parent.map(Effect::opposite));
+        if effect.is_none() {
+            let reason = "Nothing around this provision says what it is an exception to: give it a type.";
+            self.translator.refuse(IssueType::Invalid, reason, format!("{}.type", child.expression));
+        }
+        if child.narrowings() == 0 && child.period.is_none() {
+            let reason = "A nested provision without criteria would take the place of the whole provision around it: say what it is about.";
+            self.translator.refuse(IssueType::Invalid, reason, &*child.expression);
+        }
+        if (effect, parent) == (Some(Effect::Deny), Some(Effect::Deny)) {
+            let reason = "What is nested in a denial is an exception to it, so a denial there denies nothing more: put it beside the other.";
+            self.translator.refuse(IssueType::Invalid, reason, format!("{}.type", child.expression));
+        }
+        self.node(child, effect, true)
+    }
+}

@@ -1,0 +1,29 @@
+//! Consent: what a patient allows and forbids about the own record, as a FHIR R4 Consent says it.
+//!
+//! <https://hl7.org/fhir/R4/consent.html>, IHE Privacy Consent on FHIR (<https://profiles.ihe.net/ITI/PCF/>). Pure: [`ConsentDocument`] reads a resource,
+//! [`check()`] says what a write refuses, [`CompiledConsent`] is what a decision needs of it, [`decide()`] decides about one resource, and [`rows()`] says the same
+//! as flat rows for searches. Nothing here stores, looks up or tells the time. Whether a consent was verified is the server's knowledge ([`Standing`]),
+//! never read from the resource. **No stage of a request calls [`decide()`] yet**: see docs/adr/0018-consent-storage.md.
+
+mod check;
+mod compiled;
+mod criteria;
+mod document;
+mod evaluate;
+mod facts;
+mod implicit;
+mod profiles;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod vocabulary;
+
+pub use check::check;
+pub use compiled::{CompiledConsent, Context, Standing};
+pub use criteria::{Class, CodeKey, DataCriterion, LabelCriterion, Match};
+pub use document::{ConsentDocument, Effect, Interval, Meaning, Status};
+pub use evaluate::{Ground, Verdict, decide};
+pub use facts::{Request, ResourceFacts};
+pub use implicit::ImplicitPolicy;
+pub use rows::{ConsentRow, NotCompilable, decide_by_rows, rows};
+pub use vocabulary::{Actions, Purpose};

@@ -1,0 +1,236 @@
+//! Searches of several types and `$everything`: a search of each type, decided, released and recorded on its own.
+//!
+//! <https://hl7.org/fhir/R4/search.html#searchcontexts>, <https://hl7.org/fhir/R4/patient-operation-everything.html>. The types stand one after the other in the
+//! order of their names, so that a page is what a walk along them finds from one place on, and the next page begins where it ended. Types that the client
+//! names must all be open, or the request is refused; where it names none, those that are open are searched: which these are depends on the token alone. What
+//! `$everything` is about is read first, on every page, and answers as any read where it is hidden or absent.
+//!
+//! The request has a record of what was asked, and each type of which something was released another one, which names it.
+
+use std::collections::BTreeSet;
+
+use http::{HeaderMap, StatusCode};
+use portcullis_audit::record::{OperationEntry, Record};
+use portcullis_fhir::interaction::Read;
+use portcullis_fhir::search::{SearchOfTypes, SearchPlace, SearchQuery, Shape, Total};
+use portcullis_fhir::types::ResourceType;
+use portcullis_jose::base64url;
+use portcullis_oauth::principal::Principal;
+use portcullis_oauth::scopes::Letter;
+use portcullis_policy::{Operation, Released, SearchPage, StoredVersion, denial};
+use portcullis_store::StoreError;
+
+use super::Exchange;
+use super::account::Account;
+use super::exchange::bounded;
+use super::pipeline::{Finished, Recorded, execute_and_release};
+use super::refusal::Refusal;
+use super::respond::{self, Asked, Found};
+use crate::context::Server;
+
+/// The most bytes of bodies in one page: after these no further type is begun.
+const PAGE_BYTES: usize = 16 << 20;
+/// The digits of a type in a bookmark, and the characters of its tag.
+const CODE_DIGITS: usize = 3;
+const TAG_CHARACTERS: usize = 43;
+
+/// What was found, in the order of the answer.
+#[derive(Default)]
+pub struct Gathered {
+    /// What `$everything` is about, where this page shows it.
+    pub focus: Option<Released<Option<StoredVersion>>>,
+    /// A page of each type of which something was found, with how its resources shall look.
+    pub pages: Vec<(ResourceType, Shape, Released<SearchPage>)>,
+    /// The number of all matches, where asked for.
+    pub total: Option<u64>,
+    /// The bookmark of the next page.
+    pub next: Option<String>,
+}
+
+/// The place in an answer at which a page begins.
+struct Start {
+    code: u8,
+    inner: Option<Box<str>>,
+}
+
+/// Answers it.
+pub async fn perform(
+    server: &Server,
+    exchange: &Exchange,
+    (asked, account): (&Asked, &mut Account),
+    mut search: SearchOfTypes,
+) -> Result<Finished, Refusal> {
+    let principal = account.principal()?;
+    let walk = Walk { server, principal: &principal, canonical: search.canonical() };
+    let start = search.cursor.take().map(|cursor| walk.open(&cursor)).transpose()?;
+    let mut gathered = Gathered::default();
+    if let (SearchPlace::Everything(focus), true) = (&search.place, true) {
+        let read = Read { resource_type: focus.resource_type, id: focus.id.clone() };
+        let (permit, permitted) = account.decide(server, &principal, Operation::Read(read))?;
+        let Found::Version(version) = execute_and_release(server, &principal, &permit, permitted).await? else {
+            return Err(Refusal::Internal("a read came back as something else"));
+        };
+        match version.content() {
+            None => return Err(Refusal::Store(StoreError::NotFound)),
+            Some(StoredVersion { body: None, .. }) => return Err(Refusal::Store(StoreError::Gone)),
+            Some(_) => {}
+        }
+        gathered.focus = Some(version).filter(|_| search.with_focus && start.is_none());
+    }
+    open_parts(server, account, &principal, &mut search)?;
+    let mut records = Vec::new();
+    if search.counts_only() || search.total != Total::None {
+        gathered.total = Some(walk.total(account, &search.parts).await?);
+    }
+    if !search.counts_only() {
+        walk.fill(account, (&search, start), &mut gathered).await?;
+    }
+    for (resource_type, _, page) in &gathered.pages {
+        records.push(record_of_part(server, exchange, (account, *resource_type), page).await);
+    }
+    let reply = respond::several(server, asked, &gathered)?;
+    let focus = gathered.focus.iter().flat_map(|focus| focus.content());
+    let patients: BTreeSet<String> = focus.clone().flat_map(|version| &version.patients).map(ToString::to_string).collect();
+    let shown: usize = gathered.pages.iter().map(|(_, _, page)| page.content().matches.len()).sum();
+    // Those of whom something was released have it in the records of the types.
+    if let Some(operation) = &mut account.operation {
+        let released: BTreeSet<String> = gathered.pages.iter().flat_map(|(_, _, page)| patients_of(page.content())).collect();
+        operation.named.retain(|patient| !released.contains(patient));
+    }
+    let returned = u32::try_from(shown + focus.count()).unwrap_or(u32::MAX);
+    let record = account.completed(server, exchange, (patients.into_iter().collect(), returned), reply.status()).await;
+    Ok(Finished { reply, recorded: Recorded::WithParts(Box::new(record), records) })
+}
+
+/// Keeps the searches that are open; a denial where one is not that the client has named, or none is.
+fn open_parts(server: &Server, account: &mut Account, principal: &Principal, search: &mut SearchOfTypes) -> Result<(), Refusal> {
+    let mut first = None;
+    let mut open = Vec::with_capacity(search.parts.len());
+    for part in std::mem::take(&mut search.parts) {
+        match denial(server.decision_id(), principal, &[(part.resource_type, Letter::Search)]) {
+            None => open.push(part),
+            Some(denied) if search.named => return Err(account.denied(denied)),
+            Some(denied) => first = first.or(Some(denied)),
+        }
+    }
+    search.parts = open;
+    match first {
+        // What $everything is about is open, and may be all that is.
+        Some(denied) if search.parts.is_empty() && !matches!(search.place, SearchPlace::Everything(_)) => {
+            Err(account.denied(denied))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The way along the types.
+struct Walk<'a> {
+    server: &'a Server,
+    principal: &'a Principal,
+    canonical: Vec<u8>,
+}
+
+impl Walk<'_> {
+    /// One page of one type.
+    async fn page(&self, account: &mut Account, query: SearchQuery) -> Result<Released<SearchPage>, Refusal> {
+        let (permit, permitted) = account.decide(self.server, self.principal, Operation::Search(query))?;
+        match execute_and_release(self.server, self.principal, &permit, permitted).await? {
+            Found::Page(page) => Ok(page),
+            _ => Err(Refusal::Internal("a search came back as something else")),
+        }
+    }
+
+    async fn total(&self, account: &mut Account, parts: &[SearchQuery]) -> Result<u64, Refusal> {
+        let mut total = 0;
+        for part in parts {
+            let query = SearchQuery { count: 0, total: Total::Accurate, cursor: None, ..part.clone() };
+            total += self.page(account, query).await?.content().total.unwrap_or_default();
+        }
+        Ok(total)
+    }
+
+    async fn fill(
+        &self,
+        account: &mut Account,
+        (search, start): (&SearchOfTypes, Option<Start>),
+        gathered: &mut Gathered,
+    ) -> Result<(), Refusal> {
+        let mut room = search.count.saturating_sub(u32::from(gathered.focus.is_some()));
+        let mut bytes = 0;
+        let (from, mut inner) = start.map_or((0, None), |start| (start.code, start.inner));
+        for part in search.parts.iter().filter(|part| part.resource_type.code() >= from) {
+            let cursor = inner.take().filter(|_| part.resource_type.code() == from);
+            let is_full = room == 0 || bytes > PAGE_BYTES;
+            // A full page still has to know whether something follows.
+            let count = if is_full { 1 } else { room };
+            let query = SearchQuery { count, total: Total::None, cursor, ..part.clone() };
+            let page = self.page(account, query).await?;
+            let content = page.content();
+            if content.matches.is_empty() {
+                continue;
+            }
+            if is_full {
+                gathered.next = Some(self.seal(part.resource_type, ""));
+                break;
+            }
+            room = room.saturating_sub(u32::try_from(content.matches.len()).unwrap_or(u32::MAX));
+            bytes += content.matches.iter().filter_map(|version| version.body.as_ref()).map(Vec::len).sum::<usize>();
+            gathered.next = content.next.as_ref().map(|next| self.seal(part.resource_type, next));
+            gathered.pages.push((part.resource_type, part.shape.clone(), page));
+            if gathered.next.is_some() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// A bookmark: the type, a tag that binds it to the principal and the query, and the store's own bookmark in the search of that type.
+    fn seal(&self, resource_type: ResourceType, inner: &str) -> String {
+        let place = format!("{:0CODE_DIGITS$}", resource_type.code());
+        format!("{place}{}{inner}", self.tag(&place, inner))
+    }
+
+    fn open(&self, bookmark: &str) -> Result<Start, Refusal> {
+        let invalid = || Refusal::Store(StoreError::InvalidCursor);
+        let (place, rest) = bookmark.split_at_checked(CODE_DIGITS).ok_or_else(invalid)?;
+        let (tag, inner) = rest.split_at_checked(TAG_CHARACTERS).ok_or_else(invalid)?;
+        // Whoever finds out a tag by its time has a place in an answer that they may read anyway.
+        if tag != self.tag(place, inner) {
+            return Err(invalid());
+        }
+        let code = place.parse().map_err(|_| invalid())?;
+        Ok(Start { code, inner: Some(inner).filter(|inner| !inner.is_empty()).map(Into::into) })
+    }
+
+    fn tag(&self, place: &str, inner: &str) -> String {
+        let binding = base64url::encode(self.principal.binding());
+        let text = format!("{binding}.{}.{place}.{inner}", base64url::encode(&self.canonical));
+        base64url::encode(self.server.form_tokens.fingerprint("page of several types", &text))
+    }
+}
+
+fn patients_of(page: &SearchPage) -> impl Iterator<Item = String> + '_ {
+    page.matches.iter().flat_map(|version| &version.patients).map(ToString::to_string)
+}
+
+/// The record of a search of one type.
+async fn record_of_part(
+    server: &Server,
+    exchange: &Exchange,
+    (account, resource_type): (&Account, ResourceType),
+    page: &Released<SearchPage>,
+) -> Record {
+    let id = format!("{:032x}", server.random_u128());
+    let own = exchange.entry(id, exchange.method.clone(), exchange.target.clone(), HeaderMap::new());
+    let patients: BTreeSet<String> = patients_of(page.content()).collect();
+    let returned = u32::try_from(page.content().matches.len()).unwrap_or(u32::MAX);
+    let query = account.operation.as_ref().and_then(|operation| operation.query.as_deref()).map(bounded);
+    let operation = OperationEntry {
+        interaction: "search-type".to_owned(),
+        resource_type: Some(resource_type.name().to_owned()),
+        query,
+        ..OperationEntry::default()
+    };
+    let part = account.part(operation);
+    part.completed(server, &own, (patients.into_iter().collect(), returned), StatusCode::OK).await
+}

@@ -1,0 +1,102 @@
+//! COST: what each layer of the access control costs a search. One server with 10^5 resources answers the same page to principals who are bounded in
+//! different ways, and to one that sees everything.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::load_generator::{LoadGenerator, Place, Run};
+use super::person::Person;
+use super::report::{Bound, Report, Target};
+use super::statistics::ratios;
+use super::token_endpoint::SIGNING;
+use super::workshop::Workshop;
+
+/// Connections under load.
+const CONNECTIONS: u32 = 64;
+/// Seconds of one run.
+const SECONDS: u32 = 2;
+/// Entries of the page.
+const ENTRIES: usize = 20;
+/// Criteria that admit every observation of the page, so that only their judgement costs.
+const CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/observation-category|laboratory";
+/// The kind of the demo's client that may have `user/` scopes, in `demo.json`.
+const CLINICIANS_CLIENT: &str = "confidential-symmetric";
+
+/// How somebody is bounded, and the page that they get.
+struct Bounded {
+    how: &'static str,
+    page: Place,
+    runs: Vec<Run>,
+}
+
+/// Measures the page for everybody in turn, as often as there are rounds; the large store must be there.
+pub fn measure(workshop: &Workshop, rounds: usize, report: &mut Report) -> Result<()> {
+    eprintln!("==> cost of security");
+    let (server, person, port) = workshop.demo("large", "large demo")?;
+    let directory = workshop.path("large");
+    let generator = LoadGenerator::new(&workshop.folder)?;
+    let query = format!("Observation?patient={}&category={CATEGORY}&_sort=-date&_count={ENTRIES}", person.patient);
+    let criteria = format!("patient/Observation.rs?category={CATEGORY}");
+    let clinician = Person::of_role(&directory, "clinician", CLINICIANS_CLIENT)?;
+    let mut everybody = Vec::new();
+    for (how, token) in [
+        ("everything (system scope)", whole(workshop, &directory, port)?),
+        ("a patient's compartment", person.access_token_for(&["launch/patient", "patient/Observation.rs"])?),
+        ("a compartment, by scopes with criteria", person.access_token_for(&["launch/patient", &criteria])?),
+        ("a clinician's care relationships", clinician.access_token_for(&["user/Observation.rs"])?),
+    ] {
+        let bundle = person.fetch(&query, &token).with_context(|| how.to_owned())?;
+        let entries: Value = serde_json::from_str(&bundle)?;
+        let count = entries.get("entry").and_then(Value::as_array).map_or(0, Vec::len);
+        ensure!(count == ENTRIES, "{how}: {count} entries, and {ENTRIES} are compared");
+        let page = Place {
+            url: format!("https://127.0.0.1:{port}/fhir/{}", query.replace('|', "%7C")),
+            headers: vec![format!("Authorization: Bearer {token}"), format!("Host: localhost:{port}")],
+            body_bytes: bundle.len(),
+        };
+        everybody.push(Bounded { how, page, runs: Vec::new() });
+    }
+    for round in 0..rounds {
+        eprintln!("    round {} of {rounds}", round + 1);
+        for bounded in &mut everybody {
+            bounded.runs.push(generator.run(&server, &bounded.page, CONNECTIONS, SECONDS)?);
+        }
+    }
+    tell(&everybody, report);
+    server.stop()
+}
+
+fn tell(everybody: &[Bounded], report: &mut Report) {
+    let costs = |bounded: &Bounded| -> Vec<f64> { bounded.runs.iter().map(|run| run.cost).collect() };
+    let Some((whole, others)) = everybody.split_first() else { return };
+    for (bounded, id) in others.iter().zip(["COSTp", "COSTs", "COSTc"]) {
+        let what = "a page's rate, as far as C allows, against that of one who sees everything";
+        let target = Target { id, what, unit: "", bound: Bound::AtLeast, floor: 0.7, goal: 0.9 };
+        report.result(target, ratios(&costs(whole), &costs(bounded)));
+    }
+    for bounded in everybody {
+        report.figure(format!("COST C of a page: {}", bounded.how), "µs", costs(bounded));
+        report.figure(format!("COST pages per second: {}", bounded.how), "/s", bounded.runs.iter().map(|run| run.rate).collect());
+    }
+}
+
+/// A token of the demo's client that signs.
+fn whole(workshop: &Workshop, directory: &Path, port: u16) -> Result<String> {
+    let description: Value = serde_json::from_slice(&std::fs::read(directory.join("demo.json"))?)?;
+    let clients = description.get("clients").and_then(Value::as_array).context("demo.json has no clients")?;
+    let client = clients.iter().find(|client| client.get("client_id").and_then(Value::as_str) == Some(SIGNING));
+    let keys =
+        client.and_then(|client| client.get("jwks_private_file")).and_then(Value::as_str).context("demo.json has no keys")?;
+    let (keys, audience) = (directory.join(keys).display().to_string(), format!("https://localhost:{port}/oauth/token"));
+    let requests = workshop.text("whole");
+    workshop.harness(&["assertions", &keys, SIGNING, &audience, "1", &requests])?;
+    let body = std::fs::read_to_string(&requests)?;
+    let mut command = Command::new("curl");
+    command.args(["--silent", "--show-error", "--cacert"]).arg(directory.join("tls/ca.pem"));
+    let output = command.args(["--data", body.trim(), &audience]).output().context("cannot start curl")?;
+    let answer: Value = serde_json::from_slice(&output.stdout).context("the token endpoint sent no JSON")?;
+    Ok(answer.get("access_token").and_then(Value::as_str).with_context(|| format!("no access token: {answer}"))?.to_owned())
+}
