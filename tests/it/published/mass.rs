@@ -67,7 +67,8 @@ async fn every_published_example_comes_back_as_written_and_is_found_by_every_par
         server.import(&texts).await;
         for example in &examples {
             let read = everything.read(&example.key).await.unwrap_or_else(|| panic!("{} is not there", example.name));
-            let difference = Tree::resource(&example.text).difference(&Tree::resource(&read));
+            let written = Tree::resource(&example.text);
+            let difference = written.difference(&Tree::answer(&read, &written));
             assert_eq!(difference, None, "{}", example.name);
         }
         let mut questions: BTreeMap<(ResourceType, Query), BTreeSet<String>> = BTreeMap::new();
@@ -181,12 +182,19 @@ async fn presence_and_order(everything: &Everything, held: &BTreeMap<String, Vec
                 continue;
             }
             let with = |key: &&String| held[*key].iter().any(|entry| entry.parameter == *parameter);
-            let (present, absent): (BTreeSet<String>, BTreeSet<String>) = all.iter().cloned().partition(|key| with(&key));
+            let (mut present, mut absent): (BTreeSet<String>, BTreeSet<String>) = all.iter().cloned().partition(|key| with(&key));
             let search = |name: &str, value: &str| {
                 let query = (name.to_owned(), value.to_owned());
                 async move { everything.search(*resource_type, &[query]).await }
             };
             let missing = format!("{}:missing", parameter.code);
+            if parameter.code == "_security" {
+                // The server labels by what it finds in the content: more have labels than were written with some.
+                let labelled = search(&missing, "false").await;
+                assert!(labelled.is_superset(&present), "{resource_type}: {present:?}");
+                absent.retain(|key| !labelled.contains(key));
+                present = labelled;
+            }
             assert_eq!(search(&missing, "false").await, present, "{resource_type}?{missing}=false");
             assert_eq!(search(&missing, "true").await, absent, "{resource_type}?{missing}=true");
             assert_eq!(search("_sort", parameter.code).await, *all, "{resource_type}?_sort={}", parameter.code);

@@ -61,6 +61,33 @@ impl Tree {
         tree
     }
 
+    /// An answer to be compared with what was written: the same without the security labels that the server found by the codes of the resource.
+    pub fn answer(text: &str, written: &Self) -> Self {
+        let mut tree = Self::resource(text);
+        let own = written.member("meta").and_then(|meta| meta.member("security"));
+        if let Self::Object(members) = &mut tree
+            && let Some(Self::Object(meta)) = members.get_mut("meta")
+        {
+            if let Some(Self::Array(labels)) = meta.get_mut("security") {
+                labels.retain(|label| matches!(own, Some(Self::Array(own)) if own.contains(label)));
+                if labels.is_empty() {
+                    meta.remove("security");
+                }
+            }
+            if meta.is_empty() {
+                members.remove("meta");
+            }
+        }
+        tree
+    }
+
+    fn member(&self, name: &str) -> Option<&Self> {
+        match self {
+            Self::Object(members) => members.get(name),
+            _ => None,
+        }
+    }
+
     /// The first place where two trees differ, with both values.
     pub fn difference(&self, other: &Self) -> Option<String> {
         match (self, other) {

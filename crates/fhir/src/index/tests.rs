@@ -161,8 +161,8 @@ fn numbers_ranges_and_money_become_ranges() {
         values(&index(&format!(r#"{{"resourceType":"Condition","subject":{{"reference":"Patient/1"}},{onset}}}"#)), "onset-age")
     };
     assert_eq!(condition(r#""onsetAge":{"value":52,"unit":"years","code":"a"}"#), ["52 51.5000..52.5000 |a|years"]);
-    assert_eq!(condition(r#""onsetRange":{"low":{"value":5},"high":{"value":7,"code":"a"}}"#), ["5 4.5000..7.5000 ||"]);
-    assert_eq!(condition(r#""onsetRange":{"high":{"value":7,"code":"a"}}"#), ["7 open..7.5000 |a|"]);
+    assert_eq!(condition(r#""onsetRange":{"low":{"value":5},"high":{"value":7,"code":"a"}}"#), ["5 5.0000..7.0000 ||"]);
+    assert_eq!(condition(r#""onsetRange":{"high":{"value":7,"code":"a"}}"#), ["7 open..7.0000 |a|"]);
 }
 
 #[test]

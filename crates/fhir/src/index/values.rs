@@ -188,12 +188,17 @@ fn number(kind: Kind, value: &Value, push: Push<'_>) {
     }
 }
 
-/// A range of quantities; a missing end is open.
+/// A range of quantities; a missing end is open. Its ends are inclusive and exact: 1.5 to 2.5 holds neither 1.49 nor 2.51
+/// (<https://hl7.org/fhir/R4/datatypes.html#Range>).
 fn range(value: &Value) -> Option<ImpliedRange> {
     let end = |name| value.member(name).and_then(|end| end.member("value")).and_then(Value::as_number).and_then(implied_range);
     let (low, high) = (end("low"), end("high"));
     let written = low.or(high)?.value;
-    Some(ImpliedRange { value: written, low: low.map_or(f64::MIN, |low| low.low), high: high.map_or(f64::MAX, |high| high.high) })
+    Some(ImpliedRange {
+        value: written,
+        low: low.map_or(f64::MIN, |low| low.value),
+        high: high.map_or(f64::MAX, |high| high.value),
+    })
 }
 
 fn quantity(kind: Kind, value: &Value, push: Push<'_>) {

@@ -363,6 +363,18 @@ proptest! {
     }
 }
 
+#[tokio::test]
+async fn the_ends_of_a_range_are_exact() {
+    let end = |value: u8| json!({"value": value, "system": "u", "code": "mg"});
+    let context = json!({"code": {"system": "s", "code": "b"}, "valueRange": {"low": end(1), "high": end(3)}});
+    let resource = json!({"resourceType": "ValueSet", "id": "r0", "status": "draft", "useContext": [context]});
+    let world = stored(&[resource]).await;
+    for (asked, is_found) in [("gt3", false), ("ge3", true), ("gt2", true), ("lt1", false), ("le1", true), ("1", false)] {
+        let found = ask(&world, &operator(), &format!("ValueSet?context-type-quantity=s|${asked}")).await;
+        assert_eq!(!found.is_empty(), is_found, "{asked}");
+    }
+}
+
 fn pressure(id: &str, systolic: i64, diastolic: i64) -> Value {
     let component = |code: &str, value: i64| {
         json!({"code": {"coding": [{"system": "http://loinc.org", "code": code}]},
