@@ -26,10 +26,10 @@ pub enum NotCompilable {
     /// It cannot be read.
     #[error("the consent cannot be read")]
     Unreadable,
-    /// Its alternatives multiply out to more than [`MAXIMUM_ROWS`].
+    /// Its alternatives multiply out to more than `MAXIMUM_ROWS`.
     #[error("the alternatives of the consent multiply out to more than {MAXIMUM_ROWS} rows")]
     TooManyRows,
-    /// Nested provisions narrow one element more than [`MAXIMUM_VALUES`] times.
+    /// Nested provisions narrow one element more than `MAXIMUM_VALUES` times.
     #[error("nested provisions narrow one element more than {MAXIMUM_VALUES} times")]
     TooManyValues,
 }
