@@ -19,6 +19,16 @@ use crate::reference::{LocalReference, Reference};
 use crate::resource::Resource;
 use crate::types::{LogicalId, ResourceType};
 
+/// Directory types, which are nobody's and are named by somebody's records. A Device is both: somebody's where it names a patient.
+pub const DIRECTORY_TYPES: &[ResourceType] = &[
+    ResourceType::DEVICE,
+    ResourceType::LOCATION,
+    ResourceType::MEDICATION,
+    ResourceType::ORGANIZATION,
+    ResourceType::PRACTITIONER,
+    ResourceType::PRACTITIONER_ROLE,
+];
+
 /// The parameters of the published compartment that name whom a resource is about.
 const SUBJECTS: [&str; 7] = ["subject", "patient", "beneficiary", "subscriber", "individual", "actor", "member"];
 

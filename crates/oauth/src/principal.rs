@@ -220,11 +220,11 @@ impl Principal {
             epoch,
             expires_at: token.expires_at(),
             operator: None,
-            clearances: Clearances::default(),
+            clearances: Clearances::least(),
         })
     }
 
-    /// The same under what the operator decided about labels, instead of the safe default.
+    /// The same under what the operator decided about labels. Without it labels hide as much as they can.
     #[must_use]
     pub fn cleared(self, clearances: Clearances) -> Self {
         Self { clearances, ..self }
@@ -259,7 +259,7 @@ impl Principal {
             expires_at,
             operator: None,
             registered: None,
-            clearances: Clearances::default(),
+            clearances: Clearances::least(),
         }
     }
 
@@ -280,7 +280,7 @@ impl Principal {
             expires_at: i64::MAX,
             operator: Some(operator),
             registered: None,
-            clearances: Clearances::default(),
+            clearances: Clearances::least(),
         }
     }
 

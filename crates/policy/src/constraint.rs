@@ -301,14 +301,7 @@ impl Constraint {
 
 /// Directory types outside every patient compartment that a patient's records refer to (spec-notes section 4). They are visible
 /// only where a visible record refers to them, never as a directory. A Device is both: inside where it names a patient, shared where it names none.
-pub const SHARED_TYPES: &[ResourceType] = &[
-    ResourceType::DEVICE,
-    ResourceType::LOCATION,
-    ResourceType::MEDICATION,
-    ResourceType::ORGANIZATION,
-    ResourceType::PRACTITIONER,
-    ResourceType::PRACTITIONER_ROLE,
-];
+pub const SHARED_TYPES: &[ResourceType] = portcullis_fhir::compartment::DIRECTORY_TYPES;
 
 /// Whether records of this type can lie in patient compartments (<https://hl7.org/fhir/R4/compartmentdefinition-patient.html>, and Device).
 fn in_patient_compartment(resource_type: ResourceType) -> bool {

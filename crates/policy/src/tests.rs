@@ -84,6 +84,7 @@ fn principal(scope: &str, launch_patient: Option<&str>, person: &Person<'_>) -> 
     };
     Principal::establish(&token, &portcullis_oauth::confirmation::Possession::NOTHING, TokenStatus::from_registry(facts), NOW)
         .unwrap()
+        .cleared(Clearances::default())
 }
 
 /// A client on its own behalf, registered for some scopes, with a token for others.
@@ -116,6 +117,7 @@ fn system(registered: &str, scope: &str) -> Principal {
     };
     Principal::establish(&token, &portcullis_oauth::confirmation::Possession::NOTHING, TokenStatus::from_registry(facts), NOW)
         .unwrap()
+        .cleared(Clearances::default())
 }
 
 fn read(resource_type: &str, resource_id: &str) -> Operation {
@@ -449,6 +451,18 @@ fn release_finds_what_no_clearance_covers_and_shows_labels_once() {
     assert!(release(&clinician, labelled("a", &["N"])).is_ok());
     let unreadable = StoredVersion { body: Some(b"[".to_vec()), ..labelled("a", &["N"]) };
     assert!(matches!(release(&clinician, unreadable), Err(Disagreement::Unreadable(_))));
+}
+
+#[test]
+fn whose_clearance_nobody_has_said_sees_nothing_above_the_lowest_label() {
+    let unsaid = |principal: Principal| principal.cleared(Clearances::least());
+    for principal in [unsaid(principal("user/*.rs", None, &CLINICIAN)), unsaid(system("system/*.rs", "system/*.rs"))] {
+        for code in ["L", "N", "R", "HIV"] {
+            let (permit, _) = decided(&principal, read("Observation", "o")).unwrap();
+            let found = Unreleased::new(DecisionId(1), vec![id("a")], Some(labelled("a", &[code])));
+            assert!(matches!(permit.release(found), Err(Disagreement::NotCovered(_))), "{code}");
+        }
+    }
 }
 
 #[test]

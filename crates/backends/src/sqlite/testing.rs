@@ -93,6 +93,7 @@ impl Who<'_> {
         };
         Principal::establish(&token, &portcullis_oauth::confirmation::Possession::NOTHING, TokenStatus::from_registry(facts), NOW)
             .unwrap()
+            .cleared(portcullis_fhir::labels::Clearances::default())
     }
 
     pub fn permit(self, operation: Operation) -> (Permit, PermittedOperation) {

@@ -52,6 +52,14 @@ pub struct Clearances {
     pub client: Clearance,
 }
 
+impl Clearances {
+    /// For a principal of whom nobody has said yet what it is cleared for: nothing with a label above the lowest. So one that is forgotten sees too little.
+    pub fn least() -> Self {
+        let least = Clearance::up_to(Confidentiality::Unrestricted, Labels::NONE);
+        Self { clinician: least, client: least }
+    }
+}
+
 impl Default for Clearances {
     /// Clinicians see what is not restricted and has no sensitivity. Clients see all that they are registered for: each was registered by an operator for
     /// that, and one that lost a part of what it fetches would not notice.

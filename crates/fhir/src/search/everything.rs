@@ -10,22 +10,13 @@ use super::membership::{membership, one_of};
 use super::parse::settle;
 use super::types::{SearchOfTypes, SearchPlace, named_types, types_of};
 use super::{Filter, Link, SearchContext, SearchQuery, Test, Total, parse};
+use crate::compartment::DIRECTORY_TYPES;
 use crate::definitions::{CompartmentType, ParameterType, SearchParameter, search_parameter, search_parameters};
 use crate::index::CLINICAL_TIME;
 use crate::outcome::{Issue, IssueType};
 use crate::query;
 use crate::reference::LocalReference;
 use crate::types::{LogicalId, ResourceType};
-
-/// The directory types, which are nobody's and are named by somebody's records.
-const DIRECTORY: [ResourceType; 6] = [
-    ResourceType::DEVICE,
-    ResourceType::LOCATION,
-    ResourceType::MEDICATION,
-    ResourceType::ORGANIZATION,
-    ResourceType::PRACTITIONER,
-    ResourceType::PRACTITIONER_ROLE,
-];
 
 /// What the parameters ask for.
 #[derive(Default)]
@@ -57,7 +48,8 @@ fn parsed(
 ) -> Result<SearchOfTypes, Vec<Issue>> {
     let place = SearchPlace::Everything(focus.clone());
     let inside: Vec<ResourceType> = types_of(&place).into_iter().filter(|inside| *inside != focus.resource_type).collect();
-    let mut offered: Vec<ResourceType> = inside.iter().copied().chain(DIRECTORY).chain([ResourceType::PATIENT]).collect();
+    let mut offered: Vec<ResourceType> =
+        inside.iter().copied().chain(DIRECTORY_TYPES.iter().copied()).chain([ResourceType::PATIENT]).collect();
     offered.push(focus.resource_type);
     let (mut asked, mut ignored, mut issues) = (Asked::default(), Vec::new(), Vec::new());
     for (name, value) in pairs {
@@ -74,7 +66,7 @@ fn parsed(
     let mut parts = Vec::new();
     for resource_type in offered.iter().copied().filter(|one| *one != focus.resource_type).filter(is_wanted) {
         let mut ways: Vec<Filter> = membership(compartment, &focus.id, resource_type).into_iter().collect();
-        if DIRECTORY.contains(&resource_type) || resource_type == ResourceType::PATIENT {
+        if DIRECTORY_TYPES.contains(&resource_type) || resource_type == ResourceType::PATIENT {
             let sources = inside.iter().copied().chain([focus.resource_type]);
             ways.extend(sources.flat_map(|source| references((compartment, &focus.id), source, resource_type)));
         }

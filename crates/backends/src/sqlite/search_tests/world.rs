@@ -216,4 +216,5 @@ pub fn person(role: Role, fhir_user: &str, patients: &[&str], scope: &str, launc
     };
     Principal::establish(&token, &portcullis_oauth::confirmation::Possession::NOTHING, TokenStatus::from_registry(facts), NOW)
         .unwrap()
+        .cleared(portcullis_fhir::labels::Clearances::default())
 }
