@@ -5,11 +5,17 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 mod clients;
+mod consents;
+mod policy;
 mod presentation;
+mod safeguards;
 mod users;
 
 pub use clients::{ClientMembers, Clients, ClientsAdd, ClientsOne, ClientsShow, ClientsToken, ClientsUpdate};
+pub use consents::{Consents, ConsentsList, ConsentsShow, ConsentsVerify};
+pub use policy::{Policy, PolicyExplain, PolicyShow, PolicyTest};
 pub use presentation::command;
+pub use safeguards::{Approvals, ApprovalsApprove, ApprovalsPropose, BreakGlass, SafeguardOne, UsersRight};
 pub use users::{UsersEmail, UsersInvite, UsersOne, UsersReset};
 
 /// Exchange FHIR R4 data, and prove that it was done safely.
@@ -60,9 +66,18 @@ Examples:
 
 A Bundle of type transaction is stored whole or not at all; of all else each
 resource stands alone. An interrupted load goes on where it stopped, with the
-same command. Loading a resource again makes a new version of it, also where
-its content is the same.")]
+same command. What is stored already with the same content stays as it is.")]
     Load(Load),
+    /// Give stored records the security labels that the rules say
+    #[command(after_help = "\
+Examples:
+  portcullis relabel --dry-run --config portcullis.toml
+  portcullis relabel --config portcullis.toml
+
+The rules are those of [labels] when the server started, or of the file where none
+runs. A start under other rules does it by itself; this does it again, for records
+that were stored before what they refer to. An interrupted run goes on.")]
+    Relabel(Relabel),
     /// Write synthetic patients as NDJSON
     #[command(after_help = "\
 Example:
@@ -98,6 +113,42 @@ Examples:
         #[command(subcommand)]
         command: Users,
     },
+    /// List, approve and refuse changes that take two people
+    #[command(after_help = "\
+Examples:
+  portcullis approvals list --config portcullis.toml
+  portcullis approvals approve 4f1c... --config portcullis.toml
+
+Whoever proposed a change cannot approve it. Here that is the account of the
+operating system; security officers sign in and use the page /security.")]
+    Approvals {
+        /// What to do.
+        #[command(subcommand)]
+        command: Approvals,
+    },
+    /// List, show and confirm patients' consents
+    #[command(after_help = "\
+Examples:
+  portcullis consents list --config portcullis.toml
+  portcullis consents verify 4f1c... --officer olga --how paper --config portcullis.toml
+
+A consent that was written through an app narrows at once; what it opens counts
+when an officer, or the patient, has confirmed it.")]
+    Consents {
+        /// What to do.
+        #[command(subcommand)]
+        command: Consents,
+    },
+    /// List who opened records in an emergency, and end it
+    #[command(after_help = "\
+Examples:
+  portcullis break-glass list --config portcullis.toml
+  portcullis break-glass end 4f1c... --config portcullis.toml")]
+    BreakGlass {
+        /// What to do.
+        #[command(subcommand)]
+        command: BreakGlass,
+    },
     /// List and rotate the keys that sign tokens
     #[command(after_help = "\
 Examples:
@@ -107,6 +158,17 @@ Examples:
         /// What to do.
         #[command(subcommand)]
         command: Keys,
+    },
+    /// Show and test the operator's rules, and explain who may see what
+    #[command(after_help = "\
+Examples:
+  portcullis policy show --config portcullis.toml
+  portcullis policy test rules-test.toml
+  portcullis policy explain --help")]
+    Policy {
+        /// What to do.
+        #[command(subcommand)]
+        command: Policy,
     },
     /// Check a configuration file
     #[command(after_help = "\
@@ -128,7 +190,7 @@ pub struct Demo {
     /// Port of the FHIR server; the demo app listens on the next one
     #[arg(long, value_name = "P", default_value_t = 8443, value_parser = clap::value_parser!(u16).range(1..=65534))]
     pub port: u16,
-    /// Synthetic patients, where the directory is new
+    /// Synthetic patients, where the directory is new: 2 to 100,000
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(2..=100_000))]
     pub patients: u32,
 }
@@ -252,6 +314,26 @@ Examples:
     --read-only --data-dir DIR
   portcullis users represent ana --patient pat-0002 --end --data-dir DIR")]
     Represent(UsersRepresent),
+    /// Give somebody a right that two people give together, or propose it
+    #[command(after_help = "\
+Examples:
+  portcullis users entitle ana break-glass --config FILE
+  portcullis users entitle sam approve-changes --config FILE
+
+The rights are break-glass (to open a record in an emergency), verify-consents
+and approve-changes (to agree to what somebody else proposed). The first two
+people get approve-changes at once; everything else waits for a second person.")]
+    Entitle(UsersRight),
+    /// Take such a right; it counts for the next request
+    #[command(after_help = "\
+Example:
+  portcullis users unentitle ana break-glass --config FILE")]
+    Unentitle(UsersRight),
+    /// List who has such rights
+    #[command(after_help = "\
+Example:
+  portcullis users rights --config FILE")]
+    Rights(Listing),
     /// List the users
     #[command(after_help = "\
 Example:
@@ -401,6 +483,20 @@ New keys are published at once and sign six minutes later, when no copy of the
 published keys is without them. Old keys verify until the last token that they
 signed has expired, and are then removed. Nobody is signed out.")]
     Rotate(KeysRotate),
+}
+
+/// `relabel`
+#[derive(Debug, Args)]
+pub struct Relabel {
+    /// Change nothing, and say what would change
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub target: Target,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `keys rotate`

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches;
 
-use crate::args::{Arguments, Audit, Clients, Command, Config, Keys, Users};
+use crate::args::{Approvals, Arguments, Audit, BreakGlass, Clients, Command, Config, Consents, Keys, Policy, Users};
 use crate::failure::Outcome;
 
 /// Gives freed memory back to the system soon (its second version, without huge pages), so that a server that rests after a load is small.
@@ -39,6 +39,7 @@ fn run(command: Command) -> Outcome {
         Command::Demo(demo) => commands::demo::run(&demo),
         Command::Serve(serve) => commands::serve::run(&serve),
         Command::Load(load) => commands::load::run(&load),
+        Command::Relabel(relabel) => commands::relabel::run(&relabel),
         Command::Generate(generate) => commands::generate::run(&generate),
         Command::Audit { command: Audit::Verify(verify) } => commands::audit::verify(&verify),
         Command::Clients { command: Clients::Add(add) } => commands::clients::add(*add),
@@ -51,6 +52,18 @@ fn run(command: Command) -> Outcome {
         Command::Users { command: Users::Link(link) } => commands::people::link(link),
         Command::Users { command: Users::Unlink(link) } => commands::people::unlink(link),
         Command::Users { command: Users::Represent(represent) } => commands::people::represent(represent),
+        Command::Users { command: Users::Entitle(right) } => commands::safeguards::entitle(right),
+        Command::Users { command: Users::Unentitle(right) } => commands::safeguards::unentitle(right),
+        Command::Users { command: Users::Rights(listing) } => commands::safeguards::rights(&listing),
+        Command::Approvals { command: Approvals::List(listing) } => commands::safeguards::changes(&listing),
+        Command::Approvals { command: Approvals::Propose(propose) } => commands::safeguards::propose(propose),
+        Command::Approvals { command: Approvals::Approve(approve) } => commands::safeguards::approve(approve),
+        Command::Approvals { command: Approvals::Refuse(one) } => commands::safeguards::refuse(one),
+        Command::Consents { command: Consents::List(list) } => commands::consents::list(&list),
+        Command::Consents { command: Consents::Show(show) } => commands::consents::show(&show),
+        Command::Consents { command: Consents::Verify(verify) } => commands::consents::verify(verify),
+        Command::BreakGlass { command: BreakGlass::List(listing) } => commands::safeguards::glass(&listing),
+        Command::BreakGlass { command: BreakGlass::End(one) } => commands::safeguards::end_glass(one),
         Command::Users { command: Users::List(listing) } => commands::users::list(&listing),
         Command::Users { command: Users::Email(email) } => commands::mail::email(email),
         Command::Users { command: Users::Mail(listing) } => commands::mail::status(&listing),
@@ -62,6 +75,9 @@ fn run(command: Command) -> Outcome {
         Command::Users { command: Users::Confirm(one) } => commands::accounts::confirm(one),
         Command::Keys { command: Keys::List(listing) } => commands::keys::list(&listing),
         Command::Keys { command: Keys::Rotate(rotate) } => commands::keys::rotate(&rotate),
+        Command::Policy { command: Policy::Show(show) } => commands::policy::show(&show),
+        Command::Policy { command: Policy::Test(test) } => commands::policy::test(&test),
+        Command::Policy { command: Policy::Explain(explain) } => commands::policy::explain(*explain),
         Command::Config { command: Config::Check { file } } => commands::config::check(&file),
     }
 }

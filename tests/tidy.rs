@@ -33,16 +33,27 @@ const IMPURE: &[&str] =
 const CALL_SITES: &[(&str, &[&str])] = &[
     ("Authorized::new(", &["crates/policy/src/authorized.rs"]),
     ("PermittedOperation::new(", &["crates/policy/src/combine.rs"]),
-    ("Unreleased::new(", &["crates/backends/src/sqlite/store.rs", "crates/backends/src/sqlite/audit_store.rs"]),
+    (
+        "Unreleased::new(",
+        &[
+            "crates/backends/src/sqlite/store.rs",
+            "crates/backends/src/sqlite/audit_store.rs",
+            "crates/backends/src/sqlite/registry/app_state.rs",
+        ],
+    ),
     ("Released {", &["crates/policy/src/release.rs"]),
+    ("AuthorizedAppState {", &["crates/policy/src/app_state.rs"]),
+    ("AppStatePermit {", &["crates/policy/src/app_state.rs", "crates/policy/src/release.rs"]),
     ("AuditReceipt::for_durable(", &["crates/audit/src/ledger.rs", "crates/audit/src/pending.rs"]),
     (
         "PendingRecord::new(",
         &[
             "crates/audit/src/pending.rs",
+            "crates/server/src/resource_server/purpose.rs",
             "crates/server/src/admin/service.rs",
             "crates/server/src/authorization_server/reply.rs",
             "crates/server/src/mail/delivery.rs",
+            "crates/server/src/resource_server/app_state/mod.rs",
         ],
     ),
     ("UnfinishedRecord::complete(", &["crates/backends/src/sqlite/commit.rs"]),
@@ -50,7 +61,11 @@ const CALL_SITES: &[(&str, &[&str])] = &[
     ("Acknowledgement::of_stored(", &["crates/backends/src/sqlite/store.rs", "crates/backends/src/sqlite/registry/mod.rs"]),
     ("TokenStatus::from_registry(", &["crates/backends/src/sqlite/registry/token_status.rs"]),
     ("Principal::establish(", &["crates/server/src/resource_server/authenticate.rs"]),
+    ("Principal::imagined(", &["crates/server/src/admin/explain.rs", "src/commands/policy/cases.rs"]),
+    // A decision of the server has the operator's rules with it.
+    ("DecisionId(self", &["crates/server/src/context.rs"]),
     ("Principal::choosing_patient(", &["crates/server/src/authorization_server/authorization/people.rs"]),
+    ("Principal::breaking_glass(", &["crates/server/src/authorization_server/break_glass/patient.rs"]),
     ("Principal::opening_app(", &["crates/server/src/authorization_server/authorization/people.rs"]),
     ("Principal::viewing_own_page(", &["crates/server/src/authorization_server/authorization/people.rs"]),
     (
@@ -108,11 +123,17 @@ const CALL_SITES: &[(&str, &[&str])] = &[
     (
         "Boundary::Whole,",
         &[
+            "crates/policy/src/rules/break_glass.rs",
             "crates/policy/src/rules/operator.rs",
             "crates/policy/src/rules/system_context.rs",
             "crates/policy/src/rules/user_context.rs",
         ],
     ),
+    (".where_nobody_consented(", &["crates/backends/src/sqlite/consents/sight.rs"]),
+    ("Consulted::nobody_has_any(", &["crates/backends/src/sqlite/consents/sight.rs"]),
+    (".consulting(", &["crates/backends/src/sqlite/store.rs"]),
+    ("Change::ConfirmConsent(", &["crates/server/src/admin/consents.rs", "crates/backends/src/sqlite/registry/change.rs"]),
+    ("verification::add(", &["crates/backends/src/sqlite/consents/write.rs", "crates/backends/src/sqlite/registry/consents.rs"]),
     ("CertificateNames::of_trusted(", &["crates/server/src/listener/client_authorities.rs"]),
     ("TcpStream::connect", &["crates/outbound/src/client.rs"]),
     ("hyper::client", &["crates/outbound/src/client.rs"]),
@@ -128,6 +149,8 @@ const PROOFS: &[(&str, &str)] = &[
     ("pub struct Unreleased<", "crates/policy/src/release.rs"),
     ("pub struct Released<", "crates/policy/src/release.rs"),
     ("pub struct Permit {", "crates/policy/src/decision.rs"),
+    ("pub struct AppStatePermit {", "crates/policy/src/app_state.rs"),
+    ("pub struct AuthorizedAppState<", "crates/policy/src/app_state.rs"),
     ("pub struct AuditReceipt {", "crates/audit/src/receipt.rs"),
     ("pub struct Acknowledgement {", "crates/audit/src/pending.rs"),
     ("pub struct PendingRecord {", "crates/audit/src/pending.rs"),
@@ -255,6 +278,14 @@ fn proof_types_can_be_neither_copied_nor_conjured() {
                 });
                 assert_eq!(hit, None, "{file}");
             }
+            let converted = source.lines().find(|line| {
+                let (made, target) = line.split_once(" for ").unwrap_or_default();
+                let is_named = target
+                    .strip_prefix(name)
+                    .is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_'));
+                line.starts_with("impl") && made.contains("From<") && is_named
+            });
+            assert_eq!(converted, None, "{file}");
         }
     }
 }

@@ -5,10 +5,12 @@
 
 mod keys;
 mod outbox;
+mod rules;
 mod run;
 
 use std::sync::Arc;
 
+use portcullis_audit::record::{Agent, Event, Outcome as Ended, Record, RecordId};
 use portcullis_audit::{FileSegments, Ledger};
 use portcullis_backends::sqlite::{AuditIndex, AuditedStore, Labelled, RootKey, SqliteRegistry};
 use portcullis_backends::{DataDirectory, SqliteStore};
@@ -25,12 +27,15 @@ use portcullis_server::authorization_server::clients::client_keys::ClientKeys;
 use portcullis_server::brand::Brand;
 use portcullis_server::context::{AuthorizationSettings, DemoNotice, Server, Settings, SystemEntropy, token_cache};
 use portcullis_server::mail::Mail;
+use portcullis_server::operator_rules::HeldRules;
 use portcullis_server::resource_server::capabilities;
 use portcullis_server::ui::Language;
+use portcullis_store::relabelling::Relabelled;
 use portcullis_store::{Clock, Registry, SystemClock};
 
 use self::outbox::OutboxFlusher;
 pub use self::run::{Listen, check_addresses, check_certificate, serve};
+use crate::config::PolicySettings;
 use crate::failure::{Exit, Failure, OrFail, Outcome, causes};
 
 /// What an instance is made of.
@@ -62,6 +67,8 @@ pub struct Setup {
     pub mail: Mail,
     /// What codes mean for security labels.
     pub label_rules: Arc<Rules>,
+    /// Where the operator's own rules are.
+    pub policy: PolicySettings,
 }
 
 /// Whom this server may call, beside public hosts with certificates of the web.
@@ -104,13 +111,39 @@ fn complete_index(store: &SqliteStore, base_url: &str) -> Outcome {
     Ok(())
 }
 
-/// Gives stored versions the labels that today's rules say, where other rules held when they were stored.
-fn label_anew(store: &SqliteStore, base_url: &str) -> Outcome {
-    let labelled = store.label_anew(base_url).or_fail("The stored resources cannot be labelled by the rules of [labels]")?;
-    if let Some(Labelled { seen, changed, unreadable }) = labelled {
-        tracing::info!(versions = seen, changed, unreadable, "all stored versions were labelled by the rules that hold now");
+/// Makes the rows by which consents decide, where an earlier version of this program made others.
+fn derive_consents(store: &SqliteStore, base_url: &str) -> Outcome {
+    if store.derive_consents(base_url).or_fail("The stored consents cannot be made ready to decide")? {
+        tracing::info!("the stored consents were made ready to decide");
     }
     Ok(())
+}
+
+/// Gives stored versions the labels that today's rules say, where other rules held when they were stored.
+fn label_anew(store: &SqliteStore, rules: &Rules, base_url: &str) -> Outcome<Option<Relabelled>> {
+    let labelled = store.label_anew(base_url).or_fail("The stored resources cannot be labelled by the rules of [labels]")?;
+    if let Some(Labelled { seen, changed, unreadable, .. }) = labelled {
+        tracing::info!(versions = seen, changed, unreadable, "all stored versions were labelled by the rules that hold now");
+    }
+    Ok(labelled.map(|labelled| labelled.told(rules)))
+}
+
+/// Records that stored versions were labelled anew at this start.
+async fn record_labelling(server: &Server, labelled: &Relabelled) -> Outcome {
+    let record = Record {
+        id: RecordId(format!("{:032x}", server.random_u128())),
+        recorded: server.clock.now_milliseconds(),
+        event: Event::Administration,
+        agent: Agent::default(),
+        outcome: Ended::Success,
+        status: 0,
+        decision: None,
+        rules: Vec::new(),
+        request: None,
+        operations: Vec::new(),
+        detail: Some(format!("labelled anew at the start: {}", labelled.described())),
+    };
+    server.ledger.append(record).await.map(|_receipt| ()).or_fail("The audit ledger cannot be written")
 }
 
 /// An instance that is open and answers the administration service, but listens nowhere.
@@ -120,6 +153,7 @@ pub struct Instance {
     ledger: Arc<Ledger>,
     index: Arc<AuditIndex>,
     flusher: OutboxFlusher,
+    policy: PolicySettings,
     /// Last, so that the directory is given back after all else has ended.
     directory: DataDirectory,
 }
@@ -141,16 +175,20 @@ impl Instance {
             federation,
             mail,
             label_rules,
+            policy,
         } = setup;
+        let rules = rules::load(&policy, &public_url)?;
         let outbound = Arc::new(outbound.client()?);
         let client_keys = ClientKeys::new(Arc::clone(&outbound));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let settings = Settings { brand, language, authorization, mutual_tls_url, ..settings(public_url, demo, &*clock) };
+        let labelling = Arc::clone(&label_rules);
         let store = SqliteStore::open_labelling(&directory.database(), &root_key, label_rules).map_err(|error| {
             Failure::failed(format!("The database {} cannot be used: {}", directory.database().display(), causes(&error)))
         })?;
         complete_index(&store, &settings.fhir_base)?;
-        label_anew(&store, &settings.fhir_base)?;
+        let labelled = label_anew(&store, &labelling, &settings.fhir_base)?;
+        derive_consents(&store, &settings.fhir_base)?;
         check_that_nothing_is_missing(&directory)?;
         let ledger = Arc::new(open_ledger(&directory)?);
         let outbox = Arc::clone(&store) as Arc<dyn portcullis_store::Outbox>;
@@ -183,10 +221,14 @@ impl Instance {
             disk: portcullis_server::health::Disk::of(directory.root().to_owned()),
             counters: Counters::default(),
             capability_statement,
+            operator_rules: HeldRules::new(rules),
             settings,
         });
+        if let Some(labelled) = &labelled {
+            record_labelling(&server, labelled).await?;
+        }
         let service = Arc::new(Service::new(Arc::clone(&server)));
-        Ok(Self { server, service, ledger, index, flusher, directory })
+        Ok(Self { server, service, ledger, index, flusher, policy, directory })
     }
 
     /// The server.

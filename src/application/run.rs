@@ -14,7 +14,7 @@ use portcullis_server::middleware::refusals;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
-use super::Instance;
+use super::{Instance, rules};
 use crate::failure::{Failure, OrFail, Outcome, causes};
 
 /// The longest path of a Unix socket, in bytes, without its closing zero (unix(7)).
@@ -35,7 +35,7 @@ pub struct Listen {
     pub app: Option<(SocketAddr, DemoApp)>,
 }
 
-/// Serves until SIGINT or SIGTERM. `announce` is called when connections are accepted.
+/// Serves until SIGINT or SIGTERM; SIGHUP has the rules read again. `announce` is called when connections are accepted.
 pub async fn serve(instance: Instance, listen: Listen, announce: impl FnOnce() -> Outcome) -> Outcome {
     let mut signals = Signals::new()?;
     let shutdown = Shutdown::default();
@@ -46,19 +46,22 @@ pub async fn serve(instance: Instance, listen: Listen, announce: impl FnOnce() -
             return Err(failure);
         }
     };
-    record(&instance, Event::Start).await?;
+    record(&instance, (Event::Start, Ended::Success), about(&instance)).await?;
     announce()?;
-    signals.next().await;
+    // Without rules there is nothing to read again, and a terminal that closes ends what it started.
+    while signals.next().await == Asked::ToReload && instance.policy.file().is_some() {
+        rules::reload(&instance).await?;
+    }
     tracing::info!("stopping: open requests are answered first; a second signal ends at once");
     shutdown.stop();
     tokio::select! {
         () = async { while tasks.join_next().await.is_some() {} } => {}
-        () = signals.next() => return Err(Failure::failed("Ended at once; requests that were open were cut off")),
+        () = signals.stop() => return Err(Failure::failed("Ended at once; requests that were open were cut off")),
     }
     if let Err(error) = refusals::flush(instance.server()).await {
         tracing::error!(error = %causes(&error), "gathered refusals could not be recorded");
     }
-    record(&instance, Event::Stop).await?;
+    record(&instance, (Event::Stop, Ended::Success), about(&instance)).await?;
     instance.close().await
 }
 
@@ -159,40 +162,67 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
     }
 }
 
-async fn record(instance: &Instance, event: Event) -> Outcome {
+/// What the records of a start and a stop say.
+fn about(instance: &Instance) -> String {
+    let server = instance.server();
+    let rules = rules::told(&server.operator_rules.held());
+    format!("portcullis {} at {}, {rules}", server.settings.version, server.settings.public_url)
+}
+
+/// Records what the process does by itself, or because the operating system asked.
+pub async fn record(instance: &Instance, (event, outcome): (Event, Ended), detail: String) -> Outcome {
     let server = instance.server();
     let record = Record {
         id: RecordId(format!("{:032x}", server.random_u128())),
         recorded: server.clock.now_milliseconds(),
         event,
         agent: Agent::default(),
-        outcome: Ended::Success,
+        outcome,
         status: 0,
         decision: None,
         rules: Vec::new(),
         request: None,
         operations: Vec::new(),
-        detail: Some(format!("portcullis {} at {}", server.settings.version, server.settings.public_url)),
+        detail: Some(detail),
     };
     server.ledger.append(record).await.map(|_receipt| ()).or_fail("The audit ledger cannot be written, so nothing can be served")
 }
 
-/// The signals that ask to stop.
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// SIGINT or SIGTERM.
+    ToStop,
+    /// SIGHUP.
+    ToReload,
+}
+
+/// The signals that ask for something.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
     fn new() -> Outcome<Self> {
         let of = |kind| signal(kind).or_fail("Signals cannot be received");
-        Ok(Self { interrupt: of(SignalKind::interrupt())?, terminate: of(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: of(SignalKind::interrupt())?,
+            terminate: of(SignalKind::terminate())?,
+            hangup: of(SignalKind::hangup())?,
+        })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => Asked::ToStop,
+            _ = self.terminate.recv() => Asked::ToStop,
+            _ = self.hangup.recv() => Asked::ToReload,
         }
+    }
+
+    async fn stop(&mut self) {
+        while self.next().await != Asked::ToStop {}
     }
 }

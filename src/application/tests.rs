@@ -19,8 +19,14 @@ use serde_json::value::RawValue;
 
 use super::*;
 use crate::commands::channel::Channel;
+use portcullis_store::relabelling::{RelabelPart, Relabelled};
 
-async fn instance(root: &Path) -> Instance {
+pub(super) async fn instance(root: &Path) -> Instance {
+    labelling(root, Rules::built_in()).await
+}
+
+/// The instance under these rules about labels.
+async fn labelling(root: &Path, label_rules: Arc<Rules>) -> Instance {
     let directory =
         if DataDirectory::exists(root) { DataDirectory::open(root, "test") } else { DataDirectory::create(root, false, "test") }
             .unwrap();
@@ -42,7 +48,8 @@ async fn instance(root: &Path) -> Instance {
         breached_passwords: None,
         federation: Vec::new(),
         mail: Default::default(),
-        label_rules: Rules::built_in(),
+        label_rules,
+        policy: Default::default(),
     })
     .await
     .unwrap()
@@ -75,7 +82,7 @@ async fn refusal(channel: &mut Channel, request: Request) -> Refused {
 }
 
 /// Every record, from the files of a ledger that is closed.
-fn records(root: &Path) -> Vec<Record> {
+pub(super) fn records(root: &Path) -> Vec<Record> {
     let reader = portcullis_audit::Reader::new(&root.join("ledger"));
     reader.records(portcullis_audit::Position::START, None).map(|located| located.unwrap().record).collect()
 }
@@ -255,6 +262,38 @@ async fn signing_keys_are_made_once() {
     second.close().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn labelling_anew_is_recorded_with_counts_and_the_rules_and_a_dry_run_changes_nothing() {
+    let (_folder, root) = place();
+    let condition = r#"{"resourceType":"Condition","id":"c","subject":{"reference":"Patient/p1"},"code":{"coding":[{"system":"urn:own","code":"X"}]}}"#;
+    let mut channel = Channel::own(instance(&root).await);
+    import(&mut channel, &[condition]).await;
+    channel.close().await.unwrap();
+    let rules = Arc::new(Rules::parse("urn:own | X -> R HIV").unwrap());
+    let mut channel = Channel::own(labelling(&root, rules).await);
+    for dry_run in [true, false] {
+        let request = Request::Relabel(RelabelPart { dry_run, place: None });
+        let Response::Relabelled(done) = channel.call(request).await.unwrap() else { panic!() };
+        assert_eq!((done.place, done.versions, done.changed), (None, 1, 0), "the start has done it");
+    }
+    let wrong = RelabelPart { dry_run: true, place: Some("x".into()) };
+    assert_eq!(refusal(&mut channel, Request::Relabel(wrong)).await.kind, RefusalKind::Invalid);
+    channel.close().await.unwrap();
+    let records = records(&root);
+    let details: Vec<&str> =
+        records.iter().filter_map(|record| record.detail.as_deref()).filter(|detail| detail.contains("label")).collect();
+    // A refusal is recorded at once, what was done by way of the outbox.
+    let [at_start, refused, compared, labelled] = details.as_slice() else { panic!("{details:?}") };
+    assert!(at_start.starts_with("labelled anew at the start: 1 versions of 1 resources, 1 changed, 0 unreadable; gained: HIV 1, R 1; lost: nothing; rules "), "{at_start}");
+    assert!(
+        compared.starts_with("labels compared with the rules: 1 versions") && labelled.starts_with("labelled anew: 1 versions"),
+        "{details:?}"
+    );
+    assert!(labelled.ends_with("; done") && refused.contains("no place"), "{details:?}");
+    let rules = |text: &str| text.split("rules ").nth(1).map(|rules| rules.chars().take(64).collect::<String>());
+    assert_eq!(rules(at_start).unwrap().len(), 64);
+}
+
 /// A store that cannot store one id, and is busy the first time.
 struct Picky {
     inner: Arc<dyn FhirStore>,
@@ -291,6 +330,10 @@ impl FhirStore for Picky {
 
     fn seek<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<Sought, StoreError>> {
         self.inner.seek(subject)
+    }
+
+    fn relabel<'a>(&'a self, part: RelabelPart, base_url: &'a str) -> BoxFuture<'a, Result<Relabelled, StoreError>> {
+        self.inner.relabel(part, base_url)
     }
 
     fn commit(&self, set: Authorized<WriteSet>, record: UnfinishedRecord) -> BoxFuture<'_, Result<Committed, StoreError>> {
@@ -340,6 +383,7 @@ async fn one_resource_that_the_store_refuses_is_found_by_halving_and_the_others_
         disk: Default::default(),
         counters: Counters::default(),
         capability_statement: original.capability_statement.clone(),
+        operator_rules: Default::default(),
     };
     instance.service = Arc::new(Service::new(Arc::new(picky)));
     let mut channel = Channel::own(instance);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use portcullis_oauth::clients::RegisteredClearance;
 
 use super::{Listing, Target};
 
@@ -66,6 +67,11 @@ Example:
     Remove(ClientsOne),
 }
 
+/// A clearance, checked before anything is sent.
+fn clearance(text: &str) -> Result<String, String> {
+    RegisteredClearance::parse(text).map(|clearance| clearance.to_string())
+}
+
 /// What can be registered about a client beside its name, its addresses, its scopes and its credentials.
 #[derive(Debug, Default, Args)]
 pub struct ClientMembers {
@@ -90,6 +96,12 @@ pub struct ClientMembers {
     /// It is an EHR, and may make launches for other clients
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub launcher: Option<bool>,
+    /// A code of app state that it may query, modify or administer; may be repeated
+    #[arg(long, value_name = "ACCESS=SYSTEM|CODE")]
+    pub app_state: Vec<String>,
+    /// Up to which security labels records may go to it, whoever uses it: N, R or V, then sensitivities, or * for all
+    #[arg(long, value_name = "R,HIV,PSY", value_parser = clearance)]
+    pub clearance: Option<String>,
     /// Its authorization requests must be pushed (RFC 9126)
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub require_pushed_authorization_requests: Option<bool>,
@@ -144,6 +156,10 @@ pub struct ClientMembers {
     /// Where an EHR opens it; may be repeated
     #[arg(long, value_name = "URL")]
     pub launch_url: Vec<String>,
+    /// A purpose of use (v3-ActReason) for which it may ask for data, such as TREAT; may be repeated, the usual one first; otherwise those of
+    /// whoever it acts for
+    #[arg(long, value_name = "CODE")]
+    pub purpose: Vec<String>,
     /// A mail address of the people who make it; may be repeated
     #[arg(long, value_name = "ADDRESS")]
     pub contact: Vec<String>,

@@ -13,7 +13,21 @@ const INDENT: usize = 11;
 const SERVER: &[&str] = &["config", "data_dir"];
 /// What may be registered about a client, by what it is for.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("What it may do", &["grant_type", "origin", "launch_url", "smart", "resource_server", "administrator", "launcher"]),
+    (
+        "What it may do",
+        &[
+            "grant_type",
+            "origin",
+            "launch_url",
+            "smart",
+            "resource_server",
+            "administrator",
+            "launcher",
+            "purpose",
+            "app_state",
+            "clearance",
+        ],
+    ),
     ("What people are told", &["verified", "logo_uri", "client_uri", "policy_uri", "tos_uri", "contact"]),
     (
         "How it must ask",

@@ -97,6 +97,8 @@ fn members(given: &ClientMembers) -> Map<String, Value> {
         ("grant_types", &given.grant_type),
         ("launch_urls", &given.launch_url),
         ("contacts", &given.contact),
+        ("purposes", &given.purpose),
+        ("app_state", &given.app_state),
         ("default_acr_values", &given.default_acr_value),
     ] {
         if !list.is_empty() {
@@ -121,6 +123,7 @@ fn members(given: &ClientMembers) -> Map<String, Value> {
     for (name, text) in [
         ("smart", &given.smart),
         ("required_acr", &given.acr),
+        ("clearance", &given.clearance),
         ("tls_client_auth_subject_dn", &given.tls_client_auth_subject_dn),
         ("tls_client_auth_san_dns", &given.tls_client_auth_san_dns),
         ("tls_client_auth_san_uri", &given.tls_client_auth_san_uri),

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use portcullis_backends::DataDirectory;
 use portcullis_backends::sqlite::RootKey;
+use portcullis_oauth::capabilities::Capabilities;
 use portcullis_server::listener::{CertificateFiles, ClientAuthorities, ReloadingCertificate};
 
 use super::clients::all_risks;
@@ -20,8 +21,8 @@ pub fn check(path: &Path) -> Outcome {
     let configuration = configuration(path)?;
     let problems = problems(&configuration);
     if problems.is_empty() {
-        for capability in configuration.capabilities.off() {
-            terminal::print_line(&format!("{}: off: {} (smart.disabled)", path.display(), capability.as_str()))?;
+        for line in switched(configuration.capabilities) {
+            terminal::print_line(&format!("{}: {line}", path.display()))?;
         }
         for risk in risks(path, &configuration) {
             terminal::print_line(&format!("{}: risk: {risk}", path.display()))?;
@@ -39,10 +40,22 @@ pub fn check(path: &Path) -> Outcome {
     Err(Failure::usage(format!("{count} found")).advise("Correct what is named above, then check again."))
 }
 
+/// What of SMART is not as it is by default, a line for each.
+fn switched(capabilities: Capabilities) -> impl Iterator<Item = String> {
+    let off = capabilities.off().filter(|capability| !capability.is_optional());
+    let off = off.map(|capability| format!("off: {} (smart.disabled)", capability.as_str()));
+    off.chain(capabilities.switched_on().map(|capability| format!("on: {} (smart.enabled)", capability.as_str())))
+}
+
 /// What a client may do that weakens the rules; nothing where there are no data yet, or where nobody can be asked about them.
 fn risks(path: &Path, configuration: &Configuration) -> Vec<String> {
     let mut risks: Vec<String> = configuration.clients.risks().map(str::to_owned).into_iter().collect();
+    let rules =
+        configuration.policy.load(&format!("{}/fhir", configuration.public_url)).map(|held| held.rules).unwrap_or_default();
+    let tried = rules.rules().iter().filter(|rule| rule.is_shadow());
+    risks.extend(tried.map(|rule| format!("rule '{}' (line {}) is only tried: it changes nothing", rule.name(), rule.line())));
     risks.extend(configuration.developers.risks().map(str::to_owned));
+    risks.extend(configuration.two_people.risks());
     if DataDirectory::exists(&configuration.data_dir) {
         let target = Target { config: Some(path.to_owned()), data_dir: None };
         match all_risks(&target) {
@@ -78,8 +91,14 @@ fn problems(configuration: &Configuration) -> Vec<String> {
             problems.push(format!("{key}: {}", causes(&error)));
         }
     }
+    if let Err(found) = configuration.policy.load(&format!("{}/fhir", configuration.public_url)) {
+        problems.extend(found.into_iter().map(|problem| format!("policy.rules: {problem}")));
+    }
     if let Err(problem) = configuration.labels.rules() {
         problems.push(format!("labels.rules: {problem}"));
+    }
+    if let Err(problem) = configuration.labels.policy() {
+        problems.push(format!("labels.elements: {problem}"));
     }
     if DataDirectory::exists(&configuration.data_dir) && configuration.data_dir.join("demo.json").exists() {
         problems

@@ -50,6 +50,7 @@ pub fn run(arguments: &args::Demo) -> Outcome {
         federation: Vec::new(),
         mail: Default::default(),
         label_rules: Rules::built_in(),
+        policy: Default::default(),
     };
     if let Some(plan) = plan(root, addresses, arguments.patients)? {
         let setup = setup(plan.description());

@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::application::{OutboundSettings, Setup};
 use crate::args::Target;
-use crate::config::{Configuration, FederationProvider, LabelSettings, MailSettings, StatementIssuerEntry};
+use crate::config::{Configuration, FederationProvider, LabelSettings, MailSettings, PolicySettings, StatementIssuerEntry};
 use crate::demo::Description;
 use crate::failure::{Exit, Failure, OrFail, Outcome, causes};
 
@@ -39,6 +39,7 @@ pub struct Place {
     federation: Vec<FederationProvider>,
     mail: Option<MailSettings>,
     labels: LabelSettings,
+    policy: PolicySettings,
 }
 
 impl Place {
@@ -63,14 +64,17 @@ impl Place {
             authorization: AuthorizationSettings {
                 developers: configuration.developers.settings(),
                 assurance: configuration.assurance.clone(),
-                clearances: configuration.labels.clearances(),
+                implicit_consent: configuration.consent.implicit(),
                 capabilities: configuration.capabilities,
+                two_people: configuration.two_people.settings(),
+                break_glass: configuration.break_glass.settings(),
                 ..configuration.clients.settings()
             },
             outbound: configuration.outbound.settings(),
             federation: configuration.federation.clone(),
             mail: configuration.mail.clone(),
             labels: configuration.labels.clone(),
+            policy: configuration.policy.clone(),
             breached_passwords: configuration.breached_passwords.clone(),
             mutual_tls_url: configuration.mutual_tls.as_ref().map(|mutual| mutual.public_url.clone()),
             statement_issuers: configuration.software_statements.clone(),
@@ -104,6 +108,7 @@ impl Place {
             federation: Vec::new(),
             mail: None,
             labels: LabelSettings::default(),
+            policy: PolicySettings::default(),
             breached_passwords: None,
             mutual_tls_url: None,
             client_authorities: None,
@@ -121,6 +126,7 @@ impl Place {
         let federation = self.federation.iter().map(FederationProvider::load).collect::<Outcome<_>>()?;
         let mut authorization = self.authorization.clone();
         authorization.client_authorities = self.client_authorities.as_deref().map(client_authorities).transpose()?;
+        authorization.labels = self.labels.load_policy()?;
         authorization.statement_issuers =
             self.statement_issuers.iter().map(StatementIssuerEntry::load).collect::<Outcome<_>>()?;
         Ok(Setup {
@@ -137,6 +143,7 @@ impl Place {
             federation,
             mail: self.mail.as_ref().map(MailSettings::load).transpose()?.unwrap_or_default(),
             label_rules: self.labels.load()?,
+            policy: self.policy.clone(),
         })
     }
 }

@@ -15,6 +15,9 @@ use crate::failure::{Failure, Outcome, causes};
 pub fn run(arguments: &args::Serve) -> Outcome {
     let configuration = configuration(&arguments.config)?;
     let place = Place::configured(&configuration);
+    for risk in configuration.two_people.risks() {
+        tracing::warn!(risk, "the configuration weakens a rule");
+    }
     let certificate = CertificateFiles { chain: configuration.tls.certificate.clone(), key: configuration.tls.key.clone() };
     // A directory that is there is taken first, so that whoever holds it is named rather than the port that it occupies.
     let existing = if DataDirectory::exists(&place.directory) { Some(directory(&place)?) } else { None };

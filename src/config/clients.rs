@@ -54,7 +54,10 @@ impl Clients {
             assurance: Default::default(),
             developers: None,
             capabilities: Default::default(),
-            clearances: Default::default(),
+            two_people: Default::default(),
+            break_glass: Default::default(),
+            labels: Default::default(),
+            implicit_consent: Default::default(),
         }
     }
 

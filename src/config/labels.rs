@@ -1,10 +1,13 @@
-//! `[labels]`: which codes mean which security labels, and up to which labels clinicians and clients see records.
+//! `[labels]`: which codes mean which security labels, up to which labels clinicians and clients see records, and without which elements.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use portcullis_fhir::labels::{Clearance, Clearances, Confidentiality, Labels, Rules};
+use portcullis_fhir::labels::{Clearance, Clearances, LabelPolicy, Rules};
+use portcullis_fhir::purpose::PurposeOfUse;
+use portcullis_fhir::redaction::ElementRules;
 use serde::Deserialize;
 
 use crate::failure::{Failure, Outcome};
@@ -21,9 +24,17 @@ pub struct LabelSettings {
     clinician: Option<ClearanceEntry>,
     /// What clients see on their own behalf.
     client: Option<ClearanceEntry>,
+    /// What clinicians see who broke the glass.
+    break_glass: Option<ClearanceEntry>,
+    /// What holds for single purposes of use instead.
+    purpose: BTreeMap<String, PurposeEntry>,
+    /// A file with elements that are shown only to those who are cleared for their labels.
+    elements: Option<PathBuf>,
+    /// What happens to records with labels that nobody understands.
+    unknown: UnknownLabels,
 }
 
-/// `[labels.clinician]` or `[labels.client]`
+/// `[labels.clinician]`, `[labels.client]` or `[labels.break_glass]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ClearanceEntry {
@@ -36,46 +47,104 @@ struct ClearanceEntry {
 
 impl ClearanceEntry {
     fn clearance(&self) -> Result<Clearance, String> {
-        let highest = Confidentiality::parse(&self.confidentiality).filter(|highest| *highest >= Confidentiality::Normal);
-        // What has no label counts as normal, so that a lower clearance would promise what it does not keep.
-        let highest = highest.ok_or("confidentiality must be N, R or V")?;
-        let mut cleared = Labels::NONE;
-        for code in &self.sensitivities {
-            let known = Labels::named(code).filter(|label| Labels::sensitivities().contains(*label) && code != "*");
-            let all = || (code == "*").then(Labels::sensitivities);
-            let known = known.or_else(all);
-            cleared = cleared
-                | known.ok_or_else(|| {
-                    let known: Vec<&str> = Labels::sensitivities().codings().map(|(_, code, _)| code).collect();
-                    format!("sensitivities: '{code}' is none of {}, nor '*' for all", known.join(", "))
-                })?;
-        }
-        Ok(Clearance::up_to(highest, cleared))
+        Clearance::parse(&self.confidentiality, self.sensitivities.iter().map(String::as_str))
     }
 }
 
+/// `[labels.purpose.CODE]`: what holds for this purpose of use instead.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PurposeEntry {
+    /// What clinicians see.
+    clinician: Option<ClearanceEntry>,
+    /// What clients see on their own behalf.
+    client: Option<ClearanceEntry>,
+    /// Whether both see nothing that names somebody.
+    deidentify: bool,
+}
+
+/// What happens to records with labels that nobody understands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum UnknownLabels {
+    /// Only those see them who are cleared for everything.
+    #[default]
+    Withhold,
+    /// They hide nothing.
+    Ignore,
+}
+
 impl LabelSettings {
-    /// Makes the file's path relative to the configuration's folder.
+    /// Makes the files' paths relative to the configuration's folder.
     pub fn relative_to(&mut self, folder: &Path) {
         self.rules = self.rules.take().map(|path| folder.join(path));
+        self.elements = self.elements.take().map(|path| folder.join(path));
     }
 
-    /// What is wrong with it, the rules apart.
+    /// What is wrong with it, the files apart.
     pub fn check(&self) -> Result<(), (&'static str, String)> {
         let of = |entry: &Option<ClearanceEntry>| entry.as_ref().map(ClearanceEntry::clearance).transpose();
         of(&self.clinician).map_err(|problem| ("labels.clinician", problem))?;
         of(&self.client).map_err(|problem| ("labels.client", problem))?;
+        of(&self.break_glass).map_err(|problem| ("labels.break_glass", problem))?;
+        for (code, entry) in &self.purpose {
+            let wrong = |problem: String| ("labels.purpose", format!("{code}: {problem}"));
+            match PurposeOfUse::parse(code) {
+                None => return Err(wrong("is no purpose of use; HRESCH, TREAT and HPAYMT are, for example".to_owned())),
+                Some(PurposeOfUse::BREAK_GLASS) => return Err(wrong("is what labels.break_glass is about".to_owned())),
+                Some(_) => {}
+            }
+            of(&entry.clinician).and_then(|_| of(&entry.client)).map_err(wrong)?;
+        }
         Ok(())
     }
 
     /// Up to which labels each kind of principal sees records; what is wrong was refused when the file was read.
     pub fn clearances(&self) -> Clearances {
         let default = Clearances::default();
-        let of = |entry: &Option<ClearanceEntry>, otherwise: Clearance| {
-            let clearance = entry.as_ref().and_then(|entry| entry.clearance().ok()).unwrap_or(otherwise);
-            if self.hide_test_data { clearance.without_test_data() } else { clearance }
+        Clearances {
+            patient: default.patient,
+            clinician: self.effective(self.clinician.as_ref(), default.clinician),
+            client: self.effective(self.client.as_ref(), default.client),
+            break_glass: self.effective(self.break_glass.as_ref(), default.break_glass),
+        }
+    }
+
+    fn effective(&self, entry: Option<&ClearanceEntry>, otherwise: Clearance) -> Clearance {
+        let clearance = entry.and_then(|entry| entry.clearance().ok()).unwrap_or(otherwise);
+        let clearance = if self.hide_test_data { clearance.without_test_data() } else { clearance };
+        if self.unknown == UnknownLabels::Ignore { clearance.with_unknown() } else { clearance }
+    }
+
+    fn for_purpose(&self, entry: &PurposeEntry) -> Clearances {
+        let general = self.clearances();
+        let of = |entry: &Option<ClearanceEntry>, otherwise| self.effective(entry.as_ref(), otherwise);
+        let named = |clearance: Clearance, deidentify: bool| if deidentify { clearance.deidentified() } else { clearance };
+        Clearances {
+            clinician: named(of(&entry.clinician, general.clinician), entry.deidentify),
+            client: named(of(&entry.client, general.client), entry.deidentify),
+            ..general
+        }
+    }
+
+    /// What is decided about labels, or what is wrong with the file of elements.
+    pub fn policy(&self) -> Result<LabelPolicy, String> {
+        let elements = match &self.elements {
+            None => Arc::default(),
+            Some(path) => {
+                let text = fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+                let elements = ElementRules::parse(&text);
+                elements.map(Arc::new).map_err(|error| format!("{}, {error}", path.display()))?
+            }
         };
-        Clearances { clinician: of(&self.clinician, default.clinician), client: of(&self.client, default.client) }
+        let purpose = |(code, entry): (&String, &PurposeEntry)| Some((PurposeOfUse::parse(code)?, self.for_purpose(entry)));
+        let purposes = self.purpose.iter().filter_map(purpose).collect();
+        Ok(LabelPolicy { clearances: self.clearances(), purposes, elements })
+    }
+
+    /// The same for a server that starts.
+    pub fn load_policy(&self) -> Outcome<LabelPolicy> {
+        self.policy().map_err(|problem| Failure::usage(format!("labels.elements: {problem}")))
     }
 
     /// The rules, or what is wrong with their file.
@@ -93,6 +162,8 @@ impl LabelSettings {
 
 #[cfg(test)]
 mod tests {
+    use portcullis_fhir::labels::Labels;
+
     use super::*;
 
     fn settings(text: &str) -> LabelSettings {
@@ -118,8 +189,56 @@ mod tests {
                 .clearances();
         assert!(clearances.clinician.covers(labels(&["R", "PSY"])) && !clearances.clinician.covers(labels(&["R", "HIV"])));
         assert!(clearances.client.covers(labels(&["N"])) && !clearances.client.covers(labels(&["R"])));
+        let emergency = settings("").clearances().break_glass;
+        assert!(emergency.covers(labels(&["R", "HIV", "PSY"])) && !emergency.covers(labels(&["V"])));
         let all = settings("clinician = { confidentiality = 'V', sensitivities = ['*'] }").clearances();
         assert!(all.clinician.is_full());
+    }
+
+    #[test]
+    fn a_purpose_has_clearances_of_its_own_and_may_want_no_names() {
+        let policy = settings(
+            "[purpose.HRESCH]\ndeidentify = true\nclient = { confidentiality = 'N' }\n[purpose.TREAT]\nclinician = { confidentiality = 'R', sensitivities = ['HIV'] }",
+        );
+        assert_eq!(policy.check(), Ok(()));
+        let policy = policy.policy().unwrap();
+        let of = |code| policy.clearances(PurposeOfUse::parse(code).unwrap(), Clearance::FULL);
+        assert!(of("TREAT").clinician.covers(labels(&["R", "HIV"])) && !of("HPAYMT").clinician.covers(labels(&["R"])));
+        let research = of("HRESCH");
+        assert!(research.client.is_deidentified() && research.clinician.is_deidentified() && !research.patient.is_deidentified());
+        assert!(!research.client.covers(labels(&["R"])) && of("TREAT").client.is_full());
+        // What both the purpose and the client allow.
+        assert_eq!(of("CLINTRCH"), research, "what is included");
+        let limited = policy.clearances(PurposeOfUse::TREATMENT, Clearance::parse("R", ["PSY"]).unwrap());
+        for clearance in [limited.patient, limited.clinician, limited.client] {
+            assert!(clearance.covers(labels(&["R"])) && !clearance.covers(labels(&["R", "HIV"])));
+        }
+        assert!(limited.patient.covers(labels(&["R", "PSY"])) && !limited.clinician.covers(labels(&["R", "PSY"])));
+    }
+
+    #[test]
+    fn labels_that_nobody_understands_withhold_a_record_unless_the_operator_says_otherwise() {
+        assert!(
+            !settings("").clearances().clinician.covers(Labels::UNKNOWN)
+                && settings("").clearances().client.covers(Labels::UNKNOWN)
+        );
+        assert!(!settings("client = { confidentiality = 'R' }").clearances().client.covers(Labels::UNKNOWN));
+        let ignoring = settings("unknown = 'ignore'\nclient = { confidentiality = 'R' }").clearances();
+        assert!(ignoring.clinician.covers(Labels::UNKNOWN) && ignoring.client.covers(Labels::UNKNOWN));
+        assert!(!ignoring.clinician.covers(labels(&["R"])));
+        assert!(toml::from_str::<LabelSettings>("unknown = 'open'").is_err());
+    }
+
+    #[test]
+    fn the_list_of_elements_is_read_from_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut named = settings("elements = 'elements.txt'");
+        named.relative_to(folder.path());
+        assert!(named.policy().unwrap_err().contains("cannot be read"));
+        fs::write(folder.path().join("elements.txt"), "Patient.identifier -> R\nPatient.nam -> R").unwrap();
+        assert!(named.policy().unwrap_err().contains("elements.txt, line 2"));
+        fs::write(folder.path().join("elements.txt"), "Patient.identifier -> R").unwrap();
+        assert_eq!(named.policy().unwrap().elements.entries().len(), 1);
     }
 
     #[test]
@@ -127,8 +246,12 @@ mod tests {
         for (text, key, named) in [
             ("clinician = { confidentiality = 'L' }", "labels.clinician", "N, R or V"),
             ("client = { confidentiality = 'high' }", "labels.client", "N, R or V"),
+            ("break_glass = { confidentiality = 'U' }", "labels.break_glass", "N, R or V"),
             ("clinician = { confidentiality = 'R', sensitivities = ['AIDS'] }", "labels.clinician", "HIV"),
             ("clinician = { confidentiality = 'R', sensitivities = ['R'] }", "labels.clinician", "'R' is none of"),
+            ("[purpose.RESEARCH]\ndeidentify = true", "labels.purpose", "RESEARCH: is no purpose"),
+            ("[purpose.BTG]\ndeidentify = true", "labels.purpose", "labels.break_glass"),
+            ("[purpose.TREAT]\nclient = { confidentiality = 'L' }", "labels.purpose", "TREAT: confidentiality must be"),
         ] {
             let (wrong, problem) = settings(text).check().unwrap_err();
             assert_eq!(wrong, key);

@@ -14,20 +14,26 @@ use serde::Deserialize;
 use crate::application::OutboundSettings;
 
 mod clients;
+mod consent;
 mod developers;
 mod federation;
 mod labels;
 mod mail;
+mod policy;
 mod required_acr;
+mod safeguards;
 mod smart;
 mod software_statements;
 
 pub use clients::Clients;
+pub use consent::ConsentSettings;
 pub use developers::Developers;
 pub use federation::FederationProvider;
 pub use labels::LabelSettings;
 pub use mail::MailSettings;
+pub use policy::PolicySettings;
 use required_acr::RequiredAcr;
+pub use safeguards::{BreakGlassSettings, TwoPeopleSettings};
 use smart::Smart;
 pub use software_statements::StatementIssuerEntry;
 
@@ -87,9 +93,21 @@ pub struct Configuration {
     /// How pages are shown.
     #[serde(default)]
     pub ui: Ui,
+    /// What holds where no consent of a patient says anything.
+    #[serde(default)]
+    pub consent: ConsentSettings,
     /// Security labels: what assigns them, and up to which ones who sees records.
     #[serde(default)]
     pub labels: LabelSettings,
+    /// The operator's own rules.
+    #[serde(default)]
+    pub policy: PolicySettings,
+    /// For which changes one person is enough.
+    #[serde(default)]
+    pub two_people: TwoPeopleSettings,
+    /// How long a record stays open in an emergency.
+    #[serde(default)]
+    pub break_glass: BreakGlassSettings,
 }
 
 /// `[ui]`
@@ -225,6 +243,7 @@ impl Configuration {
             capabilities.map_err(|problem| ConfigurationError::Value { key: "smart.disabled", problem })?;
         configuration.software_statements.iter_mut().for_each(|entry| entry.relative_to(folder));
         configuration.labels.relative_to(folder);
+        configuration.policy.relative_to(folder);
         configuration.check()?;
         Ok(configuration)
     }
@@ -262,6 +281,9 @@ impl Configuration {
             return wrong(key, problem);
         }
         if let Err((key, problem)) = self.labels.check() {
+            return wrong(key, &problem);
+        }
+        if let Err((key, problem)) = self.two_people.check().and_then(|()| self.break_glass.check()) {
             return wrong(key, &problem);
         }
         if inside(&self.root_key_file, &self.data_dir) {

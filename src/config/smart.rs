@@ -1,4 +1,4 @@
-//! `[smart]`: what of SMART App Launch is switched off.
+//! `[smart]`: what of SMART App Launch is switched off, and what of the optional on.
 
 use portcullis_oauth::capabilities::{Capabilities, Capability};
 use serde::Deserialize;
@@ -9,13 +9,21 @@ use serde::Deserialize;
 pub struct Smart {
     /// Capabilities, as metadata names them, that are neither published nor usable.
     disabled: Vec<String>,
+    /// Optional capabilities that are on: `smart-app-state`.
+    enabled: Vec<String>,
 }
 
 impl Smart {
     /// What is on; where a name is unknown, all that there are.
     pub fn capabilities(&self) -> Result<Capabilities, String> {
-        let named = self.disabled.iter().map(|name| Capability::parse(name).ok_or_else(|| unknown(name)));
-        named.collect::<Result<Vec<_>, _>>().map(Capabilities::without)
+        let named = |names: &[String]| {
+            names.iter().map(|name| Capability::parse(name).ok_or_else(|| unknown(name))).collect::<Result<Vec<_>, _>>()
+        };
+        let (disabled, enabled) = (named(&self.disabled)?, named(&self.enabled)?);
+        if let Some(capability) = enabled.iter().find(|capability| disabled.contains(capability)) {
+            return Err(format!("{:?} is both enabled and disabled", capability.as_str()));
+        }
+        Ok(Capabilities::without(disabled).and(enabled))
     }
 }
 
@@ -40,15 +48,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_optional_is_off_until_it_is_enabled() {
+        let on = |text: &str| self::read(text).unwrap().has(Capability::SmartAppState);
+        assert!(!on("") && !on("disabled = ['smart-app-state']") && on("enabled = ['smart-app-state']"));
+    }
+
+    #[test]
     fn an_unknown_name_is_refused_with_those_that_there_are() {
-        for wrong in ["launch_ehr", "smart-app-state", ""] {
-            let error = read(&format!("disabled = ['{wrong}']")).unwrap_err();
+        for (key, wrong) in [("disabled", "launch_ehr"), ("disabled", ""), ("enabled", "smart_app_state")] {
+            let error = read(&format!("{key} = ['{wrong}']")).unwrap_err();
             assert!(error.starts_with(&format!("{wrong:?} is no capability")), "{error}");
             for capability in Capability::ALL {
                 assert!(error.contains(capability.as_str()), "{error}");
             }
         }
-        for wrong in ["disabled = 'launch-ehr'", "enabled = []"] {
+        for wrong in ["disabled = 'launch-ehr'", "enable = []", "disabled = ['launch-ehr']\nenabled = ['launch-ehr']"] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }

@@ -68,7 +68,9 @@ fn probes(path: &'static str, route: &Route) -> Vec<(&'static str, &'static str)
         | Route::Person
         | Route::History(_)
         | Route::Unknown => vec![("GET", path), ("DELETE", path)],
-        Route::Authorize | Route::Chart | Route::Login => vec![("GET", path), ("POST", path)],
+        Route::Authorize | Route::Chart | Route::BreakGlass | Route::Security | Route::Login => {
+            vec![("GET", path), ("POST", path)]
+        }
         Route::Launch
         | Route::Token
         | Route::Revoke
@@ -88,6 +90,7 @@ fn probes(path: &'static str, route: &Route) -> Vec<(&'static str, &'static str)
         Route::Developers(_) => vec![("GET", path), ("POST", path)],
         Route::Account(page) if page.has_page() => vec![("GET", path), ("POST", path)],
         Route::Account(_) => vec![("POST", path), ("GET", path)],
+        Route::AppState(_) => vec![("GET", path), ("POST", path), ("PUT", path), ("DELETE", path)],
         Route::Fhir(rest) if rest.is_empty() => vec![("GET", path), ("POST", path)],
         Route::Fhir(_) => INTERACTIONS.to_vec(),
     }
@@ -103,6 +106,8 @@ fn routes() -> Vec<(&'static str, Route)> {
         "/admin/clients/app",
         "/oauth/register/app",
         "/developers/clients/app",
+        "/app-state/Basic",
+        "/app-state/Basic/1",
     ]
     .map(|path| (path, Route::of(path)));
     FIXED.iter().cloned().chain(others).collect()

@@ -112,6 +112,17 @@ impl UnfinishedRecord {
         &self.record.id
     }
 
+    /// Who makes the changes: the user, or a client that acts for itself.
+    pub fn writer(&self) -> String {
+        let agent = &self.record.agent;
+        agent.user.clone().unwrap_or_else(|| format!("client:{}", agent.client.as_deref().unwrap_or_default()))
+    }
+
+    /// When, in seconds since the epoch.
+    pub fn at(&self) -> i64 {
+        self.record.recorded.div_euclid(1000)
+    }
+
     /// Says for each change what it touched, and fixes the bytes. For the store, inside the transaction.
     pub fn complete(mut self, changes: Vec<Completion>) -> Result<PendingRecord, PendingError> {
         let operations = &mut self.record.operations;

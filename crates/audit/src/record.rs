@@ -57,6 +57,10 @@ fn is_zero(status: &u16) -> bool {
 pub enum Event {
     /// A FHIR RESTful interaction.
     Rest,
+    /// Somebody broke the glass for a patient, or tried to.
+    BreakGlass,
+    /// What somebody opened by breaking the glass was closed before its time.
+    BreakGlassEnd,
     /// A person tried to sign in.
     Login,
     /// A person signed out.
@@ -102,6 +106,9 @@ pub struct Agent {
     /// The access token's `jti`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+    /// Why data was asked for: a code of v3-ActReason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<String>,
     /// The peer's network address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,

@@ -9,7 +9,8 @@
 //! - Group: nobody, since each member would see the others;
 //! - Patient: itself, not the records that it links to;
 //! - AuditEvent: the patients who are its entities, not those who acted;
-//! - Provenance: only where its target is the Patient resource itself.
+//! - Provenance: only where its target is the Patient resource itself;
+//! - Binary: where its security context is the Patient; with another security context it is visible with that.
 //!
 //! And widened once: a Device belongs to its `patient` (docs/adr/0012-device-in-the-patient-compartment.md).
 
@@ -40,6 +41,10 @@ pub fn patients(resource: &Resource, index: &[IndexEntry]) -> Vec<LogicalId> {
     if resource_type == ResourceType::PATIENT {
         return resource.id().cloned().into_iter().collect();
     }
+    if resource_type == ResourceType::BINARY {
+        let context = security_context(resource).filter(|context| context.resource_type == ResourceType::PATIENT);
+        return context.map(|context| context.id).into_iter().collect();
+    }
     let parameters = membership_parameters(resource_type);
     let targets = index.iter().filter(|entry| parameters.contains(&entry.parameter.code)).filter_map(local);
     let mut patients: Vec<LogicalId> =
@@ -47,6 +52,12 @@ pub fn patients(resource: &Resource, index: &[IndexEntry]) -> Vec<LogicalId> {
     patients.sort_unstable();
     patients.dedup();
     patients
+}
+
+/// The resource of this server whose access a Binary follows (<https://hl7.org/fhir/R4/binary.html#security-context>).
+pub fn security_context(resource: &Resource) -> Option<LocalReference> {
+    let context = resource.body().member("securityContext").filter(|_| resource.resource_type() == ResourceType::BINARY)?;
+    LocalReference::parse(context.member("reference")?.as_str()?)
 }
 
 /// The parameters that put a resource of this type into a Patient compartment; none where the type is outside.
@@ -61,16 +72,25 @@ pub fn membership_parameters(resource_type: ResourceType) -> Vec<&'static str> {
     }
 }
 
-/// The practitioners and roles that an Encounter (`participant.individual`) or CareTeam (`participant.member`) names as taking part in the care of its
-/// patient, each once; nobody for other types. `index` is what [`crate::index::extract`] gave for the resource.
+/// Who has to do with the patients of a resource by what it says, each once: the practitioners and roles that an Encounter (`participant.individual`) or CareTeam
+/// (`participant.member`) names, the general practitioners of a Patient, and the organisation that provides an Encounter or manages a Patient or EpisodeOfCare.
+/// What lets whom in is for rules to say. `index` is what [`crate::index::extract`] gave for the resource.
 pub fn care_actors(resource: &Resource, index: &[IndexEntry]) -> Vec<LocalReference> {
-    if !matches!(resource.resource_type(), ResourceType::ENCOUNTER | ResourceType::CARE_TEAM) {
-        return Vec::new();
-    }
-    let is_actor =
-        |target: &&LocalReference| matches!(target.resource_type, ResourceType::PRACTITIONER | ResourceType::PRACTITIONER_ROLE);
-    let participants = index.iter().filter(|entry| entry.parameter.code == "participant").filter_map(local);
-    let mut actors: Vec<LocalReference> = participants.filter(is_actor).cloned().collect();
+    const PEOPLE: &[ResourceType] = &[ResourceType::PRACTITIONER, ResourceType::PRACTITIONER_ROLE];
+    const ORGANISATIONS: &[ResourceType] = &[ResourceType::ORGANIZATION];
+    let named: &[(&str, &[ResourceType])] = match resource.resource_type() {
+        ResourceType::ENCOUNTER => &[("participant", PEOPLE), ("service-provider", ORGANISATIONS)],
+        ResourceType::CARE_TEAM => &[("participant", PEOPLE)],
+        ResourceType::PATIENT => &[("general-practitioner", PEOPLE), ("organization", ORGANISATIONS)],
+        ResourceType::EPISODE_OF_CARE => &[("organization", ORGANISATIONS)],
+        _ => return Vec::new(),
+    };
+    let is_actor = |entry: &IndexEntry, target: &LocalReference| {
+        named.iter().any(|(code, types)| entry.parameter.code == *code && types.contains(&target.resource_type))
+    };
+    let targets = index.iter().filter_map(|entry| Some((entry, local(entry)?)));
+    let mut actors: Vec<LocalReference> =
+        targets.filter(|(entry, target)| is_actor(entry, target)).map(|(_, target)| target.clone()).collect();
     actors.sort_unstable();
     actors.dedup();
     actors
@@ -199,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn encounters_and_care_teams_name_who_cares_and_nothing_else_does() {
+    fn who_has_to_do_with_a_patient_is_named_by_few_types_and_elements() {
         let actors = |text: &str| {
             let (resource, index) = resource(text);
             care_actors(&resource, &index).iter().map(ToString::to_string).collect::<Vec<_>>()
@@ -211,6 +231,12 @@ mod tests {
         let team = r#"{"resourceType":"CareTeam","subject":{"reference":"Patient/p"},"participant":[{"member":{"reference":"Practitioner/c"}},
             {"member":{"reference":"Patient/p"}},{"member":{"reference":"Organization/o"},"onBehalfOf":{"reference":"Organization/p"}}]}"#;
         assert_eq!(actors(team), ["Practitioner/c"]);
+        let provided = r#"{"resourceType":"Encounter","status":"finished","class":{"code":"AMB"},"subject":{"reference":"Patient/p"},
+            "serviceProvider":{"reference":"Organization/o"}}"#;
+        assert_eq!(actors(provided), ["Organization/o"]);
+        let patient = r#"{"resourceType":"Patient","id":"p","managingOrganization":{"reference":"Organization/o"},"contact":[{"organization":{"reference":"Organization/x"}}],
+            "generalPractitioner":[{"reference":"Practitioner/g"},{"reference":"Organization/q"}]}"#;
+        assert_eq!(actors(patient), ["Organization/o", "Practitioner/g"]);
         let observation =
             r#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"performer":[{"reference":"Practitioner/d"}]}"#;
         assert!(actors(observation).is_empty());

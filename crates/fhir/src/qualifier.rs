@@ -8,10 +8,11 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::definitions::ParameterType;
+use crate::definitions::{ParameterType, SearchParameter};
 use crate::index::{self, IndexEntry, IndexValue, fold_code};
 use crate::json;
 use crate::query;
+use crate::redaction;
 use crate::reference::Reference;
 use crate::search::{self, DateMatch, Filter, Handling, Prefix, ReferenceMatch, SearchContext, SearchQuery, Test, TokenMatch};
 use crate::types::ResourceType;
@@ -95,14 +96,18 @@ pub fn entries<'a>(
     body: &[u8],
     base_url: &str,
 ) -> Option<Vec<IndexEntry>> {
-    let body = json::parse(body).ok()?;
-    let resource_type = ResourceType::parse(body.member("resourceType")?.as_str()?)?;
-    if criteria.clone().any(|qualifier| qualifier.resource_type != resource_type) {
+    let Some(resource_type) = criteria.clone().next().map(|qualifier| qualifier.resource_type) else { return Some(Vec::new()) };
+    let keys: Vec<u16> = criteria.clone().flat_map(|qualifier| &qualifier.filters).map(|filter| filter.parameter.key).collect();
+    let asked = |parameter: &SearchParameter| keys.contains(&parameter.key);
+    // A page has many bodies of which the criteria look at one member.
+    let body = json::parse_members(body, index::looks_at(resource_type, asked))?;
+    let is_of_type = body.member("resourceType")?.as_str()? == resource_type.name();
+    if !is_of_type || criteria.clone().any(|qualifier| qualifier.resource_type != resource_type) {
         return None;
     }
-    let mut filters = criteria.flat_map(|qualifier| &qualifier.filters);
-    let keys: Vec<u16> = filters.by_ref().map(|filter| filter.parameter.key).collect();
-    Some(index::extract_some((&body, resource_type), base_url, |parameter| keys.contains(&parameter.key)))
+    let indexable = redaction::indexable(&body);
+    let body = indexable.as_ref().unwrap_or(&body);
+    Some(index::extract_some((body, resource_type), base_url, asked))
 }
 
 impl PartialEq for Qualifier {

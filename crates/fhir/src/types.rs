@@ -212,6 +212,7 @@ macro_rules! known {
 
 known! {
     AUDIT_EVENT = "AuditEvent",
+    BASIC = "Basic",
     BINARY = "Binary",
     BUNDLE = "Bundle",
     CARE_TEAM = "CareTeam",
@@ -221,6 +222,7 @@ known! {
     DEVICE = "Device",
     ENCOUNTER = "Encounter",
     EXPLANATION_OF_BENEFIT = "ExplanationOfBenefit",
+    EPISODE_OF_CARE = "EpisodeOfCare",
     HEALTHCARE_SERVICE = "HealthcareService",
     LOCATION = "Location",
     MEDICATION = "Medication",

@@ -2,7 +2,7 @@
 
 use crate::compartment;
 use crate::index::{self, IndexEntry};
-use crate::labels;
+use crate::labels::{self, Labels};
 use crate::outcome::{Issue, IssueType};
 use crate::reference::LocalReference;
 use crate::resource::Resource;
@@ -27,10 +27,16 @@ pub struct NewVersion {
     pub care_actors: Vec<LocalReference>,
     /// Every resource of this server that the body refers to.
     pub references: Vec<LocalReference>,
+    /// Those of them of which everybody learns who sees the version.
+    pub links: Vec<LocalReference>,
+    /// The resource whose access it follows: the security context of a Binary, where that is no Patient.
+    pub follows: Option<LocalReference>,
     /// What search finds it by, without labels.
     pub entries: Vec<IndexEntry>,
     /// What matters for its labels, which are not in the body.
     pub labelled_by: labels::body::Content,
+    /// The base that told local references from foreign ones.
+    pub base_url: Box<str>,
 }
 
 impl NewVersion {
@@ -45,8 +51,13 @@ impl NewVersion {
     ) -> Result<Self, Issue> {
         let labelled_by = resource.take_labels()?;
         let resource = resource.with_identity(id.clone(), &version, last_updated);
-        let entries = index::extract(&resource, base_url);
         let references = index::references(&resource, base_url);
+        // What labels inside the resource hide from somebody, nobody finds it by.
+        let may_hide = labelled_by.residual || labelled_by.claimed.contains(Labels::INLINE);
+        let indexable = if may_hide { resource.indexable() } else { None };
+        let indexed = indexable.as_ref().unwrap_or(&resource);
+        let entries = index::extract(indexed, base_url);
+        let links = indexable.as_ref().map_or_else(|| references.clone(), |indexed| index::references(indexed, base_url));
         if entries.len() > index::MAXIMUM_ENTRIES || references.len() > index::MAXIMUM_ENTRIES {
             let message = format!(
                 "The resource has more than {} values or references that are indexed; divide it into several.",
@@ -58,13 +69,16 @@ impl NewVersion {
             resource_type: resource.resource_type(),
             patients: compartment::patients(&resource, &entries),
             care_actors: compartment::care_actors(&resource, &entries),
+            follows: compartment::security_context(&resource).filter(|context| context.resource_type != ResourceType::PATIENT),
             references,
+            links,
             body: resource.to_bytes(),
             id,
             version,
             last_updated,
             entries,
             labelled_by,
+            base_url: base_url.into(),
         })
     }
 }

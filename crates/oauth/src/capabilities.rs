@@ -1,16 +1,18 @@
-//! The capabilities of SMART App Launch 2.2.0 ("Capability Sets"), and which of them an operator has switched off.
+//! The capabilities of SMART App Launch 2.2.0 ("Capability Sets"), and which of them an operator has switched off or on.
 //!
 //! One that is switched off stands in no metadata and is refused in use: [`crate::metadata`] asks here, and so does everything that reads a request.
-//! What was issued before lives on for as long as an access token does, and is not refreshed with it.
+//! What was issued before lives on for as long as an access token does, and is not refreshed with it; what was in context by way of it is so no more
+//! ([`Capabilities::standing`]).
 
 use crate::clients::{Client, ClientKind};
-use crate::launch::ContextParameters;
+use crate::grant::Grant;
+use crate::launch::{ByChoice, ContextParameters};
 use crate::metadata;
-use crate::scopes::{Scope, ScopeContext, ScopeKind, ScopeSyntax};
+use crate::scopes::{Scope, ScopeContext, ScopeKind, ScopeSet, ScopeSyntax};
 
 macro_rules! capabilities {
     ($($variant:ident $name:literal $meaning:literal,)*) => {
-        /// A capability that is built. `tests/it/oauth/capabilities.rs` proves each; smart-app-state is not built.
+        /// A capability that is built. `tests/it/oauth/capabilities.rs` proves each.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Capability {
             $(#[doc = $meaning] $variant,)*
@@ -57,6 +59,7 @@ capabilities! {
     PermissionUser "permission-user" "`user/` scopes.",
     PermissionV1 "permission-v1" "Scopes such as `patient/*.read`.",
     PermissionV2 "permission-v2" "Scopes such as `patient/*.rs`.",
+    SmartAppState "smart-app-state" "Apps keep small configurations here. Experimental, and off unless it is switched on.",
 }
 
 impl Capability {
@@ -75,6 +78,11 @@ impl Capability {
         }
     }
 
+    /// Whether it is off until an operator switches it on.
+    pub fn is_optional(self) -> bool {
+        self == Self::SmartAppState
+    }
+
     fn bit(self) -> u32 {
         1 << self as u32
     }
@@ -89,27 +97,40 @@ pub enum LaunchSequence {
     Standalone,
 }
 
-/// Which capabilities are on; by default all that are built.
+/// Which capabilities are on; by default all that are not optional.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
-    /// A bit for each that is off.
+    /// A bit for each that is switched off.
     off: u32,
+    /// A bit for each that is switched on: without it one that is optional is off.
+    on: u32,
 }
 
 impl Capabilities {
-    /// All but these.
+    /// All that are on by default but these.
     pub fn without(capabilities: impl IntoIterator<Item = Capability>) -> Self {
-        Self { off: capabilities.into_iter().fold(0, |off, capability| off | capability.bit()) }
+        Self { off: capabilities.into_iter().fold(0, |off, capability| off | capability.bit()), on: 0 }
+    }
+
+    /// The same and these, unless they are switched off.
+    #[must_use]
+    pub fn and(self, capabilities: impl IntoIterator<Item = Capability>) -> Self {
+        Self { on: capabilities.into_iter().fold(self.on, |on, capability| on | capability.bit()), ..self }
     }
 
     /// Whether one is on.
     pub fn has(self, capability: Capability) -> bool {
-        self.off & capability.bit() == 0
+        self.off & capability.bit() == 0 && (!capability.is_optional() || self.on & capability.bit() != 0)
     }
 
     /// Those that are on.
     pub fn on(self) -> impl Iterator<Item = Capability> {
         Capability::ALL.into_iter().filter(move |capability| self.has(*capability))
+    }
+
+    /// Those that are on though they are optional.
+    pub fn switched_on(self) -> impl Iterator<Item = Capability> {
+        self.on().filter(|capability| capability.is_optional())
     }
 
     /// Those that are off.
@@ -174,7 +195,40 @@ impl Capabilities {
         self.opens_apps() && (self.has(Capability::PermissionOffline) || self.has(Capability::PermissionOnline))
     }
 
-    /// The context parameters without what is off. The encounter of an earlier launch stays: how it came into context is not known any more.
+    /// Whether a patient in the context of a grant of these scopes may stay there. Where no `launch` was granted, no EHR can have named anybody.
+    pub fn keeps_patient(self, granted: &ScopeSet, by_choice: ByChoice) -> bool {
+        let chosen = by_choice.patient || !granted.has(ScopeKind::Launch);
+        self.has(if chosen { Capability::ContextStandalonePatient } else { Capability::ContextEhrPatient })
+    }
+
+    /// The same for an encounter.
+    pub fn keeps_encounter(self, granted: &ScopeSet, by_choice: ByChoice) -> bool {
+        let chosen = by_choice.encounter || !granted.has(ScopeKind::Launch);
+        self.has(if chosen { Capability::ContextStandaloneEncounter } else { Capability::ContextEhrEncounter })
+    }
+
+    /// Whether a token that was issued for these scopes may still have a patient in context, however that patient came there.
+    pub fn keeps_any_patient(self, granted: &ScopeSet) -> bool {
+        [false, true].into_iter().any(|patient| self.keeps_patient(granted, ByChoice { patient, encounter: false }))
+    }
+
+    /// A grant as it stands: without what was in context by way of a capability that is off, and without the scopes that are about it.
+    pub fn standing(self, mut grant: Grant) -> Grant {
+        let (by_choice, granted) = (grant.context.by_choice, grant.scopes.clone());
+        let patient = self.keeps_patient(&granted, by_choice);
+        let encounter = patient && self.keeps_encounter(&granted, by_choice);
+        grant.patient = grant.patient.filter(|_| patient);
+        grant.context.encounter = grant.context.encounter.filter(|_| encounter);
+        grant.context = self.context(grant.context);
+        let stays = |scope: &Scope| match scope.kind() {
+            ScopeKind::LaunchEncounter => encounter,
+            _ => patient || !scope.needs_patient(),
+        };
+        grant.scopes = granted.retaining(stays);
+        grant
+    }
+
+    /// The context parameters without what is off, but for the encounter.
     pub fn context(self, parameters: ContextParameters) -> ContextParameters {
         ContextParameters {
             need_patient_banner: parameters.need_patient_banner.filter(|_| self.has(Capability::ContextBanner)),
@@ -238,17 +292,65 @@ mod tests {
     }
 
     #[test]
+    fn what_came_into_context_by_way_of_something_that_is_off_is_gone_with_its_scopes() {
+        use Capability::{ContextEhrEncounter, ContextEhrPatient, ContextStandaloneEncounter, ContextStandalonePatient};
+        let by = |patient, encounter| ByChoice { patient, encounter };
+        let (launched, alone) = ("launch user/*.rs patient/*.rs launch/encounter", "user/*.rs patient/*.rs launch/encounter");
+        for (off, granted, by_choice, left) in [
+            (ContextEhrPatient, launched, by(false, false), "launch user/*.rs"),
+            (ContextEhrPatient, launched, by(true, true), "launch user/*.rs patient/*.rs launch/encounter + patient + encounter"),
+            (
+                ContextStandalonePatient,
+                launched,
+                by(false, false),
+                "launch user/*.rs patient/*.rs launch/encounter + patient + encounter",
+            ),
+            (ContextStandalonePatient, launched, by(true, false), "launch user/*.rs"),
+            (ContextStandalonePatient, alone, by(false, false), "user/*.rs"),
+            (ContextEhrPatient, alone, by(false, false), "user/*.rs patient/*.rs launch/encounter + patient + encounter"),
+            (ContextEhrEncounter, launched, by(false, false), "launch user/*.rs patient/*.rs + patient"),
+            (
+                ContextEhrEncounter,
+                launched,
+                by(false, true),
+                "launch user/*.rs patient/*.rs launch/encounter + patient + encounter",
+            ),
+            (ContextStandaloneEncounter, launched, by(false, true), "launch user/*.rs patient/*.rs + patient"),
+            (ContextStandaloneEncounter, alone, by(true, false), "user/*.rs patient/*.rs + patient"),
+        ] {
+            let mut grant = crate::grant::tests::grant(granted);
+            grant.patient = portcullis_fhir::types::LogicalId::parse("p1");
+            grant.context.encounter = portcullis_fhir::types::LogicalId::parse("e1");
+            grant.context.by_choice = by_choice;
+            let capabilities = Capabilities::without([off]);
+            let standing = capabilities.standing(grant.clone());
+            let patient = if standing.patient.is_some() { " + patient" } else { "" };
+            let encounter = if standing.context.encounter.is_some() { " + encounter" } else { "" };
+            assert_eq!(
+                format!("{}{patient}{encounter}", standing.scopes),
+                left,
+                "{granted} {by_choice:?} without {}",
+                off.as_str()
+            );
+            assert_eq!(Capabilities::default().standing(grant.clone()), grant);
+        }
+    }
+
+    #[test]
     fn names_read_back_and_what_is_not_built_has_none() {
         for capability in Capability::ALL {
             assert_eq!(Capability::parse(capability.as_str()), Some(capability));
             assert!(capability.refusal().starts_with(capability.as_str()));
-            let off = Capabilities::without([capability]);
+            let off = Capabilities::without([capability]).and([Capability::SmartAppState]);
             assert!(!off.has(capability) && off.on().count() == Capability::ALL.len() - 1);
             assert_eq!(off.off().collect::<Vec<_>>(), [capability]);
         }
-        for unknown in ["", "smart-app-state", "Launch-EHR", "launch"] {
+        for unknown in ["", "smart_app_state", "Launch-EHR", "launch"] {
             assert_eq!(Capability::parse(unknown), None, "{unknown}");
         }
-        assert_eq!(Capabilities::default().off().count(), 0);
+        let all = Capabilities::default().and([Capability::SmartAppState]);
+        assert_eq!((all.off().count(), all.switched_on().count()), (0, 1));
+        assert_eq!(Capabilities::default().off().collect::<Vec<_>>(), [Capability::SmartAppState], "it is experimental");
+        assert_eq!(Capabilities::default().switched_on().count(), 0);
     }
 }

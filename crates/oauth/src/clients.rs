@@ -3,12 +3,16 @@
 //! Public clients name themselves; confidential ones prove a secret that this server made (SMART App Launch 2.2.0, "Client
 //! Authentication: Symmetric") or sign with a private key whose public half is registered ("Client Authentication: Asymmetric").
 
+mod app_state;
 mod certificate_subject;
+mod clearance;
 mod keys;
 mod properties;
 mod secret;
 
+pub use app_state::{AppStateAccess, AppStateCode, AppStateEntitlement};
 pub use certificate_subject::{CertificateSubject, DistinguishedName, ExpectedName};
+pub use clearance::RegisteredClearance;
 pub use keys::{KeySource, KeySourceError};
 pub use properties::{ClientOrigin, ClientProperties, PropertyError, ResponseAlgorithm, SmartVersion};
 pub use secret::ClientSecretHash;

@@ -113,10 +113,11 @@ pub fn narrowed_scopes(granted: &ScopeSet, requested: Option<&str>) -> Result<Sc
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn grant(scopes: &str) -> Grant {
+    /// A grant of these scopes.
+    pub(crate) fn grant(scopes: &str) -> Grant {
         Grant {
             id: GrantId::parse("g1").unwrap(),
             client: ClientId::parse("demo-app").unwrap(),

@@ -250,8 +250,9 @@ mod tests {
                 patients: Vec::new(),
                 represents: Vec::new(),
             }),
-            purpose_of_use: None,
+            purposes: crate::purposes::PurposeFacts::default(),
             registered: None,
+            clearance: portcullis_fhir::labels::Clearance::FULL,
         })
     }
 

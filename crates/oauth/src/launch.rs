@@ -10,7 +10,7 @@
 mod context;
 mod request;
 
-pub use context::{ContextError, ContextItem, ContextParameters, MAXIMUM_CONTEXT_ITEMS};
+pub use context::{ByChoice, ContextError, ContextItem, ContextParameters, MAXIMUM_CONTEXT_ITEMS};
 pub use request::{LaunchRequest, NO_SUCH_APP, launch_location};
 
 use portcullis_fhir::types::LogicalId;

@@ -8,8 +8,10 @@
 //! argument. Nothing here stores anything: life cycles are values whose transitions consume them, and the caller persists the outcome.
 
 pub mod access_token;
+pub mod approval;
 pub mod assurance_policy;
 pub mod authorize;
+pub mod break_glass;
 pub mod capabilities;
 pub mod certificate_names;
 pub mod client_assertion;
@@ -20,6 +22,7 @@ pub mod clients;
 pub mod confirmation;
 pub mod consent_groups;
 pub mod dpop;
+pub mod entitlements;
 pub mod federation;
 pub mod grant;
 pub mod id_token;
@@ -34,6 +37,7 @@ pub mod parameters;
 pub mod passkey;
 pub mod pkce;
 pub mod principal;
+pub mod purposes;
 pub mod pushed_request;
 pub mod recovery;
 pub mod redirect_uri;

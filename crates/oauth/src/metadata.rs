@@ -165,6 +165,8 @@ pub struct Endpoints {
     pub registration: Option<String>,
     /// The organisation whose records these are, for apps to show.
     pub brand: Option<BrandLink>,
+    /// The FHIR base of app state, which is published where it is on.
+    pub app_state: String,
     /// What of SMART is on.
     pub capabilities: Capabilities,
 }
@@ -183,6 +185,12 @@ impl Endpoints {
         }
         if let Some(management) = &self.management {
             set(&mut document, "management_endpoint", json!(management));
+        }
+        if self.capabilities.has(Capability::SmartAppState) {
+            // The second is what 2.1 has and 2.2 deprecates.
+            let endpoint = json!({"url": self.app_state, "capabilities": [Capability::SmartAppState.as_str()]});
+            set(&mut document, "associated_endpoints", json!([endpoint]));
+            set(&mut document, "smart_app_state_endpoint", json!(self.app_state));
         }
         if let Some(brand) = &self.brand {
             set(&mut document, "user_access_brand_bundle", json!(brand.bundle));
@@ -351,6 +359,7 @@ mod tests {
             require_pushed_authorization_requests: false,
             registration: None,
             brand: None,
+            app_state: "https://localhost:8443/app-state".into(),
             capabilities: Capabilities::default(),
         }
     }
@@ -392,7 +401,19 @@ mod tests {
             assert!(document.get(name).is_some(), "{name}");
         }
         assert_eq!(document["code_challenge_methods_supported"], json!(["S256"]));
-        assert_eq!(document["capabilities"].as_array().unwrap().len(), Capability::ALL.len());
+        assert_eq!(document["capabilities"].as_array().unwrap().len(), Capability::ALL.len() - 1);
+    }
+
+    #[test]
+    fn app_state_is_published_only_where_it_is_switched_on() {
+        let published = |capabilities| Endpoints { capabilities, ..endpoints() }.smart_configuration();
+        let off = published(Capabilities::default()).to_string();
+        assert!(!off.contains("smart-app-state") && !off.contains("app_state") && !off.contains("associated_endpoints"), "{off}");
+        let document = published(Capabilities::default().and([Capability::SmartAppState]));
+        assert!(document["capabilities"].as_array().unwrap().contains(&json!("smart-app-state")));
+        let url = "https://localhost:8443/app-state";
+        assert_eq!(document["associated_endpoints"], json!([{"url": url, "capabilities": ["smart-app-state"]}]));
+        assert_eq!(document["smart_app_state_endpoint"], url);
     }
 
     /// Whatever a document says of a capability that is off.

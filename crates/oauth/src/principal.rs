@@ -5,20 +5,28 @@
 
 use std::sync::Arc;
 
-use portcullis_fhir::labels::Clearances;
+use portcullis_fhir::labels::{Clearance, Clearances, LabelPolicy};
+use portcullis_fhir::redaction::ElementRules;
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 
 use crate::access_token::{Subject, VerifiedToken};
 use crate::confirmation::{ConfirmationError, Possession};
 use crate::identifiers::{ClientId, GrantId, TokenId, UserId};
+use crate::purposes::{PurposeFacts, Purposes};
 use crate::representation::{Representation, acting_for};
 use crate::scopes::CompiledScopes;
 use crate::users::Roles;
 
+mod circumstances;
+mod imagined;
 mod operator;
 
+pub use circumstances::{Circumstances, ImplicitPolicy};
+pub use imagined::Imagined;
 pub use operator::{Operator, OperatorOperation};
+
+pub use crate::purposes::PurposeOfUse;
 
 /// The user behind a request, as the registry knows the user at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,41 +52,6 @@ impl PrincipalUser {
     }
 }
 
-/// Why data is asked for (`http://terminology.hl7.org/CodeSystem/v3-ActReason`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PurposeOfUse {
-    /// `TREAT`: treatment.
-    Treatment,
-    /// `HPAYMT`: payment.
-    Payment,
-    /// `HOPERAT`: operations.
-    Operations,
-    /// `PATRQT`: the patient asked.
-    PatientRequest,
-    /// `FAMRQT`: the family asked.
-    FamilyRequest,
-}
-
-impl PurposeOfUse {
-    /// The code in v3-ActReason.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Treatment => "TREAT",
-            Self::Payment => "HPAYMT",
-            Self::Operations => "HOPERAT",
-            Self::PatientRequest => "PATRQT",
-            Self::FamilyRequest => "FAMRQT",
-        }
-    }
-
-    /// The purpose with this code.
-    pub fn parse(code: &str) -> Option<Self> {
-        [Self::Treatment, Self::Payment, Self::Operations, Self::PatientRequest, Self::FamilyRequest]
-            .into_iter()
-            .find(|purpose| purpose.code() == code)
-    }
-}
-
 /// What the registry found out about one token, in one consistent read.
 #[derive(Debug)]
 pub struct TokenFacts {
@@ -92,11 +65,13 @@ pub struct TokenFacts {
     pub client: Option<ClientId>,
     /// The user as registered; `None` where the user is gone.
     pub user: Option<PrincipalUser>,
-    /// The purpose that the grant was given for.
-    pub purpose_of_use: Option<PurposeOfUse>,
+    /// For which purposes those behind the token may use data.
+    pub purposes: PurposeFacts,
     /// What the client may do on its own behalf, as registered at this moment, where the token descends from its registration; `None` for
     /// a token that a user granted.
     pub registered: Option<CompiledScopes>,
+    /// Up to which labels records may go to the client, as registered at this moment, whoever uses it.
+    pub clearance: Clearance,
 }
 
 /// The registry's word about a token, good for one request.
@@ -130,7 +105,7 @@ impl TokenStatus {
             (Subject::Client(id), None, Some(registered)) if *id == client => (None, Some(registered)),
             _ => return Err(EstablishError::UnknownUser),
         };
-        Ok(Standing { client, user, registered, purpose_of_use: facts.purpose_of_use, epoch: facts.epoch })
+        Ok(Standing { client, user, registered, purposes: facts.purposes, epoch: facts.epoch, clearance: facts.clearance })
     }
 }
 
@@ -143,10 +118,12 @@ pub(crate) struct Standing {
     pub(crate) user: Option<PrincipalUser>,
     /// What the client may do on its own behalf.
     registered: Option<CompiledScopes>,
-    /// The purpose that the grant was given for.
-    purpose_of_use: Option<PurposeOfUse>,
+    /// For which purposes they may use data.
+    purposes: PurposeFacts,
     /// The epoch at which this was read.
     epoch: u64,
+    /// Up to which labels records may go to the client.
+    clearance: Clearance,
 }
 
 /// Why a verified token makes no principal. For the log; the client learns only `invalid_token`.
@@ -186,15 +163,31 @@ pub struct Principal {
     user: Option<PrincipalUser>,
     launch: LaunchContext,
     scopes: Arc<CompiledScopes>,
-    purpose_of_use: Option<PurposeOfUse>,
+    purposes: Purposes,
     token_id: Option<TokenId>,
     grant: Option<GrantId>,
     epoch: u64,
     expires_at: i64,
     operator: Option<Operator>,
     registered: Option<CompiledScopes>,
-    /// Up to which labels each kind of principal sees records, as the operator decided.
-    clearances: Clearances,
+    /// What the operator decided about labels and elements.
+    labels: LabelPolicy,
+    /// Up to which labels records may go to the client, whoever uses it.
+    client_clearance: Clearance,
+    /// When and where consents are asked.
+    circumstances: Option<Circumstances>,
+}
+
+/// A principal of whom nobody has said yet what it is cleared for, and that can ask for nothing before somebody does.
+#[derive(Debug)]
+#[must_use]
+pub struct Uncleared(Principal);
+
+impl Uncleared {
+    /// The principal under what the operator decided about labels.
+    pub fn cleared(self, labels: impl Into<LabelPolicy>) -> Principal {
+        self.0.cleared(labels)
+    }
 }
 
 impl Principal {
@@ -205,62 +198,88 @@ impl Principal {
         possession: &Possession<'_>,
         status: TokenStatus,
         now: i64,
-    ) -> Result<Self, EstablishError> {
+    ) -> Result<Uncleared, EstablishError> {
         possession.confirms(token.confirmation(), token.hash())?;
-        let Standing { client, user, registered, purpose_of_use, epoch } = status.standing(token, now)?;
-        Ok(Self {
+        let Standing { client, user, registered, purposes, epoch, clearance } = status.standing(token, now)?;
+        let purposes = match &user {
+            Some(user) => Purposes::of_user(user.roles, purposes, now),
+            None => Purposes::of_client(&purposes.client),
+        };
+        Ok(Uncleared(Self {
             client,
             user: user.map(|user| user.acting_at(now)),
             registered,
             launch: LaunchContext { patient: token.patient().cloned() },
             scopes: Arc::clone(token.scopes()),
-            purpose_of_use,
+            purposes,
             token_id: Some(token.token_id().clone()),
             grant: Some(token.grant().clone()),
             epoch,
             expires_at: token.expires_at(),
             operator: None,
-            clearances: Clearances::least(),
-        })
+            labels: LabelPolicy::least(),
+            client_clearance: clearance,
+            circumstances: None,
+        }))
     }
 
-    /// The same under what the operator decided about labels. Without it labels hide as much as they can.
+    /// The same under what the operator decided about labels.
     #[must_use]
-    pub fn cleared(self, clearances: Clearances) -> Self {
-        Self { clearances, ..self }
+    pub fn cleared(self, labels: impl Into<LabelPolicy>) -> Self {
+        Self { labels: labels.into(), ..self }
+    }
+
+    /// The same under the circumstances of a request. Without them nobody but an operator is let in anywhere.
+    #[must_use]
+    pub fn asking(self, circumstances: Circumstances) -> Self {
+        Self { circumstances: Some(circumstances), ..self }
+    }
+
+    /// The same for a request that states its purpose; as it is where that states none. Whether there is leave for it is decided with everything else.
+    #[must_use]
+    pub fn stating(self, stated: Option<PurposeOfUse>) -> Self {
+        Self { purposes: self.purposes.stating(stated), ..self }
     }
 
     /// A signed-in person who chooses a patient for an app: may read and search Patient resources within the own rights, nothing else.
-    pub fn choosing_patient(user: PrincipalUser, expires_at: i64) -> Self {
+    pub fn choosing_patient(user: PrincipalUser, expires_at: i64) -> Uncleared {
         Self::of_page(user, "user/Patient.rs", expires_at)
     }
 
     /// A signed-in person on the own page: may search the audit trail within the own rights, nothing else.
-    pub fn viewing_own_page(user: PrincipalUser, expires_at: i64) -> Self {
+    pub fn viewing_own_page(user: PrincipalUser, expires_at: i64) -> Uncleared {
         Self::of_page(user, "user/AuditEvent.rs", expires_at)
     }
 
     /// A signed-in person who opens an app with something in context: may read and search this one type within the own rights, nothing else.
-    pub fn opening_app(user: PrincipalUser, resource_type: ResourceType, expires_at: i64) -> Self {
+    pub fn opening_app(user: PrincipalUser, resource_type: ResourceType, expires_at: i64) -> Uncleared {
         Self::of_page(user, &format!("user/{resource_type}.rs"), expires_at)
     }
 
-    fn of_page(user: PrincipalUser, scope: &str, expires_at: i64) -> Self {
+    /// A signed-in clinician who is entitled to break the glass, gave a reason and a second factor, and says for whom: may find that Patient, nothing else.
+    pub fn breaking_glass(user: PrincipalUser, expires_at: i64) -> Uncleared {
+        let Uncleared(page) = Self::of_page(user, "user/Patient.s", expires_at);
+        Uncleared(Self { purposes: Purposes::of_breaking_glass(), ..page })
+    }
+
+    fn of_page(user: PrincipalUser, scope: &str, expires_at: i64) -> Uncleared {
         let scopes = crate::scopes::ScopeSet::parse(scope).map_or_else(|_| CompiledScopes::none(), |set| set.compiled());
-        Self {
+        Uncleared(Self {
             client: ClientId::reserved_browser(),
+            purposes: Purposes::of_page(user.roles),
             user: Some(user),
             launch: LaunchContext::default(),
             scopes: Arc::new(scopes),
-            purpose_of_use: None,
             token_id: None,
             grant: None,
             epoch: 0,
             expires_at,
             operator: None,
             registered: None,
-            clearances: Clearances::least(),
-        }
+            labels: LabelPolicy::least(),
+            client_clearance: Clearance::FULL,
+            circumstances: None,
+        })
     }
 
     /// The principal of a person at this machine's command line, with exactly the operations that the command needs.
@@ -273,15 +292,23 @@ impl Principal {
             user: None,
             launch: LaunchContext::default(),
             scopes: Arc::new(CompiledScopes::none()),
-            purpose_of_use: Some(PurposeOfUse::Operations),
+            purposes: Purposes::of_client(&[]),
             token_id: None,
             grant: None,
             epoch: 0,
             expires_at: i64::MAX,
             operator: Some(operator),
             registered: None,
-            clearances: Clearances::least(),
+            labels: LabelPolicy::least(),
+            client_clearance: Clearance::FULL,
+            circumstances: None,
         }
+    }
+
+    /// The same with no patient in context: how the patient came there is switched off by now. Scopes of `patient/` then allow nothing.
+    #[must_use]
+    pub fn without_patient(self) -> Self {
+        Self { launch: LaunchContext::default(), ..self }
     }
 
     /// The client; for an operator, the reserved one of the command line.
@@ -309,9 +336,14 @@ impl Principal {
         &self.scopes
     }
 
-    /// Why data is asked for.
-    pub fn purpose_of_use(&self) -> Option<PurposeOfUse> {
-        self.purpose_of_use
+    /// Why data is asked for. Whether there is leave for that is a rule of its own.
+    pub fn purpose_of_use(&self) -> PurposeOfUse {
+        self.purposes.of_use()
+    }
+
+    /// The purpose with the leave that there is for it.
+    pub fn purposes(&self) -> &Purposes {
+        &self.purposes
     }
 
     /// The token; none for an operator.
@@ -334,7 +366,7 @@ impl Principal {
         self.expires_at
     }
 
-    /// What page bookmarks are bound to: the same person, client, grant and patient.
+    /// What page bookmarks are bound to: the same person, client, grant, patient and purpose.
     pub fn binding(&self) -> Vec<u8> {
         let text = |part: Option<&str>| part.unwrap_or_default().to_owned();
         let parts = [
@@ -342,6 +374,7 @@ impl Principal {
             text(self.user.as_ref().map(|user| user.id.as_str())),
             text(self.grant.as_ref().map(GrantId::as_str)),
             text(self.launch.patient.as_ref().map(LogicalId::as_str)),
+            self.purpose_of_use().code().to_owned(),
         ];
         parts.join("\n").into_bytes()
     }
@@ -353,7 +386,17 @@ impl Principal {
 
     /// Up to which labels each kind of principal sees records. Rules ask for the kind by which they let somebody in.
     pub fn clearances(&self) -> Clearances {
-        self.clearances
+        self.labels.clearances(self.purpose_of_use(), self.client_clearance)
+    }
+
+    /// Elements that are shown only to those who are cleared for their labels.
+    pub fn elements(&self) -> &Arc<ElementRules> {
+        &self.labels.elements
+    }
+
+    /// Under what circumstances consents are asked.
+    pub fn circumstances(&self) -> Option<&Circumstances> {
+        self.circumstances.as_ref()
     }
 
     /// The operator, if this is one.
@@ -382,8 +425,9 @@ mod tests {
                 patients: vec![LogicalId::parse("p1").unwrap()],
                 represents: Vec::new(),
             }),
-            purpose_of_use: Some(PurposeOfUse::PatientRequest),
+            purposes: PurposeFacts::default(),
             registered: None,
+            clearance: Clearance::FULL,
         }
     }
 
@@ -429,6 +473,7 @@ mod tests {
     fn a_client_acts_for_itself_only_by_its_registration() {
         let client = |facts: TokenFacts| {
             Principal::establish(&verified_client(), &Possession::NOTHING, TokenStatus::from_registry(facts), NOW)
+                .map(|principal| principal.cleared(LabelPolicy::least()))
         };
         let registered = crate::scopes::ScopeSet::parse("system/Patient.rs").unwrap().compiled();
         let own = TokenFacts { user: None, registered: Some(registered.clone()), ..facts() };
@@ -444,12 +489,13 @@ mod tests {
     fn a_principal_says_what_token_and_registry_said() {
         let principal =
             Principal::establish(&verified(), &Possession::NOTHING, TokenStatus::from_registry(facts()), NOW).unwrap();
+        let principal = principal.cleared(LabelPolicy::least());
         assert_eq!(principal.client().as_str(), "demo-app");
         assert_eq!(principal.user(), facts().user.as_ref());
         assert!(principal.roles().contains(Role::Patient));
         assert_eq!(principal.launch().patient.as_ref().map(LogicalId::as_str), Some("p1"));
         assert!(principal.scopes().allows(ScopeContext::Patient, ResourceType::OBSERVATION, Letter::Read));
-        assert_eq!(principal.purpose_of_use(), Some(PurposeOfUse::PatientRequest));
+        assert_eq!(principal.purpose_of_use(), PurposeOfUse::PATIENT_REQUEST);
         assert_eq!(principal.token_id().map(TokenId::as_str), Some("t1"));
         assert_eq!(principal.grant().map(GrantId::as_str), Some("g1"));
         assert_eq!((principal.epoch(), principal.expires_at()), (7, NOW + 300));
@@ -465,12 +511,5 @@ mod tests {
         for operation in OperatorOperation::ALL {
             assert_eq!(operator.may(operation), operation == OperatorOperation::LoadResources, "{operation:?}");
         }
-    }
-
-    #[test]
-    fn purposes_read_back_by_code() {
-        assert_eq!(PurposeOfUse::parse("BTG"), None);
-        assert_eq!(PurposeOfUse::parse("treat"), None);
-        assert_eq!(PurposeOfUse::parse("HPAYMT"), Some(PurposeOfUse::Payment));
     }
 }

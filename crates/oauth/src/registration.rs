@@ -219,6 +219,10 @@ impl ClientMetadata {
             Registrar::Developer => false,
         };
         properties.software_statement = statement;
+        // What may go to a client is not for the client to say.
+        if registrar != Registrar::Operator {
+            properties.clearance = before.and_then(|client| client.properties.clearance.clone());
+        }
         let name = self.client_name.unwrap_or_else(|| default_name(&redirect_uris));
         let created_at = before.map_or(now, |client| client.created_at);
         let client =

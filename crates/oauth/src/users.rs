@@ -11,7 +11,7 @@ use portcullis_jose::Secret;
 use crate::identifiers::UserId;
 use crate::representation::{Representation, acting_for};
 
-/// What a user may be. The last four read no clinical data.
+/// What a user may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     /// Sees the own record.
@@ -28,11 +28,13 @@ pub enum Role {
     Administrator,
     /// Builds apps: registers sandbox clients on the developer's page.
     Developer,
+    /// Works for an organisation, at its front desk or with its bills: sees what rules of the operator give, and nothing without them.
+    Staff,
 }
 
 impl Role {
     /// All roles.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Patient,
         Self::Representative,
         Self::Clinician,
@@ -40,6 +42,7 @@ impl Role {
         Self::SecurityOfficer,
         Self::Administrator,
         Self::Developer,
+        Self::Staff,
     ];
 
     /// The name as it is stored and shown.
@@ -52,6 +55,7 @@ impl Role {
             Self::SecurityOfficer => "security-officer",
             Self::Administrator => "administrator",
             Self::Developer => "developer",
+            Self::Staff => "staff",
         }
     }
 
@@ -60,11 +64,11 @@ impl Role {
         Self::ALL.into_iter().find(|role| role.as_str() == name)
     }
 
-    /// Whether users of this role may see clinical data at all.
+    /// Whether users of this role see clinical data without a rule of the operator that gives it.
     pub fn reads_clinical_data(self) -> bool {
         match self {
             Self::Patient | Self::Representative | Self::Clinician => true,
-            Self::Auditor | Self::SecurityOfficer | Self::Administrator | Self::Developer => false,
+            Self::Auditor | Self::SecurityOfficer | Self::Administrator | Self::Developer | Self::Staff => false,
         }
     }
 }

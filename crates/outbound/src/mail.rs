@@ -11,9 +11,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use lettre::address::Envelope;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
-use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf};
 use tokio::net::TcpStream;
@@ -157,10 +159,7 @@ impl Mailer {
         let hello = ClientId::Domain(self.server.from.address().domain().to_owned());
         let stream = self.connect(&hello).await?;
         let connected = AsyncSmtpConnection::connect_with_transport(stream, &hello).await;
-        let mut connection = connected.map_err(|error| match spoken(&error) {
-            MailError::Refused(code) => MailError::Unwilling(code),
-            other => other,
-        })?;
+        let mut connection = connected.map_err(|error| before_the_letter(&error))?;
         if let Some((name, password)) = &self.server.credentials {
             let credentials = Credentials::new(name.clone(), password.clone());
             let taken = connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await;
@@ -172,7 +171,7 @@ impl Mailer {
                 }
             })?;
         }
-        connection.send(message.envelope(), &message.formatted()).await.map_err(|error| spoken(&error))?;
+        hand_over(&mut connection, message.envelope(), &message.formatted()).await?;
         Ok(connection)
     }
 
@@ -198,6 +197,34 @@ impl Mailer {
                 Box::new(Opened { said: GREETED, stream, peer })
             }
         })
+    }
+}
+
+/// The transaction of one letter (RFC 5321 section 3.3). What is said to MAIL is about the sender, who is the same for every letter: whatever it is, no letter
+/// has been refused by it, and whoever runs this server has to mend it. From RCPT on it is about the letter.
+async fn hand_over(connection: &mut AsyncSmtpConnection, envelope: &Envelope, message: &[u8]) -> Result<(), MailError> {
+    let mut parameters = Vec::new();
+    if !message.is_ascii() {
+        if !connection.server_info().supports_feature(Extension::EightBitMime) {
+            return Err(MailError::Protocol);
+        }
+        parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+    }
+    let sender = Mail::new(envelope.from().cloned(), parameters);
+    connection.command(sender).await.map_err(|error| before_the_letter(&error))?;
+    for address in envelope.to() {
+        connection.command(Rcpt::new(address.clone(), Vec::new())).await.map_err(|error| spoken(&error))?;
+    }
+    connection.command(Data).await.map_err(|error| spoken(&error))?;
+    connection.message(message).await.map_err(|error| spoken(&error))?;
+    Ok(())
+}
+
+/// What an error means that came before the letter was spoken of.
+fn before_the_letter(error: &lettre::transport::smtp::Error) -> MailError {
+    match spoken(error) {
+        MailError::Refused(code) => MailError::Unwilling(code),
+        other => other,
     }
 }
 

@@ -11,14 +11,17 @@ use portcullis_oauth::scopes::{Letter, ScopeContext};
 
 use crate::authorized::PermittedOperation;
 use crate::constraint::{Constraint, Grant};
-use crate::decision::{Decision, DecisionId, Denial, DenialReason, Effect, Permit, Trace, Verdict};
+use crate::decision::{Basis, Decision, Denial, DenialReason, Effect, Permit, RuleName, Trace, Verdict};
 use crate::operation::{Change, Operation};
-use crate::rules::{Ruling, operator, patient_context, system_context, user_context};
+use crate::operator_rules::{OperatorRules, Shadow};
+use crate::redaction;
+use crate::rules::consent::Question;
+use crate::rules::{Ruling, break_glass, operator, patient_context, purpose, system_context, user_context};
 
 /// The name under which the scope check stands in traces.
 const SCOPE: &str = "scope";
 /// What stands in a trace where no scope opens what is asked.
-const SCOPE_DENIES: Verdict = Verdict { rule: SCOPE, effect: Effect::Deny };
+const SCOPE_DENIES: Verdict = Verdict { rule: RuleName::BuiltIn(SCOPE), effect: Effect::Deny };
 /// The name under which it stands that criteria of a scope narrow the permit.
 const SCOPE_CRITERIA: &str = "scope-criteria";
 
@@ -26,14 +29,17 @@ type Rule = (&'static str, fn(&Principal) -> Ruling);
 
 /// Every rule, in order of evaluation. The order does not change the result.
 const RULES: &[Rule] = &[
+    (purpose::NAME, purpose::apply),
     (patient_context::NAME, patient_context::apply),
     (user_context::NAME, user_context::apply),
     (system_context::NAME, system_context::apply),
+    (break_glass::NAME, break_glass::apply),
     (operator::NAME, operator::apply),
 ];
 
 /// Decides about one operation. The operation goes in and comes out authorized, so that nothing else can be executed under the permit.
-pub fn decide(id: DecisionId, principal: &Principal, operation: Operation) -> Decision {
+pub fn decide(basis: impl Into<Basis>, principal: &Principal, operation: Operation) -> Decision {
+    let Basis { id, rules } = basis.into();
     let demands = operation.demands();
     let judged = demanded_letter(&demands).and_then(|letter| {
         open(principal, &demands)?;
@@ -44,37 +50,68 @@ pub fn decide(id: DecisionId, principal: &Principal, operation: Operation) -> De
         Ok(letter) => letter,
         Err(reason) => return Decision::Deny(Denial { id, reason, trace: Trace(vec![SCOPE_DENIES]) }),
     };
-    let mut trace = Trace(vec![Verdict { rule: SCOPE, effect: Effect::Permit }]);
-    let constraint = match grants(principal, &demands, &mut trace) {
-        Ok(grants) => Constraint::new(grants, letter).map(Arc::new),
+    let mut trace = Trace(vec![Verdict { rule: SCOPE.into(), effect: Effect::Permit }]);
+    let Granted { grants, is_qualified, shadows } = match grants(principal, (&demands, &rules), &mut trace) {
+        Ok(granted) => granted,
         Err(reason) => return Decision::Deny(Denial { id, reason, trace }),
     };
+    let constraint = constraint(principal, grants, letter);
     let Some(constraint) = constraint else {
         return Decision::Deny(Denial { id, reason: DenialReason::UserNotEntitled, trace });
     };
-    let permitted = PermittedOperation::new(id, &constraint, operation);
-    if constraint.is_qualified() {
-        trace.0.push(Verdict { rule: SCOPE_CRITERIA, effect: Effect::Permit });
+    let operation = redaction::by_shown_ways(&constraint, operation);
+    if let Some(reason) = redaction::refusal(&constraint, &operation) {
+        trace.0.push(Verdict { rule: redaction::NAME.into(), effect: Effect::Deny });
+        return Decision::Deny(Denial { id, reason, trace });
     }
-    Decision::Permit(Permit { id, constraint, trace }, permitted)
+    if constraint.leaves_out() {
+        trace.0.push(Verdict { rule: redaction::NAME.into(), effect: Effect::Narrow });
+    }
+    let permitted = PermittedOperation::new(id, &constraint, operation);
+    if is_qualified {
+        trace.0.push(Verdict { rule: SCOPE_CRITERIA.into(), effect: Effect::Permit });
+    }
+    Decision::Permit(Permit { id, constraint, trace, shadows }, permitted)
+}
+
+/// The grants with what the consents of patients are asked. An operator alone asks nobody; whoever else cannot be asked for is let in nowhere.
+fn constraint(principal: &Principal, grants: Vec<Grant>, letter: Letter) -> Option<Arc<Constraint>> {
+    let question = match principal.operator() {
+        Some(_) => None,
+        None => Some(Arc::new(Question::of(principal)?)),
+    };
+    Constraint::new(grants, letter, question).map(|constraint| Arc::new(constraint.without_elements(principal.elements())))
 }
 
 /// The denial of the first of these parts that would be denied, if one would. A conditional request asks for all that it may come to before anything is
 /// looked up: which part it comes to depends on what is stored, and whether it is denied must not. Each part is then decided on its own.
-pub fn denial(id: DecisionId, principal: &Principal, parts: &[(ResourceType, Letter)]) -> Option<Denial> {
+pub fn denial(basis: impl Into<Basis>, principal: &Principal, parts: &[(ResourceType, Letter)]) -> Option<Denial> {
+    let Basis { id, rules } = basis.into();
     parts.iter().find_map(|part| {
         let part = std::slice::from_ref(part);
         if let Err(reason) = open(principal, part) {
             return Some(Denial { id, reason, trace: Trace(vec![SCOPE_DENIES]) });
         }
-        let mut trace = Trace(vec![Verdict { rule: SCOPE, effect: Effect::Permit }]);
-        let reason = grants(principal, part, &mut trace).err()?;
+        let mut trace = Trace(vec![Verdict { rule: SCOPE.into(), effect: Effect::Permit }]);
+        let reason = grants(principal, (part, &rules), &mut trace).err()?;
         Some(Denial { id, reason, trace })
     })
 }
 
+/// What is granted, after the operator's rules have taken away from it.
+struct Granted {
+    grants: Vec<Grant>,
+    /// Whether criteria of a scope narrow it.
+    is_qualified: bool,
+    shadows: Vec<Shadow>,
+}
+
 /// What the rules give, if one of them covers all that is demanded and none refuses.
-fn grants(principal: &Principal, demands: &[(ResourceType, Letter)], trace: &mut Trace) -> Result<Vec<Grant>, DenialReason> {
+fn grants(
+    principal: &Principal,
+    (demands, rules): (&[(ResourceType, Letter)], &OperatorRules),
+    trace: &mut Trace,
+) -> Result<Granted, DenialReason> {
     let mut grants: Vec<Grant> = Vec::new();
     let mut refusal = None;
     for (rule, apply) in RULES {
@@ -89,13 +126,16 @@ fn grants(principal: &Principal, demands: &[(ResourceType, Letter)], trace: &mut
             }
             Ruling::NotApplicable => Effect::NotApplicable,
         };
-        trace.0.push(Verdict { rule, effect });
+        trace.0.push(Verdict { rule: (*rule).into(), effect });
     }
     if let Some(reason) = refusal {
         return Err(reason);
     }
-    let covered = |grant: &Grant| demands.iter().all(|(resource_type, letter)| grant.types(*letter).contains(*resource_type));
-    if grants.iter().any(covered) { Ok(grants) } else { Err(DenialReason::UserNotEntitled) }
+    let is_qualified = grants.iter().any(|grant| !grant.qualifications.is_empty());
+    let covers = |grant: &Grant| demands.iter().all(|(resource_type, letter)| grant.types(*letter).contains(*resource_type));
+    let covered = |grants: &[Grant]| grants.iter().any(covers);
+    let shadows = rules.apply(principal, (&mut grants, demands), covered, trace);
+    if covered(&grants) { Ok(Granted { grants, is_qualified, shadows }) } else { Err(DenialReason::UserNotEntitled) }
 }
 
 /// The one letter that every part of the operation needs.

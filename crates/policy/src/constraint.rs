@@ -3,13 +3,18 @@
 //! A store must AND it into every statement and sub-query before any page limit. There is no value for "no constraint": even
 //! an operator's permit names [`Boundary::Whole`], which only a rule can give.
 
+use std::sync::Arc;
+
 use portcullis_fhir::definitions::{CompartmentType, compartment_parameters};
 use portcullis_fhir::labels::Clearance;
+use portcullis_fhir::redaction::ElementRules;
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::scopes::Letter;
 
 use crate::qualified::{Admission, Qualifications};
+use crate::redaction;
+use crate::rules::consent::{Memberships, Question};
 
 /// A set that is never empty, so that an empty list cannot be read as "all".
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,9 +49,70 @@ pub enum Boundary {
     CareRelationship(NonEmpty<LocalReference>),
     /// The compartments of these patients, as far as the care relationship with one of these actors holds.
     PatientsInCare(NonEmpty<LogicalId>, NonEmpty<LocalReference>),
+    /// The compartments of the patients to whom one of these actors has the relationship. Only a rule of the operator gives this.
+    Related(Relationship, NonEmpty<LocalReference>),
     /// Every record of the granted types. Only a rule that names its reason gives this.
     Whole,
 }
+
+impl Boundary {
+    /// Whether it holds this patient's compartment; `in_care` is what the store found about relationships.
+    pub fn contains(&self, patient: &LogicalId, in_care: &[(Relationship, LogicalId)]) -> bool {
+        let related = |relationship| in_care.iter().any(|(own, other)| *own == relationship && other == patient);
+        match self {
+            Self::Patients(allowed) => allowed.contains(patient),
+            Self::CareRelationship(_) => related(Relationship::Care),
+            Self::PatientsInCare(allowed, _) => allowed.contains(patient) && related(Relationship::Care),
+            Self::Related(relationship, _) => related(*relationship),
+            Self::Whole => true,
+        }
+    }
+
+    /// The relationship that the store must find, and whose it is; `None` where it asks for none.
+    pub fn relationship(&self) -> Option<(Relationship, &NonEmpty<LocalReference>)> {
+        match self {
+            Self::CareRelationship(actors) | Self::PatientsInCare(_, actors) => Some((Relationship::Care, actors)),
+            Self::Related(relationship, actors) => Some((*relationship, actors)),
+            Self::Patients(_) | Self::Whole => None,
+        }
+    }
+}
+
+/// How a practitioner, or somebody in a role, has to do with a patient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Relationship {
+    /// An Encounter or a CareTeam names the actor.
+    Care,
+    /// An organisation in which the actor has a PractitionerRole manages the patient, or provides one of the patient's Encounters or EpisodesOfCare.
+    Organization,
+    /// A CareTeam of the patient names the actor.
+    CareTeam,
+    /// The patient's general practitioner is the actor.
+    GeneralPractitioner,
+}
+
+impl Relationship {
+    /// Those that a rule of the operator may name.
+    pub const NAMED: [Self; 3] = [Self::Organization, Self::CareTeam, Self::GeneralPractitioner];
+
+    /// The name in rules.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Care => "care",
+            Self::Organization => "organization",
+            Self::CareTeam => "care-team",
+            Self::GeneralPractitioner => "general-practitioner",
+        }
+    }
+
+    /// The relationship of this name that a rule may name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::NAMED.into_iter().find(|relationship| relationship.as_str() == name)
+    }
+}
+
+/// Patients to whom an actor of a constraint has a relationship, as a store found it in a statement of its own.
+pub type InCare = Vec<(Relationship, LogicalId)>;
 
 /// A set of resource types, as a bit set over [`ResourceType::code`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,6 +136,19 @@ impl TypeSet {
     /// Whether no type is in the set.
     pub fn is_empty(&self) -> bool {
         self.0 == [0; 4]
+    }
+
+    /// The types that the other set has not.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        let mut words = self.0;
+        words.iter_mut().zip(other.0).for_each(|(own, other)| *own &= !other);
+        Self(words)
+    }
+
+    /// Whether every type of the other set is in this one.
+    pub fn includes(&self, other: &Self) -> bool {
+        other.without(self).is_empty()
     }
 
     /// The types in alphabetical order.
@@ -119,6 +198,16 @@ impl Grant {
         }
     }
 
+    pub(crate) fn types_mut(&mut self, letter: Letter) -> &mut TypeSet {
+        match letter {
+            Letter::Create => &mut self.create,
+            Letter::Read => &mut self.read,
+            Letter::Update => &mut self.update,
+            Letter::Delete => &mut self.delete,
+            Letter::Search => &mut self.search,
+        }
+    }
+
     /// Which resources of an open type are open for a letter, where that is not all of them.
     pub fn admission(&self, resource_type: ResourceType, letter: Letter) -> Option<&Admission> {
         self.qualifications.admission(resource_type, letter)
@@ -131,6 +220,10 @@ pub struct Constraint {
     grants: NonEmptyGrants,
     /// The letter that was decided: it says which of the grants' types count.
     letter: Letter,
+    /// What is asked of the consents of patients; `None` where none is asked.
+    question: Option<Arc<Question>>,
+    /// Elements that are shown only to those who are cleared for their labels.
+    elements: Arc<ElementRules>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,6 +238,8 @@ pub struct Sources<'a> {
     pub qualified: Vec<(ResourceType, &'a Admission)>,
     /// Up to which labels a record makes others visible: what is hidden by its labels shows nothing else.
     pub clearance: Clearance,
+    /// What its patients are asked: what is hidden by a consent shows nothing else.
+    pub asking: Option<Asking<'a>>,
 }
 
 impl Sources<'_> {
@@ -152,6 +247,15 @@ impl Sources<'_> {
     pub fn contains(&self, resource_type: ResourceType) -> bool {
         self.whole.contains(resource_type) || self.qualified.iter().any(|(qualified, _)| *qualified == resource_type)
     }
+}
+
+/// A question with what would happen to a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asking<'a> {
+    /// The question.
+    pub question: &'a Question,
+    /// What for.
+    pub letter: Letter,
 }
 
 /// How one grant shows records of one type. A record is visible when any of them holds.
@@ -184,10 +288,12 @@ pub enum Visibility<'a> {
         /// Which records.
         admission: &'a Admission,
     },
-    /// Provenance for whoever sees every record up to some labels: visible where no target is hidden by its labels.
+    /// Provenance for whoever sees every record but for what labels and consents hide: visible where no target is hidden.
     AboutNothingHidden {
         /// Up to which labels targets are open.
         clearance: Clearance,
+        /// What the patients of targets are asked.
+        asking: Option<Asking<'a>>,
     },
     /// Records that are visible in another way, as far as their own labels are cleared. Full clearances are left out.
     Cleared {
@@ -196,13 +302,20 @@ pub enum Visibility<'a> {
         /// Up to which labels.
         clearance: Clearance,
     },
+    /// Records that are visible in another way, as far as the consents of their patients permit.
+    Consented {
+        /// The other way; never again a consented one.
+        way: Box<Visibility<'a>>,
+        /// What they are asked.
+        asking: Asking<'a>,
+    },
 }
 
 impl<'a> Visibility<'a> {
     /// The way without its qualification and clearance: what it shows at most.
     pub fn unqualified(&self) -> &Self {
         match self {
-            Self::Qualified { way, .. } | Self::Cleared { way, .. } => way.unqualified(),
+            Self::Qualified { way, .. } | Self::Cleared { way, .. } | Self::Consented { way, .. } => way.unqualified(),
             plain => plain,
         }
     }
@@ -211,7 +324,7 @@ impl<'a> Visibility<'a> {
     pub fn admission(&self) -> Option<&'a Admission> {
         match self {
             Self::Qualified { admission, .. } => Some(admission),
-            Self::Cleared { way, .. } => way.admission(),
+            Self::Cleared { way, .. } | Self::Consented { way, .. } => way.admission(),
             _ => None,
         }
     }
@@ -220,7 +333,24 @@ impl<'a> Visibility<'a> {
     pub fn clearance(&self) -> Clearance {
         match self {
             Self::Cleared { clearance, .. } => *clearance,
+            Self::Consented { way, .. } => way.clearance(),
             _ => Clearance::FULL,
+        }
+    }
+
+    /// What the patients of a record are asked.
+    pub fn asking(&self) -> Option<Asking<'a>> {
+        match self {
+            Self::Consented { asking, .. } => Some(*asking),
+            _ => None,
+        }
+    }
+
+    /// The same for records to which their patients consent.
+    fn consented(self, asking: Option<Asking<'a>>) -> Self {
+        match asking {
+            None => self,
+            Some(asking) => Self::Consented { way: Box::new(self), asking },
         }
     }
 
@@ -249,14 +379,47 @@ impl WriteBoundary<'_> {
 }
 
 impl Constraint {
-    pub(crate) fn new(grants: Vec<Grant>, letter: Letter) -> Option<Self> {
+    pub(crate) fn new(grants: Vec<Grant>, letter: Letter, question: Option<Arc<Question>>) -> Option<Self> {
         let grants: Vec<Grant> = grants.into_iter().filter(|grant| !grant.types(letter).is_empty()).collect();
-        (!grants.is_empty()).then_some(Self { grants: NonEmptyGrants(grants), letter })
+        (!grants.is_empty()).then_some(Self { grants: NonEmptyGrants(grants), letter, question, elements: Arc::default() })
+    }
+
+    /// The same under the operator's list of elements.
+    pub(crate) fn without_elements(self, elements: &Arc<ElementRules>) -> Self {
+        Self { elements: Arc::clone(elements), ..self }
+    }
+
+    pub(crate) fn elements(&self) -> &Arc<ElementRules> {
+        &self.elements
+    }
+
+    pub(crate) fn grants(&self) -> &[Grant] {
+        &self.grants.0
     }
 
     /// The letter that was decided.
     pub fn letter(&self) -> Letter {
         self.letter
+    }
+
+    /// What is asked of the consents of patients; `None`: nothing, which only a rule about operators gives, or a store that holds no consent at all.
+    pub fn question(&self) -> Option<&Question> {
+        self.question.as_deref()
+    }
+
+    /// The same once a store knows what the requester is besides.
+    #[must_use]
+    pub fn joined(&self, memberships: &Memberships) -> Self {
+        let question = self.question().map(|question| Arc::new(question.joined(memberships)));
+        Self { question, ..self.clone() }
+    }
+
+    /// The same for the statements of a store that has just found that it holds no consent at all, where the implicit policy lets the request in. Release asks
+    /// again, and of the constraint as it was.
+    #[must_use]
+    pub fn where_nobody_consented(&self) -> Self {
+        let question = self.question.clone().filter(|question| !question.is_implicitly_permitted());
+        Self { question, ..self.clone() }
     }
 
     /// The ways in which records of this type are visible for the decided letter; empty: hidden.
@@ -269,7 +432,8 @@ impl Constraint {
         let grants = self.grants.0.iter();
         grants
             .filter(|grant| grant.types(letter).contains(resource_type))
-            .flat_map(|grant| visibility_in(grant, resource_type, letter))
+            .flat_map(|grant| visibility_in(grant, resource_type, (letter, self.question())))
+            .map(|way| redaction::by_shown_references(way, &self.elements))
             .collect()
     }
 
@@ -303,34 +467,51 @@ impl Constraint {
 /// only where a visible record refers to them, never as a directory. A Device is both: inside where it names a patient, shared where it names none.
 pub const SHARED_TYPES: &[ResourceType] = portcullis_fhir::compartment::DIRECTORY_TYPES;
 
-/// Whether records of this type can lie in patient compartments (<https://hl7.org/fhir/R4/compartmentdefinition-patient.html>, and Device).
+/// Whether records of this type can lie in patient compartments (<https://hl7.org/fhir/R4/compartmentdefinition-patient.html>, Device, and Binary by its security
+/// context).
 fn in_patient_compartment(resource_type: ResourceType) -> bool {
-    resource_type == ResourceType::PATIENT || !compartment_parameters(CompartmentType::Patient, resource_type).is_empty()
+    matches!(resource_type, ResourceType::PATIENT | ResourceType::BINARY)
+        || !compartment_parameters(CompartmentType::Patient, resource_type).is_empty()
 }
 
-fn visibility_in(grant: &Grant, resource_type: ResourceType, letter: Letter) -> Vec<Visibility<'_>> {
-    let ways = ways_in(grant, resource_type, letter).into_iter();
+fn visibility_in<'a>(
+    grant: &'a Grant,
+    resource_type: ResourceType,
+    (letter, question): (Letter, Option<&'a Question>),
+) -> Vec<Visibility<'a>> {
+    let asking = question.map(|question| Asking { question, letter });
+    let ways = ways_in(grant, resource_type, (letter, asking)).into_iter();
+    // Who looked is not the patients' to hide; what can be nobody's has nobody to ask.
+    let is_asked = resource_type != ResourceType::AUDIT_EVENT && in_patient_compartment(resource_type);
+    let asking = asking.filter(|_| is_asked);
     let admission = grant.admission(resource_type, letter);
     let qualified = |way| match admission {
         None => way,
         Some(admission) => Visibility::Qualified { way: Box::new(way), admission },
     };
-    ways.map(|way| qualified(way).cleared(grant.clearance)).collect()
+    ways.map(|way| qualified(way).cleared(grant.clearance).consented(asking)).collect()
 }
 
-fn ways_in(grant: &Grant, resource_type: ResourceType, letter: Letter) -> Vec<Visibility<'_>> {
+fn ways_in<'a>(
+    grant: &'a Grant,
+    resource_type: ResourceType,
+    (letter, asking): (Letter, Option<Asking<'a>>),
+) -> Vec<Visibility<'a>> {
     let boundary = &grant.boundary;
     if *boundary == Boundary::Whole {
         return match (resource_type, grant.clearance) {
-            (ResourceType::PROVENANCE, clearance) if !clearance.is_full() => vec![Visibility::AboutNothingHidden { clearance }],
+            (ResourceType::PROVENANCE | ResourceType::BINARY, clearance) if !clearance.is_full() || asking.is_some() => {
+                vec![Visibility::AboutNothingHidden { clearance, asking }]
+            }
             _ => vec![Visibility::Every],
         };
     }
     // A Provenance grounds nothing: one about two patients is hidden from each of them alone.
-    let grounds = |open: &ResourceType| in_patient_compartment(*open) && *open != ResourceType::PROVENANCE;
+    let follows = |of: ResourceType| matches!(of, ResourceType::PROVENANCE | ResourceType::BINARY);
+    let grounds = |open: &ResourceType| in_patient_compartment(*open) && !follows(*open);
     let clinical = || {
         let whole = grant.types(letter).iter().filter(grounds).collect();
-        let mut sources = Sources { whole, qualified: Vec::new(), clearance: grant.clearance };
+        let mut sources = Sources { whole, qualified: Vec::new(), clearance: grant.clearance, asking };
         if !grant.qualifications.is_empty() {
             let admission = |source| Some((source, grant.admission(source, letter)?));
             sources.qualified = sources.whole.iter().filter_map(admission).collect();
@@ -344,6 +525,10 @@ fn ways_in(grant: &Grant, resource_type: ResourceType, letter: Letter) -> Vec<Vi
     let mut ways = Vec::new();
     if in_patient_compartment(resource_type) {
         ways.push(Visibility::Compartment(boundary));
+    }
+    // The access to a Binary is that to its security context.
+    if resource_type == ResourceType::BINARY {
+        ways.push(Visibility::About { boundary, targets: clinical() });
     }
     if SHARED_TYPES.contains(&resource_type) {
         ways.push(Visibility::ReferencedFrom { boundary, sources: clinical() });

@@ -4,12 +4,17 @@
 //! hands out the [`Authorized`] operation that a store accepts; what a store returns is [`Unreleased`] until the
 //! same [`Permit`] turns it into [`Released`]. No clock, randomness or I/O.
 
+pub mod app_state;
 pub mod authorized;
 pub mod combine;
 pub mod constraint;
+pub mod consulted;
 pub mod decision;
+pub mod explanation;
 pub mod operation;
+pub mod operator_rules;
 pub mod qualified;
+pub mod redaction;
 pub mod release;
 pub mod rules;
 pub mod stored;
@@ -17,11 +22,14 @@ pub mod stored;
 #[cfg(test)]
 mod tests;
 
+pub use app_state::{AppState, AppStateLookup, AppStatePermit, AppStateWrite, AuthorizedAppState};
 pub use authorized::{Authorized, PermittedOperation};
 pub use combine::{decide, denial};
-pub use constraint::{Boundary, Constraint, Visibility, WriteBoundary};
-pub use decision::{Decision, DecisionId, Denial, Permit};
+pub use constraint::{Boundary, Constraint, InCare, Relationship, Visibility, WriteBoundary};
+pub use consulted::{ConsentsOf, Consulted};
+pub use decision::{Basis, Decision, DecisionId, Denial, Permit};
 pub use operation::{Change, Operation, WriteSet};
-pub use qualified::Admission;
+pub use operator_rules::OperatorRules;
+pub use qualified::{Admission, Exclusion};
 pub use release::{Disagreement, Released, Unreleased};
 pub use stored::{HistoryPage, Predecessor, SearchPage, StoredVersion, Written};

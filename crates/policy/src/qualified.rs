@@ -7,19 +7,51 @@
 use std::sync::Arc;
 
 use portcullis_fhir::index::IndexEntry;
-use portcullis_fhir::labels::Labels;
+use portcullis_fhir::labels::{Clearance, Labels};
 use portcullis_fhir::qualifier::{self, Qualifier};
 use portcullis_fhir::types::ResourceType;
 use portcullis_oauth::scopes::{Letter, Opening, TypeLetters};
 
 use crate::stored::StoredVersion;
 
-/// The resources of one type that a grant opens: those that all qualifiers of one alternative admit.
+/// The resources of one type that a grant opens: those that all qualifiers of one alternative admit, and that no exclusion hits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admission {
-    /// Never empty, and no alternative is.
+    /// Never empty. An alternative without qualifiers admits everything.
     alternatives: Vec<Vec<Arc<Qualifier>>>,
+    exclusions: Vec<Exclusion>,
     base_url: Arc<str>,
+}
+
+/// Resources of one type that a rule takes away: those that some qualifier admits and that have some label. Where one of the two is not named, the other decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exclusion {
+    /// Empty: whatever the content.
+    criteria: Vec<Arc<Qualifier>>,
+    /// What is not covered is hit. Full: whatever the labels.
+    uncovered_by: Clearance,
+}
+
+impl Exclusion {
+    /// The exclusion of what one of these qualifiers admits and this clearance does not cover. Of nothing at all where both say nothing.
+    pub(crate) fn new(criteria: Vec<Arc<Qualifier>>, uncovered_by: Clearance) -> Self {
+        Self { criteria, uncovered_by }
+    }
+
+    /// The qualifiers of which one must admit what is hit; empty: the labels alone decide.
+    pub fn criteria(&self) -> &[Arc<Qualifier>] {
+        &self.criteria
+    }
+
+    /// The labels of which one must be there: those that this clearance does not cover. Full: the content alone decides.
+    pub fn uncovered_by(&self) -> Clearance {
+        self.uncovered_by
+    }
+
+    fn hits(&self, entries: &[IndexEntry], labels: Labels) -> bool {
+        let by_content = self.criteria.is_empty() || self.criteria.iter().any(|qualifier| qualifier.admits(entries));
+        by_content && (self.uncovered_by.is_full() || !self.uncovered_by.covers(labels))
+    }
 }
 
 impl Admission {
@@ -28,24 +60,30 @@ impl Admission {
         &self.alternatives
     }
 
-    /// Whether it opens a resource with these index entries.
-    pub fn admits(&self, entries: &[IndexEntry]) -> bool {
+    /// What it does not open, whatever the alternatives say.
+    pub fn exclusions(&self) -> &[Exclusion] {
+        &self.exclusions
+    }
+
+    fn admits(&self, entries: &[IndexEntry], labels: Labels) -> bool {
         self.alternatives.iter().any(|alternative| alternative.iter().all(|qualifier| qualifier.admits(entries)))
+            && !self.exclusions.iter().any(|exclusion| exclusion.hits(entries, labels))
     }
 
     /// Whether it opens a resource that will have these index entries and labels.
     pub fn admits_with(&self, entries: &[IndexEntry], (resource_type, labels): (ResourceType, Labels)) -> bool {
         if labels.is_empty() {
-            return self.admits(entries);
+            return self.admits(entries, labels);
         }
         let mut entries = entries.to_vec();
         entries.extend(labels.entries(resource_type));
-        self.admits(&entries)
+        self.admits(&entries, labels)
     }
 
     /// Whether it opens a stored version whose labels are not in its body. A deletion has no content that could be judged, and what cannot be read is not opened.
     pub fn admits_version(&self, version: &StoredVersion) -> bool {
-        let criteria = self.alternatives.iter().flatten().map(Arc::as_ref);
+        let excluding = self.exclusions.iter().flat_map(|exclusion| &exclusion.criteria);
+        let criteria = self.alternatives.iter().flatten().chain(excluding).map(Arc::as_ref);
         let entries = version.body.as_deref().and_then(|body| qualifier::entries(criteria, body, &self.base_url));
         entries.is_some_and(|entries| self.admits_with(&entries, (version.resource_type, version.security.labels)))
     }
@@ -55,24 +93,36 @@ impl Admission {
             Opening::Closed | Opening::Whole => None,
             Opening::Qualified(qualifiers) => {
                 let alternatives = qualifiers.into_iter().map(|qualifier| vec![qualifier]).collect();
-                Some(Self { alternatives, base_url: Arc::clone(base_url) })
+                Some(Self { alternatives, exclusions: Vec::new(), base_url: Arc::clone(base_url) })
             }
         }
     }
 
+    /// What one of these qualifiers admits.
+    pub(crate) fn of_any(criteria: Vec<Arc<Qualifier>>, base_url: &Arc<str>) -> Self {
+        let alternatives = criteria.into_iter().map(|qualifier| vec![qualifier]).collect();
+        Self { alternatives, exclusions: Vec::new(), base_url: Arc::clone(base_url) }
+    }
+
+    /// Everything but what the exclusion hits.
+    pub(crate) fn all_but(exclusion: Exclusion, base_url: &Arc<str>) -> Self {
+        Self { alternatives: vec![Vec::new()], exclusions: vec![exclusion], base_url: Arc::clone(base_url) }
+    }
+
     /// What both open.
-    fn and(&self, other: &Self) -> Self {
+    pub(crate) fn and(&self, other: &Self) -> Self {
         let both = |one: &Vec<Arc<Qualifier>>| {
             let joined = |another: &Vec<Arc<Qualifier>>| one.iter().chain(another).cloned().collect::<Vec<_>>();
             other.alternatives.iter().map(joined).collect::<Vec<_>>()
         };
-        Self { alternatives: self.alternatives.iter().flat_map(both).collect(), base_url: Arc::clone(&self.base_url) }
+        let exclusions = self.exclusions.iter().chain(&other.exclusions).cloned().collect();
+        Self { alternatives: self.alternatives.iter().flat_map(both).collect(), exclusions, base_url: Arc::clone(&self.base_url) }
     }
 }
 
 /// For which types and letters of a grant only some resources are open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Qualifications(Vec<(ResourceType, Letter, Admission)>);
+pub struct Qualifications(Vec<(ResourceType, Letter, Arc<Admission>)>);
 
 impl Qualifications {
     /// What the scopes of one context say.
@@ -103,9 +153,15 @@ impl Qualifications {
         let qualified = ResourceType::all().flat_map(of_type);
         Self(
             qualified
-                .filter_map(|(resource_type, letter)| Some((resource_type, letter, admission(resource_type, letter)?)))
+                .filter_map(|(resource_type, letter)| Some((resource_type, letter, Arc::new(admission(resource_type, letter)?))))
                 .collect(),
         )
+    }
+
+    /// Every criterion in it.
+    pub fn qualifiers(&self) -> impl Iterator<Item = &Qualifier> + Clone {
+        let admissions = self.0.iter().map(|(_, _, admission)| admission);
+        admissions.flat_map(|admission| admission.alternatives()).flatten().map(Arc::as_ref)
     }
 
     /// Whether every open type is open as a whole.
@@ -115,7 +171,15 @@ impl Qualifications {
 
     /// Which resources of a type are open for a letter, where that is not all of them.
     pub fn admission(&self, resource_type: ResourceType, letter: Letter) -> Option<&Admission> {
-        let of_both = |(own, other, _): &&(ResourceType, Letter, Admission)| *own == resource_type && *other == letter;
-        self.0.iter().find(of_both).map(|(_, _, admission)| admission)
+        let of_both = |(own, other, _): &&(ResourceType, Letter, Arc<Admission>)| *own == resource_type && *other == letter;
+        self.0.iter().find(of_both).map(|(_, _, admission)| admission.as_ref())
+    }
+
+    /// From now on, of these resources only those are open that this admission admits, too.
+    pub(crate) fn narrow(&mut self, resource_type: ResourceType, letter: Letter, admission: &Arc<Admission>) {
+        match self.0.iter_mut().find(|(own, other, _)| *own == resource_type && *other == letter) {
+            Some((_, _, own)) => *own = Arc::new(own.and(admission)),
+            None => self.0.push((resource_type, letter, Arc::clone(admission))),
+        }
     }
 }

@@ -3,11 +3,15 @@
 //! [`Unreleased`] can be opened only here, only by the permit of the same decision. Each version is judged again from its
 //! authenticated columns. A version that should not be there is a [`Disagreement`]: an internal error, never a silent drop.
 
+use portcullis_fhir::redaction::{Redactions, Showing};
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::scopes::Letter;
 
-use crate::constraint::{Boundary, Constraint, Sources, Visibility};
+use crate::app_state::{AppState, AppStatePermit};
+use crate::constraint::{Boundary, Constraint, InCare, Relationship, Sources, Visibility};
+use crate::consulted::Consulted;
 use crate::decision::{DecisionId, Permit};
+use crate::rules::consent::Question;
 use crate::stored::{HistoryPage, SearchPage, StoredVersion, Written};
 
 /// A store's answer that nobody has judged yet.
@@ -15,15 +19,23 @@ use crate::stored::{HistoryPage, SearchPage, StoredVersion, Written};
 pub struct Unreleased<T> {
     decision: DecisionId,
     /// Patients of the answer with whom the constraint's actors have a care relationship, as read by a statement of its own.
-    in_care: Vec<LogicalId>,
+    in_care: InCare,
+    /// The consents of the patients of the answer, as read by statements of their own.
+    consulted: Consulted,
     content: T,
 }
 
 impl<T> Unreleased<T> {
     /// Wraps what a store found for an authorized operation. `in_care` names those patients of the content with whom the constraint's
     /// actors have a care relationship (empty where no boundary asks for one).
-    pub fn new(decision: DecisionId, in_care: Vec<LogicalId>, content: T) -> Self {
-        Self { decision, in_care, content }
+    pub fn new(decision: DecisionId, in_care: InCare, content: T) -> Self {
+        Self { decision, in_care, consulted: Consulted::default(), content }
+    }
+
+    /// The same with the consents of the patients of the content. Without them nothing that is somebody's is released where consents are asked.
+    #[must_use]
+    pub fn consulting(self, consulted: Consulted) -> Self {
+        Self { consulted, ..self }
     }
 }
 
@@ -92,13 +104,14 @@ impl Permit {
     /// Judges a store's answer to a read, search or history.
     pub fn release<T: Releasable>(&self, unreleased: Unreleased<T>) -> Result<Released<T>, Disagreement> {
         self.same_decision(unreleased.decision)?;
-        let Unreleased { in_care, mut content, .. } = unreleased;
-        let mut judge = Judge::new(&self.constraint, self.constraint.letter(), &in_care);
+        let Unreleased { in_care, consulted, mut content, .. } = unreleased;
+        let mut judge = Judge::new(&self.constraint, self.constraint.letter(), (&in_care, &consulted));
         for version in content.versions() {
-            if !judge.covers(version) {
+            let Some(shown) = judge.judge(version) else {
                 return Err(Disagreement::NotCovered(name(version)));
-            }
-            if !version.show_labels() {
+            };
+            self.shadows.iter().for_each(|shadow| shadow.note(version, self.constraint.letter()));
+            if !version.show(&shown.showing()) {
                 return Err(Disagreement::Unreadable(name(version)));
             }
         }
@@ -109,15 +122,17 @@ impl Permit {
     /// than the client sent.
     pub fn release_written(&self, unreleased: Unreleased<Vec<Written>>) -> Result<Released<Vec<Written>>, Disagreement> {
         self.same_decision(unreleased.decision)?;
-        let in_care = unreleased.in_care;
-        let mut content = unreleased.content;
-        let mut judge = Judge::new(&self.constraint, Letter::Read, &in_care);
+        let Unreleased { in_care, consulted, mut content, .. } = unreleased;
+        let mut judge = Judge::new(&self.constraint, Letter::Read, (&in_care, &consulted));
         for written in &mut content {
             let version = written.version_mut();
-            if !judge.covers(version) {
+            let shown = judge.judge(version);
+            self.shadows.iter().for_each(|shadow| shadow.note(version, self.constraint.letter()));
+            let Some(shown) = shown else {
                 version.body = None;
-            }
-            if !version.show_labels() {
+                continue;
+            };
+            if !version.show(&shown.showing()) {
                 return Err(Disagreement::Unreadable(name(version)));
             }
         }
@@ -129,6 +144,20 @@ impl Permit {
     }
 }
 
+impl AppStatePermit {
+    /// Judges what a store found: everything must lie in a cell of the permit.
+    pub fn release(&self, unreleased: Unreleased<Vec<AppState>>) -> Result<Released<Vec<AppState>>, Disagreement> {
+        let Unreleased { decision, content, .. } = unreleased;
+        if decision != self.id {
+            return Err(Disagreement::OtherDecision { expected: self.id, found: decision });
+        }
+        match content.iter().find(|state| !self.cells.contains(&state.cell)) {
+            Some(outside) => Err(Disagreement::NotCovered(format!("the app state {}", outside.id))),
+            None => Ok(Released { content }),
+        }
+    }
+}
+
 fn name(version: &StoredVersion) -> String {
     format!("{}/{}", version.resource_type, version.id)
 }
@@ -137,16 +166,25 @@ fn name(version: &StoredVersion) -> String {
 struct Judge<'a> {
     constraint: &'a Constraint,
     letter: Letter,
-    in_care: &'a [LogicalId],
+    in_care: &'a [(Relationship, LogicalId)],
+    consulted: &'a Consulted,
+    /// What the consents are asked, by somebody of whom is known what the store has found out.
+    question: Option<Question>,
     of_type: Option<(ResourceType, Vec<Visibility<'a>>)>,
 }
 
 impl<'a> Judge<'a> {
-    fn new(constraint: &'a Constraint, letter: Letter, in_care: &'a [LogicalId]) -> Self {
-        Self { constraint, letter, in_care, of_type: None }
+    fn new(
+        constraint: &'a Constraint,
+        letter: Letter,
+        (in_care, consulted): (&'a [(Relationship, LogicalId)], &'a Consulted),
+    ) -> Self {
+        let question = constraint.question().map(|question| question.joined(&consulted.memberships));
+        Self { constraint, letter, in_care, consulted, question, of_type: None }
     }
 
-    fn covers(&mut self, version: &StoredVersion) -> bool {
+    /// What is shown of a version; `None` where it is not covered.
+    fn judge(&mut self, version: &StoredVersion) -> Option<Shown> {
         let ways = match &mut self.of_type {
             Some((known, ways)) if *known == version.resource_type => ways,
             other => {
@@ -154,11 +192,35 @@ impl<'a> Judge<'a> {
                 &mut other.insert((version.resource_type, ways)).1
             }
         };
-        ways.iter().any(|way| shows(way, version, self.in_care))
+        let consented = || {
+            let permits = |question| self.consulted.permits(question, self.letter, version);
+            self.question.as_ref().is_none_or(permits)
+        };
+        let mut showing = ways.iter().filter(|way| shows(way, version, self.in_care) && (way.asking().is_none() || consented()));
+        let first = self.constraint.redactions(showing.next()?.clearance());
+        // Where one way shows everything, the others do not matter.
+        if first.is_none() {
+            return Some(Shown { first, others: Vec::new() });
+        }
+        Some(Shown { first, others: showing.map(|way| self.constraint.redactions(way.clearance())).collect() })
     }
 }
 
-fn shows(way: &Visibility<'_>, version: &StoredVersion, in_care: &[LogicalId]) -> bool {
+/// What the ways leave out that show a version. Made by a judgement alone: a body cannot be shown without one.
+struct Shown {
+    first: Redactions,
+    others: Vec<Redactions>,
+}
+
+impl Shown {
+    fn showing(&self) -> Showing<'_> {
+        let mut showing = Showing::by(&self.first);
+        self.others.iter().for_each(|other| showing.or(other));
+        showing
+    }
+}
+
+fn shows(way: &Visibility<'_>, version: &StoredVersion, in_care: &[(Relationship, LogicalId)]) -> bool {
     match way {
         // Whether a target is hidden is the store's word, from a statement of its own; the labels of targets are also its own.
         Visibility::Every | Visibility::AboutNothingHidden { .. } => true,
@@ -168,12 +230,14 @@ fn shows(way: &Visibility<'_>, version: &StoredVersion, in_care: &[LogicalId]) -
         }
         Visibility::About { boundary, targets } => grounded(boundary, targets, version, in_care),
         Visibility::Qualified { way, admission } => shows(way, version, in_care) && admission.admits_version(version),
+        // Asked where all ways are tried.
+        Visibility::Consented { way, .. } => shows(way, version, in_care),
         Visibility::Cleared { way, clearance } => clearance.covers(version.security.labels) && shows(way, version, in_care),
     }
 }
 
 /// What the grounds say of themselves is judged. Whether they are admitted by their own content is the store's word, from a statement of its own.
-fn grounded(boundary: &Boundary, types: &Sources<'_>, version: &StoredVersion, in_care: &[LogicalId]) -> bool {
+fn grounded(boundary: &Boundary, types: &Sources<'_>, version: &StoredVersion, in_care: &[(Relationship, LogicalId)]) -> bool {
     version.grounds.as_ref().is_some_and(|grounds| {
         types.contains(grounds.record.resource_type)
             && types.clearance.covers(grounds.labels)
@@ -181,13 +245,7 @@ fn grounded(boundary: &Boundary, types: &Sources<'_>, version: &StoredVersion, i
     })
 }
 
-fn inside(boundary: &Boundary, patients: &[LogicalId], in_care: &[LogicalId]) -> bool {
-    match boundary {
-        Boundary::Patients(allowed) => patients.iter().any(|patient| allowed.contains(patient)),
-        Boundary::CareRelationship(_) => patients.iter().any(|patient| in_care.contains(patient)),
-        Boundary::PatientsInCare(allowed, _) => {
-            patients.iter().any(|patient| allowed.contains(patient) && in_care.contains(patient))
-        }
-        Boundary::Whole => true,
-    }
+fn inside(boundary: &Boundary, patients: &[LogicalId], in_care: &[(Relationship, LogicalId)]) -> bool {
+    // What lies in nobody's compartment is inside only where nothing is outside.
+    *boundary == Boundary::Whole || patients.iter().any(|patient| boundary.contains(patient, in_care))
 }

@@ -1,6 +1,7 @@
 //! What a store returns: versions with the facts that release judges them by, never parsed bodies.
 
 use portcullis_fhir::labels::{Labels, Security, body};
+use portcullis_fhir::redaction::{self, Showing};
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 
@@ -26,12 +27,13 @@ pub struct StoredVersion {
 }
 
 impl StoredVersion {
-    /// Puts the labels into the body, which is done once, at release; `false` where the body cannot be read.
-    pub(crate) fn show_labels(&mut self) -> bool {
+    /// Makes the body one that may leave, which is done once, at release: labels are put in, and what is not shown is taken out. `false` where the body cannot be
+    /// read. Nobody who has judged a version is left without saying what of it is shown.
+    pub(crate) fn show(&mut self, showing: &Showing<'_>) -> bool {
         let Some(body) = self.body.take() else { return true };
         let Self { resource_type, id, version, last_updated, security, .. } = self;
         let identity = body::Identity { resource_type: *resource_type, id, version, last_updated: *last_updated };
-        self.body = body::splice(body, identity, *security);
+        self.body = redaction::show(body, identity, *security, showing);
         self.body.is_some()
     }
 }

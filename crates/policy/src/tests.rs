@@ -11,18 +11,24 @@ use portcullis_fhir::version::NewVersion;
 use portcullis_jose::{Algorithm, SigningKey, VerificationKeys};
 use portcullis_oauth::access_token::{AccessTokenClaims, AccessTokenTrust, Subject, VerifiedToken};
 use portcullis_oauth::identifiers::{ClientId, GrantId, TokenId, UserId};
-use portcullis_oauth::principal::{Operator, OperatorOperation, Principal, PrincipalUser, TokenFacts, TokenStatus};
+use portcullis_oauth::principal::{
+    Circumstances, ImplicitPolicy, Operator, OperatorOperation, Principal, PrincipalUser, TokenFacts, TokenStatus,
+};
+use portcullis_oauth::purposes::PurposeFacts;
 use portcullis_oauth::representation::Representation;
 use portcullis_oauth::scopes::{Letter, ScopeSet};
 use portcullis_oauth::users::Role;
 use portcullis_verifies::verifies;
 
-use crate::constraint::{Boundary, Grant, NonEmpty};
+use crate::constraint::{Boundary, Grant, NonEmpty, Relationship};
 use crate::decision::{Denial, DenialReason};
 use crate::release::{Disagreement, Unreleased};
 use crate::rules::Ruling;
 use crate::stored::{Grounds, StoredVersion, Written};
-use crate::{Change, Decision, DecisionId, Operation, Permit, PermittedOperation, WriteSet, decide};
+use crate::{Change, Consulted, Decision, DecisionId, Operation, Permit, PermittedOperation, WriteSet, decide};
+
+mod app_state;
+mod break_glass;
 
 static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::generate(Algorithm::Es256).unwrap());
 
@@ -48,6 +54,11 @@ fn id(text: &str) -> LogicalId {
 }
 
 fn principal(scope: &str, launch_patient: Option<&str>, person: &Person<'_>) -> Principal {
+    principal_with(scope, launch_patient, person, PurposeFacts::default())
+}
+
+/// The same where the registry knows this of purposes.
+fn principal_with(scope: &str, launch_patient: Option<&str>, person: &Person<'_>, purposes: PurposeFacts) -> Principal {
     let client = ClientId::parse("app").unwrap();
     let user = UserId::parse("u").unwrap();
     let claims = AccessTokenClaims {
@@ -79,12 +90,14 @@ fn principal(scope: &str, launch_patient: Option<&str>, person: &Person<'_>) -> 
         epoch: 0,
         client: Some(client),
         user: Some(user),
-        purpose_of_use: None,
+        purposes,
         registered: None,
+        clearance: portcullis_fhir::labels::Clearance::FULL,
     };
     Principal::establish(&token, &portcullis_oauth::confirmation::Possession::NOTHING, TokenStatus::from_registry(facts), NOW)
         .unwrap()
         .cleared(Clearances::default())
+        .asking(circumstances())
 }
 
 /// A client on its own behalf, registered for some scopes, with a token for others.
@@ -112,12 +125,24 @@ fn system(registered: &str, scope: &str) -> Principal {
         epoch: 0,
         client: Some(client),
         user: None,
-        purpose_of_use: None,
+        purposes: Default::default(),
         registered: Some(ScopeSet::parse(registered).unwrap().compiled()),
+        clearance: portcullis_fhir::labels::Clearance::FULL,
     };
     Principal::establish(&token, &portcullis_oauth::confirmation::Possession::NOTHING, TokenStatus::from_registry(facts), NOW)
         .unwrap()
         .cleared(Clearances::default())
+        .asking(circumstances())
+}
+
+fn circumstances() -> Circumstances {
+    Circumstances { address: None, now: NOW * 1000, base_url: BASE.into(), implicit: ImplicitPolicy::AllNormal }
+}
+
+/// What a store found that holds no consents.
+fn unreleased<T>(decision: DecisionId, in_care: Vec<LogicalId>, content: T) -> Unreleased<T> {
+    let in_care = in_care.into_iter().map(|patient| (Relationship::Care, patient)).collect();
+    Unreleased::new(decision, in_care, content).consulting(Consulted::nobody_has_any())
 }
 
 fn read(resource_type: &str, resource_id: &str) -> Operation {
@@ -246,7 +271,7 @@ fn a_refusal_of_one_context_overrides_what_another_gives() {
 fn release_stops_what_the_store_should_not_have_returned() {
     let ann = principal("patient/*.rs", Some("a"), &ANN);
     let (permit, _) = decided(&ann, read("Observation", "o")).unwrap();
-    let release = |found: StoredVersion| permit.release(Unreleased::new(DecisionId(1), Vec::new(), Some(found)));
+    let release = |found: StoredVersion| permit.release(unreleased(DecisionId(1), Vec::new(), Some(found)));
     assert!(release(version("Observation", "o", &["a"])).is_ok());
     for found in [
         version("Observation", "o", &["b"]),
@@ -262,7 +287,7 @@ fn release_stops_what_the_store_should_not_have_returned() {
 fn content_of_one_decision_cannot_be_released_by_another() {
     let ann = principal("patient/*.rs", Some("a"), &ANN);
     let (permit, _) = decided(&ann, read("Observation", "o")).unwrap();
-    let content = Unreleased::new(DecisionId(2), Vec::new(), Some(version("Observation", "o", &["a"])));
+    let content = unreleased(DecisionId(2), Vec::new(), Some(version("Observation", "o", &["a"])));
     assert!(matches!(permit.release(content), Err(Disagreement::OtherDecision { .. })));
 }
 
@@ -270,15 +295,14 @@ fn content_of_one_decision_cannot_be_released_by_another() {
 fn a_clinician_sees_only_patients_in_care() {
     let clinician = principal("user/*.rs", None, &CLINICIAN);
     let (permit, _) = decided(&clinician, read("Observation", "o")).unwrap();
-    let release = |in_care: Vec<LogicalId>| {
-        permit.release(Unreleased::new(DecisionId(1), in_care, Some(version("Observation", "o", &["a"]))))
-    };
+    let release =
+        |in_care: Vec<LogicalId>| permit.release(unreleased(DecisionId(1), in_care, Some(version("Observation", "o", &["a"]))));
     assert!(release(vec![id("a")]).is_ok());
     assert!(release(vec![id("b")]).is_err());
     assert!(release(Vec::new()).is_err());
     let launched = principal("patient/*.rs", Some("a"), &CLINICIAN);
     let (permit, _) = decided(&launched, read("Observation", "o")).unwrap();
-    let outside = Unreleased::new(DecisionId(1), vec![id("b")], Some(version("Observation", "o", &["b"])));
+    let outside = unreleased(DecisionId(1), vec![id("b")], Some(version("Observation", "o", &["b"])));
     assert!(permit.release(outside).is_err());
 }
 
@@ -293,7 +317,7 @@ fn the_answer_to_a_write_shows_the_resource_only_to_who_may_read_it() {
         let create = Operation::Write(WriteSet { changes: vec![Change::Create(resource())] });
         let (permit, _) = decided(&ann, create).unwrap();
         let written = vec![Written::Created(version("Observation", "o", &["a"]))];
-        let released = permit.release_written(Unreleased::new(DecisionId(1), Vec::new(), written)).unwrap();
+        let released = permit.release_written(unreleased(DecisionId(1), Vec::new(), written)).unwrap();
         assert_eq!(released.content()[0].version().body.is_some(), shown, "{scope}");
     }
 }
@@ -312,7 +336,7 @@ fn release_judges_the_content_of_what_a_scope_with_criteria_opens() {
     verifies!("SMART-41");
     let release = |principal: &Principal, found: StoredVersion| {
         let (permit, _) = decided(principal, read("Observation", "o")).unwrap();
-        permit.release(Unreleased::new(DecisionId(1), Vec::new(), Some(found))).is_ok()
+        permit.release(unreleased(DecisionId(1), Vec::new(), Some(found))).is_ok()
     };
     let lab = principal("patient/Observation.rs?category=s|laboratory", Some("a"), &ANN);
     assert!(release(&lab, observation("a", "laboratory")));
@@ -339,7 +363,7 @@ fn release_judges_the_content_of_what_a_scope_with_criteria_opens() {
 fn the_criteria_of_a_token_and_of_a_registration_must_both_hold() {
     let release = |registered: &str, scope: &str, category: &str| {
         let (permit, _) = decided(&system(registered, scope), read("Observation", "o")).unwrap();
-        permit.release(Unreleased::new(DecisionId(1), Vec::new(), Some(observation("a", category)))).is_ok()
+        permit.release(unreleased(DecisionId(1), Vec::new(), Some(observation("a", category)))).is_ok()
     };
     let lab = "system/Observation.rs?category=s|laboratory";
     for (registered, scope) in
@@ -359,10 +383,10 @@ fn the_criteria_of_a_token_and_of_a_registration_must_both_hold() {
 fn a_plain_permit_has_no_criteria_and_never_looks_at_a_body() {
     let (permit, _) = decided(&principal("patient/*.cruds", Some("a"), &ANN), read("Observation", "o")).unwrap();
     let unreadable = version("Observation", "o", &["a"]);
-    assert!(permit.release(Unreleased::new(DecisionId(1), Vec::new(), Some(unreadable))).is_ok());
-    assert!(!permit.trace().0.iter().any(|verdict| verdict.rule == "scope-criteria"));
+    assert!(permit.release(unreleased(DecisionId(1), Vec::new(), Some(unreadable))).is_ok());
+    assert!(!permit.trace().0.iter().any(|verdict| verdict.rule == "scope-criteria".into()));
     let (permit, _) = decided(&principal("patient/Observation.r?category=x", Some("a"), &ANN), read("Observation", "o")).unwrap();
-    assert!(permit.trace().0.iter().any(|verdict| verdict.rule == "scope-criteria"));
+    assert!(permit.trace().0.iter().any(|verdict| verdict.rule == "scope-criteria".into()));
 }
 
 fn daughter<'a>(represents: &'a [&'a str]) -> Person<'a> {
@@ -429,12 +453,16 @@ fn labelled(patient: &str, codes: &[&str]) -> StoredVersion {
 fn release_finds_what_no_clearance_covers_and_shows_labels_once() {
     let release = |principal: &Principal, found: StoredVersion| {
         let (permit, _) = decided(principal, read("Observation", "o")).unwrap();
-        permit.release(Unreleased::new(DecisionId(1), vec![id("a")], Some(found)))
+        permit.release(unreleased(DecisionId(1), vec![id("a")], Some(found)))
     };
     let clinician = principal("user/*.rs", None, &CLINICIAN);
     let ann = principal("patient/*.rs", Some("a"), &ANN);
     let system = || system("system/*.rs", "system/*.rs");
-    let full = Clearances { clinician: Clearance::FULL, client: Clearance::up_to(Confidentiality::Normal, Labels::NONE) };
+    let full = Clearances {
+        clinician: Clearance::FULL,
+        client: Clearance::up_to(Confidentiality::Normal, Labels::NONE),
+        ..Clearances::default()
+    };
     for codes in [&["R"][..], &["V"], &["N", "HIV"], &["R", "SUD"]] {
         let found = || labelled("a", codes);
         assert!(matches!(release(&clinician, found()), Err(Disagreement::NotCovered(_))), "{codes:?}");
@@ -459,7 +487,7 @@ fn whose_clearance_nobody_has_said_sees_nothing_above_the_lowest_label() {
     for principal in [unsaid(principal("user/*.rs", None, &CLINICIAN)), unsaid(system("system/*.rs", "system/*.rs"))] {
         for code in ["L", "N", "R", "HIV"] {
             let (permit, _) = decided(&principal, read("Observation", "o")).unwrap();
-            let found = Unreleased::new(DecisionId(1), vec![id("a")], Some(labelled("a", &[code])));
+            let found = unreleased(DecisionId(1), vec![id("a")], Some(labelled("a", &[code])));
             assert!(matches!(permit.release(found), Err(Disagreement::NotCovered(_))), "{code}");
         }
     }
@@ -475,7 +503,7 @@ fn a_record_that_is_hidden_by_its_labels_shows_no_other() {
             let record = LocalReference::parse("Observation/o").unwrap();
             let grounds = Some(Grounds { record, patients: vec![id("a")], labels });
             let found = StoredVersion { grounds, ..version(name, "x", patients) };
-            permit.release(Unreleased::new(DecisionId(1), vec![id("a")], Some(found)))
+            permit.release(unreleased(DecisionId(1), vec![id("a")], Some(found)))
         };
         assert!(release(&["N"]).is_ok(), "{name}");
         assert!(matches!(release(&["N", "PSY"]), Err(Disagreement::NotCovered(_))), "{name}");

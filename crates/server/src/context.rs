@@ -8,7 +8,8 @@ use portcullis_audit::sink::RecordSink;
 use portcullis_jose::Random;
 use portcullis_oauth::access_token::VerifiedToken;
 use portcullis_oauth::language::Language;
-use portcullis_policy::DecisionId;
+use portcullis_oauth::principal::Circumstances;
+use portcullis_policy::{Basis, DecisionId};
 use portcullis_store::registry::Registry;
 use portcullis_store::{Clock, FhirStore};
 
@@ -57,10 +58,26 @@ pub struct AuthorizationSettings {
     pub statement_issuers: Vec<portcullis_oauth::software_statement::StatementIssuer>,
     /// What of SMART is on.
     pub capabilities: portcullis_oauth::capabilities::Capabilities,
-    /// Up to which security labels clinicians and clients see records.
-    pub clearances: portcullis_fhir::labels::Clearances,
+    /// Up to which security labels clinicians and clients see records, and without which elements.
+    pub labels: portcullis_fhir::labels::LabelPolicy,
+    /// What holds where no consent says anything.
+    pub implicit_consent: portcullis_oauth::principal::ImplicitPolicy,
+    /// For which changes one person is enough.
+    pub two_people: portcullis_oauth::approval::TwoPeople,
+    /// How long the glass stays broken, in seconds.
+    pub break_glass: BreakGlassSeconds,
     /// The developer's page; `None` where it is off.
     pub developers: Option<DeveloperSettings>,
+}
+
+/// How long the glass stays broken, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BreakGlassSeconds(pub i64);
+
+impl Default for BreakGlassSeconds {
+    fn default() -> Self {
+        Self(portcullis_oauth::break_glass::DEFAULT_SECONDS)
+    }
 }
 
 /// What the operator decided about the developer's page.
@@ -178,6 +195,8 @@ pub struct Server {
     pub large: crate::resource_server::large::LargeBodies,
     /// The disk of the data directory.
     pub disk: crate::health::Disk,
+    /// The operator's rules.
+    pub operator_rules: crate::operator_rules::HeldRules,
     /// Counted routes.
     pub counters: Counters,
     /// The capability statement, rendered once.
@@ -192,8 +211,18 @@ impl Server {
         u128::from_be_bytes(bytes)
     }
 
-    /// A new decision id.
-    pub fn decision_id(&self) -> DecisionId {
-        DecisionId(self.random_u128())
+    /// Under what circumstances consents are asked at this moment.
+    pub fn circumstances(&self) -> Circumstances {
+        Circumstances {
+            address: crate::peer_address::current(),
+            now: self.clock.now_milliseconds(),
+            base_url: self.settings.fhir_base.as_str().into(),
+            implicit: self.settings.authorization.implicit_consent,
+        }
+    }
+
+    /// What a decision rests on: a new id, and the operator's rules that hold now.
+    pub fn basis(&self) -> Basis {
+        Basis { id: DecisionId(self.random_u128()), rules: self.operator_rules.current() }
     }
 }

@@ -32,7 +32,7 @@ impl Face {
     /// The face of a route.
     pub fn of_route(route: &Route, language: Language) -> Self {
         match route {
-            Route::Fhir(_) | Route::SmartConfiguration => Self::Fhir,
+            Route::Fhir(_) | Route::AppState(_) | Route::SmartConfiguration => Self::Fhir,
             Route::Token
             | Route::Revoke
             | Route::Introspect

@@ -5,6 +5,7 @@
 mod account_route;
 pub mod admin;
 pub mod answer;
+pub mod approvals;
 pub mod authorization_server;
 pub mod brand;
 pub mod client_route;
@@ -19,6 +20,8 @@ pub mod interrupted;
 pub mod listener;
 pub mod mail;
 pub mod middleware;
+pub mod operator_rules;
+pub mod peer_address;
 pub mod resource_server;
 pub mod route;
 pub mod service;

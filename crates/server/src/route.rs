@@ -45,6 +45,10 @@ pub enum Route {
     Launch,
     /// `/ehr`: a clinician's patients, and the apps that open from a chart.
     Chart,
+    /// `/break-glass`: a clinician opens a record in an emergency.
+    BreakGlass,
+    /// `/security`: what security officers review and decide.
+    Security,
     /// `/user-access-brands.json`
     Brands,
     /// `/login`
@@ -69,6 +73,8 @@ pub enum Route {
     Developers(DevelopersRoute),
     /// `/fhir/...`: the raw path after `/fhir`, with its slash, still percent-encoded; empty for `/fhir` itself.
     Fhir(String),
+    /// `/app-state/...`: what apps keep for themselves; the raw path after it, as for [`Self::Fhir`].
+    AppState(String),
     /// Nothing is here.
     Unknown,
 }
@@ -91,6 +97,8 @@ pub const FIXED: &[(&str, Route)] = &[
     ("/oauth/par", Route::PushedRequest),
     ("/oauth/launch", Route::Launch),
     ("/ehr", Route::Chart),
+    ("/break-glass", Route::BreakGlass),
+    ("/security", Route::Security),
     (crate::brand::PATH, Route::Brands),
     ("/login", Route::Login),
     ("/logout", Route::Logout),
@@ -136,6 +144,9 @@ impl Route {
         }
         if let Some(route) = DevelopersRoute::of(path) {
             return Self::Developers(route);
+        }
+        if let Some(rest) = path.strip_prefix(crate::resource_server::app_state::BASE).filter(|rest| rest.starts_with('/')) {
+            return Self::AppState(rest.to_owned());
         }
         match (path.strip_prefix("/fhir").filter(|rest| rest.starts_with('/')), path.strip_prefix("/static/")) {
             (Some(rest), _) => Self::Fhir(rest.to_owned()),

@@ -19,7 +19,8 @@ use crate::listener::{Handler, Incoming, Peer};
 use crate::middleware::framing::FramingError;
 use crate::middleware::refusals::{self, Admission, Standing};
 use crate::middleware::{cors, headers};
-use crate::resource_server::{Exchange, pipeline};
+use crate::peer_address;
+use crate::resource_server::{Exchange, app_state, pipeline};
 use crate::route::{ClientRoute, Route};
 use crate::ui;
 
@@ -28,8 +29,9 @@ impl Handler for Server {
     fn handle(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> impl Future<Output = Answer> + Send {
         let face = Face::of_path(request.uri().path(), self.settings.language);
         let begun = Begun::of(&self, peer.clone(), &request);
+        let address = peer.address.ip();
         // Boxed here: whatever holds it would have room for it twice, where it came from and where it stays.
-        in_own_task(face, begun.finish(Box::pin(self.answer(peer, request))))
+        in_own_task(face, begun.finish(Box::pin(peer_address::during(address, Box::pin(self.answer(peer, request))))))
     }
 }
 
@@ -120,6 +122,7 @@ async fn dispatch(server: &Arc<Server>, exchange: Exchange, route: Route, body: 
             Err(answer) => answer,
         },
         Route::Fhir(path) => pipeline::serve(Arc::clone(server), exchange, path, body).await,
+        Route::AppState(path) => Box::pin(app_state::serve(server, exchange, path, body)).await,
         Route::Start if reading => counted(Counted::StaticFile, ui::start(server, &exchange)),
         Route::Docs if reading => counted(Counted::StaticFile, ui::docs(server, &exchange)),
         Route::Language if reading => counted(Counted::StaticFile, ui::change_language(&exchange)),
@@ -145,6 +148,8 @@ async fn dispatch(server: &Arc<Server>, exchange: Exchange, route: Route, body: 
         | Route::PushedRequest
         | Route::Launch
         | Route::Chart
+        | Route::BreakGlass
+        | Route::Security
         | Route::Login
         | Route::Logout
         | Route::Consent

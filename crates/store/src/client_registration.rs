@@ -12,6 +12,9 @@ pub const TOO_MANY_OWNED: &str = "this person owns as many sandbox clients as ma
 /// The conflict of a change to a sandbox client that is not, or not any more, this person's.
 pub const NOT_OWNED: &str = "the client is not this person's";
 
+/// The conflict of a client that somebody else changed since it was read.
+pub const CLIENT_CHANGED: &str = "the client was changed meanwhile";
+
 /// The conflict of an initial access token that is unknown, used up or expired.
 pub const INITIAL_TOKEN_REFUSED: &str = "the initial access token is unknown, used up or expired";
 
@@ -71,4 +74,22 @@ pub enum RegistrationChange {
         /// What follows.
         then: Box<Change>,
     },
+    /// What follows was made of what was read of a client, and is done only while that is what is registered ([`CLIENT_CHANGED`]): otherwise the later of two
+    /// changes would undo the earlier, and bring back a secret that was replaced.
+    IfUnchanged {
+        /// The client as it was read.
+        before: Box<Client>,
+        /// What follows.
+        then: Box<Change>,
+    },
+}
+
+impl RegistrationChange {
+    /// Replaces a client by what was made of it.
+    pub fn replacing(before: Client, client: Client) -> Change {
+        Change::Registration(Self::IfUnchanged {
+            before: Box::new(before),
+            then: Box::new(Change::ReplaceClient(Box::new(client))),
+        })
+    }
 }

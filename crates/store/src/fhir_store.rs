@@ -10,6 +10,7 @@ use portcullis_fhir::search::SearchQuery;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_policy::{Authorized, HistoryPage, SearchPage, StoredVersion, Unreleased, WriteSet, Written};
 
+use crate::relabelling::{RelabelPart, Relabelled};
 use crate::together::{Done, NotDone, Together};
 
 /// A future behind `dyn`.
@@ -33,6 +34,9 @@ pub enum StoreError {
     /// The content of a write lies outside the boundary.
     #[error("outside the boundary")]
     OutsideBoundary,
+    /// The principal is not shown all of the version that a change would replace.
+    #[error("redacted")]
+    Redacted,
     /// The page bookmark is not one of ours for this principal and query.
     #[error("invalid cursor")]
     InvalidCursor,
@@ -113,6 +117,9 @@ pub trait FhirStore: Send + Sync {
     /// What is there, for the record of an attempt that released nothing; never for an answer. The work is the same whether something is there or not.
     /// Between the attempt and this, others may have written: the record says what is so now.
     fn seek<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<Sought, StoreError>>;
+
+    /// Labels the next stored versions anew by the rules of this store, or says what that would do; `base_url` tells local references from foreign ones.
+    fn relabel<'a>(&'a self, part: RelabelPart, base_url: &'a str) -> BoxFuture<'a, Result<Relabelled, StoreError>>;
 }
 
 /// Records that were stored with their change and wait to be moved into the ledger.

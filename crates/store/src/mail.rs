@@ -50,11 +50,19 @@ pub enum LetterKind {
     AddressConfirmed,
     /// A sign-in from a browser that was not known.
     NewBrowser,
+    /// To a patient, or somebody who acts for one: a clinician broke the glass.
+    GlassBroken,
+    /// To a security officer: the same.
+    GlassBrokenReview,
+    /// To a security officer: somebody without the right tried to break the glass.
+    GlassRefused,
+    /// To a security officer: a change waits for a second person.
+    ApprovalAwaited,
 }
 
 impl LetterKind {
     /// All kinds.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self::Invitation,
         Self::Reset,
         Self::PasswordRequest,
@@ -71,6 +79,10 @@ impl LetterKind {
         Self::AddressConfirmation,
         Self::AddressConfirmed,
         Self::NewBrowser,
+        Self::GlassBroken,
+        Self::GlassBrokenReview,
+        Self::GlassRefused,
+        Self::ApprovalAwaited,
     ];
 
     /// The name under which it is stored and recorded.
@@ -92,6 +104,10 @@ impl LetterKind {
             Self::AddressConfirmation => "address-confirmation",
             Self::AddressConfirmed => "address-confirmed",
             Self::NewBrowser => "new-browser",
+            Self::GlassBroken => "glass-broken",
+            Self::GlassBrokenReview => "glass-broken-review",
+            Self::GlassRefused => "glass-refused",
+            Self::ApprovalAwaited => "approval-awaited",
         }
     }
 
@@ -108,7 +124,7 @@ impl LetterKind {
     /// For how long after one of these no other one goes to the same person, in seconds.
     pub fn pause_seconds(self) -> i64 {
         match self {
-            Self::NewBrowser => 3600,
+            Self::NewBrowser | Self::GlassRefused => 3600,
             Self::Forgotten => 300,
             _ => 0,
         }

@@ -19,10 +19,13 @@ use portcullis_oauth::principal::TokenStatus;
 use portcullis_oauth::pushed_request::StoredRequest;
 use portcullis_oauth::users::User;
 
+use crate::app_state::AppStateRegistry;
 use crate::client_registration::{InitialAccessToken, RegistrationChange};
+use crate::consents::{ConsentConfirmation, ConsentRegistry};
 use crate::federation::{FederationChange, FederationRegistry};
 use crate::fhir_store::BoxFuture;
 use crate::mail::{MailChange, MailRegistry};
+use crate::safeguards::{SafeguardChange, SafeguardRegistry};
 use crate::sign_in::{SessionDetails, SignInChange, SignInRegistry};
 
 /// Why the registry could not.
@@ -108,6 +111,8 @@ pub enum Change {
     Federation(Box<FederationChange>),
     /// Letters, and where they go.
     Mail(Box<MailChange>),
+    /// Rights that take two people, proposals, and broken glass.
+    Safeguard(Box<SafeguardChange>),
     /// A wrong password, or an unknown name: one more failure of each counter, and the wait that follows from it, counted in the
     /// transaction so that none is lost.
     CountFailure {
@@ -207,12 +212,18 @@ pub enum Change {
         /// The new one.
         after: Secret<Vec<u8>>,
     },
+    /// An app keeps, changes or removes a state, as a permit covers it; [`crate::app_state`] names the conflicts.
+    AppState(Box<portcullis_policy::AuthorizedAppState<portcullis_policy::AppStateWrite>>),
+    /// Somebody confirms the current version of a Consent; [`crate::consents`] names the conflicts.
+    ConfirmConsent(Box<ConsentConfirmation>),
     /// Nothing changes, but the event must be as durable as a change: a refusal, a listing.
     Nothing,
 }
 
 /// Users, clients, sessions, grants.
-pub trait Registry: SignInRegistry + FederationRegistry + MailRegistry + Send + Sync {
+pub trait Registry:
+    SignInRegistry + FederationRegistry + MailRegistry + SafeguardRegistry + AppStateRegistry + ConsentRegistry + Send + Sync
+{
     /// Makes a change durable together with its record.
     fn apply<'a>(&'a self, change: Change, record: &'a PendingRecord) -> BoxFuture<'a, Result<Acknowledgement, RegistryError>>;
 

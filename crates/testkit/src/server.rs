@@ -37,7 +37,7 @@ use portcullis_server::listener::{
 };
 use portcullis_server::resource_server::capabilities;
 use portcullis_store::registry::Change;
-use portcullis_store::{Clock, FhirStore, Outbox, Registry as _};
+use portcullis_store::{Clock, FhirStore, Outbox, Registry as _, RegistryError};
 use rustls_pki_types::CertificateDer;
 
 use crate::app::App;
@@ -233,7 +233,12 @@ impl TestServer {
 
     /// Makes a change of the registry.
     pub async fn change(&self, change: Change) {
-        self.server.registry.apply(change, &PendingRecord::new(&self.record()).unwrap()).await.unwrap();
+        self.try_change(change).await.unwrap();
+    }
+
+    /// The same where it may be refused.
+    pub async fn try_change(&self, change: Change) -> Result<(), RegistryError> {
+        self.server.registry.apply(change, &PendingRecord::new(&self.record()).unwrap()).await.map(|_| ())
     }
 
     /// Adds a user with [`PASSWORD`].
@@ -449,6 +454,7 @@ fn assemble(
     };
     Server {
         capability_statement: capabilities::render(&settings),
+        operator_rules: Default::default(),
         settings,
         registry: Arc::new(registry),
         store,

@@ -53,6 +53,14 @@ impl FhirStore for FaultyStore {
         self.inner.search(search, binding)
     }
 
+    fn relabel<'a>(
+        &'a self,
+        part: portcullis_store::relabelling::RelabelPart,
+        base_url: &'a str,
+    ) -> BoxFuture<'a, Result<portcullis_store::relabelling::Relabelled, StoreError>> {
+        self.inner.relabel(part, base_url)
+    }
+
     fn commit(&self, set: Authorized<WriteSet>, record: UnfinishedRecord) -> BoxFuture<'_, Result<Committed, StoreError>> {
         self.inner.commit(set, record)
     }

@@ -213,6 +213,31 @@ async fn each_mistake_is_told_beside_its_field_and_the_number_of_clients_is_limi
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_secret_and_a_new_name_at_the_same_moment_are_both_kept() {
+    let world = world(2).await;
+    let mut dev = signed_in(&world, "dev").await;
+    register(&mut dev, &[("kind", "confidential-symmetric")]).await;
+    let registry = &world.server.server.registry;
+    let client = registry.clients_of(&UserId::parse("user-dev").unwrap()).await.unwrap().remove(0);
+    let (edit, renew) = (format!("/developers/clients/{}/edit", client.id), format!("/developers/clients/{}/secret", client.id));
+    let csrf = in_form(&dev.get(&edit).await, &edit, "csrf");
+    for number in 0..10 {
+        let name = format!("Chart {number}");
+        let mut other = Visitor { world: &world, jar: dev.jar.clone(), agent: dev.agent };
+        let changes = [("kind", "confidential-symmetric"), ("client_name", name.as_str())];
+        let fields = [("csrf", csrf.as_str())];
+        let (renewed, changed) = tokio::join!(dev.post(&renew, &fields), send_form(&mut other, &edit, &csrf, &changes));
+        assert_eq!((renewed.status.as_u16(), changed.status.as_u16()), (200, 303), "{} {}", renewed.text(), changed.text());
+        let shown = renewed.text();
+        let secret = shown.split("<p class=\"address\"><code>").nth(1).and_then(|rest| rest.split('<').next()).unwrap();
+        let app = App { secret: Some(secret.to_owned()), ..app(&world, client.id.as_str()) };
+        let reply = app.token_request(&[("grant_type", "refresh_token"), ("refresh_token", "x")]).await;
+        assert_eq!(reply.json()["error"], "invalid_grant", "{number}: the secret that was shown counts");
+        assert_eq!(registry.client(&client.id).await.unwrap().unwrap().name, name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_refused_is_told_to_the_owner_with_what_to_change_and_to_nobody_else() {
     let world = world(5).await;
     let mut dev = signed_in(&world, "dev").await;

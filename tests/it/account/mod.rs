@@ -11,6 +11,7 @@ mod required_assurance;
 mod second_factor;
 mod sessions;
 mod step_up;
+mod two_people;
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,6 @@
 //! The operator's rules about how strongly people sign in: per scope, per client, and against tokens from before the rule (RFC 9470).
 
+use portcullis_audit::record::Event;
 use portcullis_fhir::types::LogicalId;
 use portcullis_oauth::assurance_policy::AssurancePolicy;
 use portcullis_oauth::grant::{AuthorizationCode, Grant, SecretHash};
@@ -171,4 +172,11 @@ async fn a_token_of_a_weaker_sign_in_than_its_scopes_take_is_challenged_and_intr
         );
         assert_eq!(challenged.header("www-authenticate"), challenge);
     }
+    // Other servers that protect data do not know the operator's rules: to them it is no token at all.
+    let told = resource_server.token_request_to("/oauth/introspect", &[("token", old)]).await;
+    assert_eq!(told.text(), r#"{"active":false}"#);
+    world.server.move_outbox().await;
+    let records = world.server.records();
+    let detail = records.iter().rfind(|record| record.event == Event::Introspection).unwrap().detail.as_deref().unwrap();
+    assert!(detail.starts_with("inactive: ") && detail.contains(AAL2), "{detail}");
 }

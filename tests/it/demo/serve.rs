@@ -156,6 +156,25 @@ async fn a_new_certificate_is_served_without_a_restart(site: &Site) {
     panic!("the new certificate is not served");
 }
 
+#[test]
+fn a_check_of_the_configuration_tells_what_of_smart_is_not_as_it_is_by_default() {
+    let site = Site::new();
+    let told = |smart: &str| {
+        fs::write(site.config(), format!("{}\n{smart}", site.settings())).unwrap();
+        portcullis().run(&["config", "check", &site.config()]).expect(0)
+    };
+    let by_default = told("");
+    assert!(!by_default.contains(" off: ") && !by_default.contains(" on: "), "{by_default}");
+    let said = told("[smart]\ndisabled = ['permission-v1', 'launch-ehr']\nenabled = ['smart-app-state']");
+    let lines: Vec<&str> = said.lines().filter_map(|line| line.split_once(": ").map(|(_, rest)| rest)).collect();
+    for expected in
+        ["off: launch-ehr (smart.disabled)", "off: permission-v1 (smart.disabled)", "on: smart-app-state (smart.enabled)"]
+    {
+        assert_eq!(lines.iter().filter(|line| **line == expected).count(), 1, "{expected}: {said}");
+    }
+    assert_eq!(lines.iter().filter(|line| line.starts_with("off: ") || line.starts_with("on: ")).count(), 3, "{said}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_starts_with_no_directory_of_a_demo_and_no_open_key() {
     let stopped = Demo::start(&portcullis(), 2).await.stop();

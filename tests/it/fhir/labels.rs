@@ -236,7 +236,7 @@ async fn a_clinician_sees_what_the_operator_clears_clinicians_for() {
         (cleared(Confidentiality::Normal, &["ETHUD"]), 404),
     ] {
         let clearances = Clearances { clinician: clinician_cleared, ..Clearances::default() };
-        let server = TestServer::start_with(AuthorizationSettings { clearances, ..Default::default() }).await;
+        let server = TestServer::start_with(AuthorizationSettings { labels: clearances.into(), ..Default::default() }).await;
         let world = labelled(World::over(server).await).await;
         let no_reuse = json!({"system": ACT_CODE, "code": "NOREUSE"});
         world.server.import(&[condition("sud", "F10.20", &json!([no_reuse])).to_string()]).await;
@@ -258,7 +258,7 @@ async fn test_data_is_hidden_where_the_operator_wants_it_and_found_by_its_mark()
     let clinician_cleared = Clearances::default().clinician.without_test_data();
     for (cleared, expected) in [(clinician_cleared, 0), (Clearances::default().clinician, 1)] {
         let clearances = Clearances { clinician: cleared, ..Clearances::default() };
-        let server = TestServer::start_with(AuthorizationSettings { clearances, ..Default::default() }).await;
+        let server = TestServer::start_with(AuthorizationSettings { labels: clearances.into(), ..Default::default() }).await;
         let world = World::over(server).await;
         let mark = json!({"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "HTEST"});
         let zoe = json!({"resourceType": "Patient", "id": "zoe", "meta": {"security": [mark]}, "name": [{"family": "Zoe"}]});

@@ -58,6 +58,7 @@ async fn post_search_is_narrowed_as_get_is() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn elements_and_summaries_leave_out_and_say_so() {
+    portcullis_verifies::verifies!("LABEL-10");
     let world = World::start().await;
     let token = world.ann().await;
     let get = |path: &str| {

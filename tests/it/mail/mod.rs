@@ -1,5 +1,6 @@
 //! Letters to people: over a real SMTP server with TLS, and what happens where there is none, or it does not answer.
 
+mod alerts;
 mod forgotten;
 mod notices;
 mod own_address;

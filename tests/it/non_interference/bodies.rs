@@ -135,6 +135,7 @@ fn elements(draft: &Draft) -> Map<String, Value> {
             "performer": one(&["Organization", "Device", "CareTeam"]),
             "encounter": one(&["Encounter"]),
         }),
+        "Consent" => super::consents::body(draft, &subject),
         "PractitionerRole" => json!({
             "code": [code], "practitioner": one(&["Practitioner"]), "organization": one(&["Organization"]), "location": all(&["Location"]),
         }),
@@ -198,5 +199,8 @@ fn quantity(value: u8) -> Option<Value> {
 pub fn can_be_deleted(body: &Value, existing: &[String]) -> bool {
     let patients = super::view::patients(body);
     let targets = super::view::references_at(body, "target");
-    !patients.is_empty() && targets.iter().all(|(name, id)| name == "Patient" && existing.contains(id))
+    // A consent that ended before others were stored would keep them from whoever stores them.
+    body["resourceType"] != "Consent"
+        && !patients.is_empty()
+        && targets.iter().all(|(name, id)| name == "Patient" && existing.contains(id))
 }

@@ -38,7 +38,7 @@ impl fmt::Debug for Kind {
 }
 
 /// The types in the data. Group is in no boundary; what follows it is shared.
-pub const KINDS: [Kind; 17] = [
+pub const KINDS: [Kind; 18] = [
     Kind { name: "Patient", letter: 'p', slots: 4 },
     Kind { name: "Observation", letter: 'o', slots: 10 },
     Kind { name: "Condition", letter: 'c', slots: 4 },
@@ -49,6 +49,7 @@ pub const KINDS: [Kind; 17] = [
     Kind { name: "Appointment", letter: 'a', slots: 3 },
     Kind { name: "Provenance", letter: 'r', slots: 4 },
     Kind { name: "MedicationRequest", letter: 'm', slots: 3 },
+    Kind { name: "Consent", letter: 'n', slots: 4 },
     Kind { name: "Group", letter: 'k', slots: 1 },
     Kind { name: "Organization", letter: 'g', slots: 3 },
     Kind { name: "Practitioner", letter: 'd', slots: 3 },
@@ -277,6 +278,7 @@ pub fn events() -> impl Strategy<Value = Vec<Event>> {
         (3, of("Appointment")),
         (5, of("Provenance")),
         (3, of("MedicationRequest")),
+        (3, of("Consent")),
         (1, of("Group")),
         (2, of("Organization")),
         (2, of("Practitioner")),

@@ -319,6 +319,20 @@ pub fn grammar(name: &str) -> Grammar {
             ],
             elements: "name",
         },
+        "Consent" => Grammar {
+            criteria: &[
+                "patient=p#",
+                "status=active",
+                "status:not=active",
+                "date=2026",
+                "actor=Practitioner/d#",
+                "category=59284-0",
+            ],
+            sorts: &["date", "status", "patient"],
+            includes: &["Consent:patient", "Consent:actor"],
+            reverse_includes: &["Provenance:target"],
+            elements: "status",
+        },
         "MedicationRequest" => Grammar {
             criteria: &[
                 "patient=p#",

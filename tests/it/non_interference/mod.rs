@@ -21,6 +21,7 @@ use proptest::test_runner::{FileFailurePersistence, TestRunner};
 
 mod bodies;
 mod chains;
+mod consents;
 mod data;
 mod grammar;
 mod over_http;

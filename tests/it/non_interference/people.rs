@@ -8,12 +8,15 @@ use portcullis_fhir::types::LogicalId;
 use portcullis_jose::{Algorithm, SigningKey, VerificationKeys};
 use portcullis_oauth::access_token::{AccessTokenClaims, AccessTokenTrust, VerifiedToken};
 use portcullis_oauth::identifiers::{ClientId, GrantId, TokenId, UserId};
-use portcullis_oauth::principal::{Operator, OperatorOperation, Principal, PrincipalUser, TokenFacts, TokenStatus};
+use portcullis_oauth::principal::{
+    Circumstances, ImplicitPolicy, Operator, OperatorOperation, Principal, PrincipalUser, TokenFacts, TokenStatus,
+};
 use portcullis_oauth::users::Role;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::Value;
 
+use super::consents::APP;
 use super::data::{BASE, KINDS, NOW, PATIENTS};
 
 const ISSUER: &str = "https://localhost:8443";
@@ -177,8 +180,13 @@ impl Person {
 
     /// The principal, by way of a signed token and the registry's word.
     pub fn principal(&self) -> Principal {
+        self.principal_with(APP)
+    }
+
+    /// The same with another app.
+    pub fn principal_with(&self, app: &str) -> Principal {
         let user = UserId::parse("user").unwrap();
-        let client = ClientId::parse("app").unwrap();
+        let client = ClientId::parse(app).unwrap();
         let claims = AccessTokenClaims {
             issuer: ISSUER.into(),
             subject: user.clone().into(),
@@ -213,8 +221,9 @@ impl Person {
             epoch: 0,
             client: Some(client),
             user: Some(user),
-            purpose_of_use: None,
+            purposes: Default::default(),
             registered: None,
+            clearance: portcullis_fhir::labels::Clearance::FULL,
         };
         Principal::establish(
             &token,
@@ -224,6 +233,7 @@ impl Person {
         )
         .unwrap()
         .cleared(clearances(self.clearance))
+        .asking(Circumstances { address: None, now: NOW, base_url: BASE.into(), implicit: ImplicitPolicy::AllNormal })
     }
 
     /// The roles.
@@ -241,6 +251,13 @@ impl Person {
 pub fn operator() -> Principal {
     let operations = [OperatorOperation::LoadResources, OperatorOperation::ReadResources];
     Principal::command_line_operator(Operator::new("test", operations))
+}
+
+/// A patient with an app that no consent names, with every letter: nobody keeps patients from their own.
+pub fn patient_with_another_app(id: &str) -> Principal {
+    let own = PATIENTS.into_iter().find(|patient| *patient == id).unwrap();
+    let scopes = vec![Scope { context: Context::Patient, resource_type: None, letters: "cruds", criteria: None }];
+    Person { scopes, ..Person::patient(own) }.principal_with("another-app")
 }
 
 /// Acts for every patient, with every letter.

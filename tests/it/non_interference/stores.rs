@@ -21,8 +21,9 @@ use portcullis_policy::{
 use portcullis_store::{FhirStore, StoreError};
 
 use super::data::{BASE, NOW, Name, Record, Version, id};
-use super::people::{guardian_of_all, operator};
+use super::people::{guardian_of_all, operator, patient_with_another_app};
 use super::requests::Request;
+use super::view;
 use super::writes::Planned;
 
 /// More pages than any answer here has: a bookmark that leads nowhere new.
@@ -104,8 +105,11 @@ impl Held {
         let directory = directory();
         let store = SqliteStore::open(&directory.path().join("portcullis.db"), &RootKey::generate().unwrap()).unwrap();
         let held = Self { store, _directory: directory };
+        // Consents come last: before, nobody is kept from anything.
+        let (consents, others): (Vec<&Record>, Vec<&Record>) =
+            records.iter().partition(|record| record.resource_type == "Consent");
         let mut remaining: Vec<(&Record, &[Version])> =
-            records.iter().map(|record| (record, record.versions.as_slice())).collect();
+            others.into_iter().map(|record| (record, record.versions.as_slice())).collect();
         while remaining.iter().any(|(_, versions)| !versions.is_empty()) {
             let mut imports = Vec::new();
             let mut deletions = Vec::new();
@@ -117,6 +121,16 @@ impl Held {
             }
             held.commit(&operator(), imports).await.unwrap().unwrap();
             held.commit(&guardian_of_all().principal(), deletions).await.unwrap().unwrap();
+        }
+        for record in consents {
+            let (written, ended) = record.versions.split_at(record.versions.len() - usize::from(record.current().is_none()));
+            let imports = written.iter().filter(|version| version.body.is_some());
+            let imports = imports.map(|version| Change::Import(new_version(record, version))).collect();
+            held.commit(&operator(), imports).await.unwrap().unwrap();
+            let deletions: Vec<Change> = ended.iter().map(|version| deletion(record, version)).collect();
+            if let [patient] = view::patients(record.last_stated()).as_slice() {
+                held.commit(&patient_with_another_app(patient), deletions).await.unwrap().unwrap();
+            }
         }
         held
     }

@@ -14,6 +14,8 @@
 //! Of all these, somebody who is a clinician sees only what has no label above the own clearance, and what is hidden so shows nothing else. A version has its
 //! labels and those of all versions before it.
 //!
+//! Consents keep from everybody what [`consents`] says, and what they keep shows nothing else.
+//!
 //! An earlier version is visible where the current one is, and it was about somebody inside; of a Provenance, where it had the same targets.
 
 use std::collections::BTreeSet;
@@ -21,11 +23,13 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::bodies;
+use super::consents;
 use super::data::{BASE, Links, Name, Record, Version};
 use super::people::{CLEARANCES, Context, Person, Scope};
 
 /// Elements that say whom a record is about; Patient and Provenance are treated apart.
-const ABOUT: [(&str, &[&str]); 9] = [
+const ABOUT: [(&str, &[&str]); 10] = [
+    ("Consent", &["patient"]),
     ("Observation", &["subject"]),
     ("Condition", &["subject"]),
     ("Encounter", &["subject"]),
@@ -53,12 +57,13 @@ pub struct View<'a> {
     opened: Vec<Opened<'a>>,
     letter: char,
     clearance: usize,
+    person: &'a Person,
 }
 
 impl<'a> View<'a> {
     /// What the person may read (`r`) or search (`s`).
     pub fn new(records: &'a [Record], person: &'a Person, letter: char) -> Self {
-        Self { records, opened: opened(person).unwrap_or_default(), letter, clearance: person.clearance }
+        Self { records, opened: opened(person).unwrap_or_default(), letter, clearance: person.clearance, person }
     }
 
     /// Whether a request about this type is decided at all, which does not depend on data.
@@ -87,6 +92,7 @@ impl<'a> View<'a> {
         self.opened.iter().any(|opened| {
             self.admits(opened, name, content)
                 && self.clears(opened, labels)
+                && consents::permit(self.records, self.person, (stated, content), labels)
                 && !patients.is_empty()
                 && patients.iter().all(|patient| self.is_someone_inside(opened, patient))
         })
@@ -103,6 +109,9 @@ impl<'a> View<'a> {
             let (stated, name) = (record.stated(*number), record.resource_type.as_str());
             let content = record.versions[*number].body.as_ref();
             let labels = Labels::of(record, *number);
+            if !consents::permit(self.records, self.person, (stated, content), &labels) {
+                return false;
+            }
             let opened = self.opened.iter().filter(|opened| self.admits(opened, name, content) && self.clears(opened, &labels));
             opened.into_iter().any(|opened| match name {
                 "Provenance" => stated["target"] == record.last_stated()["target"] && self.is_about_visible(opened, record),
@@ -136,6 +145,12 @@ impl<'a> View<'a> {
             || labels.level <= level(highest) && labels.sensitivities.iter().all(|code| sensitivities.contains(&code.as_str()))
     }
 
+    /// Whether the consents of those whom it is about let the person have the current version.
+    fn consented(&self, record: &Record) -> bool {
+        let said = (record.last_stated(), record.current());
+        consents::permit(self.records, self.person, said, &Labels::last(record))
+    }
+
     fn is_about_visible(&self, opened: &Opened<'_>, record: &Record) -> bool {
         let targets = references_at(record.last_stated(), "target");
         !targets.is_empty() && targets.iter().all(|target| self.is_inside(opened, target))
@@ -143,7 +158,8 @@ impl<'a> View<'a> {
 
     fn shows(&self, opened: &Opened<'_>, record: &Record) -> bool {
         let name = record.resource_type.as_str();
-        if !self.admits(opened, name, record.current()) || !self.clears(opened, &Labels::last(record)) {
+        if !self.admits(opened, name, record.current()) || !self.clears(opened, &Labels::last(record)) || !self.consented(record)
+        {
             return false;
         }
         if name == "Provenance" {
@@ -162,6 +178,7 @@ impl<'a> View<'a> {
                 && is_clinical(&source.resource_type)
                 && self.admits(opened, &source.resource_type, source.current())
                 && self.clears(opened, &Labels::last(source))
+                && self.consented(source)
                 && self.is_about_someone_inside(opened, source.last_stated())
         })
     }
@@ -173,6 +190,7 @@ impl<'a> View<'a> {
             && found.is_some_and(|record| {
                 self.admits(opened, name, record.current())
                     && self.clears(opened, &Labels::last(record))
+                    && self.consented(record)
                     && self.is_about_someone_inside(opened, record.last_stated())
             })
     }
@@ -216,6 +234,14 @@ impl Labels {
     /// Those of the current version.
     pub fn last(record: &Record) -> Self {
         Self::of(record, record.versions.len() - 1)
+    }
+
+    /// Whether the confidentiality is at least this one, or this is one of the sensitivities.
+    pub fn reach(&self, code: &str) -> bool {
+        match LEVELS.iter().position(|known| *known == code) {
+            Some(level) => self.level >= level,
+            None => self.sensitivities.contains(code),
+        }
     }
 
     /// The same with those that a body has.

@@ -59,15 +59,14 @@ pub fn other_world<T: PartialEq>(events: &[Event], differences: &[Difference], k
     other
 }
 
-/// What a person may know of a world: what each letter shows, and for whom they care.
+/// What a person may know of a world: what each letter shows, for whom they care, and by what: a write may end one of several reasons for that.
 pub fn known(records: &[Record], person: &Person) -> ([Vec<Record>; 4], BTreeSet<String>) {
     let views = ['r', 's', 'u', 'd'].map(|letter| View::new(records, person, letter).records());
     let cares = |carer: &(String, String)| person.practitioner.is_some_and(|id| carer.0 == "Practitioner" && carer.1 == id);
-    let care = records
-        .iter()
-        .flat_map(|record| &record.links.care)
-        .filter(|(carer, _)| cares(carer))
-        .map(|(_, patient)| patient.clone());
+    let by = |record: &Record, patient: &str| format!("{patient} by {}/{}", record.resource_type, record.id);
+    let care = records.iter().flat_map(|record| {
+        record.links.care.iter().filter(|(carer, _)| cares(carer)).map(move |(_, patient)| by(record, patient))
+    });
     (views, care.collect())
 }
 

@@ -7,7 +7,7 @@ use portcullis_oauth::clients::ClientProperties;
 use portcullis_oauth::grant::SecretHash;
 use portcullis_oauth::identifiers::ClientId;
 use portcullis_oauth::launch::{ContextParameters, Launch};
-use portcullis_server::context::{AuthorizationSettings, RegistrationPolicy};
+use portcullis_server::context::{AuthorizationSettings, RegistrationPolicy, TokenKeys};
 use portcullis_store::Clock as _;
 use portcullis_store::registry::Change;
 use portcullis_testkit::app::query_value;
@@ -212,6 +212,7 @@ impl Switched {
             Capability::PermissionPatient => self.leaves_out("patient/*.rs", "user/*.rs").await,
             Capability::PermissionUser => self.leaves_out("user/*.read", "patient/*.read").await,
             Capability::PermissionV1 => self.leaves_out("patient/Patient.read", "launch/patient patient/*.rs").await,
+            Capability::SmartAppState => panic!("it is off by default; tests/it/oauth/app_state.rs"),
             Capability::PermissionV2 => self.leaves_out("patient/Patient.rs", "patient/*.read").await,
         }
     }
@@ -233,15 +234,16 @@ fn error(reply: &Reply) -> (u16, String, String) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_switched_off_is_neither_published_nor_usable() {
     verifies!("SMART-05");
-    for capability in Capability::ALL {
+    // What is off by default is tried in `app_state`.
+    for capability in Capability::ALL.into_iter().filter(|capability| !capability.is_optional()) {
         assert_eq!(GROUPS.iter().filter(|group| group.contains(&capability)).count(), 1, "{}", capability.as_str());
     }
     for group in GROUPS {
         let switched = Switched::off(group).await;
         let client = &switched.ehr.world.server.client;
         let document = client.get("/fhir/.well-known/smart-configuration").send().await.json();
-        let on: Vec<&str> =
-            Capability::ALL.into_iter().filter(|capability| !group.contains(capability)).map(Capability::as_str).collect();
+        let on = Capability::ALL.into_iter().filter(|capability| !capability.is_optional() && !group.contains(capability));
+        let on: Vec<&str> = on.map(Capability::as_str).collect();
         assert_eq!(document["capabilities"], json!(on));
         assert_eq!(document.get("issuer").is_none(), group.contains(&Capability::SsoOpenIdConnect));
         for capability in group {
@@ -280,4 +282,66 @@ async fn what_was_granted_before_is_not_refreshed_with_what_is_off() {
     let reply = refreshed(token(&next), &[Capability::ClientPublic]).await;
     assert_eq!(error(&reply), (401, "invalid_client".into(), Capability::ClientPublic.refusal().into()));
     assert_eq!(refreshed(token(&next), &[]).await.status, 200, "a refusal ends no family");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_came_into_context_by_way_of_something_that_is_off_is_so_no_more() {
+    let before = Ehr::start().await;
+    let resource_server = before.world.server.add_app("resource-server", "openid", true).await;
+    before.world.server.change_client("resource-server", |client| client.properties.resource_server = true).await;
+    // One and the same registry, store and keys, of a server with something off.
+    let after = async |off: &'static [Capability]| {
+        let server = &before.world.server.server;
+        let (registry, store) = (std::sync::Arc::clone(&server.registry), std::sync::Arc::clone(&server.store));
+        let now = server.clock.now_seconds();
+        let keys = TokenKeys::of((**server.keys.at(now).ring()).clone(), now).unwrap();
+        let url = server.settings.public_url.clone();
+        TestServer::start_changed(move |server| {
+            (server.registry, server.store, server.keys) = (registry, store, keys);
+            server.entropy = std::sync::Arc::new(portcullis_server::context::SystemEntropy);
+            server.settings.fhir_base = format!("{url}/fhir");
+            server.settings.public_url = url;
+            server.settings.authorization.capabilities = Capabilities::without(off.iter().copied());
+        })
+        .await
+    };
+    let chosen = "launch/patient launch/encounter user/Patient.rs patient/Observation.rs offline_access";
+    let launched = "launch user/Patient.rs patient/Observation.rs offline_access";
+    for (scope, off, gone, left) in [
+        (chosen, &[Capability::ContextStandalonePatient][..], &["patient", "encounter"][..], "user/Patient.rs offline_access"),
+        (
+            chosen,
+            &[Capability::ContextStandaloneEncounter],
+            &["encounter"],
+            "launch/patient user/Patient.rs patient/Observation.rs offline_access",
+        ),
+        (chosen, &[Capability::ContextEhrPatient, Capability::ContextEhrEncounter], &[], chosen),
+        (launched, &[Capability::ContextEhrPatient], &["patient", "encounter"], "launch user/Patient.rs offline_access"),
+        (launched, &[Capability::ContextEhrEncounter], &["encounter"], launched),
+        (launched, &[Capability::ContextStandalonePatient, Capability::ContextStandaloneEncounter], &[], launched),
+    ] {
+        let tokens = match scope == chosen {
+            true => before.app.authorize(scope, "ann", PASSWORD).await,
+            false => {
+                let handle = before.handle(&[("patient", "ann"), ("encounter", "enc-ann")]).await;
+                before.tokens(scope, &handle, "who").await
+            }
+        };
+        assert_eq!((&tokens["patient"], &tokens["encounter"]), (&json!("ann"), &json!("enc-ann")), "{tokens}");
+        let after = after(off).await;
+        let introspecting = App { client: after.client.clone(), ..resource_server.clone() };
+        let access = tokens["access_token"].as_str().unwrap();
+        let told = introspecting.token_request_to("/oauth/introspect", &[("token", access)]).await.json();
+        assert_eq!(told["active"], true, "{told}");
+        // Where no way is left by which the patient of an access token can have come into context, it opens no patient's record either.
+        let read = after.client.get("/fhir/Observation/obs-ann-1").bearer(access).send().await.status.as_u16();
+        assert_eq!(read, if off == [Capability::ContextStandalonePatient] { 403 } else { 200 }, "{off:?}");
+        let app = App { client: after.client.clone(), ..before.app.clone() };
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", tokens["refresh_token"].as_str().unwrap())];
+        let next = app.token_request(&fields).await.json();
+        assert_eq!(next["scope"], left, "{off:?}: {next}");
+        for (name, document) in ["patient", "encounter"].into_iter().flat_map(|name| [(name, &next), (name, &told)]) {
+            assert_eq!(document.get(name).is_none(), gone.contains(&name), "{name} without {off:?}: {document}");
+        }
+    }
 }

@@ -34,7 +34,7 @@ async fn smart_configuration_is_public_json_and_says_only_what_is_there() {
     {
         assert!(capabilities.contains(&capability), "{capability}");
     }
-    assert!(!capabilities.contains(&"smart-app-state"), "it is not built");
+    assert!(!capabilities.contains(&"smart-app-state"), "it is off by default");
     assert!(document["authorization_endpoint"].is_string() && document["token_endpoint"].is_string());
 }
 

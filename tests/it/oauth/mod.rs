@@ -1,6 +1,7 @@
 //! The authorization server, as apps and people meet it.
 
 mod administration;
+mod app_state;
 mod authorization_code;
 mod backend_clients;
 mod backend_services;
@@ -13,6 +14,7 @@ mod conformance;
 mod consent_screen;
 mod discovery;
 mod dpop;
+mod ended_grants;
 mod federation;
 mod hygiene;
 mod introspection;

@@ -65,6 +65,34 @@ async fn a_clinician_with_many_patients_goes_through_pages_and_finds_a_name() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_may_open_no_record_is_told_so_and_the_app_gets_nothing() {
+    let world = World::start().await;
+    world.server.add_user("new", &[Role::Clinician], Some("Practitioner/new"), &[]).await;
+    for username in ["new", "audit"] {
+        let at = world.app.sign_in(&world.app.authorization_query(SCOPE), username, PASSWORD).await;
+        assert_eq!((at.page.status.as_u16(), offered(&at.page)), (200, 0), "{}", at.page.text());
+        assert!(at.page.text().contains("There is no record that you may share."), "{}", at.page.text());
+        assert!(!at.page.text().contains("value=\"continue\"") && at.page.text().contains("value=\"deny\""));
+        let again = send(&world, &at, &[("decision", "continue")]).await;
+        assert!(again.text().contains("There is no record that you may share."), "{}", again.text());
+        // No, yes to nobody, and what no form of ours says.
+        for more in [
+            &[("decision", "deny")][..],
+            &[("decision", "allow"), ("scope", "patient/Patient.r")],
+            &[("decision", "continue"), ("patient", "ann")],
+            &[("decision", "allow"), ("patient", "ann"), ("scope", "patient/Patient.r")],
+        ] {
+            let back = send(&world, &at, more).await;
+            assert_eq!(query_value(&back, "error").as_deref(), Some("access_denied"), "{more:?}: {}", back.text());
+            assert!(query_value(&back, "code").is_none());
+        }
+        let unseen = format!("{}&prompt=none", world.app.authorization_query(SCOPE));
+        let silent = world.server.client.get(&format!("/oauth/authorize?{unseen}")).header("cookie", &at.cookies).send().await;
+        assert_eq!(query_value(&silent, "error").as_deref(), Some("consent_required"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clinician_who_is_a_patient_too_chooses_between_both() {
     let world = World::start().await;
     world.server.add_user("both", &[Role::Clinician, Role::Patient], Some("Practitioner/who"), &["bob"]).await;

@@ -3,6 +3,7 @@
 use portcullis_oauth::language::Language::{English, Spanish};
 use portcullis_testkit::server::PASSWORD;
 
+use super::emergencies;
 use super::inspector::Inspector;
 use super::people::Hospital;
 use super::walk::{ALLOW, CONTINUE, enter, open};
@@ -25,7 +26,8 @@ pub async fn way(hospital: &Hospital, inspector: &mut Inspector) {
     inspector.browser.goto(&hospital.asks(&hospital.growth, "openid fhirUser user/*.rs user/Observation.cud"));
     inspector.browser.wait_for(ALLOW);
     inspector.look("consent-clinician").await;
-    charts(hospital, inspector).await;
+    charts(hospital, inspector, scope).await;
+    emergencies::way(hospital, inspector).await;
 }
 
 fn opened(inspector: &Inspector) {
@@ -34,7 +36,7 @@ fn opened(inspector: &Inspector) {
     inspector.browser.wait_for("#visits");
 }
 
-async fn charts(hospital: &Hospital, inspector: &mut Inspector) {
+async fn charts(hospital: &Hospital, inspector: &mut Inspector, scope: &str) {
     open(hospital, inspector, "charts", "/ehr").await;
     opened(inspector);
     inspector.look_once("chart");
@@ -46,6 +48,9 @@ async fn charts(hospital: &Hospital, inspector: &mut Inspector) {
     open(hospital, inspector, "me-clinician", "/me").await;
     enter(hospital, &inspector.browser, "new", PASSWORD).await;
     open(hospital, inspector, "charts-nobody", "/ehr").await;
+    inspector.browser.goto(&hospital.asks(&hospital.growth, scope));
+    inspector.browser.wait_for("main .note");
+    inspector.look_once("patients-none");
     enter(hospital, &inspector.browser, "rosa", PASSWORD).await;
     open(hospital, inspector, "no-clinician", "/ehr").await;
 }

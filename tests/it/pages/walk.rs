@@ -24,6 +24,11 @@ pub async fn enter(hospital: &Hospital, browser: &Browser, username: &str, passw
     let csrf = hidden(&visitor.get("/login").await, "csrf");
     let fields = [("csrf", csrf.as_str()), ("return_to", "/me"), ("username", username), ("password", password)];
     assert_eq!(visitor.post("/login", &fields).await.status, 303, "{username}");
+    wear(hospital, browser, &visitor);
+}
+
+/// The browser is that of this visitor from now on.
+pub fn wear(hospital: &Hospital, browser: &Browser, visitor: &Visitor<'_>) {
     for (name, value) in &visitor.jar {
         let cookie =
             json!({"url": hospital.url("/"), "name": name, "value": value, "secure": true, "httpOnly": true, "path": "/"});

@@ -10,7 +10,9 @@ use super::codes::{
     DOMAIN_RESOURCE_ROLE, OPERATION_OUTCOME, OTHER, PATIENT_ROLE, PERSON, PROFILE_BASE, QUERY_ROLE, REQUEST_ID,
     SECURITY_RESOURCE_ROLE, SYSTEM_OBJECT,
 };
-use super::resource::{Agent, AuditEvent, Detail, Entity, Identifier, Issue, Meta, Network, OperationOutcome, Reference, Source};
+use super::resource::{
+    Agent, AuditEvent, Detail, Entity, Identifier, Issue, Meta, Network, OperationOutcome, Purpose, Reference, Source,
+};
 use super::shape::{Shape, Subject, shape};
 use super::{Part, RenderedEvent, View};
 use crate::record::{Event, OperationEntry, Outcome, Record};
@@ -62,6 +64,7 @@ pub(super) fn draw(view: &View<'_>, part: &Part<'_>, id: &str) -> RenderedEvent 
         recorded: instant(record.recorded),
         outcome: outcome_code(record, outcome),
         outcome_desc: detail.or_else(|| failed.then(|| outcome_text(outcome).to_owned())),
+        purpose_of_event: purpose(record),
         agent: agents.drawn,
         source: Source { observer: observer(view.observer), r#type: [shape.source] },
         entity: entities.drawn,
@@ -129,14 +132,18 @@ impl Agents {
             let kind = if address.parse::<IpAddr>().is_ok() { IP_ADDRESS } else { MACHINE_NAME };
             Network { address, r#type: kind }
         });
-        self.drawn.push(Agent { r#type: role.into(), who, requestor: false, policy, network });
+        // BALP: the purpose stands with the user, where there is one.
+        let alone = agent.user.is_none() && agent.fhir_user.is_none();
+        let purpose_of_use = if alone { purpose(view.record) } else { Vec::new() };
+        self.drawn.push(Agent { r#type: role.into(), who, requestor: false, policy, network, purpose_of_use });
     }
 
     fn add_server(&mut self, view: &View<'_>, shape: &Shape) {
         let kind = if is_url(view.observer) { URI } else { MACHINE_NAME };
         let network = clean(view.observer).map(|address| Network { address, r#type: kind });
         let who = observer(view.observer);
-        self.drawn.push(Agent { r#type: shape.server.into(), who, requestor: false, policy: Vec::new(), network });
+        let (policy, purpose_of_use) = (Vec::new(), Vec::new());
+        self.drawn.push(Agent { r#type: shape.server.into(), who, requestor: false, policy, network, purpose_of_use });
     }
 
     fn add_user(&mut self, view: &View<'_>, shape: &Shape) {
@@ -164,7 +171,8 @@ impl Agents {
         };
         let policy = token_policy(view);
         // BALP: users are no network devices.
-        self.drawn.push(Agent { r#type: shape.user.into(), who, requestor: true, policy, network: None });
+        let purpose_of_use = purpose(view.record);
+        self.drawn.push(Agent { r#type: shape.user.into(), who, requestor: true, policy, network: None, purpose_of_use });
     }
 }
 
@@ -279,6 +287,11 @@ fn token_policy(view: &View<'_>) -> Vec<String> {
     let token = view.record.agent.token.as_deref().filter(|_| !view.hides_user());
     let token = token.map(|token| token.chars().filter(|c| c.is_ascii_alphanumeric() || "-._~".contains(*c)).collect::<String>());
     token.filter(|token| !token.is_empty()).map(|token| format!("urn:ietf:params:oauth:jti:{token}")).into_iter().collect()
+}
+
+/// Why data was asked for, where that is known.
+fn purpose(record: &Record) -> Vec<Purpose> {
+    record.agent.purpose.as_deref().and_then(clean).map(Purpose::of).into_iter().collect()
 }
 
 fn observer(name: &str) -> Reference {

@@ -21,6 +21,8 @@ pub(super) struct AuditEvent<'a> {
     pub outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome_desc: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub purpose_of_event: Vec<Purpose>,
     pub agent: Vec<Agent>,
     pub source: Source,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -72,6 +74,25 @@ impl From<Coding> for Concept {
     }
 }
 
+/// A purpose of use.
+#[derive(Serialize)]
+pub(super) struct Purpose {
+    coding: [PurposeCoding; 1],
+}
+
+#[derive(Serialize)]
+struct PurposeCoding {
+    system: &'static str,
+    code: String,
+}
+
+impl Purpose {
+    /// The purpose with this code.
+    pub fn of(code: String) -> Self {
+        Self { coding: [PurposeCoding { system: "http://terminology.hl7.org/CodeSystem/v3-ActReason", code }] }
+    }
+}
+
 #[derive(Serialize)]
 pub(super) struct Agent {
     pub r#type: Concept,
@@ -81,6 +102,8 @@ pub(super) struct Agent {
     pub policy: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
+    #[serde(rename = "purposeOfUse", skip_serializing_if = "Vec::is_empty")]
+    pub purpose_of_use: Vec<Purpose>,
 }
 
 #[derive(Clone, Default, Serialize)]

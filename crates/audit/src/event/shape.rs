@@ -2,9 +2,9 @@
 
 use super::codes::{
     APPLICATION, APPLICATION_ACTIVITY, APPLICATION_SERVER, APPLICATION_START, APPLICATION_STOP, AUTHOR, AUTHORIZATION_SERVER,
-    CONSENT_DECISION, CUSTODIAN, DESTINATION, GET_ACCESS_TOKEN, IMPORT, INFORMATION_RECIPIENT, INTERACTION, LOGIN, LOGOUT,
-    OAUTH_SERVICE, PATIENT_RECORD, REST, SECURITY_ALERT, SECURITY_CONFIGURATION, SECURITY_SERVER, SOURCE, USER_AUTHENTICATION,
-    USER_SECURITY_CHANGED,
+    CONSENT_DECISION, CUSTODIAN, DESTINATION, EMERGENCY_STARTED, EMERGENCY_STOPPED, GET_ACCESS_TOKEN, IMPORT,
+    INFORMATION_RECIPIENT, INTERACTION, LOGIN, LOGOUT, OAUTH_SERVICE, PATIENT_RECORD, REST, SECURITY_ALERT,
+    SECURITY_CONFIGURATION, SECURITY_SERVER, SOURCE, USER_AUTHENTICATION, USER_SECURITY_CHANGED,
 };
 use super::resource::Coding;
 use crate::record::Event;
@@ -107,6 +107,8 @@ pub(super) fn shape(event: Event, interaction: Option<&str>, has_patient: bool) 
         Event::Introspection => Shape { event_type: USER_AUTHENTICATION, server: OAUTH_SERVICE, ..base },
         Event::Revocation | Event::Credential => Shape { subtype: Some(USER_SECURITY_CHANGED), ..base },
         Event::Administration => Shape { subtype: Some(SECURITY_CONFIGURATION), ..base },
+        Event::BreakGlass => Shape { subtype: Some(EMERGENCY_STARTED), ..base },
+        Event::BreakGlassEnd => Shape { subtype: Some(EMERGENCY_STOPPED), ..base },
         Event::Start => lifecycle(base, APPLICATION_START),
         Event::Stop => lifecycle(base, APPLICATION_STOP),
         Event::Page => {

@@ -8,7 +8,7 @@ use crate::{Agent, Event, OperationEntry, Outcome, Record, Sought};
 
 const OBSERVER: &str = "https://ehr.example.org/fhir";
 
-const ALL_EVENTS: [Event; 13] = [
+const ALL_EVENTS: [Event; 15] = [
     Event::Rest,
     Event::Login,
     Event::Logout,
@@ -18,6 +18,8 @@ const ALL_EVENTS: [Event; 13] = [
     Event::Credential,
     Event::Import,
     Event::Administration,
+    Event::BreakGlass,
+    Event::BreakGlassEnd,
     Event::Start,
     Event::Stop,
     Event::Refused,
@@ -34,6 +36,7 @@ fn full(interaction: &str) -> Record {
             user: Some("ada".to_owned()),
             fhir_user: Some("Practitioner/ada".to_owned()),
             token: Some("7f3c".to_owned()),
+            purpose: Some("TREAT".to_owned()),
             address: Some("192.0.2.7".to_owned()),
         },
         decision: Some("00aa".to_owned()),
@@ -62,6 +65,25 @@ fn only(record: &Record) -> (RenderedEvent, Value) {
 
 fn code<'a>(body: &'a Value, pointer: &str) -> &'a str {
     body.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[test]
+fn the_purpose_stands_at_the_event_and_at_the_user_or_the_client_without_one() {
+    let (_, body) = only(&full("read"));
+    let coded = |value: &Value| value["coding"][0]["code"].as_str().map(str::to_owned);
+    assert_eq!(body["purposeOfEvent"][0]["coding"][0]["system"], "http://terminology.hl7.org/CodeSystem/v3-ActReason");
+    assert_eq!(coded(&body["purposeOfEvent"][0]).as_deref(), Some("TREAT"));
+    let of_agents = |body: &Value| -> Vec<(bool, Option<String>)> {
+        let agents = body["agent"].as_array().unwrap().iter();
+        agents.map(|agent| (agent["requestor"] == true, coded(&agent["purposeOfUse"][0]))).collect()
+    };
+    assert_eq!(of_agents(&body), [(false, None), (false, None), (true, Some("TREAT".into()))]);
+    let mut own = full("read");
+    (own.agent.user, own.agent.fhir_user) = (None, None);
+    assert_eq!(of_agents(&only(&own).1), [(false, Some("TREAT".into())), (false, None)]);
+    own.agent.purpose = None;
+    let (_, body) = only(&own);
+    assert!(body.get("purposeOfEvent").is_none() && of_agents(&body).iter().all(|(_, purpose)| purpose.is_none()));
 }
 
 #[test]
@@ -227,6 +249,8 @@ fn other_events_have_the_dicom_codes_of_their_kind() {
         (Event::Revocation, "110113", "110137", "E"),
         (Event::Credential, "110113", "110137", "E"),
         (Event::Administration, "110113", "110129", "E"),
+        (Event::BreakGlass, "110113", "110127", "E"),
+        (Event::BreakGlassEnd, "110113", "110138", "E"),
         (Event::Start, "110100", "110120", "E"),
         (Event::Stop, "110100", "110121", "E"),
         (Event::Page, "110100", "", "R"),

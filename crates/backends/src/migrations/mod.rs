@@ -21,4 +21,8 @@ pub const MAIN: &[Migration] = &[
     Migration { number: 14, name: "sandbox clients", sql: include_str!("0014_sandbox_clients.sql") },
     Migration { number: 15, name: "mail", sql: include_str!("0015_mail.sql") },
     Migration { number: 17, name: "labels", sql: include_str!("0017_labels.sql") },
+    Migration { number: 18, name: "consents", sql: include_str!("0018_consents.sql") },
+    Migration { number: 19, name: "break glass", sql: include_str!("0019_break_glass.sql") },
+    Migration { number: 20, name: "relationships", sql: include_str!("0020_relationships.sql") },
+    Migration { number: 21, name: "app state", sql: include_str!("0021_app_state.sql") },
 ];

@@ -10,7 +10,7 @@ use portcullis_fhir::definitions::{ParameterType, SearchParameter};
 use portcullis_fhir::index::{fold_code, normalise};
 use portcullis_fhir::reference::Reference;
 use portcullis_fhir::search::{Filter, ReferenceMatch, Test, TokenMatch};
-use portcullis_policy::Admission;
+use portcullis_policy::{Admission, Exclusion};
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
@@ -29,6 +29,11 @@ pub fn add_functions(connection: &Connection, seal: &Arc<Seal>) -> rusqlite::Res
     connection.create_scalar_function(HASH, 1, flags, move |context| Ok(seal.hash64(context.get_raw(0).as_str()?)))
 }
 
+/// The keyed hash of a text, as an expression.
+pub fn hash_of(text: &str, parameters: &mut Parameters) -> String {
+    format!("{HASH}({})", parameters.bind(text.to_owned()))
+}
+
 /// A condition over `alias`, a row with a column `pk` of a resource of the type: its current version is not deleted and is admitted. The alias `r` stands
 /// for a row of `resource` itself.
 pub fn admitted(admission: &Admission, alias: &str, parameters: &mut Parameters) -> String {
@@ -37,12 +42,30 @@ pub fn admitted(admission: &Admission, alias: &str, parameters: &mut Parameters)
         let filters = qualifiers.iter().flat_map(|qualifier| qualifier.filters());
         alternatives.push(all(&filters.map(|filter| criterion(filter, parameters)).collect::<Vec<_>>()));
     }
-    let condition = any(&alternatives);
+    let mut conditions = vec![any(&alternatives)];
+    conditions.extend(admission.exclusions().iter().map(|exclusion| format!("NOT {}", excluded(exclusion, parameters))));
+    let condition = all(&conditions);
     if alias == "r" {
         format!("(r.deleted = 0 AND {condition})")
     } else {
         format!("EXISTS (SELECT 1 FROM resource r WHERE r.pk = {alias}.pk AND r.deleted = 0 AND {condition})")
     }
+}
+
+/// A condition over `r`: whether an exclusion hits it.
+fn excluded(exclusion: &Exclusion, parameters: &mut Parameters) -> String {
+    let mut alternatives = Vec::with_capacity(exclusion.criteria().len());
+    for qualifier in exclusion.criteria() {
+        alternatives.push(all(&qualifier.filters().iter().map(|filter| criterion(filter, parameters)).collect::<Vec<_>>()));
+    }
+    let mut both = Vec::new();
+    if !alternatives.is_empty() {
+        both.push(any(&alternatives));
+    }
+    if !exclusion.uncovered_by().is_full() {
+        both.push(format!("(r.security & {}) <> 0", exclusion.uncovered_by().mask()));
+    }
+    format!("({})", all(&both))
 }
 
 /// One criterion as a condition over `r`. What a qualifier cannot contain is never fulfilled.

@@ -8,7 +8,7 @@ use portcullis_audit::{Position as LedgerPosition, Record};
 use portcullis_fhir::reference::{LocalReference, Reference};
 use portcullis_fhir::search::{Filter, ReferenceMatch, SearchQuery, Shape, Test, TokenMatch, Total};
 use portcullis_fhir::types::{LogicalId, ResourceType};
-use portcullis_policy::{Boundary, Constraint, SearchPage, StoredVersion, Visibility};
+use portcullis_policy::{Boundary, Constraint, Relationship, SearchPage, StoredVersion, Visibility};
 use portcullis_store::StoreError;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension};
@@ -64,23 +64,24 @@ pub enum View {
 
 impl View {
     /// The view that a constraint gives; `in_care` names the patients with whom its actors have a care relationship.
-    pub fn of(constraint: &Constraint, in_care: &[LogicalId]) -> Self {
+    pub fn of(constraint: &Constraint, in_care: &[(Relationship, LogicalId)]) -> Self {
         let mut patients: Vec<LogicalId> = Vec::new();
         for way in visibility::ways(constraint, ResourceType::AUDIT_EVENT, constraint.letter()) {
             match way {
                 Visibility::Every => return Self::Whole,
                 Visibility::Compartment(Boundary::Patients(allowed)) => patients.extend(allowed.items().iter().cloned()),
-                Visibility::Compartment(Boundary::PatientsInCare(allowed, _)) => {
-                    patients.extend(allowed.items().iter().filter(|patient| in_care.contains(patient)).cloned());
+                Visibility::Compartment(boundary @ Boundary::PatientsInCare(allowed, _)) => {
+                    patients.extend(allowed.items().iter().filter(|patient| boundary.contains(patient, in_care)).cloned());
                 }
                 // Who looked at the records of a clinician's patients is not the clinician's business: no rule gives this.
-                Visibility::Compartment(Boundary::CareRelationship(_) | Boundary::Whole)
+                Visibility::Compartment(Boundary::CareRelationship(_) | Boundary::Related(..) | Boundary::Whole)
                 | Visibility::ReferencedFrom { .. }
                 | Visibility::About { .. }
                 // No scope with criteria opens the audit trail.
                 | Visibility::Qualified { .. }
                 | Visibility::AboutNothingHidden { .. }
-                | Visibility::Cleared { .. } => {}
+                | Visibility::Cleared { .. }
+                | Visibility::Consented { .. } => {}
             }
         }
         patients.sort_unstable();

@@ -7,8 +7,9 @@ use portcullis_fhir::interaction::{InstanceHistory, Read, VersionRead};
 use portcullis_fhir::search::SearchQuery;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_policy::{
-    Authorized, Boundary, Constraint, HistoryPage, SearchPage, StoredVersion, Unreleased, Visibility, WriteSet,
+    Authorized, Boundary, Constraint, HistoryPage, InCare, SearchPage, StoredVersion, Unreleased, Visibility, WriteSet,
 };
+use portcullis_store::relabelling::{RelabelPart, Relabelled};
 use portcullis_store::together::{Done, NotDone, Together};
 use portcullis_store::{BoxFuture, Committed, FhirStore, StoreError, Subject};
 use rusqlite::Connection;
@@ -56,7 +57,7 @@ impl AuditedStore {
 }
 
 /// Those patients of the constraint whose events depend on a care relationship, as far as it holds.
-fn in_care(connection: &Connection, constraint: &Constraint) -> Result<Vec<LogicalId>, StoreError> {
+fn in_care(connection: &Connection, constraint: &Constraint) -> Result<InCare, StoreError> {
     let mut patients: Vec<LogicalId> = Vec::new();
     for way in visibility::ways(constraint, ResourceType::AUDIT_EVENT, constraint.letter()) {
         if let Visibility::Compartment(Boundary::PatientsInCare(allowed, _)) = way {
@@ -126,6 +127,10 @@ impl FhirStore for AuditedStore {
 
     fn commit_together(&self, together: Together) -> BoxFuture<'_, Result<Vec<Done>, NotDone>> {
         self.store.commit_together(together)
+    }
+
+    fn relabel<'a>(&'a self, part: RelabelPart, base_url: &'a str) -> BoxFuture<'a, Result<Relabelled, StoreError>> {
+        self.store.relabel(part, base_url)
     }
 
     /// The ids of AuditEvents hold 128 random bits: who asks for one that is hidden was told of it. Only the attempt itself is recorded.

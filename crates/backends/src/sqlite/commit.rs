@@ -5,20 +5,22 @@
 
 use std::sync::Arc;
 
-use portcullis_audit::{Completion, PendingError, PendingRecord, UnfinishedRecord};
-use portcullis_fhir::labels::{Labels, Rules, Security};
+use portcullis_audit::{PendingRecord, UnfinishedRecord};
+use portcullis_fhir::labels::{Clearance, Labels, Rules, Security};
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_fhir::version::NewVersion;
 use portcullis_oauth::scopes::Letter;
 use portcullis_policy::constraint::SHARED_TYPES;
-use portcullis_policy::{Admission, Boundary, Change, Constraint, StoredVersion, WriteBoundary, Written};
+use portcullis_policy::{Admission, Boundary, Change, Constraint, Consulted, InCare, StoredVersion, WriteBoundary, Written};
 use portcullis_store::StoreError;
 use rusqlite::{Connection, params};
 
 use super::admission;
+use super::completion::{completion, not_recordable};
+use super::consents::sight::Sight;
 use super::database::store_error;
 use super::generations::Generations;
-use super::labelling;
+use super::labelling::{self, Inside};
 use super::locator::{self, Locators};
 use super::outbox;
 use super::parameters::Parameters;
@@ -66,7 +68,9 @@ pub struct Applied {
     /// What became of each change, in order.
     pub written: Vec<Written>,
     /// Patients of what was written with whom the constraint's actors have a care relationship.
-    pub in_care: Vec<LogicalId>,
+    pub in_care: InCare,
+    /// The consents of the patients of what was written.
+    pub consulted: Consulted,
     /// The audit record as it was completed.
     pub record: PendingRecord,
     /// Its bytes as the database holds them.
@@ -74,9 +78,11 @@ pub struct Applied {
 }
 
 /// What became of one change, and who were the patients of the version that was current before.
-struct Done {
-    written: Written,
-    before: Vec<LogicalId>,
+pub struct Done {
+    /// What became of it.
+    pub written: Written,
+    /// The patients of the version that was current before.
+    pub before: Vec<LogicalId>,
 }
 
 /// One write set in progress.
@@ -93,18 +99,38 @@ pub struct Application<'a> {
 
 impl Application<'_> {
     /// Applies all changes and stores the record, or fails.
-    pub fn apply(mut self, changes: &[Change], record: UnfinishedRecord) -> Result<Applied, StoreError> {
+    pub fn apply(self, changes: &[Change], record: UnfinishedRecord) -> Result<Applied, StoreError> {
+        let Self { connection, seal, state, constraint } = self;
+        let sight = Sight::of(connection, seal, constraint)?;
+        let mut resolved = Application { connection, seal, state, constraint: sight.constraint() };
+        let done = resolved.changes(changes, &record)?;
+        // What was written may be a consent.
+        let sight = Sight::of(connection, seal, constraint)?;
+        Application { connection, seal, state: resolved.state, constraint: sight.constraint() }.finish(done, record, &sight)
+    }
+
+    fn changes(&mut self, changes: &[Change], record: &UnfinishedRecord) -> Result<Vec<Done>, StoreError> {
         // What an earlier set left behind was undone with it.
         self.state.waiting.forget();
-        let done = changes.iter().map(|change| self.change(change)).collect::<Result<Vec<_>, _>>()?;
+        let one = |change| {
+            let done = self.change(change)?;
+            self.derive_consents(change, &done, record)?;
+            Ok(done)
+        };
+        let done = changes.iter().map(one).collect::<Result<Vec<_>, _>>()?;
         self.state.waiting.put(self.connection)?;
+        Ok(done)
+    }
+
+    fn finish(self, done: Vec<Done>, record: UnfinishedRecord, sight: &Sight<'_>) -> Result<Applied, StoreError> {
         let record = UnfinishedRecord::complete(record, done.iter().map(completion).collect()).map_err(not_recordable)?;
         let mut written = done.into_iter().map(|done| done.written).collect::<Vec<_>>();
         self.grounds(&mut written)?;
         let versions: Vec<&StoredVersion> = written.iter().map(Written::version).collect();
         let in_care = read::patients_in_care(self.connection, self.constraint, &versions)?;
+        let consulted = sight.consult(self.connection, self.seal, &versions)?;
         let stored = outbox::store(self.connection, &record)?;
-        Ok(Applied { written, in_care, record, stored })
+        Ok(Applied { written, in_care, consulted, record, stored })
     }
 
     fn change(&mut self, change: &Change) -> Result<Done, StoreError> {
@@ -123,6 +149,11 @@ impl Application<'_> {
         }
     }
 
+    /// Puts the rows of what was written before.
+    pub(super) fn put_waiting(&mut self) -> Result<(), StoreError> {
+        self.state.waiting.put(self.connection)
+    }
+
     fn create(&mut self, version: &NewVersion) -> Result<Done, StoreError> {
         let security = self.label(version, Labels::NONE)?;
         let mut prepared = self.prepare(version, security)?;
@@ -135,12 +166,16 @@ impl Application<'_> {
     fn update(&mut self, version: &NewVersion, if_match: Option<&LogicalId>) -> Result<Done, StoreError> {
         let current = self.visible(version.resource_type, &version.id)?.ok_or(StoreError::NotFound)?;
         let before = read::patients(&current.patients)?;
-        self.require_inside(version.resource_type, &before, &Content::Stored(current.pk, current.labels))?;
+        let writer = self.require_inside(version.resource_type, &before, &Content::Stored(current.pk, current.labels))?;
         if current.deleted {
             return Err(StoreError::Gone);
         }
         current.require(if_match)?;
-        let security = self.label(version, current.labels)?;
+        let inside = self.labels_inside(&current, version)?;
+        if inside.hides && !writer.is_full() {
+            return Err(StoreError::Redacted);
+        }
+        let security = self.label(version, current.labels | inside.dropped)?;
         let prepared = self.prepare(version, security)?;
         self.replace(version, &prepared)?;
         Ok(Done { written: Written::Updated(stored(version, security)), before })
@@ -156,7 +191,7 @@ impl Application<'_> {
         let current = self.visible(version.resource_type, &version.id)?.ok_or(StoreError::IdTaken)?;
         let before = read::patients(&current.patients)?;
         // Not even an import lowers what somebody said: only labelling anew does.
-        let security = self.label(version, current.labels)?;
+        let security = self.label(version, current.labels | self.labels_inside(&current, version)?.dropped)?;
         if security != prepared.security {
             prepared = self.prepare(version, security)?;
         }
@@ -170,6 +205,18 @@ impl Application<'_> {
         let stored = stored(version, security);
         let written = if current.deleted { Written::Created(stored) } else { Written::Updated(stored) };
         Ok(Done { written, before })
+    }
+
+    /// What the labels inside the current version mean for the one that follows. A body without any is not opened.
+    fn labels_inside(&self, current: &Current, version: &NewVersion) -> Result<Inside, StoreError> {
+        if !current.labels.contains(Labels::INLINE) && !current.residual {
+            return Ok(Inside::default());
+        }
+        let sql = format!("SELECT {} FROM resource r CROSS JOIN locator l ON l.pk = r.pk WHERE r.pk = ?1", read::COLUMNS);
+        let mut statement = self.connection.prepare_cached(&sql).map_err(store_error)?;
+        let row = statement.query_row([current.pk], |row| Ok(read::open_row(self.connection, self.seal, row)));
+        let (_, stored) = row.map_err(store_error)??;
+        Ok(labelling::inside(&stored, &version.body))
     }
 
     fn delete(&mut self, deletion: &Deletion<'_>, if_match: Option<&LogicalId>) -> Result<Done, StoreError> {
@@ -229,30 +276,31 @@ impl Application<'_> {
             return Ok(None);
         };
         let version = LogicalId::parse(&version).ok_or_else(|| StoreError::Corrupt("an impossible version id".into()))?;
-        let labels = read::security(security)?.labels;
-        Ok(Some(Current { pk, version, last_updated, deleted, patients, labels }))
+        let Security { labels, residual, .. } = read::security(security)?;
+        Ok(Some(Current { pk, version, last_updated, deleted, patients, labels, residual }))
     }
 
     /// Every patient of the content must be inside one boundary, and there must be one, unless the boundary is everything. Where the scope behind that
-    /// boundary has criteria, the content must fulfil them, and its labels must be cleared there.
+    /// boundary has criteria, the content must fulfil them, and its labels must be cleared there. The clearance of that boundary comes back; of several the fullest.
     fn require_inside(
         &self,
         resource_type: ResourceType,
         patients: &[LogicalId],
         content: &Content<'_>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Clearance, StoreError> {
         let labels = match content {
             Content::Stored(_, labels) | Content::Proposed(_, labels) => *labels,
         };
+        let mut found = None;
         for WriteBoundary { boundary, admission, clearance } in self.constraint.write_boundaries(resource_type) {
             if clearance.covers(labels)
                 && self.inside(boundary, patients)?
                 && admission.map_or(Ok(true), |admission| self.admits(admission, content))?
             {
-                return Ok(());
+                found = found.filter(|found: &Clearance| found.is_full()).or(Some(clearance));
             }
         }
-        Err(StoreError::OutsideBoundary)
+        found.ok_or(StoreError::OutsideBoundary)
     }
 
     fn admits(&self, admission: &Admission, content: &Content<'_>) -> Result<bool, StoreError> {
@@ -364,13 +412,15 @@ impl Application<'_> {
 
     /// The labels of a proposed version that follows one with these, which must lie inside the boundary.
     fn label(&self, version: &NewVersion, before: Labels) -> Result<Security, StoreError> {
+        let before = before.lasting();
         let own = labelling::own_labels(&self.state.rules, &version.labelled_by) | before;
         self.require_inside(version.resource_type, &version.patients, &Content::Proposed(version, own))?;
+        self.require_consent(version, own)?;
         // Hints of what it refers to are not judged: whether the writer is refused must not depend on what may be hidden.
         let read = |letter| visibility::ways(self.constraint, version.resource_type, letter);
         let all = self.is_unbounded(version.resource_type) || read(Letter::Read).is_empty() && read(Letter::Search).is_empty();
         let may_use = |target| if all { Ok(true) } else { self.may_read(target) };
-        let hints = labelling::hints(self.connection, &version.references, may_use)?;
+        let hints = labelling::hints(self.connection, (version.resource_type, &version.references), may_use)?;
         let claimed = version.labelled_by.claimed.without(before);
         Ok(Security { labels: own | hints, claimed, residual: version.labelled_by.residual })
     }
@@ -446,8 +496,8 @@ impl Application<'_> {
     fn grounds(&self, written: &mut [Written]) -> Result<(), StoreError> {
         for one in written {
             let version = one.version_mut();
-            let through_others =
-                version.resource_type == ResourceType::PROVENANCE || SHARED_TYPES.contains(&version.resource_type);
+            let through_others = matches!(version.resource_type, ResourceType::PROVENANCE | ResourceType::BINARY)
+                || SHARED_TYPES.contains(&version.resource_type);
             if !through_others {
                 continue;
             }
@@ -481,6 +531,8 @@ struct Current {
     deleted: bool,
     patients: String,
     labels: Labels,
+    /// Whether there are labels in the body.
+    residual: bool,
 }
 
 impl Current {
@@ -504,32 +556,6 @@ struct Prepared {
     key: i64,
     sealed: Vec<u8>,
     rows: Vec<Row>,
-}
-
-/// What the record says of a change; a deletion has the patients of what it deleted.
-fn completion(done: &Done) -> Completion {
-    let version = done.written.version();
-    let interaction = match done.written {
-        Written::Created(_) => "create",
-        // What was asked for; the version that it names is the one that was there.
-        Written::Updated(_) | Written::Unchanged(_) => "update",
-        Written::Deleted(_) => "delete",
-    };
-    let names = |patients: &[LogicalId]| patients.iter().map(|patient| patient.as_str().to_owned()).collect();
-    Completion {
-        interaction,
-        id: version.id.as_str().to_owned(),
-        version: version.version.as_str().to_owned(),
-        before: names(&done.before),
-        after: names(&version.patients),
-    }
-}
-
-fn not_recordable(error: PendingError) -> StoreError {
-    match error {
-        PendingError::TooLong(_) => StoreError::NotSupported(error.to_string()),
-        PendingError::Serialize(_) | PendingError::OtherChanges { .. } => StoreError::Corrupt(error.to_string()),
-    }
 }
 
 /// Patients as the column `patients` holds them.

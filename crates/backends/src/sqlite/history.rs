@@ -6,11 +6,13 @@ use portcullis_fhir::interaction::InstanceHistory;
 use portcullis_fhir::json::{self, Value as Json};
 use portcullis_fhir::labels::Labels;
 use portcullis_fhir::types::{LogicalId, ResourceType};
-use portcullis_policy::{Boundary, Constraint, HistoryPage, Predecessor, StoredVersion, Visibility};
+use portcullis_policy::constraint::Asking;
+use portcullis_policy::{Constraint, Consulted, HistoryPage, InCare, Predecessor, Relationship, StoredVersion, Visibility};
 use portcullis_store::StoreError;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::consents::sight::Sight;
 use super::cursor::Bookmarks;
 use super::database::store_error;
 use super::read::{self, Found};
@@ -31,8 +33,10 @@ pub fn history(
     let query = format!("{}/{} since {:?}", history.resource_type, history.id, history.since);
     let bookmarks = Bookmarks::new(seal, "history", binding, query.as_bytes());
     let before = history.cursor.as_deref().map(|bookmark| sequence(&bookmarks, bookmark)).transpose()?;
+    let sight = Sight::of(connection, seal, constraint)?;
+    let constraint = sight.constraint();
     let Some(mut current) = read::current(connection, seal, constraint, (history.resource_type, &history.id))? else {
-        return Ok(Found { content: HistoryPage::default(), in_care: Vec::new() });
+        return Ok(Found::nothing(HistoryPage::default()));
     };
     visibility::grounds(connection, constraint, constraint.letter(), std::slice::from_mut(&mut current))?;
     let (pk, current) = current;
@@ -43,7 +47,8 @@ pub fn history(
     in_care.sort_unstable();
     in_care.dedup();
 
-    let judge = Judge::new((connection, seal), constraint, (pk, &current), &in_care)?;
+    let consulted = sight.consult_patients(connection, seal, patients.iter().chain(&current.patients))?;
+    let judge = Judge::new((connection, seal), constraint, (pk, &current), (&in_care, &consulted))?;
     let newest = Outline { sequence: earlier.first().map_or(1, |outline| outline.sequence + 1), ..Outline::of(&current) };
     let mut page = HistoryPage::default();
     let mut last = None;
@@ -89,7 +94,7 @@ pub fn history(
             in_care.extend(own_grounds(connection, constraint, pk, version)?);
         }
     }
-    Ok(Found { content: page, in_care })
+    Ok(Found { content: page, in_care, consulted })
 }
 
 /// Whether it may be another way that shows an earlier version than the one that shows the current one.
@@ -104,7 +109,7 @@ pub fn own_grounds(
     constraint: &Constraint,
     pk: i64,
     version: &mut StoredVersion,
-) -> Result<Vec<LogicalId>, StoreError> {
+) -> Result<InCare, StoreError> {
     let mut row = [(pk, StoredVersion { grounds: None, ..version.clone() })];
     visibility::grounds(connection, constraint, constraint.letter(), &mut row)?;
     let [(_, judged)] = row;
@@ -184,7 +189,10 @@ pub struct Judge<'a> {
     ways: Vec<Visibility<'a>>,
     pk: i64,
     current: &'a StoredVersion,
-    in_care: &'a [LogicalId],
+    in_care: &'a [(Relationship, LogicalId)],
+    /// The consents of the patients of all versions, and what they are asked.
+    consulted: &'a Consulted,
+    asking: Option<Asking<'a>>,
     /// Whether the way that shows a version matters, and not only that there is one.
     by_way: bool,
     /// What the current version is about, where that is compared.
@@ -197,11 +205,12 @@ impl<'a> Judge<'a> {
         (connection, seal): (&'a Connection, &'a Seal),
         constraint: &'a Constraint,
         (pk, current): (i64, &'a StoredVersion),
-        in_care: &'a [LogicalId],
+        (in_care, consulted): (&'a [(Relationship, LogicalId)], &'a Consulted),
     ) -> Result<Self, StoreError> {
         let ways = constraint.visibility(current.resource_type);
         let by_way = judges_each_version(constraint);
-        let mut judge = Self { connection, seal, ways, pk, current, in_care, by_way, targets: None };
+        let asking = ways.iter().find_map(Visibility::asking).filter(|asking| !consulted.is_silent(asking.question));
+        let mut judge = Self { connection, seal, ways, pk, current, in_care, consulted, asking, by_way, targets: None };
         if judge.compares_targets() {
             judge.targets = judge.targets_of(current, i64::MAX)?;
         }
@@ -216,7 +225,7 @@ impl<'a> Judge<'a> {
 
     /// Whether more than the patients and labels of a version decides.
     fn reads_content(&self) -> bool {
-        self.compares_targets() || self.by_way
+        self.compares_targets() || self.by_way || self.asking.is_some()
     }
 
     /// Whether what a version says lets it be shown: a Provenance about the same, and content that the scope's criteria admit. A deletion says nothing.
@@ -227,6 +236,8 @@ impl<'a> Judge<'a> {
             let inside = way.clearance().covers(version.security.labels) && self.way_admits(way.unqualified(), &version.patients);
             shown = shown || admitted && inside && self.way_is_grounded(way)?;
         }
+        let consented = |asking: Asking<'_>| self.consulted.permits(asking.question, asking.letter, version);
+        shown = shown && self.asking.is_none_or(consented);
         Ok(shown && (!self.compares_targets() || self.same_targets(version, sequence)?))
     }
 
@@ -248,25 +259,19 @@ impl<'a> Judge<'a> {
     fn way_admits(&self, way: &Visibility<'_>, patients: &[LogicalId]) -> bool {
         match way {
             Visibility::Every | Visibility::AboutNothingHidden { .. } => true,
-            Visibility::Compartment(boundary) => patients.iter().any(|patient| self.inside(boundary, patient)),
+            Visibility::Compartment(boundary) => patients.iter().any(|patient| boundary.contains(patient, self.in_care)),
             Visibility::ReferencedFrom { .. } => patients.is_empty() && self.current.grounds.is_some(),
             Visibility::About { .. } => self.current.grounds.is_some(),
-            Visibility::Qualified { way, .. } | Visibility::Cleared { way, .. } => self.way_admits(way, patients),
-        }
-    }
-
-    fn inside(&self, boundary: &Boundary, patient: &LogicalId) -> bool {
-        match boundary {
-            Boundary::Patients(allowed) => allowed.contains(patient),
-            Boundary::CareRelationship(_) => self.in_care.contains(patient),
-            Boundary::PatientsInCare(allowed, _) => allowed.contains(patient) && self.in_care.contains(patient),
-            Boundary::Whole => true,
+            Visibility::Qualified { way, .. } | Visibility::Cleared { way, .. } | Visibility::Consented { way, .. } => {
+                self.way_admits(way, patients)
+            }
         }
     }
 
     /// A Provenance is visible through its targets, which are known for the current version only: an earlier version about anything else is hidden.
     fn compares_targets(&self) -> bool {
-        self.current.resource_type == ResourceType::PROVENANCE && !self.ways.contains(&Visibility::Every)
+        matches!(self.current.resource_type, ResourceType::PROVENANCE | ResourceType::BINARY)
+            && !self.ways.contains(&Visibility::Every)
     }
 
     fn same_targets(&self, version: &StoredVersion, sequence: i64) -> Result<bool, StoreError> {
@@ -288,5 +293,5 @@ impl<'a> Judge<'a> {
 
 fn targets(body: &[u8]) -> Result<Option<Json>, StoreError> {
     let body = json::parse(body).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-    Ok(body.member("target").cloned())
+    Ok(body.member("target").or(body.member("securityContext")).cloned())
 }

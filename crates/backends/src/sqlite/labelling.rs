@@ -3,31 +3,39 @@
 //! DS4P, "indirect hints": a MedicationRequest says by its reference to a Medication what another says by a code. Followed are references to what gives away why
 //! somebody is treated ([`TELLING`]), one step, as these are stored at this moment; what comes later is found when all is labelled anew.
 
-use portcullis_fhir::labels::body::Content;
-use portcullis_fhir::labels::{Labels, Rules};
+use portcullis_fhir::json;
+use portcullis_fhir::labels::body::{self, Content};
+use portcullis_fhir::labels::{Labels, Rules, Security};
+use portcullis_fhir::redaction::inline;
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::ResourceType;
+use portcullis_policy::StoredVersion;
 use portcullis_store::StoreError;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::database::store_error;
 use super::read;
 
-/// The labels that content has of itself: what its codes mean, and what its writer gave it.
+/// The labels that content has of itself: what its codes mean, and what its writer gave it. A label that this server does not know and the rules do not name is
+/// [`Labels::UNKNOWN`].
 pub fn own_labels(rules: &Rules, content: &Content) -> Labels {
     let of_codes = content.concepts.iter().map(|concept| rules.labels(&concept.system, &concept.code));
-    of_codes.fold(content.claimed, |labels, more| labels | more)
+    let named =
+        content.unrecognised.iter().map(|label| Some(rules.labels(&label.system, &label.code)).filter(|named| !named.is_empty()));
+    of_codes.chain(named.map(|named| named.unwrap_or(Labels::UNKNOWN))).fold(content.claimed, |labels, more| labels | more)
 }
 
 /// The labels of those stored resources to which these references of a resource lead and by which it would be understood. `may_use` says of a locator whether
 /// whoever writes may know what is there.
 pub fn hints(
     connection: &Connection,
-    references: &[LocalReference],
+    (of, references): (ResourceType, &[LocalReference]),
     mut may_use: impl FnMut(i64) -> Result<bool, StoreError>,
 ) -> Result<Labels, StoreError> {
     let mut labels = Labels::NONE;
-    for reference in references.iter().filter(|reference| TELLING.contains(&reference.resource_type)) {
+    // A Binary is as confidential as its security context.
+    let tells = |reference: &&LocalReference| of == ResourceType::BINARY || TELLING.contains(&reference.resource_type);
+    for reference in references.iter().filter(tells) {
         let sql = "SELECT r.pk, r.security FROM locator l CROSS JOIN resource r ON r.pk = l.pk \
              WHERE l.type = ?1 AND l.id = ?2 AND r.deleted = 0 AND r.security <> 0";
         let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
@@ -40,6 +48,30 @@ pub fn hints(
         }
     }
     Ok(labels)
+}
+
+/// What of the labels inside a stored version counts when a new one follows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inside {
+    /// Whether somebody who is not cleared for everything is not shown all of it.
+    pub hides: bool,
+    /// Labels of its elements that the new version has on none: they count for the whole of it, so that nobody lowers them by leaving them out.
+    pub dropped: Labels,
+}
+
+/// Looks at a stored body, where its labels say that there is something inside it.
+pub fn inside(stored: &StoredVersion, proposed: &[u8]) -> Inside {
+    let Security { labels, residual, .. } = stored.security;
+    if !labels.contains(Labels::INLINE) && !residual {
+        return Inside::default();
+    }
+    let Some(before) = stored.body.as_deref().map(json::parse) else { return Inside::default() };
+    // What cannot be read hides everything.
+    let (Ok(before), Ok(after)) = (before, json::parse(proposed)) else {
+        return Inside { hides: true, dropped: Labels::NONE };
+    };
+    let (had, has) = (inline::find(&before), inline::find(&after));
+    Inside { hides: had.present || body::obliges(&before), dropped: had.all.without(has.all) }
 }
 
 /// The types that give away why somebody is treated: whatever refers to one says what that one says. Others would spread labels over whole charts.

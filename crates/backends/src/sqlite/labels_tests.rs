@@ -5,7 +5,8 @@ use std::sync::Arc;
 use portcullis_fhir::interaction::InstanceHistory;
 use portcullis_fhir::labels::{Labels, Rules};
 use portcullis_policy::Change;
-use portcullis_store::StoreError;
+use portcullis_store::relabelling::{RelabelPart, Relabelled};
+use portcullis_store::{FhirStore, StoreError};
 use portcullis_verifies::verifies;
 use proptest::prelude::*;
 
@@ -258,6 +259,38 @@ async fn a_run_that_was_interrupted_goes_on_and_other_rules_begin_anew() {
     assert!((1..301).contains(&again.seen) && again.changed == 0, "{again:?}");
     world.tamper("UPDATE label_run SET rules = x'00'");
     assert_eq!(world.store.label_anew(BASE).unwrap().unwrap().seen, 301);
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_would_change_and_a_run_goes_on_part_by_part() {
+    let world = with_rules(World::new(), "http://hl7.org/fhir/sid/icd-10-cm | B20 -> N HIV");
+    let texts: Vec<String> = (0..2100).map(|number| condition(&format!("c{number}"), "B20", "", &[])).collect();
+    world.commit(Who::Operator, texts.iter().map(|text| import(text)).collect()).await.unwrap();
+    let world = with_rules(world, "http://hl7.org/fhir/sid/icd-10-cm | B20 -> R PSY");
+    let run = async |dry_run: bool| {
+        let (mut done, mut place, mut parts) = (Relabelled::default(), None, 0);
+        loop {
+            done.add(world.store.relabel(RelabelPart { dry_run, place: place.take() }, BASE).await.unwrap());
+            parts += 1;
+            match done.place.clone() {
+                None => return (done, parts),
+                next => place = next,
+            }
+        }
+    };
+    for (dry_run, changed) in [(true, 2100), (true, 2100), (false, 2100), (true, 0)] {
+        let (done, parts) = run(dry_run).await;
+        assert!(parts > 1);
+        assert_eq!((done.resources, done.total, done.versions, done.changed), (2100, 2100, 2100, changed));
+        let counts = |codes: &[&str]| codes.iter().filter(|_| changed > 0).map(|code| ((*code).to_owned(), changed)).collect();
+        assert_eq!((done.gained, done.lost), (counts(&["PSY", "R"]), counts(&["HIV", "N"])));
+    }
+    assert_eq!(labels_of(&world, "Condition", "c7").await, labels(&["R", "PSY"]));
+    // What was interrupted goes on, and is not begun anew.
+    world.tamper("UPDATE label_run SET place = '3 2000'");
+    let done = world.store.relabel(RelabelPart { dry_run: false, place: None }, BASE).await.unwrap();
+    assert!(done.resources < 2100, "{done:?}");
+    assert!(world.store.relabel(RelabelPart { dry_run: true, place: Some("1".into()) }, BASE).await.is_err());
 }
 
 #[tokio::test]

@@ -9,6 +9,8 @@ mod audit_index_search;
 mod audit_store;
 mod audit_turns;
 mod commit;
+mod completion;
+mod consents;
 mod cursor;
 mod database;
 mod generations;
@@ -23,6 +25,8 @@ mod read;
 mod readers;
 mod registry;
 mod relabelling;
+mod relationship;
+mod relationship_backlog;
 mod root_key;
 mod row_codec;
 mod row_statements;
@@ -48,6 +52,8 @@ mod audit_index_tests;
 mod commit_tests;
 #[cfg(test)]
 mod labels_tests;
+#[cfg(test)]
+mod operator_rules_tests;
 #[cfg(test)]
 mod qualified_tests;
 #[cfg(test)]

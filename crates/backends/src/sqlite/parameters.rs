@@ -9,7 +9,7 @@ use rusqlite::{CachedStatement, Connection, Rows, Statement};
 /// The most values of one statement: below SQLite's own limit of 32,766, so that a huge query is refused in our words.
 pub const MAXIMUM_PARAMETERS: usize = 32_000;
 /// Statements up to this length are kept prepared; longer ones have lists of values that will hardly come again.
-const LONGEST_CACHED_STATEMENT: usize = 8 * 1024;
+const LONGEST_CACHED_STATEMENT: usize = 24 * 1024;
 
 /// Values in the order of their placeholders.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -7,10 +7,11 @@ use portcullis_fhir::interaction::{Read, VersionRead};
 use portcullis_fhir::labels::Security;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::scopes::Letter;
-use portcullis_policy::{Boundary, Constraint, StoredVersion, Visibility};
+use portcullis_policy::{Boundary, Constraint, Consulted, InCare, StoredVersion, Visibility};
 use portcullis_store::StoreError;
 use rusqlite::{Connection, Row};
 
+use super::consents::sight::Sight;
 use super::database::store_error;
 use super::history;
 use super::parameters::Parameters;
@@ -26,7 +27,16 @@ pub struct Found<T> {
     /// The content.
     pub content: T,
     /// Patients in care.
-    pub in_care: Vec<LogicalId>,
+    pub in_care: InCare,
+    /// The consents of its patients.
+    pub consulted: Consulted,
+}
+
+impl<T> Found<T> {
+    /// Nothing about anybody.
+    pub fn nothing(content: T) -> Self {
+        Self { content, in_care: InCare::default(), consulted: Consulted::default() }
+    }
 }
 
 /// A statement for these columns of the visible current version (`resource r`, `locator l`) of one resource: no row where there is none.
@@ -54,16 +64,19 @@ pub fn read(
     constraint: &Constraint,
     read: &Read,
 ) -> Result<Found<Option<StoredVersion>>, StoreError> {
-    let current = current(connection, seal, constraint, (read.resource_type, &read.id))?;
-    judged(connection, constraint, current)
+    let sight = Sight::of(connection, seal, constraint)?;
+    let current = current(connection, seal, sight.constraint(), (read.resource_type, &read.id))?;
+    judged(connection, seal, &sight, current)
 }
 
-/// Whether a read of this type finds everything that release asks for in its one statement: no other record and no care relationship counts.
+/// Whether a read of this type finds everything that release asks for in its one statement: no other record, no care relationship and no consent counts.
 pub fn is_single_statement(constraint: &Constraint, resource_type: ResourceType) -> bool {
-    visibility::ways(constraint, resource_type, constraint.letter())
-        .iter()
-        .map(Visibility::unqualified)
-        .all(|way| matches!(way, Visibility::Every | Visibility::Compartment(Boundary::Patients(_) | Boundary::Whole)))
+    let ways = visibility::ways(constraint, resource_type, constraint.letter());
+    ways.iter().all(|way| way.asking().is_none())
+        && ways
+            .iter()
+            .map(Visibility::unqualified)
+            .all(|way| matches!(way, Visibility::Every | Visibility::Compartment(Boundary::Patients(_) | Boundary::Whole)))
 }
 
 /// Reads one version; `None` unless both it and the current one are visible.
@@ -73,22 +86,25 @@ pub fn version_read(
     constraint: &Constraint,
     read: &VersionRead,
 ) -> Result<Found<Option<StoredVersion>>, StoreError> {
+    let sight = Sight::of(connection, seal, constraint)?;
+    let constraint = sight.constraint();
     let Some(mut current) = current(connection, seal, constraint, (read.resource_type, &read.id))? else {
-        return Ok(Found { content: None, in_care: Vec::new() });
+        return Ok(Found::nothing(None));
     };
     if current.1.version == read.version {
-        return judged(connection, constraint, Some(current));
+        return judged(connection, seal, &sight, Some(current));
     }
     visibility::grounds(connection, constraint, constraint.letter(), std::slice::from_mut(&mut current))?;
     let asked = history::earlier_version(connection, seal, &current, &read.version)?;
-    let Some((sequence, mut asked)) = asked else { return Ok(Found { content: None, in_care: Vec::new() }) };
+    let Some((sequence, mut asked)) = asked else { return Ok(Found::nothing(None)) };
     if history::judges_each_version(constraint) {
         history::own_grounds(connection, constraint, current.0, &mut asked)?;
     }
     let in_care = patients_in_care(connection, constraint, &[&asked])?;
-    let judge = history::Judge::new((connection, seal), constraint, (current.0, &current.1), &in_care)?;
+    let consulted = sight.consult(connection, seal, &[&asked])?;
+    let judge = history::Judge::new((connection, seal), constraint, (current.0, &current.1), (&in_care, &consulted))?;
     let visible = judge.shows(&asked, sequence)?;
-    Ok(Found { content: visible.then_some(asked), in_care })
+    Ok(Found { content: visible.then_some(asked), in_care, consulted })
 }
 
 /// The visible current version with its locator.
@@ -112,13 +128,16 @@ pub fn current(
 
 fn judged(
     connection: &Connection,
-    constraint: &Constraint,
+    seal: &Seal,
+    sight: &Sight<'_>,
     found: Option<(i64, StoredVersion)>,
 ) -> Result<Found<Option<StoredVersion>>, StoreError> {
-    let Some(mut found) = found else { return Ok(Found { content: None, in_care: Vec::new() }) };
+    let constraint = sight.constraint();
+    let Some(mut found) = found else { return Ok(Found::nothing(None)) };
     visibility::grounds(connection, constraint, constraint.letter(), std::slice::from_mut(&mut found))?;
     let in_care = patients_in_care(connection, constraint, &[&found.1])?;
-    Ok(Found { content: Some(found.1), in_care })
+    let consulted = sight.consult(connection, seal, &[&found.1])?;
+    Ok(Found { content: Some(found.1), in_care, consulted })
 }
 
 /// The patients in care among those of these versions and of the records that make them visible.
@@ -126,7 +145,7 @@ pub fn patients_in_care(
     connection: &Connection,
     constraint: &Constraint,
     versions: &[&StoredVersion],
-) -> Result<Vec<LogicalId>, StoreError> {
+) -> Result<InCare, StoreError> {
     if !visibility::asks_for_care(constraint) {
         return Ok(Vec::new());
     }

@@ -7,11 +7,13 @@
 use aws_lc_rs::digest;
 use portcullis_fhir::index::{self, IndexEntry};
 use portcullis_fhir::json;
-use portcullis_fhir::labels::{Labels, Rules, SECURITY, Security, body};
+use portcullis_fhir::labels::{Confidentiality, Labels, Rules, SECURITY, Security, body};
 use portcullis_fhir::resource::Resource;
 use portcullis_fhir::types::ResourceType;
 use portcullis_policy::StoredVersion;
+use portcullis_policy::constraint::SHARED_TYPES;
 use portcullis_store::StoreError;
+use portcullis_store::relabelling::{RelabelPart, Relabelled};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::commit::column;
@@ -26,7 +28,7 @@ use super::seal::{Header, Seal};
 /// Resources in one transaction.
 const BATCH: i64 = 200;
 /// Changes when this program finds other labels by the same rules.
-const METHOD: &[u8] = b"labels 1\n";
+const METHOD: &[u8] = b"labels 2\n";
 /// The types that come first, in this order, because others are understood by them.
 const FIRST: [ResourceType; 4] =
     [ResourceType::HEALTHCARE_SERVICE, ResourceType::MEDICATION, ResourceType::OBSERVATION, ResourceType::CONDITION];
@@ -40,6 +42,11 @@ pub struct Labelled {
     pub changed: usize,
     /// Those that cannot be read, and keep the labels that they have.
     pub unreadable: usize,
+    /// Resources whose versions these are.
+    pub resources: usize,
+    /// How many versions got or lost a label, by its highest bit.
+    gained: [usize; 32],
+    lost: [usize; 32],
 }
 
 impl Labelled {
@@ -48,7 +55,55 @@ impl Labelled {
         self.seen += other.seen;
         self.changed += other.changed;
         self.unreadable += other.unreadable;
+        self.resources += other.resources;
+        for (own, more) in [(&mut self.gained, other.gained), (&mut self.lost, other.lost)] {
+            own.iter_mut().zip(more).for_each(|(own, more)| *own += more);
+        }
     }
+
+    /// The same as others see it, by these rules.
+    pub fn told(&self, rules: &Rules) -> Relabelled {
+        let named = |counts: &[usize; 32]| {
+            let codes = (0..32_u32).zip(counts).filter(|(_, count)| **count > 0);
+            codes.map(|(bit, count)| (code_of(bit), *count as u64)).collect()
+        };
+        Relabelled {
+            place: None,
+            resources: self.resources as u64,
+            total: 0,
+            versions: self.seen as u64,
+            changed: self.changed as u64,
+            unreadable: self.unreadable as u64,
+            gained: named(&self.gained),
+            lost: named(&self.lost),
+            rules: digest_of(rules).iter().map(|byte| format!("{byte:02x}")).collect(),
+        }
+    }
+
+    fn count(&mut self, before: Labels, after: Labels) {
+        for (counts, one, other) in [(&mut self.gained, after, before), (&mut self.lost, before, after)] {
+            let has = |code: &str| other.codings().any(|(_, own, _)| own == code);
+            let different = one.codings().filter(|(_, code, _)| !has(code)).filter_map(|(_, code, _)| Labels::named(code));
+            let unknown = (one.contains(Labels::UNKNOWN) && !other.contains(Labels::UNKNOWN)).then_some(Labels::UNKNOWN);
+            for label in different.chain(unknown) {
+                let bit = 31_u32.saturating_sub(label.bits().leading_zeros());
+                if let Some(count) = counts.get_mut(bit as usize) {
+                    *count += 1;
+                }
+            }
+        }
+    }
+}
+
+/// The code of the label with this highest bit.
+fn code_of(bit: u32) -> String {
+    let of_bit = |label: &Labels| 31_u32.saturating_sub(label.bits().leading_zeros()) == bit;
+    let all = Labels::from_bits((1 << 30) - 1).unwrap_or_default();
+    let others = all.codings().filter_map(|(_, code, _)| Labels::named(code));
+    let confidentialities = Confidentiality::ALL.into_iter().map(Labels::confidential);
+    let found = confidentialities.chain(others).find(of_bit);
+    let code = found.and_then(|label| label.codings().next().map(|(_, code, _)| code));
+    code.unwrap_or("unknown").to_owned()
 }
 
 /// Where a run is: the group of types, and the locator that was done last.
@@ -102,22 +157,93 @@ fn digest_of(rules: &Rules) -> Vec<u8> {
 pub fn step(connection: &Connection, seal: &Seal, rules: &Rules, base_url: &str) -> Result<Option<Labelled>, StoreError> {
     let place: Option<String> = connection.query_row("SELECT place FROM label_run", [], |row| row.get(0)).map_err(store_error)?;
     let Some(place) = place.as_deref().and_then(Place::parse) else { return Ok(None) };
-    let Some(types) = place.types() else {
+    let Some((place, done)) = batch(connection, (seal, rules), base_url, (place, false))? else {
         connection.execute("UPDATE label_run SET place = NULL", []).map_err(store_error)?;
         return Ok(None);
     };
+    let text = format!("{} {}", place.group, place.after);
+    connection.execute("UPDATE label_run SET place = ?1", [text]).map_err(store_error)?;
+    Ok(Some(done))
+}
+
+/// Batches in one part of a run: some seconds' work.
+const BATCHES: usize = 10;
+
+/// Does the next part of a run that somebody asked for, though the rules are the same; a dry one changes nothing.
+pub fn part(
+    connection: &Connection,
+    (seal, rules): (&Seal, &Rules),
+    base_url: &str,
+    part: &RelabelPart,
+) -> Result<Relabelled, StoreError> {
+    let mut done = Labelled::default();
+    let place = if part.dry_run {
+        let mut place = match &part.place {
+            None => Some(Place { group: 0, after: 0 }),
+            Some(text) => Some(Place::parse(text).ok_or(StoreError::InvalidCursor)?),
+        };
+        for _ in 0..BATCHES {
+            let Some(here) = place else { break };
+            let Some((next, labelled)) = batch(connection, (seal, rules), base_url, (here, true))? else {
+                return told(connection, &done, rules, None);
+            };
+            done.add(labelled);
+            place = Some(next);
+        }
+        place
+    } else {
+        if part.place.is_none() && !is_running(connection, rules)? {
+            let sql = "INSERT INTO label_run (one, rules, place) VALUES (1, ?1, '0 0') \
+                ON CONFLICT (one) DO UPDATE SET rules = excluded.rules, place = excluded.place";
+            connection.execute(sql, [digest_of(rules)]).map_err(store_error)?;
+        }
+        for _ in 0..BATCHES {
+            match step(connection, seal, rules, base_url)? {
+                Some(labelled) => done.add(labelled),
+                None => return told(connection, &done, rules, None),
+            }
+        }
+        connection
+            .query_row("SELECT place FROM label_run", [], |row| row.get::<_, Option<String>>(0))
+            .map_err(store_error)?
+            .as_deref()
+            .and_then(Place::parse)
+    };
+    told(connection, &done, rules, place)
+}
+
+fn told(connection: &Connection, done: &Labelled, rules: &Rules, place: Option<Place>) -> Result<Relabelled, StoreError> {
+    let total: i64 = connection.query_row("SELECT count(*) FROM resource", [], |row| row.get(0)).map_err(store_error)?;
+    let place = place.map(|place| format!("{} {}", place.group, place.after));
+    Ok(Relabelled { place, total: total.unsigned_abs(), ..done.told(rules) })
+}
+
+/// Whether a run by these rules was interrupted.
+fn is_running(connection: &Connection, rules: &Rules) -> Result<bool, StoreError> {
+    let sql = "SELECT count(*) FROM label_run WHERE rules = ?1 AND place IS NOT NULL";
+    let running: i64 = connection.query_row(sql, [digest_of(rules)], |row| row.get(0)).map_err(store_error)?;
+    Ok(running > 0)
+}
+
+/// Labels the next resources from a place on; `None` where none is left. A dry one writes nothing.
+fn batch(
+    connection: &Connection,
+    (seal, rules): (&Seal, &Rules),
+    base_url: &str,
+    (place, dry_run): (Place, bool),
+) -> Result<Option<(Place, Labelled)>, StoreError> {
+    let Some(types) = place.types() else { return Ok(None) };
     let sql = format!("SELECT pk FROM resource WHERE pk > ?1 AND type {types} ORDER BY pk LIMIT ?2");
     let mut statement = connection.prepare(&sql).map_err(store_error)?;
     let next = statement.query_map([place.after, BATCH], |row| row.get(0)).map_err(store_error)?;
     let next = next.collect::<Result<Vec<i64>, _>>().map_err(store_error)?;
-    let mut labeller = Labeller { connection, seal, rules, base_url, locators: Locators::new(), done: Labelled::default() };
+    let done = Labelled { resources: next.len(), ..Labelled::default() };
+    let mut labeller = Labeller { connection, seal, rules, base_url, dry_run, locators: Locators::new(), done };
     for pk in &next {
         labeller.resource(*pk)?;
     }
     let place = next.last().map_or(Place { group: place.group + 1, after: 0 }, |last| Place { after: *last, ..place });
-    let text = format!("{} {}", place.group, place.after);
-    connection.execute("UPDATE label_run SET place = ?1", [text]).map_err(store_error)?;
-    Ok(Some(labeller.done))
+    Ok(Some((place, labeller.done)))
 }
 
 struct Labeller<'a> {
@@ -125,6 +251,7 @@ struct Labeller<'a> {
     seal: &'a Seal,
     rules: &'a Rules,
     base_url: &'a str,
+    dry_run: bool,
     locators: Locators,
     done: Labelled,
 }
@@ -153,7 +280,7 @@ impl Labeller<'_> {
             let row = self.row(sql, &[pk, sequence])?;
             let update = "UPDATE version SET security = ?2, body = ?3 WHERE pk = ?1 AND sequence = ?4";
             if let Some(judged) = self.judge(row, &mut before)?
-                && judged.is_changed()
+                && self.is_to_change(&judged)
             {
                 let (security, sealed) = self.sealed(&judged)?;
                 self.execute(update, params![pk, security, sealed, sequence])?;
@@ -162,7 +289,7 @@ impl Labeller<'_> {
         let sql = format!("SELECT {} FROM resource r CROSS JOIN locator l ON l.pk = r.pk WHERE r.pk = ?1", read::COLUMNS);
         let row = self.row(&sql, &[pk])?;
         let Some(judged) = self.judge(row, &mut before)? else { return Ok(()) };
-        if !judged.is_changed() {
+        if !self.is_to_change(&judged) {
             return Ok(());
         }
         let (security, sealed) = self.sealed(&judged)?;
@@ -171,6 +298,16 @@ impl Labeller<'_> {
             Some((_, resource)) => self.index(pk, resource, judged.security.labels),
             None => Ok(()),
         }
+    }
+
+    /// Whether a version is to be changed, which is counted.
+    fn is_to_change(&mut self, judged: &Judged) -> bool {
+        if !judged.is_changed() {
+            return false;
+        }
+        self.done.changed += 1;
+        self.done.count(judged.version.security.labels, judged.security.labels);
+        !self.dry_run
     }
 
     fn sequences(&self, pk: i64) -> Result<Vec<i64>, StoreError> {
@@ -186,8 +323,7 @@ impl Labeller<'_> {
         statement.query_row(parameters, |row| Ok(SealedRow::take(row))).map_err(store_error)?
     }
 
-    fn execute(&mut self, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Result<(), StoreError> {
-        self.done.changed += 1;
+    fn execute(&self, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Result<(), StoreError> {
         self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute(parameters)).map_err(store_error)?;
         Ok(())
     }
@@ -218,9 +354,9 @@ impl Labeller<'_> {
         let Ok(resource) = Resource::from_value(value) else { return Ok(None) };
         content.claimed = content.claimed | version.security.claimed;
         let references = index::references(&resource, self.base_url);
-        let hints = labelling::hints(self.connection, &references, |_| Ok(true))?;
+        let hints = labelling::hints(self.connection, (resource.resource_type(), &references), |_| Ok(true))?;
         let security = Security {
-            labels: labelling::own_labels(self.rules, &content) | hints | before,
+            labels: labelling::own_labels(self.rules, &content) | hints | before.lasting(),
             claimed: content.claimed.without(before),
             residual: content.residual,
         };
@@ -245,11 +381,14 @@ impl Labeller<'_> {
         Ok((header.security, sealed))
     }
 
-    /// Makes `_security` find the current version by its labels.
+    /// Makes `_security` find the current version by its labels, and nothing find it by what labels inside it may hide.
     fn index(&mut self, pk: i64, resource: &Resource, labels: Labels) -> Result<(), StoreError> {
         let of = resource.resource_type();
         let neg_time = "SELECT neg_time FROM resource WHERE pk = ?1";
         let neg_time = self.connection.query_row(neg_time, [pk], |row| row.get(0)).map_err(store_error)?;
+        if let Some(indexable) = resource.indexable() {
+            return self.index_anew((pk, neg_time), &indexable, labels);
+        }
         let mut entries = index::extract(resource, self.base_url);
         entries.retain(|IndexEntry { parameter, .. }| parameter.base.is_none() && parameter.code == SECURITY);
         entries.extend(labels.entries(of));
@@ -260,6 +399,26 @@ impl Labeller<'_> {
             Row::String { parameter, .. } => Some(*parameter) != key.map(|key| key + TEXT_OFFSET),
             _ => true,
         });
+        let mut source = Source { connection: self.connection, locators: &mut self.locators, seal: self.seal };
+        source.entries(&entries, (of, neg_time), &mut rows)?;
+        rows::replace(self.connection, pk, &rows)
+    }
+
+    /// Makes all rows of a resource by which it is found. Those that say whose it is and who cares stay, and of those that make others visible what is still there.
+    fn index_anew(&mut self, (pk, neg_time): (i64, i64), indexable: &Resource, labels: Labels) -> Result<(), StoreError> {
+        let of = indexable.resource_type();
+        let mut links = Vec::new();
+        for link in index::references(indexable, self.base_url).iter().filter(|link| SHARED_TYPES.contains(&link.resource_type)) {
+            links.push(self.locators.obtain(self.connection, link.resource_type, link.id.as_str())?);
+        }
+        let mut rows = row_codec::load(self.connection, pk)?;
+        rows.retain(|row| match row {
+            Row::Compartment { .. } | Row::Care { .. } | Row::About { .. } => true,
+            Row::SharedLink { target } => links.contains(target),
+            _ => false,
+        });
+        let mut entries = index::extract(indexable, self.base_url);
+        entries.extend(labels.entries(of));
         let mut source = Source { connection: self.connection, locators: &mut self.locators, seal: self.seal };
         source.entries(&entries, (of, neg_time), &mut rows)?;
         rows::replace(self.connection, pk, &rows)

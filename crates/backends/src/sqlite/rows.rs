@@ -4,7 +4,7 @@
 
 use portcullis_fhir::index::{IndexEntry, IndexValue, fold_code, normalise};
 use portcullis_fhir::labels::Labels;
-use portcullis_fhir::reference::Reference;
+use portcullis_fhir::reference::{LocalReference, Reference};
 use portcullis_fhir::types::ResourceType;
 use portcullis_fhir::version::NewVersion;
 use portcullis_policy::constraint::SHARED_TYPES;
@@ -118,20 +118,30 @@ pub struct Source<'a> {
 }
 
 impl Source<'_> {
+    /// The rows that state who has to do with these patients.
+    pub fn care(&mut self, actors: &[LocalReference], patients: &[i64], rows: &mut Vec<Row>) -> Result<(), StoreError> {
+        for actor in actors {
+            let actor = self.locators.obtain(self.connection, actor.resource_type, actor.id.as_str())?;
+            rows.extend(patients.iter().map(|patient| Row::Care { actor, patient: *patient }));
+        }
+        Ok(())
+    }
+
     /// The rows of a version, ascending, each once. `patients` are the locators of its patients.
     pub fn rows(&mut self, version: &NewVersion, patients: &[i64], neg_time: i64) -> Result<Vec<Row>, StoreError> {
         let mut rows = Vec::with_capacity(version.entries.len() + 8);
         let resource_type = version.resource_type.code();
         rows.extend(patients.iter().map(|patient| Row::Compartment { patient: *patient, resource_type, neg_time }));
-        for actor in &version.care_actors {
-            let actor = self.locators.obtain(self.connection, actor.resource_type, actor.id.as_str())?;
-            rows.extend(patients.iter().map(|patient| Row::Care { actor, patient: *patient }));
-        }
+        self.care(&version.care_actors, patients, &mut rows)?;
         if !patients.is_empty() {
-            for shared in version.references.iter().filter(|reference| SHARED_TYPES.contains(&reference.resource_type)) {
+            for shared in version.links.iter().filter(|reference| SHARED_TYPES.contains(&reference.resource_type)) {
                 let target = self.locators.obtain(self.connection, shared.resource_type, shared.id.as_str())?;
                 rows.push(Row::SharedLink { target });
             }
+        }
+        if let Some(context) = &version.follows {
+            let target = self.locators.obtain(self.connection, context.resource_type, context.id.as_str())?;
+            rows.push(Row::About { target });
         }
         for entry in version.entries.iter().filter(|entry| !matches!(entry.parameter.code, "_id" | "_lastUpdated")) {
             self.entry(entry, version.resource_type, neg_time, &mut rows)?;

@@ -9,6 +9,7 @@ use portcullis_store::StoreError;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
+use super::consents::sight::Sight;
 use super::cursor::{Bookmarks, Position};
 use super::database::store_error;
 use super::include;
@@ -35,12 +36,14 @@ pub fn search(
     query: &SearchQuery,
     binding: &[u8],
 ) -> Result<Found<SearchPage>, StoreError> {
+    let sight = Sight::of(connection, seal, constraint)?;
+    let constraint = sight.constraint();
     let bookmarks = Bookmarks::new(seal, "search", binding, &query.canonical());
     let after = query.cursor.as_deref().map(|bookmark| bookmarks.open(bookmark)).transpose()?;
     let statements = search_sql::compile(query, &Resolver { connection, seal, constraint }, after.as_ref())?;
     let total = wants_total(query).then(|| count(connection, &statements)).transpose()?;
     if counts_only(query) {
-        return Ok(Found { content: SearchPage { total, ..SearchPage::default() }, in_care: Vec::new() });
+        return Ok(Found::nothing(SearchPage { total, ..SearchPage::default() }));
     }
 
     let size = usize::try_from(query.count).unwrap_or(usize::MAX);
@@ -57,7 +60,8 @@ pub fn search(
     let included = open(connection, seal, constraint, included)?;
     let versions: Vec<&StoredVersion> = matches.iter().chain(&included).collect();
     let in_care = read::patients_in_care(connection, constraint, &versions)?;
-    Ok(Found { content: SearchPage { matches, included, total, next }, in_care })
+    let consulted = sight.consult(connection, seal, &versions)?;
+    Ok(Found { content: SearchPage { matches, included, total, next }, in_care, consulted })
 }
 
 /// The matches of a page, in order.

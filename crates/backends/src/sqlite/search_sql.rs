@@ -5,8 +5,8 @@
 //! the limit: what it hides takes no place on a page and counts in no total.
 
 use portcullis_fhir::reference::Reference;
-use portcullis_fhir::search::{ReferenceMatch, SearchQuery, Test};
-use portcullis_fhir::types::ResourceType;
+use portcullis_fhir::search::{Filter, ReferenceMatch, SearchQuery, Test};
+use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_policy::constraint::Sources;
 use portcullis_policy::{Boundary, Constraint, Visibility};
 use portcullis_store::StoreError;
@@ -174,24 +174,29 @@ fn choose(
     if let [(criterion, route @ Route::Ordered { .. })] = routes.as_slice() {
         return Ok(Chosen { route: Some(route.clone()), criterion: *criterion });
     }
-    let mut best: Option<(i64, usize)> = None;
+    // The records of one patient are the likeliest to be few, and no other way is counted further than the shortest so far.
+    routes.sort_by_key(|(criterion, _)| !criterion.is_some_and(|position| is_of_one_patient(query, position)));
+    let (mut fewest, mut best) = (COUNTED_CANDIDATES, None);
     for (position, (_, route)) in routes.iter().enumerate() {
-        let candidates = count_candidates(route, resolver, parameters)?;
-        if candidates < COUNTED_CANDIDATES && best.is_none_or(|(fewest, _)| candidates < fewest) {
-            best = Some((candidates, position));
+        let candidates = count_candidates(route, fewest, resolver, parameters)?;
+        if candidates < fewest {
+            (fewest, best) = (candidates, Some(position));
         }
     }
     // Where every way is long, one that is in order needs no sort and can stop early.
     let in_order = || routes.iter().position(|(_, route)| matches!(route, Route::Ordered { .. }));
-    let position = best.map(|(_, position)| position).or_else(in_order);
+    let position = best.or_else(in_order);
     let chosen = position.and_then(|position| routes.into_iter().nth(position));
     Ok(chosen.map_or(Chosen { route: None, criterion: None }, |(criterion, route)| Chosen { route: Some(route), criterion }))
 }
 
-fn count_candidates(route: &Route, resolver: &Resolver<'_>, parameters: &Parameters) -> Result<i64, StoreError> {
+/// The candidates of a route, as far as there are fewer than `most`.
+fn count_candidates(route: &Route, most: i64, resolver: &Resolver<'_>, parameters: &Parameters) -> Result<i64, StoreError> {
+    // A power of two: the statements that are kept prepared stay few.
+    let most = u64::try_from(most).unwrap_or_default().next_power_of_two();
     let candidates = match route {
-        Route::Ordered { table, seek } => format!("SELECT 1 FROM {table} d WHERE {seek} LIMIT {COUNTED_CANDIDATES}"),
-        Route::Set(set) => format!("SELECT 1 FROM ({set}) LIMIT {COUNTED_CANDIDATES}"),
+        Route::Ordered { table, seek } => format!("SELECT 1 FROM {table} d WHERE {seek} LIMIT {most}"),
+        Route::Set(set) => format!("SELECT 1 FROM ({set}) LIMIT {most}"),
     };
     parameters.integer(resolver.connection, &format!("SELECT count(*) FROM ({candidates})")).map_err(store_error)
 }
@@ -202,6 +207,10 @@ fn boundary_route(query: &SearchQuery, constraint: &Constraint, parameters: &mut
     // A way to candidates may lead to more than is shown.
     match ways.iter().map(Visibility::unqualified).collect::<Vec<_>>().as_slice() {
         [Visibility::Compartment(Boundary::Patients(patients))] if names_patient(query, patients.items()) => None,
+        // Everybody in somebody's care is more than one of them.
+        [Visibility::Compartment(Boundary::CareRelationship(_) | Boundary::PatientsInCare(..))] if names_one_patient(query) => {
+            None
+        }
         [Visibility::Compartment(boundary)] => compartment_route(boundary, query.resource_type, parameters),
         [Visibility::ReferencedFrom { boundary, sources }] => referenced_route(boundary, sources, parameters),
         // A Device: somebody's, or shared.
@@ -215,17 +224,26 @@ fn boundary_route(query: &SearchQuery, constraint: &Constraint, parameters: &mut
 }
 
 /// Whether a criterion already leads to the records of the only patient: then the compartment would be the same way again.
-fn names_patient(query: &SearchQuery, patients: &[portcullis_fhir::types::LogicalId]) -> bool {
+fn names_patient(query: &SearchQuery, patients: &[LogicalId]) -> bool {
     let [patient] = patients else { return false };
-    query.filters.iter().any(|filter| match &filter.test {
-        Test::Reference(alternatives) => match alternatives.as_slice() {
-            [ReferenceMatch::Exact(Reference::Local(local))] => {
-                local.resource_type == ResourceType::PATIENT && local.id == *patient
-            }
-            _ => false,
-        },
-        _ => false,
-    })
+    query.filters.iter().any(|filter| patient_of(filter) == Some(patient))
+}
+
+fn names_one_patient(query: &SearchQuery) -> bool {
+    query.filters.iter().any(|filter| patient_of(filter).is_some())
+}
+
+fn is_of_one_patient(query: &SearchQuery, position: usize) -> bool {
+    query.filters.get(position).is_some_and(|filter| patient_of(filter).is_some())
+}
+
+/// The patient whom a criterion asks for, where that is one.
+fn patient_of(filter: &Filter) -> Option<&LogicalId> {
+    let Test::Reference(alternatives) = &filter.test else { return None };
+    match alternatives.as_slice() {
+        [ReferenceMatch::Exact(Reference::Local(local))] if local.resource_type == ResourceType::PATIENT => Some(&local.id),
+        _ => None,
+    }
 }
 
 fn compartment_route(boundary: &Boundary, resource_type: ResourceType, parameters: &mut Parameters) -> Option<Route> {
@@ -250,6 +268,6 @@ fn referenced_route(boundary: &Boundary, sources: &Sources<'_>, parameters: &mut
         Boundary::Patients(_) | Boundary::PatientsInCare(..) => {
             Some(Route::Set(visibility::referenced_from(boundary, sources, parameters)))
         }
-        Boundary::CareRelationship(_) | Boundary::Whole => None,
+        Boundary::CareRelationship(_) | Boundary::Related(..) | Boundary::Whole => None,
     }
 }

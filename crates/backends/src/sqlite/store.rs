@@ -11,12 +11,14 @@ use portcullis_fhir::search::SearchQuery;
 use portcullis_policy::{
     Authorized, Change, DecisionId, HistoryPage, PermittedOperation, SearchPage, StoredVersion, Unreleased, WriteSet,
 };
+use portcullis_store::relabelling::{RelabelPart, Relabelled};
 use portcullis_store::together::{Done, NotDone, Step, Together};
 use portcullis_store::{BoxFuture, Committed, FhirStore, Outbox, StoreError, Subject};
 use rusqlite::Connection;
 use tokio::sync::Notify;
 
 use super::commit::{Application, Applied, WriteState};
+use super::consents::derive;
 use super::database::{OpenError, open_writer};
 use super::read::Found;
 use super::readers::Readers;
@@ -25,7 +27,7 @@ use super::root_key::RootKey;
 use super::seal::Seal;
 use super::together::{Performed, ReadingLimits, Transaction};
 use super::writer::{Limits, Writer};
-use super::{admission, history, index_backlog, outbox, read, relabelling, search, seek};
+use super::{admission, history, index_backlog, outbox, read, relabelling, relationship_backlog, search, seek};
 use crate::migrations::MAIN;
 
 /// The largest page that is made on the calling thread.
@@ -90,7 +92,11 @@ impl SqliteStore {
         let mut completed = 0;
         loop {
             let (seal, base_url) = (Arc::clone(&self.seal), base_url.to_owned());
-            let progress = self.writer.run_blocking(move |connection| index_backlog::step(connection, &seal, &base_url))?;
+            let progress = self.writer.run_blocking(move |connection| {
+                let indexed = index_backlog::step(connection, &seal, &base_url)?;
+                // One after the other: each puts its rows to those that are there.
+                if indexed.seen > 0 { Ok(indexed) } else { relationship_backlog::step(connection, &seal, &base_url) }
+            })?;
             if progress.seen == 0 {
                 return Ok(completed);
             }
@@ -118,6 +124,13 @@ impl SqliteStore {
                 None => return Ok(Some(labelled)),
             }
         }
+    }
+
+    /// Makes the rows by which consents decide anew, where another version of this program made them or for another address; `base_url` as above. Belongs before
+    /// the first request: what is not yet derived does not count. Gives whether they were made. Blocks.
+    pub fn derive_consents(&self, base_url: &str) -> Result<bool, StoreError> {
+        let (seal, base_url) = (Arc::clone(&self.seal), base_url.to_owned());
+        self.writer.run_blocking(move |connection| derive::refresh(connection, &seal, &base_url))
     }
 
     /// The writer, for what else lives in the same file.
@@ -168,6 +181,16 @@ impl Writing {
 }
 
 impl FhirStore for SqliteStore {
+    fn relabel<'a>(&'a self, part: RelabelPart, base_url: &'a str) -> BoxFuture<'a, Result<Relabelled, StoreError>> {
+        Box::pin(async move {
+            let (writer, seal, rules) = (Arc::clone(&self.writer), Arc::clone(&self.seal), Arc::clone(&self.rules));
+            let base_url = base_url.to_owned();
+            let work = move |connection: &mut Connection| relabelling::part(connection, (&seal, &rules), &base_url, &part);
+            let blocking = tokio::task::spawn_blocking(move || writer.run_blocking(work));
+            blocking.await.map_err(|error| StoreError::Unavailable(Box::new(error)))?
+        })
+    }
+
     fn read(&self, authorized: Authorized<Read>) -> BoxFuture<'_, Result<Unreleased<Option<StoredVersion>>, StoreError>> {
         Box::pin(async move {
             let work =
@@ -253,23 +276,28 @@ impl FhirStore for SqliteStore {
 
 /// Only for what is durable.
 fn committed(decision: DecisionId, applied: Applied) -> Committed {
-    let Applied { written, in_care, record, stored } = applied;
+    let Applied { written, in_care, consulted, record, stored } = applied;
     let acknowledgement = Acknowledgement::of_stored(&stored);
-    Committed { written: Unreleased::new(decision, in_care, written), record, acknowledgement }
+    Committed { written: Unreleased::new(decision, in_care, written).consulting(consulted), record, acknowledgement }
 }
 
 /// Only for what is durable.
 fn done(decision: DecisionId, performed: Performed) -> Done {
     match performed {
         Performed::Written(applied) => Done::Written(committed(decision, applied)),
-        Performed::Version(found) => Done::Version(Unreleased::new(decision, found.in_care, found.content)),
-        Performed::History(found) => Done::History(Unreleased::new(decision, found.in_care, found.content)),
-        Performed::Page(found) => Done::Page(Unreleased::new(decision, found.in_care, found.content)),
+        Performed::Version(found) => Done::Version(judged_by(decision, found)),
+        Performed::History(found) => Done::History(judged_by(decision, found)),
+        Performed::Page(found) => Done::Page(judged_by(decision, found)),
     }
 }
 
 fn unreleased<T, U>(authorized: &Authorized<T>, found: Found<U>) -> Unreleased<U> {
-    Unreleased::new(authorized.decision(), found.in_care, found.content)
+    judged_by(authorized.decision(), found)
+}
+
+/// What was found, to be judged under this decision.
+fn judged_by<T>(decision: DecisionId, found: Found<T>) -> Unreleased<T> {
+    Unreleased::new(decision, found.in_care, found.content).consulting(found.consulted)
 }
 
 /// Whether the answer is small enough to be made on the calling thread, where finding it turns out to be quick.

@@ -13,10 +13,13 @@ use portcullis_fhir::version::NewVersion;
 use portcullis_jose::{Algorithm, SigningKey, VerificationKeys};
 use portcullis_oauth::access_token::{AccessTokenClaims, AccessTokenTrust, VerifiedToken};
 use portcullis_oauth::identifiers::{ClientId, GrantId, TokenId, UserId};
-use portcullis_oauth::principal::{Operator, OperatorOperation, Principal, PrincipalUser, TokenFacts, TokenStatus};
+use portcullis_oauth::principal::{
+    Circumstances, ImplicitPolicy, Operator, OperatorOperation, Principal, PrincipalUser, TokenFacts, TokenStatus,
+};
 use portcullis_oauth::users::{Role, Roles};
 use portcullis_policy::{
-    Change, Decision, DecisionId, HistoryPage, Operation, Permit, PermittedOperation, StoredVersion, WriteSet, Written, decide,
+    Change, Decision, DecisionId, HistoryPage, Operation, Permit, PermittedOperation, SearchPage, StoredVersion, WriteSet,
+    Written, decide,
 };
 use portcullis_store::{FhirStore, StoreError};
 
@@ -88,12 +91,14 @@ impl Who<'_> {
             epoch: 0,
             client: Some(client),
             user: Some(user),
-            purpose_of_use: None,
+            purposes: Default::default(),
             registered: None,
+            clearance: portcullis_fhir::labels::Clearance::FULL,
         };
         Principal::establish(&token, &portcullis_oauth::confirmation::Possession::NOTHING, TokenStatus::from_registry(facts), NOW)
             .unwrap()
             .cleared(portcullis_fhir::labels::Clearances::default())
+            .asking(circumstances())
     }
 
     pub fn permit(self, operation: Operation) -> (Permit, PermittedOperation) {
@@ -103,6 +108,11 @@ impl Who<'_> {
             Decision::Deny(denial) => panic!("{denial:?}"),
         }
     }
+}
+
+/// Now, at [`BASE`], where whoever is let in by everything else is let in by the implicit policy, too.
+pub fn circumstances() -> Circumstances {
+    Circumstances { address: None, now: NOW * 1000, base_url: BASE.into(), implicit: ImplicitPolicy::AllNormal }
 }
 
 pub fn id(text: &str) -> LogicalId {
@@ -253,11 +263,30 @@ impl World {
 impl World {
     /// The ids that a search finds.
     pub async fn search(&self, who: Who<'_>, type_name: &str, query: &str) -> Result<Vec<String>, StoreError> {
+        let page = self.page(who, type_name, query).await?;
+        Ok(page.matches.iter().map(|version| version.id.to_string()).collect())
+    }
+
+    /// Whether a principal sees a resource that is not deleted.
+    pub async fn reads(&self, principal: &Principal, type_name: &str, own: &str) -> Result<bool, StoreError> {
+        let read = Operation::Read(Read { resource_type: resource_type(type_name), id: id(own) });
+        let Decision::Permit(permit, PermittedOperation::Read(read)) = decide(DecisionId(1), principal, read) else { panic!() };
+        Ok(permit.release(self.store.read(read).await?).unwrap().content().is_some())
+    }
+
+    /// Whether the store shows what release does not let out.
+    pub async fn disagrees(&self, who: Who<'_>, type_name: &str, own: &str) -> bool {
+        let read = Read { resource_type: resource_type(type_name), id: id(own) };
+        let (permit, PermittedOperation::Read(read)) = who.permit(Operation::Read(read)) else { panic!() };
+        permit.release(self.store.read(read).await.unwrap()).is_err()
+    }
+
+    /// What a search finds.
+    pub async fn page(&self, who: Who<'_>, type_name: &str, query: &str) -> Result<SearchPage, StoreError> {
         let context = SearchContext { base_url: BASE, handling: Handling::Strict, now_ms: NOW * 1000 };
         let pairs = portcullis_fhir::query::parse(query.as_bytes()).unwrap();
         let query = portcullis_fhir::search::parse(resource_type(type_name), &pairs, &context).unwrap();
         let (permit, PermittedOperation::Search(search)) = who.permit(Operation::Search(query)) else { panic!() };
-        let page = permit.release(self.store.search(search, b"test").await?).unwrap().into_content();
-        Ok(page.matches.iter().map(|version| version.id.to_string()).collect())
+        Ok(permit.release(self.store.search(search, b"test").await?).unwrap().into_content())
     }
 }

@@ -3,24 +3,25 @@
 //! [`predicate`] is a condition that stands in every statement and sub-query that produces resources, before any limit. What [`grounds`] and
 //! [`patients_in_care`] report comes from statements of their own, so that release compares two answers and not one with itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis_fhir::compartment::membership_parameters;
 use portcullis_fhir::labels::Clearance;
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::scopes::Letter;
-use portcullis_policy::constraint::{NonEmpty, Sources, TypeSet};
+use portcullis_policy::constraint::{Asking, NonEmpty, Sources, TypeSet};
 use portcullis_policy::stored::Grounds;
-use portcullis_policy::{Boundary, Constraint, StoredVersion, Visibility};
+use portcullis_policy::{Boundary, Constraint, InCare, Relationship, StoredVersion, Visibility};
 use portcullis_store::StoreError;
 use rusqlite::Connection;
 
 use super::admission::admitted;
+use super::consents::condition::consented;
 use super::database::store_error;
 use super::locator::IDENTIFIER;
-use super::parameters::{Parameters, any};
-use super::read;
+use super::parameters::{Parameters, all, any};
+use super::{read, relationship};
 
 /// Patients per statement of [`patients_in_care`].
 const PATIENTS_PER_STATEMENT: usize = 500;
@@ -60,10 +61,18 @@ fn shows(way: &Visibility<'_>, resource_type: ResourceType, alias: &str, paramet
             // As a sub-query it comes after the other way, and not before: what is hidden by its labels costs the work of what is absent.
             format!("({} AND (SELECT {}))", shows(way, resource_type, alias, parameters), cleared(*clearance, alias))
         }
-        Visibility::AboutNothingHidden { clearance } => format!(
-            "NOT EXISTS (SELECT 1 FROM about b CROSS JOIN resource t ON t.pk = b.target WHERE b.source = {alias}.pk AND NOT {})",
-            cleared(*clearance, "t")
-        ),
+        Visibility::AboutNothingHidden { clearance, asking } => {
+            let mut shown = vec![cleared(*clearance, "t")];
+            shown.extend(asking.map(|asking| consented(asking, "t", false, parameters)));
+            format!(
+                "NOT EXISTS (SELECT 1 FROM about b CROSS JOIN resource t ON t.pk = b.target WHERE b.source = {alias}.pk AND NOT {})",
+                all(&shown)
+            )
+        }
+        Visibility::Consented { way, asking } => {
+            let shown = shows(way, resource_type, alias, parameters);
+            format!("({shown} AND ({}))", consented(*asking, alias, is_own(way, *asking), parameters))
+        }
         Visibility::Qualified { way, admission } => {
             format!("({} AND {})", shows(way, resource_type, alias, parameters), admitted(admission, alias, parameters))
         }
@@ -78,7 +87,7 @@ fn shows(way: &Visibility<'_>, resource_type: ResourceType, alias: &str, paramet
         Visibility::ReferencedFrom { boundary, sources } => {
             let referred_to = match boundary {
                 // A practice's popular practitioner is soon found from the practitioner's side, a patient's few records from the patient's.
-                Boundary::CareRelationship(_) | Boundary::Whole => {
+                Boundary::CareRelationship(_) | Boundary::Related(..) | Boundary::Whole => {
                     let inside = within(boundary, "c.patient", parameters);
                     let source = is_source(sources, "c", parameters);
                     format!(
@@ -126,11 +135,12 @@ pub fn referenced_from(boundary: &Boundary, sources: &Sources<'_>, parameters: &
 pub fn within(boundary: &Boundary, patient: &str, parameters: &mut Parameters) -> String {
     match boundary {
         Boundary::Patients(allowed) => format!("{patient} {}", one_of(allowed, parameters)),
-        Boundary::CareRelationship(actors) => in_care(actors, patient, parameters),
+        Boundary::CareRelationship(actors) => in_care((Relationship::Care, actors), patient, parameters),
         Boundary::PatientsInCare(allowed, actors) => {
             let allowed = one_of(allowed, parameters);
-            format!("({patient} {allowed} AND {})", in_care(actors, patient, parameters))
+            format!("({patient} {allowed} AND {})", in_care((Relationship::Care, actors), patient, parameters))
         }
+        Boundary::Related(relationship, actors) => in_care((*relationship, actors), patient, parameters),
         Boundary::Whole => "1".to_owned(),
     }
 }
@@ -141,6 +151,10 @@ pub fn patients_of(boundary: &Boundary, parameters: &mut Parameters) -> Option<S
         Boundary::Patients(allowed) | Boundary::PatientsInCare(allowed, _) => Some(locators_of(allowed, parameters)),
         Boundary::CareRelationship(actors) => {
             Some(format!("SELECT k.patient FROM care k WHERE k.actor IN ({})", actor_locators(actors, parameters)))
+        }
+        Boundary::Related(relationship, actors) => {
+            let actors = relationship::actors((*relationship, actors), parameters);
+            Some(format!("SELECT k.patient FROM care k WHERE k.actor IN ({actors})"))
         }
         Boundary::Whole => None,
     }
@@ -158,15 +172,20 @@ fn locators_of(patients: &NonEmpty<LogicalId>, parameters: &mut Parameters) -> S
 }
 
 /// A care row counts only while the record that states it is current and not deleted.
-fn in_care(actors: &NonEmpty<LocalReference>, patient: &str, parameters: &mut Parameters) -> String {
-    let actors = actor_locators(actors, parameters);
+fn in_care(
+    (relationship, actors): (Relationship, &NonEmpty<LocalReference>),
+    patient: &str,
+    parameters: &mut Parameters,
+) -> String {
+    let actors = relationship::actors((relationship, actors), parameters);
     format!(
         "EXISTS (SELECT 1 FROM care k CROSS JOIN resource o ON o.pk = k.source \
-         WHERE k.actor IN ({actors}) AND k.patient = {patient} AND o.deleted = 0)"
+         WHERE k.actor IN ({actors}) AND k.patient = {patient} AND o.deleted = 0 AND o.type IN ({}))",
+        relationship::sources(relationship)
     )
 }
 
-fn actor_locators(actors: &NonEmpty<LocalReference>, parameters: &mut Parameters) -> String {
+pub(super) fn actor_locators(actors: &NonEmpty<LocalReference>, parameters: &mut Parameters) -> String {
     let one = |actor: &LocalReference| {
         let id = parameters.bind(actor.id.as_str().to_owned());
         format!("SELECT pk FROM locator WHERE type = {} AND id = {id}", actor.resource_type.code())
@@ -191,13 +210,29 @@ fn is_source(sources: &Sources<'_>, alias: &str, parameters: &mut Parameters) ->
         format!("({alias}.type = {} AND {})", resource_type.code(), admitted(admission, alias, parameters))
     }));
     let source = any(&either);
-    if sources.clearance.is_full() {
+    let is_row = alias == "x";
+    let row = if is_row { alias } else { "z" };
+    let mut shown = Vec::new();
+    if !sources.clearance.is_full() {
+        shown.push(cleared(sources.clearance, row));
+    }
+    shown.extend(sources.asking.map(|asking| consented(asking, row, false, parameters)));
+    if shown.is_empty() {
         source
-    } else if alias == "x" {
-        format!("({source} AND {})", cleared(sources.clearance, alias))
+    } else if is_row {
+        format!("({source} AND {})", all(&shown))
     } else {
-        let cleared = cleared(sources.clearance, "z");
-        format!("({source} AND EXISTS (SELECT 1 FROM resource z WHERE z.pk = {alias}.pk AND {cleared}))")
+        format!("({source} AND EXISTS (SELECT 1 FROM resource z WHERE z.pk = {alias}.pk AND {}))", all(&shown))
+    }
+}
+
+/// Whether every record of a way lies in the record of somebody whose own it is.
+fn is_own(way: &Visibility<'_>, asking: Asking<'_>) -> bool {
+    match way.unqualified() {
+        Visibility::Compartment(Boundary::Patients(patients)) => {
+            patients.items().iter().all(|patient| asking.question.own().contains(patient))
+        }
+        _ => false,
     }
 }
 
@@ -238,7 +273,8 @@ pub fn grounds_in(connection: &Connection, way: &Visibility<'_>, pk: i64) -> Res
         | Visibility::Compartment(_)
         | Visibility::AboutNothingHidden { .. }
         | Visibility::Qualified { .. }
-        | Visibility::Cleared { .. } => Ok(None),
+        | Visibility::Cleared { .. }
+        | Visibility::Consented { .. } => Ok(None),
         Visibility::ReferencedFrom { boundary, sources } => referring_record(connection, pk, boundary, sources),
         Visibility::About { boundary, targets } => target_record(connection, pk, boundary, targets),
     }
@@ -255,7 +291,9 @@ fn referring_record(
     let inside = within(boundary, "c.patient", &mut parameters);
     let source = is_source(sources, "x", &mut parameters);
     let joined = match boundary {
-        Boundary::CareRelationship(_) | Boundary::Whole => "shared_link s CROSS JOIN compartment c ON c.pk = s.source",
+        Boundary::CareRelationship(_) | Boundary::Related(..) | Boundary::Whole => {
+            "shared_link s CROSS JOIN compartment c ON c.pk = s.source"
+        }
         Boundary::Patients(_) | Boundary::PatientsInCare(..) => "compartment c CROSS JOIN shared_link s ON s.source = c.pk",
     };
     let sql = format!(
@@ -301,39 +339,33 @@ fn first_grounds(connection: &Connection, sql: &str, parameters: &Parameters) ->
 
 /// Whether a boundary of the constraint asks for a care relationship.
 pub fn asks_for_care(constraint: &Constraint) -> bool {
-    constraint.boundaries().any(|boundary| matches!(boundary, Boundary::CareRelationship(_) | Boundary::PatientsInCare(..)))
+    constraint.boundaries().any(|boundary| boundary.relationship().is_some())
 }
 
-/// Those of these patients with whom an actor of the constraint has a care relationship; none where no boundary asks for one.
-pub fn patients_in_care(
-    connection: &Connection,
-    constraint: &Constraint,
-    patients: &[LogicalId],
-) -> Result<Vec<LogicalId>, StoreError> {
-    let actors: BTreeSet<&LocalReference> = constraint
-        .boundaries()
-        .flat_map(|boundary| match boundary {
-            Boundary::CareRelationship(actors) | Boundary::PatientsInCare(_, actors) => actors.items(),
-            Boundary::Patients(_) | Boundary::Whole => &[],
-        })
-        .collect();
+/// Those of these patients to whom an actor of the constraint has a relationship that a boundary asks for; none where no boundary asks for one.
+pub fn patients_in_care(connection: &Connection, constraint: &Constraint, patients: &[LogicalId]) -> Result<InCare, StoreError> {
+    let mut asked: BTreeMap<Relationship, BTreeSet<&LocalReference>> = BTreeMap::new();
+    for (relationship, actors) in constraint.boundaries().filter_map(Boundary::relationship) {
+        asked.entry(relationship).or_default().extend(actors.items());
+    }
     let patients: BTreeSet<&LogicalId> = patients.iter().collect();
-    let (Some(actors), false) = (NonEmpty::of(actors.into_iter().cloned()), patients.is_empty()) else {
-        return Ok(Vec::new());
-    };
     let patients: Vec<&LogicalId> = patients.into_iter().collect();
-    let mut found = Vec::new();
-    for chunk in patients.chunks(PATIENTS_PER_STATEMENT) {
-        let mut parameters = Parameters::default();
-        let ids = parameters.bind_list(chunk.iter().map(|id| id.as_str().to_owned()));
-        let actors = actor_locators(&actors, &mut parameters);
-        let sql = format!(
-            "SELECT DISTINCT p.id FROM locator p CROSS JOIN care k ON k.patient = p.pk CROSS JOIN resource o ON o.pk = k.source \
-             WHERE p.type = {} AND p.id IN ({ids}) AND k.actor IN ({actors}) AND o.deleted = 0",
-            ResourceType::PATIENT.code()
-        );
-        let rows = parameters.rows(connection, &sql, |row| row.get::<_, String>(0)).map_err(store_error)?;
-        found.extend(rows.iter().filter_map(|id| LogicalId::parse(id)));
+    let mut found = InCare::new();
+    for (relationship, actors) in asked {
+        let Some(actors) = NonEmpty::of(actors.into_iter().cloned()) else { continue };
+        for chunk in patients.chunks(PATIENTS_PER_STATEMENT) {
+            let mut parameters = Parameters::default();
+            let ids = parameters.bind_list(chunk.iter().map(|id| id.as_str().to_owned()));
+            let actors = relationship::actors((relationship, &actors), &mut parameters);
+            let sql = format!(
+                "SELECT DISTINCT p.id FROM locator p CROSS JOIN care k ON k.patient = p.pk CROSS JOIN resource o ON o.pk = k.source \
+                 WHERE p.type = {} AND p.id IN ({ids}) AND k.actor IN ({actors}) AND o.deleted = 0 AND o.type IN ({})",
+                ResourceType::PATIENT.code(),
+                relationship::sources(relationship)
+            );
+            let rows = parameters.rows(connection, &sql, |row| row.get::<_, String>(0)).map_err(store_error)?;
+            found.extend(rows.iter().filter_map(|id| LogicalId::parse(id)).map(|id| (relationship, id)));
+        }
     }
     Ok(found)
 }

@@ -42,7 +42,10 @@ impl Default for Limits {
 const IDLE: Duration = Duration::from_secs(5);
 
 /// The longest time for which a group gathers requests.
-const LONGEST_GATHERING: Duration = Duration::from_millis(2);
+const LONGEST_GATHERING: Duration = Duration::from_millis(6);
+/// A group gathers for half as many flushes as others were in the last one, up to so many: where many write at once, a flush for a few of them takes more
+/// from the others than they wait.
+const MOST_HALF_FLUSHES: u32 = 6;
 
 /// The queue to the writing thread. Dropping it finishes what waits and closes the database.
 #[derive(Debug)]
@@ -235,8 +238,8 @@ impl GroupCommit {
         }
         let committing = Instant::now();
         let outcome = outcome.and_then(|()| self.commit());
-        let together = done.len() > 1;
-        self.gathering = if together { (committing.elapsed() / 2).min(LONGEST_GATHERING) } else { Duration::ZERO };
+        let others = u32::try_from(done.len().saturating_sub(1)).unwrap_or(u32::MAX).min(MOST_HALF_FLUSHES);
+        self.gathering = (committing.elapsed() * others / 2).min(LONGEST_GATHERING);
         if let Err(reason) = &outcome {
             tracing::error!(reason, requests = done.len(), "a group of writes was lost");
             self.roll_back();

@@ -105,6 +105,17 @@ static COMPILED: LazyLock<Vec<OnceLock<Vec<Compiled>>>> =
 struct Compiled {
     parameter: &'static SearchParameter,
     path: Path,
+    /// The members of a resource at which the path begins; `None`: it may look at any.
+    members: Option<Vec<Box<str>>>,
+}
+
+/// The members at which a path begins.
+fn first_members(path: &Path) -> Option<Vec<Box<str>>> {
+    let mut members: Vec<Box<str>> = Vec::new();
+    for route in path.routes() {
+        members.extend(route.first()?.iter().map(|member| Box::from(*member)));
+    }
+    Some(members)
 }
 
 fn compiled(resource_type: ResourceType) -> &'static [Compiled] {
@@ -114,7 +125,11 @@ fn compiled(resource_type: ResourceType) -> &'static [Compiled] {
             .filter(|parameter| !matches!(parameter.parameter_type, ParameterType::Composite | ParameterType::Special))
             .filter(|parameter| !matches!(parameter.code, "_id" | "_lastUpdated"))
             // A test compiles every expression of the table, so none is lost here.
-            .filter_map(|parameter| Some(Compiled { parameter, path: Path::compile(parameter.expression, resource_type).ok()? }))
+            .filter_map(|parameter| {
+                let path = Path::compile(parameter.expression, resource_type).ok()?;
+                let members = first_members(&path);
+                Some(Compiled { parameter, path, members })
+            })
             .collect()
     };
     COMPILED.get(usize::from(resource_type.code())).map_or(&[], |cell| cell.get_or_init(compile))
@@ -176,6 +191,20 @@ pub fn extract_some(
         compiled.extract((body, resource_type), base_url, &mut entries);
     }
     entries
+}
+
+/// A condition on the name of a member of a resource of this type: whether [`extract_some`] may look at it for these parameters. What says of the resource
+/// what it is, and what it contains, is always looked at.
+pub fn looks_at(resource_type: ResourceType, wanted: impl Fn(&SearchParameter) -> bool) -> impl Fn(&str) -> bool {
+    let compiled: Vec<&Compiled> = compiled(resource_type).iter().filter(|compiled| wanted(compiled.parameter)).collect();
+    move |name| {
+        // Beside a primitive stand its extensions.
+        let element = name.strip_prefix('_').unwrap_or(name);
+        let begins = |compiled: &&Compiled| {
+            compiled.members.as_ref().is_none_or(|members| members.iter().any(|member| **member == *element))
+        };
+        matches!(element, "resourceType" | "id" | "meta" | "contained") || compiled.iter().any(begins)
+    }
 }
 
 impl Compiled {

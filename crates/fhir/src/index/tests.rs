@@ -1,6 +1,7 @@
 use super::*;
 use crate::definitions::{Kind, structure};
 use crate::instant::{MAXIMUM, MINIMUM};
+use crate::json;
 
 const BASE: &str = "https://example.org/fhir";
 
@@ -59,7 +60,7 @@ fn every_datatype_that_a_parameter_can_meet_is_extracted_or_listed_here() {
     };
     let mut unhandled = BTreeSet::new();
     for resource_type in ResourceType::all() {
-        for Compiled { parameter, path } in compiled(resource_type) {
+        for Compiled { parameter, path, .. } in compiled(resource_type) {
             for found in path.types().map(structure).filter(|found| !handled(parameter.parameter_type, found.kind)) {
                 unhandled.insert(format!("{:?} {} {resource_type}.{}", parameter.parameter_type, found.name, parameter.code));
             }
@@ -278,4 +279,32 @@ fn components_count_towards_the_most_values_of_a_resource() {
     );
     let length = index(&text).len();
     assert!(length > MAXIMUM_ENTRIES && length <= 2 * MAXIMUM_ENTRIES + 10, "{length}");
+}
+
+#[test]
+fn an_extraction_finds_the_same_where_only_the_members_are_left_that_it_looks_at() {
+    let element = r#"{"coding":[{"system":"s","code":"c"}],"system":"s","code":"c","value":"v","reference":"Patient/a","start":"2020","text":"t","family":"f",
+        "profile":["http://p"],"tag":[{"code":"x"}],"extension":[{"url":"http://e","valueString":"e"}]}"#;
+    let (mut found, mut passed_over) = (0, 0);
+    for resource_type in ResourceType::all() {
+        let names: std::collections::BTreeSet<&str> =
+            compiled(resource_type).iter().flat_map(|compiled| compiled.members.iter().flatten()).map(|name| &**name).collect();
+        let members: String = names.iter().map(|name| format!(",\"{name}\":{element}")).collect();
+        let body = json::parse(format!(r#"{{"resourceType":"{resource_type}","id":"a"{members}}}"#).as_bytes()).unwrap();
+        for parameter in compiled(resource_type).iter().map(|compiled| compiled.parameter) {
+            let only = |one: &SearchParameter| one.key == parameter.key;
+            let looks_at = looks_at(resource_type, only);
+            let left: Vec<_> = body.as_object().unwrap().iter().filter(|(name, _)| looks_at(name)).cloned().collect();
+            passed_over += names.len() + 2 - left.len();
+            let of_all = extract_some((&body, resource_type), "https://localhost/fhir", only);
+            found += of_all.len();
+            assert_eq!(
+                extract_some((&Value::Object(left), resource_type), "https://localhost/fhir", only),
+                of_all,
+                "{resource_type} {}",
+                parameter.code
+            );
+        }
+    }
+    assert!(found > 1000 && passed_over > 1000, "{found} {passed_over}");
 }

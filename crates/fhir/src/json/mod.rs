@@ -4,10 +4,12 @@
 //! <https://hl7.org/fhir/R4/datatypes.html#decimal>). RFC 8259 section 4 lets a parser refuse repeated names; this one does, since two readers
 //! could otherwise see two different resources in one body.
 
+mod members;
 mod parse;
 mod place;
 mod write;
 
+pub use members::parse_members;
 pub use parse::{MAXIMUM_DEPTH, ParseError, parse};
 pub(crate) use write::write_string;
 

@@ -3,11 +3,12 @@
 //! So a body says nothing about labels that could become untrue. What this server does not understand stays where it is, and so does a label with more than system, code and
 //! display, such as the extensions of DS4P.
 
-use super::vocabulary::SYSTEM_CONFIDENTIALITY;
+use super::vocabulary::{SYSTEM_ACT_CODE, SYSTEM_CONFIDENTIALITY, SYSTEM_OBSERVATION_VALUE, is_handling};
 use super::{Confidentiality, Labels, Security};
 use crate::instant;
 use crate::json::{self, Value};
 use crate::outcome::{Issue, IssueType};
+use crate::redaction::inline;
 use crate::types::{LogicalId, ResourceType};
 
 /// A code of a system, as the content says it.
@@ -28,6 +29,56 @@ pub struct Content {
     pub residual: bool,
     /// Every code that it and what it contains have.
     pub concepts: Vec<Concept>,
+    /// The labels that this server does not understand. Rules may.
+    pub unrecognised: Vec<Concept>,
+}
+
+/// A mark of what was done to a resource before it left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// `REDACTED`: elements are left out.
+    Redacted,
+    /// `MASKED`: elements are unreadable.
+    Masked,
+    /// `PSEUDED`: what names somebody is left out.
+    Pseudonymised,
+}
+
+impl Mark {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Redacted => "REDACTED",
+            Self::Masked => "MASKED",
+            Self::Pseudonymised => "PSEUDED",
+        }
+    }
+}
+
+/// Whether everybody who sees a record sees something with these labels: no clearance ends below N.
+pub fn everybody_sees(labels: Labels) -> bool {
+    Labels::confidential(Confidentiality::Normal).contains(labels)
+}
+
+/// What the obligations among a resource's labels come to: it is de-identified for everybody who is not cleared for everything.
+pub fn obligations(resource: &Value) -> Vec<Mark> {
+    let codings = resource.member("meta").and_then(|meta| meta.member("security")).map(Value::items).unwrap_or_default();
+    let obligation = |coding: &Value| {
+        if coding.member("system").and_then(Value::as_str) != Some(SYSTEM_ACT_CODE) {
+            return None;
+        }
+        match coding.member("code").and_then(Value::as_str)? {
+            "REDACT" => Some(Mark::Redacted),
+            "MASK" => Some(Mark::Masked),
+            "DEID" | "PSEUD" | "ANONY" => Some(Mark::Pseudonymised),
+            _ => None,
+        }
+    };
+    codings.iter().filter_map(obligation).collect()
+}
+
+/// Whether there are such obligations.
+pub fn obliges(resource: &Value) -> bool {
+    !obligations(resource).is_empty()
 }
 
 /// Refuses labels of contained resources, which have none of their own (<https://hl7.org/fhir/R4/domainresource.html>, invariant dom-5).
@@ -55,7 +106,41 @@ pub fn take(resource: &mut Value) -> Content {
         }
     }
     members.retain(|(name, value)| &**name != "meta" || !matches!(value, Value::Object(members) if members.is_empty()));
+    let inline = inline::find(resource);
+    if inline.present {
+        content.claimed = content.claimed | Labels::INLINE | inline.raised;
+    }
+    for (name, value) in resource.as_object().unwrap_or_default() {
+        if &**name != "meta" {
+            nested(value, &mut content);
+        }
+    }
     content
+}
+
+/// The labels of resources inside: those of the entries of a stored Bundle count for the Bundle (the highest holds for the whole).
+fn nested(value: &Value, content: &mut Content) {
+    match value {
+        Value::Object(members) => {
+            let labelled = value.member("meta").filter(|_| value.member("resourceType").is_some());
+            for coding in labelled.and_then(|meta| meta.member("security")).map(Value::items).unwrap_or_default() {
+                claim(coding, content);
+            }
+            members.iter().for_each(|(_, value)| nested(value, content));
+        }
+        Value::Array(items) => items.iter().for_each(|item| nested(item, content)),
+        _ => {}
+    }
+}
+
+fn claim(coding: &Value, content: &mut Content) {
+    let text = |name| coding.member(name).and_then(Value::as_str).unwrap_or_default();
+    let (system, code) = (text("system"), text("code"));
+    match meaning(system, code) {
+        Some(labels) => content.claimed = content.claimed | labels,
+        None if is_handling(system, code) => {}
+        None => content.unrecognised.push(Concept { system: system.into(), code: code.into() }),
+    }
 }
 
 fn take_from_meta(meta: &mut Value, content: &mut Content) {
@@ -63,7 +148,7 @@ fn take_from_meta(meta: &mut Value, content: &mut Content) {
     for (name, value) in members.iter_mut() {
         if let ("security", Value::Array(codings)) = (&**name, value) {
             codings.retain(|coding| {
-                content.claimed = content.claimed | meaning(coding);
+                claim(coding, content);
                 !is_plain(coding)
             });
             content.residual = !codings.is_empty();
@@ -72,12 +157,10 @@ fn take_from_meta(meta: &mut Value, content: &mut Content) {
     members.retain(|(name, value)| &**name != "security" || !matches!(value, Value::Array(items) if items.is_empty()));
 }
 
-/// The label that a coding is. A confidentiality that the code system of today does not have counts as restricted.
-fn meaning(coding: &Value) -> Labels {
-    let text = |name| coding.member(name).and_then(Value::as_str);
-    let (Some(system), Some(code)) = (text("system"), text("code")) else { return Labels::NONE };
+/// The label that a code is; `None` where it is not understood. A confidentiality that the code system of today does not have counts as restricted.
+pub fn meaning(system: &str, code: &str) -> Option<Labels> {
     let unknown = || (system == SYSTEM_CONFIDENTIALITY).then(|| Labels::confidential(Confidentiality::Restricted));
-    Labels::of(system, code).or_else(unknown).unwrap_or_default()
+    Labels::of(system, code).or_else(unknown)
 }
 
 /// Whether a coding is a label of ours and says nothing else.
@@ -135,7 +218,15 @@ pub fn splice(body: Vec<u8>, identity: Identity<'_>, security: Security) -> Opti
         }
     }
     let mut resource = json::parse(&body).ok()?;
-    merge(&mut resource, security.labels).then(|| resource.to_bytes())
+    merge(&mut resource, codings(security.labels), security.labels).then(|| resource.to_bytes())
+}
+
+/// Puts labels and marks into a resource; `false` where it is none.
+pub fn label(resource: &mut Value, labels: Labels, marks: &[Mark]) -> bool {
+    let Value::Array(mut added) = codings(labels) else { return false };
+    let coding = |mark: &Mark| Value::object([("system", SYSTEM_OBSERVATION_VALUE.into()), ("code", mark.code().into())]);
+    added.extend(marks.iter().map(coding));
+    added.is_empty() || merge(resource, Value::Array(added), labels)
 }
 
 /// How every body begins that this server has given its identity.
@@ -153,10 +244,11 @@ fn codings(labels: Labels) -> Value {
 }
 
 /// Adds labels to those of a resource, of which no lower confidentiality stays and none is there twice.
-fn merge(resource: &mut Value, labels: Labels) -> bool {
+fn merge(resource: &mut Value, added: Value, labels: Labels) -> bool {
     let Value::Object(members) = resource else { return false };
     if !members.iter().any(|(name, _)| &**name == "meta") {
-        members.push(("meta".into(), Value::Object(Vec::new())));
+        let leading = members.iter().take_while(|(name, _)| matches!(&**name, "resourceType" | "id")).count();
+        members.insert(leading, ("meta".into(), Value::Object(Vec::new())));
     }
     let Some((_, Value::Object(meta))) = members.iter_mut().find(|(name, _)| &**name == "meta") else { return false };
     if !meta.iter().any(|(name, _)| &**name == "security") {
@@ -169,7 +261,7 @@ fn merge(resource: &mut Value, labels: Labels) -> bool {
         let is_confidentiality = text(coding, "system").as_deref() == Some(SYSTEM_CONFIDENTIALITY);
         !is_confidentiality || highest.is_none() || text(coding, "code").as_deref() == highest
     });
-    let Value::Array(added) = codings(labels) else { return false };
+    let Value::Array(added) = added else { return false };
     for coding in added {
         let same =
             |other: &Value| other.member("system") == coding.member("system") && other.member("code") == coding.member("code");

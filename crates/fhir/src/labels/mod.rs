@@ -2,10 +2,11 @@
 //!
 //! <https://hl7.org/fhir/R4/security-labels.html>, HL7 FHIR DS4P (<http://hl7.org/fhir/uv/security-label-ds4p>). Labels that this server understands are kept as
 //! a small set beside the body ([`Labels`]) and are put into `meta.security` of what leaves ([`body::splice`]). A resource has at most one confidentiality, the
-//! highest that anybody gave; so a set is only ever joined to another. Labels of elements (inline) and the extensions of DS4P are not assigned.
+//! highest that anybody gave; so a set is only ever joined to another. Labels of elements are [`crate::redaction::inline`].
 
 pub mod body;
 pub mod clearance;
+mod policy;
 mod rules;
 mod vocabulary;
 
@@ -16,8 +17,9 @@ use crate::index::{IndexEntry, IndexValue, normalise};
 use crate::types::ResourceType;
 
 pub use clearance::{Clearance, Clearances};
+pub use policy::LabelPolicy;
 pub use rules::{Rules, RulesError};
-pub use vocabulary::{Confidentiality, SYSTEM_ACT_CODE, SYSTEM_ACT_REASON, SYSTEM_CONFIDENTIALITY};
+pub use vocabulary::{Confidentiality, SYSTEM_ACT_CODE, SYSTEM_ACT_REASON, SYSTEM_CONFIDENTIALITY, SYSTEM_OBSERVATION_VALUE};
 use vocabulary::{FIRST_OTHER, OTHERS, SENSITIVITIES};
 
 /// A set of labels: one confidentiality at most, sensitivities, and marks. A confidentiality is kept with all those below it, so that a set that joins
@@ -28,8 +30,12 @@ pub struct Labels(u32);
 impl Labels {
     /// No label.
     pub const NONE: Self = Self(0);
+    /// The mark of a resource with labels on elements (`PROCESSINLINELABEL`).
+    pub const INLINE: Self = Self(1 << (FIRST_OTHER + OTHERS.len() as u32 - 1));
+    /// That the resource has a label which nobody here understands. It has no code: the label itself stays in the body.
+    pub const UNKNOWN: Self = Self(1 << (Self::WIDTH - 1));
     /// How many bits a set has.
-    const WIDTH: u32 = FIRST_OTHER + OTHERS.len() as u32;
+    const WIDTH: u32 = 30;
 
     /// The set of this confidentiality.
     pub const fn confidential(confidentiality: Confidentiality) -> Self {
@@ -56,6 +62,17 @@ impl Labels {
     /// Every sensitivity.
     pub fn sensitivities() -> Self {
         Self(((1 << SENSITIVITIES) - 1) << FIRST_OTHER)
+    }
+
+    /// Whether all of them are confidentialities and sensitivities: what a clearance is about.
+    pub fn decides_visibility(self) -> bool {
+        Self::confidential(Confidentiality::VeryRestricted).and(Self::sensitivities()).contains(self)
+    }
+
+    /// The labels that no update takes away: all but the mark of labels on elements, which is there as long as they are.
+    #[must_use]
+    pub fn lasting(self) -> Self {
+        Self(self.0 & !Self::INLINE.0)
     }
 
     /// The confidentiality, where there is one.
@@ -219,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_column_with_bits_without_meaning_says_nothing() {
-        for column in [-1, i64::MIN, 1 << Labels::WIDTH, 1 << 62] {
+        for column in [-1, i64::MIN, 1 << 61, 1 << 62] {
             assert_eq!(Security::of_column(column), None, "{column}");
         }
     }

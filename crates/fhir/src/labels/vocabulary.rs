@@ -10,6 +10,9 @@ pub const SYSTEM_ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActC
 /// The system of purposes, and of the mark of test data.
 pub const SYSTEM_ACT_REASON: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
 
+/// The system of marks: of integrity, and of what was left out.
+pub const SYSTEM_OBSERVATION_VALUE: &str = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue";
+
 /// How confidential something is, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Confidentiality {
@@ -93,4 +96,84 @@ pub(super) const OTHERS: &[(&str, &str)] = &[
     (SYSTEM_ACT_CODE, "NOREUSE"),
     (SYSTEM_ACT_CODE, "NORDSCLCD"),
     (SYSTEM_ACT_REASON, "HTEST"),
+    (SYSTEM_ACT_CODE, "PROCESSINLINELABEL"),
 ];
+
+/// Codes of v3-ActCode that say what to do with data, or under which policy it stands, and not how sensitive it is: refrains, obligations, consents. They are passed
+/// on as they came; what a receiver does not know of them hides nothing.
+const HANDLING: &[&str] = &[
+    "NOAUTH",
+    "NOCOLLECT",
+    "NODSCLCD",
+    "NODSCLCDS",
+    "NOINTEGRATE",
+    "NOLIST",
+    "NOMOU",
+    "NOORGPOL",
+    "NOPAT",
+    "NOPERSISTP",
+    "NORDSCLCDS",
+    "NORDSCLW",
+    "NORELINK",
+    "NOVIP",
+    "ORCON",
+    "ANONY",
+    "AOD",
+    "AUDIT",
+    "AUDTR",
+    "CPLYCC",
+    "CPLYCD",
+    "CPLYCUI",
+    "CPLYJPP",
+    "CPLYJSP",
+    "CPLYOPP",
+    "CPLYOSP",
+    "CPLYPOL",
+    "DECLASSIFYLABEL",
+    "DEID",
+    "DOWNGRDLABEL",
+    "DRIVLABEL",
+    "ENCRYPT",
+    "ENCRYPTR",
+    "ENCRYPTT",
+    "ENCRYPTU",
+    "HUAPRV",
+    "LABEL",
+    "MASK",
+    "MINEC",
+    "PERSISTLABEL",
+    "PRIVMARK",
+    "CUIMark",
+    "PSEUD",
+    "REDACT",
+    "UPGRDLABEL",
+    "OPTIN",
+    "OPTINR",
+    "OPTOUT",
+    "OPTOUTE",
+    "HIPAANOPP",
+    "HIPAAAuth",
+    "HIPAAConsentCD",
+    "HIPAAROA",
+    "Title38Section7332",
+    "Title38Part1",
+    "JurisIP",
+    "JurisCUI",
+    "JurisDEID",
+    "JurisLDS",
+    "JurisNCL",
+    "JurisNDAUTH",
+    "OrgIP",
+    "OrgCUI",
+    "OrgDEID",
+    "OrgLDS",
+];
+
+/// Whether a label is understood as far as it hides nothing: marks, purposes and handling codes of the HL7 systems.
+pub(super) fn is_handling(system: &str, code: &str) -> bool {
+    match system {
+        SYSTEM_ACT_REASON | SYSTEM_OBSERVATION_VALUE => true,
+        SYSTEM_ACT_CODE => HANDLING.contains(&code),
+        _ => false,
+    }
+}

@@ -120,6 +120,29 @@ impl Path {
         self.visit(node, found);
     }
 
+    /// The ways by which it goes, conditions included: each a list of steps, and each step the names that it accepts.
+    pub fn routes(&self) -> Vec<Vec<Vec<&str>>> {
+        let starts = match &self.start {
+            Start::Context => vec![Vec::new()],
+            Start::Union(branches) => branches.iter().flat_map(Self::routes).collect(),
+            Start::Test(test) => test.routes(),
+        };
+        let mut found = Vec::new();
+        for mut route in starts {
+            for step in &self.steps {
+                match step {
+                    Step::Children { children, .. } => route.push(children.iter().map(|child| &*child.member).collect()),
+                    Step::OfType(_) => {}
+                    Step::Where(test) => {
+                        found.extend(test.routes().into_iter().map(|condition| route.iter().cloned().chain(condition).collect()));
+                    }
+                }
+            }
+            found.push(route);
+        }
+        found
+    }
+
     fn visit<'a>(&self, context: Node<'a>, found: &mut dyn FnMut(Node<'a>)) {
         match &self.start {
             Start::Context => walk(&self.steps, context, found),
@@ -174,6 +197,14 @@ fn visit_children<'a>(children: &[Child], node: Node<'a>, found: &mut dyn FnMut(
 }
 
 impl Test {
+    fn routes(&self) -> Vec<Vec<Vec<&str>>> {
+        match self {
+            Self::Compare { path, .. } | Self::Exists(path) => path.routes(),
+            Self::And(left, right) => left.routes().into_iter().chain(right.routes()).collect(),
+            Self::ResolvesTo { .. } => Vec::new(),
+        }
+    }
+
     fn holds(&self, node: Node<'_>) -> bool {
         match self {
             Self::Exists(path) => {

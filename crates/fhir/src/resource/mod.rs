@@ -4,6 +4,7 @@
 //! safe narrative. Bindings, invariants, profiles, slicing and the existence of reference targets are not checked.
 
 mod content;
+mod entities;
 mod narrative;
 mod primitive;
 mod validate;
@@ -13,6 +14,7 @@ use crate::instant;
 use crate::json::{self, Value};
 use crate::labels;
 use crate::outcome::{Issue, IssueType};
+use crate::redaction;
 use crate::reference::LocalReference;
 use crate::types::{LogicalId, ResourceType};
 
@@ -103,6 +105,12 @@ impl Resource {
     pub fn take_labels(&mut self) -> Result<labels::body::Content, Issue> {
         labels::body::check_contained(&self.body)?;
         Ok(labels::body::take(&mut self.body))
+    }
+
+    /// The resource as search finds it, without what labels inside it may hide from somebody who sees it; `None` where that is all of it.
+    pub fn indexable(&self) -> Option<Self> {
+        let body = redaction::indexable(&self.body)?;
+        Some(Self { resource_type: self.resource_type, id: self.id.clone(), body })
     }
 
     /// The compact JSON text.

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use super::entities;
+
 /// The elements of HTML 4.0 chapters 7 to 11 (without 9.4) and 15, `a` and `img`.
 const ELEMENTS: [&str; 57] = [
     "a",
@@ -364,7 +366,8 @@ fn reference(name: &str) -> Option<char> {
             None if number.bytes().all(|byte| byte.is_ascii_digit()) => number.parse(),
             _ => return None,
         };
-        return char::from_u32(code_point.ok()?).filter(|character| *character != '\0');
+        // XML 1.0, section 2.2: of the controls below the space, these three are characters.
+        return char::from_u32(code_point.ok()?).filter(|character| *character >= ' ' || matches!(character, '\t' | '\n' | '\r'));
     }
     match name {
         "lt" => Some('<'),
@@ -372,9 +375,8 @@ fn reference(name: &str) -> Option<char> {
         "amp" => Some('&'),
         "quot" => Some('"'),
         "apos" => Some('\''),
-        // HTML 5 names these; XHTML 1.0 does not, and they could spell a scheme.
-        "Tab" | "NewLine" | "colon" | "lpar" | "rpar" | "sol" | "bsol" | "num" | "quest" | "commat" | "semi" => None,
-        _ if (2..=8).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric()) => Some('\u{b7}'),
+        // HTML 5 names more, of which some could spell a scheme.
+        _ if entities::is_named(name) => Some('\u{b7}'),
         _ => None,
     }
 }
@@ -477,6 +479,10 @@ mod tests {
             "<p class=\"a\"id=\"b\">x</p>",
             "a & b",
             "&#0;",
+            "&#1;",
+            "&#x1F;",
+            "&xxe;",
+            "&colon;",
             "&#xZZ;",
             "&;",
             "&unterminated",

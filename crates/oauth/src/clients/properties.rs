@@ -7,8 +7,9 @@ use portcullis_jose::Algorithm;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::{Position, Url};
 
-use super::{CertificateSubject, ClientKind};
+use super::{AppStateAccess, AppStateEntitlement, CertificateSubject, ClientKind, RegisteredClearance};
 use crate::identifiers::UserId;
+use crate::purposes::RegisteredPurpose;
 use crate::redirect_uri::RedirectUri;
 use crate::session::AssuranceLevel;
 
@@ -113,9 +114,15 @@ pub enum PropertyError {
     /// Too many, too long or unreadable `acr` values.
     #[error("default_acr_values must be at most {MAXIMUM_LIST} values of visible characters")]
     AcrValues,
+    /// Too many purposes of use, or one twice.
+    #[error("purposes must be at most {MAXIMUM_LIST} different purposes of use")]
+    Purposes,
     /// Too many origins.
     #[error("at most {MAXIMUM_LIST} origins can be registered")]
     Origins,
+    /// Too many codes of app state, or one of them twice.
+    #[error("app_state must be at most {MAXIMUM_LIST} codes, each named once")]
+    AppState,
     /// A client without credentials cannot be told from others who call themselves by its name.
     #[error("a public client cannot be a resource server, an administrator or a launcher: it has no credentials of its own")]
     PublicEntitlement,
@@ -137,11 +144,13 @@ pub enum PropertyError {
     )]
     CertificateSubjectMismatch,
     /// Whoever registered itself gets no weaker rules and no entitlement.
-    #[error("a dynamically registered client cannot be smart 1.0, verified, a resource server, an administrator or a launcher")]
+    #[error(
+        "a dynamically registered client cannot be smart 1.0, verified, a resource server, an administrator or a launcher, nor keep app_state or name purposes"
+    )]
     DynamicEntitlement,
     /// What a person registered on the developer's page gets no weaker rules and no entitlement, as long as it is that person's to change.
     #[error(
-        "a sandbox client cannot be dynamic, smart 1.0, verified, a resource server, an administrator or a launcher; unset its owner first"
+        "a sandbox client cannot be dynamic, smart 1.0, verified, a resource server, an administrator or a launcher, nor keep app_state or name purposes; unset its owner first"
     )]
     SandboxEntitlement,
 }
@@ -219,6 +228,15 @@ pub struct ClientProperties {
     /// Whether it is an EHR: it may make launches for other clients.
     #[serde(skip_serializing_if = "is_false")]
     pub launcher: bool,
+    /// Which app state it may keep and see (SMART App Launch 2.2.0, "Persisting App State").
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub app_state: Vec<AppStateEntitlement>,
+    /// The purposes for which it may ask for data; none: those of whoever it acts for, and `HOPERAT` where it acts for itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub purposes: Vec<RegisteredPurpose>,
+    /// Up to which labels records may go to it, whoever uses it; none: as far as whoever uses it is cleared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clearance: Option<RegisteredClearance>,
     /// Whom to ask about it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub contacts: Vec<String>,
@@ -253,12 +271,21 @@ impl ClientProperties {
         if self.default_acr_values.len() > MAXIMUM_LIST || !self.default_acr_values.iter().all(acr) {
             return Err(PropertyError::AcrValues);
         }
+        let stated_twice = |(at, one): (usize, &RegisteredPurpose)| self.purposes.iter().take(at).any(|other| other == one);
+        if self.purposes.len() > MAXIMUM_LIST || self.purposes.iter().enumerate().any(stated_twice) {
+            return Err(PropertyError::Purposes);
+        }
         if self.origins.len() > MAXIMUM_LIST {
             return Err(PropertyError::Origins);
         }
         // The same rules as for redirect URIs: a browser is sent there.
         if self.launch_urls.len() > MAXIMUM_LIST || self.launch_urls.iter().any(|url| RedirectUri::parse(url).is_err()) {
             return Err(PropertyError::LaunchUrls);
+        }
+        let repeated =
+            |(at, one): (usize, &AppStateEntitlement)| self.app_state.iter().take(at).any(|other| other.code == one.code);
+        if self.app_state.len() > MAXIMUM_LIST || self.app_state.iter().enumerate().any(repeated) {
+            return Err(PropertyError::AppState);
         }
         if *kind == ClientKind::Public && (self.resource_server || self.administrator || self.launcher) {
             return Err(PropertyError::PublicEntitlement);
@@ -280,7 +307,13 @@ impl ClientProperties {
         if without_keys && self.require_signed_request_object {
             return Err(PropertyError::SigningNeedsKeys);
         }
-        let entitled = self.smart.is_some() || self.verified || self.resource_server || self.administrator || self.launcher;
+        let entitled = self.smart.is_some()
+            || self.verified
+            || self.resource_server
+            || self.administrator
+            || self.launcher
+            || !self.app_state.is_empty()
+            || !self.purposes.is_empty();
         if self.dynamic && entitled {
             return Err(PropertyError::DynamicEntitlement);
         }
@@ -290,12 +323,19 @@ impl ClientProperties {
         Ok(())
     }
 
+    /// Up to which labels records may go to it; everything where nothing is registered.
+    pub fn clearance(&self) -> portcullis_fhir::labels::Clearance {
+        self.clearance.as_ref().map_or(portcullis_fhir::labels::Clearance::FULL, RegisteredClearance::clearance)
+    }
+
     /// What an operator should know about these properties, in words; for listings.
     pub fn risks(&self) -> Vec<&'static str> {
         let smart = (self.smart == Some(SmartVersion::V1_0)).then_some("smart 1.0: may omit PKCE, so a stolen code is enough");
         let all = self.resource_server.then_some("resource server: sees the state of every token");
         let admin = self.administrator.then_some("administrator: manages clients");
-        [smart, all, admin].into_iter().flatten().collect()
+        let administers = self.app_state.iter().any(|entitled| entitled.access == AppStateAccess::Administer);
+        let state = administers.then_some("app state: changes what is the same for everybody who uses the app");
+        [smart, all, admin, state].into_iter().flatten().collect()
     }
 }
 
@@ -312,6 +352,10 @@ mod tests {
     use crate::clients::ClientSecretHash;
     use crate::clients::tests::{backend_client, public_client};
 
+    fn states(codes: &[&str]) -> Vec<AppStateEntitlement> {
+        codes.iter().map(|code| AppStateEntitlement::parse(code).unwrap()).collect()
+    }
+
     fn refused(change: fn(&mut ClientProperties)) -> PropertyError {
         let mut properties = ClientProperties::default();
         change(&mut properties);
@@ -325,6 +369,13 @@ mod tests {
             assert_eq!(properties.check(&ClientKind::Public), Err(PropertyError::Url("logo_uri")), "{url}");
         }
         assert_eq!(refused(|properties| properties.tos_uri = Some("data:x".into())), PropertyError::Url("tos_uri"));
+        let twice = ["query=https://app.example|a", "modify=https://app.example|a"];
+        assert_eq!(
+            refused(|properties| properties.app_state = states(&["query=https://app.example|a"; 21])),
+            PropertyError::AppState
+        );
+        let twice = ClientProperties { app_state: states(&twice), ..ClientProperties::default() };
+        assert_eq!(twice.check(&ClientKind::Public), Err(PropertyError::AppState), "one code has one access");
         assert_eq!(refused(|properties| properties.contacts = vec![String::new()]), PropertyError::Contacts);
         assert_eq!(refused(|properties| properties.contacts = vec!["a@b\n".into()]), PropertyError::Contacts);
         assert_eq!(refused(|properties| properties.contacts = vec!["a@b".into(); 21]), PropertyError::Contacts);
@@ -346,6 +397,7 @@ mod tests {
             ClientProperties { resource_server: true, ..ClientProperties::default() },
             ClientProperties { administrator: true, ..ClientProperties::default() },
             ClientProperties { launcher: true, ..ClientProperties::default() },
+            ClientProperties { app_state: states(&["query=https://app.example|a"]), ..ClientProperties::default() },
         ] {
             assert_eq!(properties.check(&kind), Ok(()));
             let owned = ClientProperties { owner: UserId::parse("u1"), ..properties.clone() };

@@ -111,6 +111,24 @@ impl ContextItem {
     }
 }
 
+/// What the person chose, instead of an EHR that named it: for as long as which capability it stays in context. Never told to an app.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ByChoice {
+    /// The patient.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub patient: bool,
+    /// The encounter.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub encounter: bool,
+}
+
+impl ByChoice {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Context parameters beside the patient.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -133,6 +151,9 @@ pub struct ContextParameters {
     /// `tenant`: the organisation, where several share an EHR.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
+    /// How they came into context; kept with a grant.
+    #[serde(skip_serializing_if = "ByChoice::is_nothing")]
+    pub by_choice: ByChoice,
 }
 
 fn write_id<S: Serializer>(id: &Option<LogicalId>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -193,7 +214,10 @@ impl ContextParameters {
     /// The parameters by their names on the wire, as they stand in the token response and in introspection; absent ones are absent.
     pub fn members(&self) -> Map<String, Value> {
         match serde_json::to_value(self) {
-            Ok(Value::Object(members)) => members,
+            Ok(Value::Object(mut members)) => {
+                members.remove("by_choice");
+                members
+            }
             _ => Map::new(),
         }
     }
@@ -265,6 +289,7 @@ mod tests {
         let items = json!([{"reference": "DiagnosticReport/1"}, {"canonical": "https://q.example/Q|1", "type": "Questionnaire"},
             {"identifier": {"system": "urn:x", "value": "1"}, "type": "Organization", "role": "referrer"}]);
         let parameters = ContextParameters {
+            by_choice: ByChoice { patient: true, encounter: true },
             encounter: LogicalId::parse("enc-1"),
             fhir_context: ContextParameters::parse_fhir_context(&items.to_string()).unwrap(),
             need_patient_banner: Some(false),
@@ -277,7 +302,10 @@ mod tests {
         let expected = json!({"encounter": "enc-1", "fhirContext": items, "need_patient_banner": false, "intent": "summary",
             "smart_style_url": "https://h/style.json", "tenant": "ward"});
         assert_eq!(members, expected);
-        assert_eq!(serde_json::from_value::<ContextParameters>(members).unwrap(), parameters);
+        let told = ContextParameters { by_choice: ByChoice::default(), ..parameters.clone() };
+        assert_eq!(serde_json::from_value::<ContextParameters>(members).unwrap(), told);
+        let kept = serde_json::to_string(&parameters).unwrap();
+        assert_eq!(serde_json::from_str::<ContextParameters>(&kept).unwrap(), parameters);
         let references: Vec<String> = parameters.references().map(|reference| reference.to_string()).collect();
         assert_eq!(references, ["Encounter/enc-1", "DiagnosticReport/1"]);
         assert!(ContextParameters::default().members().is_empty());

@@ -42,6 +42,7 @@ impl LaunchRequest {
         let app = request.required("app", "app is required: the client_id of the app to be launched")?;
         let patient = id("patient", "patient must be the id of a Patient")?;
         let context = ContextParameters {
+            by_choice: super::ByChoice::default(),
             encounter: id("encounter", "encounter must be the id of an Encounter")?,
             fhir_context: match text("fhirContext")? {
                 Some(items) => ContextParameters::parse_fhir_context(&items).map_err(problem)?,

@@ -31,6 +31,18 @@ pub enum OperatorOperation {
     LinkUser,
     /// `users represent`.
     RepresentPatient,
+    /// `approvals list`, `break-glass list`, `users rights`.
+    ListSafeguards,
+    /// `users entitle`, `users unentitle`, `approvals approve`, `approvals refuse`, `break-glass end`.
+    ChangeSafeguards,
+    /// `consents list`, `consents show`.
+    ListConsents,
+    /// `consents verify`.
+    VerifyConsents,
+    /// `policy explain`.
+    ExplainDecision,
+    /// `relabel`.
+    LabelResources,
     /// First start of `demo` and `serve`: keys, certificates, the first user.
     InitialiseDataDirectory,
     /// Read and search every resource: whoever holds the data directory and its key can.
@@ -39,7 +51,7 @@ pub enum OperatorOperation {
 
 impl OperatorOperation {
     /// All operations.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 21] = [
         Self::LoadResources,
         Self::VerifyAudit,
         Self::ListClients,
@@ -53,6 +65,12 @@ impl OperatorOperation {
         Self::RotateKeys,
         Self::LinkUser,
         Self::RepresentPatient,
+        Self::ListSafeguards,
+        Self::ChangeSafeguards,
+        Self::ListConsents,
+        Self::VerifyConsents,
+        Self::ExplainDecision,
+        Self::LabelResources,
         Self::InitialiseDataDirectory,
         Self::ReadResources,
     ];

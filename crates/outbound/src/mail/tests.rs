@@ -72,6 +72,29 @@ async fn a_server_that_serves_nobody_has_not_refused_the_letter() {
 }
 
 #[tokio::test]
+async fn a_sender_who_is_refused_ends_no_letter_and_an_address_that_is_refused_ends_its_own() {
+    for (mail, rcpt, data, refused) in [
+        ("550 sender unknown\r\n", "", "", None),
+        ("553 not your name\r\n", "", "", None),
+        ("451 later\r\n", "", "", None),
+        ("250 fine\r\n", "550 no such mailbox\r\n", "", Some(550)),
+        ("250 fine\r\n", "250 fine\r\n", "554 no\r\n", Some(554)),
+    ] {
+        let lines = ["220 hi\r\n", "250-host\r\n250 AUTH PLAIN\r\n", "235 welcome\r\n", mail, rcpt, data];
+        let lines: Vec<&'static str> = lines.into_iter().filter(|line| !line.is_empty()).collect();
+        let (port, heard) = scripted(lines.leak()).await;
+        let error = send("127.0.0.1", port, MailSecurity::NoneOnLoopback).await;
+        let said = match error {
+            MailError::Unwilling(_) => None,
+            MailError::Refused(code) => Some(code),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((said, error.is_final()), (refused, refused.is_some()), "{mail} {rcpt} {data}");
+        assert!(heard.await.unwrap().contains("MAIL FROM:<noreply@hospital.example>"));
+    }
+}
+
+#[tokio::test]
 async fn a_letter_that_was_taken_is_sent_however_the_conversation_ends() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();

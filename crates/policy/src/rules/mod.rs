@@ -1,8 +1,10 @@
 //! The rules. Each gives grants inside a boundary, refuses, or has nothing to say; they meet only in `combine.rs`.
 
+pub mod break_glass;
 pub mod consent;
 pub mod operator;
 pub mod patient_context;
+pub mod purpose;
 mod represented;
 pub mod system_context;
 pub mod user_context;

@@ -2,12 +2,11 @@
 //!
 //! SMART App Launch 2.2, scopes for requesting clinical data. An absent launch patient refuses: an absent boundary is not "no boundary".
 
-use portcullis_fhir::labels::Clearance;
 use portcullis_fhir::types::ResourceType;
 use portcullis_oauth::principal::Principal;
 use portcullis_oauth::users::Role;
 
-use super::{Ruling, grant, represented};
+use super::{Ruling, break_glass, grant, represented};
 use crate::constraint::{Boundary, NonEmpty};
 use crate::decision::DenialReason;
 
@@ -17,7 +16,7 @@ pub const NAME: &str = "patient-context";
 /// Applies the rule.
 pub fn apply(principal: &Principal) -> Ruling {
     let letters = &principal.scopes().patient;
-    if letters.is_empty() {
+    if letters.is_empty() || break_glass::is_stated(principal) {
         return Ruling::NotApplicable;
     }
     let Some(patient) = principal.launch().patient.clone() else {
@@ -41,7 +40,7 @@ pub fn apply(principal: &Principal) -> Ruling {
         return Ruling::Refuse(DenialReason::UserNotEntitled);
     };
     // Who looked at a record is the patient's business, not that of a clinician who opened it.
-    let clearance = if acts_for { Clearance::FULL } else { principal.clearances().clinician };
+    let clearance = if acts_for { principal.clearances().patient } else { principal.clearances().clinician };
     let given = grant(letters, (boundary, clearance), |resource_type| acts_for || resource_type != ResourceType::AUDIT_EVENT);
     // A clinician in care of the patient has the limits of the representation only where it is what lets the clinician in.
     Ruling::Grant(vec![if acts_for { represented::limited(given, &limits) } else { given }])

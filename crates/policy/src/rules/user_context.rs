@@ -9,7 +9,7 @@ use portcullis_oauth::principal::Principal;
 use portcullis_oauth::representation::Limits;
 use portcullis_oauth::users::Role;
 
-use super::{Ruling, grant, represented};
+use super::{Ruling, break_glass, grant, represented};
 use crate::constraint::{Boundary, NonEmpty};
 use crate::decision::DenialReason;
 
@@ -19,7 +19,7 @@ pub const NAME: &str = "user-context";
 /// Applies the rule.
 pub fn apply(principal: &Principal) -> Ruling {
     let letters = &principal.scopes().user;
-    if letters.is_empty() {
+    if letters.is_empty() || break_glass::is_stated(principal) {
         return Ruling::NotApplicable;
     }
     let Some(user) = principal.user() else {
@@ -39,7 +39,7 @@ pub fn apply(principal: &Principal) -> Ruling {
         }
         for (limits, patients) in groups {
             let own = NonEmpty::of(patients).map(Boundary::Patients);
-            let whole = |boundary| grant(letters, (boundary, Clearance::FULL), |_| true);
+            let whole = |boundary| grant(letters, (boundary, principal.clearances().patient), |_| true);
             grants.extend(own.map(|boundary| represented::limited(whole(boundary), &limits)));
         }
     }
@@ -52,5 +52,10 @@ pub fn apply(principal: &Principal) -> Ruling {
     if user.roles.contains(Role::Auditor) || user.roles.contains(Role::SecurityOfficer) {
         grants.push(grant(letters, (Boundary::Whole, Clearance::FULL), is_audit));
     }
-    if grants.is_empty() { Ruling::Refuse(DenialReason::UserNotEntitled) } else { Ruling::Grant(grants) }
+    if grants.is_empty() {
+        // What staff may see is for rules of the operator to give.
+        let given_elsewhere = user.roles.contains(Role::Staff);
+        return if given_elsewhere { Ruling::NotApplicable } else { Ruling::Refuse(DenialReason::UserNotEntitled) };
+    }
+    Ruling::Grant(grants)
 }

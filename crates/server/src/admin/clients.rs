@@ -136,7 +136,7 @@ impl Service {
                 };
                 changed(&mut members, changes);
                 let (client, secret) = self.described_client(members, &before.id, Some(&before), new_secret)?;
-                self.change(task, Change::ReplaceClient(Box::new(client.clone()))).await?;
+                self.change(task, RegistrationChange::replacing(before, client.clone())).await?;
                 Ok(Response::Client(Box::new(ClientDetails::of(&client, secret))))
             }
             ClientRequest::AddToken { name, uses, days } => self.add_token(task, name, uses, days).await,

@@ -11,6 +11,7 @@ use portcullis_oauth::clients::{Client, ClientKind, KeySource};
 use portcullis_oauth::identifiers::ClientId;
 use portcullis_oauth::registration::{ClientMetadata, MetadataError, Registered, Registrar, described};
 use portcullis_store::RegistryError;
+use portcullis_store::client_registration::RegistrationChange;
 use portcullis_store::registry::Change;
 use serde_json::{Value, json};
 
@@ -204,7 +205,7 @@ async fn act(
                     let known = (id.clone(), Some(&before));
                     let Registered { client, secret } = metadata(server, exchange, incoming, known, Registrar::Operator).await?;
                     let body = with_secret(&client, secret.as_ref().map(|secret| secret.expose().as_str()));
-                    let change = Change::ReplaceClient(Box::new(client));
+                    let change = RegistrationChange::replacing(before, client);
                     let draft = json_draft(StatusCode::OK, &body);
                     Ok(reply::changed(server, exchange, change, told(format!("client changed: {id}")), draft).await?)
                 }

@@ -228,7 +228,7 @@ async fn commit_when_possible(
 async fn commit(server: &Server, principal: &Principal, source: &str, set: WriteSet) -> Result<Vec<Written>, NotStored> {
     let internal = |message: &str| NotStored::Everything(Refused::new(RefusalKind::Internal, message));
     let operations = set.changes.iter().filter_map(Change::proposed).map(entry).collect();
-    let (permit, permitted) = match decide(server.decision_id(), principal, Operation::Write(set)) {
+    let (permit, permitted) = match decide(server.basis(), principal, Operation::Write(set)) {
         Decision::Permit(permit, PermittedOperation::Write(set)) => (permit, set),
         Decision::Permit(..) => return Err(internal("Another operation was permitted than the one that was asked for.")),
         Decision::Deny(_) => {
@@ -262,6 +262,7 @@ fn not_stored(error: StoreError) -> NotStored {
         | StoreError::VersionConflict
         | StoreError::IdTaken
         | StoreError::OutsideBoundary
+        | StoreError::Redacted
         | StoreError::InvalidCursor
         | StoreError::NotSupported(_)
         | StoreError::Corrupt(_) => {

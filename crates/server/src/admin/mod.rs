@@ -4,22 +4,30 @@
 //! stored together. Imports pass the same decision as any other write. Nothing here speaks HTTP.
 
 mod clients;
+mod consents;
+mod evidence;
+mod explain;
 mod grants;
 pub mod https;
 mod import;
 mod keys;
+mod labels;
 mod mail;
 pub mod people;
 mod preapproval;
 pub mod protocol;
+mod safeguards;
 mod service;
 pub mod socket;
 mod users;
 
 pub use clients::{ClientDetails, ClientRequest, InitialToken};
+pub use consents::{ConsentRequest, ConsentSummary, provision_of};
+pub use explain::{Comes, ExplainRequest, Explained, ExplainedStep};
 pub use grants::GrantSummary;
 pub use import::MAXIMUM_RESOURCE;
 pub use keys::KeySummary;
 pub use mail::{Contact, LetterSummary, MailStatus, UserAddress};
+pub use safeguards::{ChangeSummary, GlassSummary, RightSummary, SafeguardRequest, SafeguardResponse};
 pub use service::{Caller, MINIMUM_PASSWORD, Service};
 pub use users::{MailedLink, UserDetails, UserLink, UserRequest};

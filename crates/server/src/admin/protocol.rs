@@ -55,6 +55,12 @@ pub enum Request {
     AddUser(NewUser),
     /// Shows an account, or changes how somebody gets into it.
     User(super::UserRequest),
+    /// Why somebody could or could not do something with a record.
+    Explain(Box<super::ExplainRequest>),
+    /// Rights that take two people, proposals, and broken glass.
+    Safeguard(super::SafeguardRequest),
+    /// Consents and who confirmed them.
+    Consent(super::ConsentRequest),
     /// Links an account elsewhere with a user.
     LinkUser(super::people::UserLink),
     /// Separates them.
@@ -72,6 +78,8 @@ pub enum Request {
     Import(ImportBatch),
     /// The same, but all of them or none.
     ImportTransaction(ImportBatch),
+    /// Labels what is stored anew, the next part of it.
+    Relabel(portcullis_store::relabelling::RelabelPart),
 }
 
 /// What the service answers.
@@ -120,8 +128,16 @@ pub enum Response {
     Mail(super::MailStatus),
     /// To [`Request::User`] otherwise.
     User(Box<super::UserDetails>),
+    /// To [`Request::Explain`].
+    Explained(Box<super::Explained>),
+    /// To [`Request::Safeguard`].
+    Safeguard(super::SafeguardResponse),
+    /// To [`Request::Consent`] that lists or shows.
+    Consents(Vec<super::ConsentSummary>),
     /// To [`Request::Import`] and [`Request::ImportTransaction`].
     Imported(ImportReport),
+    /// To [`Request::Relabel`].
+    Relabelled(portcullis_store::relabelling::Relabelled),
     /// The request was not carried out.
     Refused(Refused),
 }

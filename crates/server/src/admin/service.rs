@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use portcullis_audit::PendingRecord;
-use portcullis_audit::record::{Agent, Event, Outcome, Record, RecordId};
+use portcullis_audit::record::{Agent, Event, OperationEntry, Outcome, Record, RecordId};
 use portcullis_fhir::interaction::Read;
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
@@ -19,6 +19,7 @@ use portcullis_store::registry::{Change, RegistryError};
 use tokio::sync::mpsc;
 
 use super::import::{self, Prepared, Unit};
+use super::labels;
 use super::protocol::{ImportBatch, NewUser, RefusalKind, Refused, Request, Response, Status, UserSummary};
 use crate::authorization_server::accounts::password::{self, hash_now};
 use crate::context::{Borrowed, Server};
@@ -75,6 +76,7 @@ pub fn record_of(server: &Server, principal: &Principal, description: &Descripti
     let agent = Agent {
         client: Some(principal.client().as_str().to_owned()),
         user: principal.operator().map(|operator| format!("account:{}", operator.name())),
+        purpose: Some(principal.purpose_of_use().code().to_owned()),
         ..Agent::default()
     };
     Record {
@@ -113,6 +115,11 @@ impl Task {
         &self.described
     }
 
+    /// The same in other words.
+    pub(super) fn redescribed(&self, described: String) -> Self {
+        Self { principal: self.principal_for(self.operation), operation: self.operation, described }
+    }
+
     pub(super) fn principal(&self) -> &Principal {
         &self.principal
     }
@@ -123,7 +130,7 @@ impl Task {
     }
 
     /// The same operator, for something else.
-    fn principal_for(&self, operations: impl IntoIterator<Item = OperatorOperation>) -> Principal {
+    pub(super) fn principal_for(&self, operations: impl IntoIterator<Item = OperatorOperation>) -> Principal {
         let name = self.principal.operator().map(Operator::name).unwrap_or_default();
         Principal::command_line_operator(Operator::new(name, operations))
     }
@@ -192,10 +199,20 @@ impl Service {
                 let (operation, described) = request.described();
                 (Some(operation), described)
             }
+            Request::Explain(request) => (Some(OperatorOperation::ExplainDecision), request.described()),
+            Request::Safeguard(request) => {
+                let (operation, described) = request.described();
+                (Some(operation), described)
+            }
+            Request::Consent(request) => {
+                let (operation, described) = request.described();
+                (Some(operation), described)
+            }
             Request::AddUser(user) => (Some(OperatorOperation::AddUser), format!("user added: {}", user.username)),
             Request::LinkUser(link) => (Some(OperatorOperation::LinkUser), link.described("linked")),
             Request::UnlinkUser(link) => (Some(OperatorOperation::LinkUser), link.described("separated")),
             Request::Represent(represents) => (Some(OperatorOperation::RepresentPatient), represents.described()),
+            Request::Relabel(part) => (Some(OperatorOperation::LabelResources), labels::described(part)),
             Request::ListKeys => (Some(OperatorOperation::ListKeys), "signing keys listed".to_owned()),
             Request::RotateKeys { now } => {
                 let when = if *now { "at once" } else { "after their publication" };
@@ -256,9 +273,13 @@ impl Service {
             }
             Request::AddUser(user) => self.add_user(task, user).await,
             Request::User(request) => self.change_user(task, request).await,
+            Request::Explain(request) => self.explain(task, *request).await,
+            Request::Safeguard(request) => self.safeguard(task, request).await,
+            Request::Consent(request) => self.about_consents(task, request).await,
             Request::LinkUser(link) => self.link_user(task, link, true).await,
             Request::UnlinkUser(link) => self.link_user(task, link, false).await,
             Request::Represent(represents) => self.represent(task, represents).await,
+            Request::Relabel(part) => self.relabel(task, part).await,
             Request::ListKeys => self.list_keys(task).await,
             Request::RotateKeys { now: true } => self.rotate_keys(task, Beginning::Now).await,
             Request::RotateKeys { now: false } => self.rotate_keys(task, Beginning::Published).await,
@@ -299,8 +320,7 @@ impl Service {
         for LocalReference { resource_type, id } in bound {
             let name = format!("{resource_type}/{id}");
             let read = Operation::Read(Read { resource_type, id });
-            let Decision::Permit(permit, PermittedOperation::Read(read)) = decide(self.server.decision_id(), &principal, read)
-            else {
+            let Decision::Permit(permit, PermittedOperation::Read(read)) = decide(self.server.basis(), &principal, read) else {
                 return Err(Refused::new(RefusalKind::Denied, "Policy does not let this command look for the user's patients."));
             };
             let internal = |error: &dyn std::fmt::Display| Refused::new(RefusalKind::Internal, format!("Not done: {error}."));
@@ -368,13 +388,23 @@ impl Service {
 
     /// A change with its record, both or neither.
     pub(super) async fn change(&self, task: &Task, change: Change) -> Result<(), Refused> {
+        self.change_recorded(task, (Event::Administration, Vec::new()), change).await
+    }
+
+    /// The same with a record of another kind, and with what it is about.
+    pub(super) async fn change_recorded(
+        &self,
+        task: &Task,
+        (event, operations): (Event, Vec<OperationEntry>),
+        change: Change,
+    ) -> Result<(), Refused> {
         let internal = |message: &str| Refused::new(RefusalKind::Internal, message);
         let allowed = |operation| task.principal.operator().is_some_and(|operator| operator.may(operation));
         if !task.operation.is_none_or(allowed) {
             return Err(Refused::new(RefusalKind::Denied, "This command may not do that."));
         }
-        let description = Description { event: Event::Administration, outcome: Outcome::Success, detail: task.described.clone() };
-        let record = record_of(&self.server, &task.principal, &description);
+        let description = Description { event, outcome: Outcome::Success, detail: task.described.clone() };
+        let record = Record { operations, ..record_of(&self.server, &task.principal, &description) };
         let pending = PendingRecord::new(&record).map_err(|_| internal("An audit record cannot be written as JSON."))?;
         let change = notices::telling(&self.server, change).await.map_err(|error| registry_error(error, &task.described))?;
         let acknowledged =

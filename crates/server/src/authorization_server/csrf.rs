@@ -14,6 +14,10 @@ pub enum Purpose {
     Consent,
     /// Opening a chart, and an app from it.
     Chart,
+    /// Breaking the glass, and ending what it opened.
+    BreakGlass,
+    /// What security officers decide.
+    Security,
     /// What a person does on the own page: taking an app's access back, signing out.
     OwnPage,
     /// Registering, changing and removing sandbox clients.
@@ -44,6 +48,8 @@ impl Purpose {
             Self::Login => "login",
             Self::Consent => "consent",
             Self::Chart => "chart",
+            Self::BreakGlass => "break-glass",
+            Self::Security => "security",
             Self::OwnPage => "own-page",
             Self::Developers => "developers",
             Self::Device => "device",

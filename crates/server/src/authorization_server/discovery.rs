@@ -26,6 +26,7 @@ pub fn endpoints(public_url: &str) -> Endpoints {
         require_pushed_authorization_requests: false,
         registration: None,
         brand: None,
+        app_state: at(crate::resource_server::app_state::BASE),
         capabilities: Capabilities::default(),
     }
 }

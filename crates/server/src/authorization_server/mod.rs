@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod authorization;
+pub mod break_glass;
 pub mod clients;
 pub mod csrf;
 pub mod developers;
@@ -13,6 +14,7 @@ pub mod form;
 pub mod own_page;
 pub mod place;
 pub mod reply;
+pub mod security;
 pub mod session;
 pub mod signing_keys;
 
@@ -60,13 +62,17 @@ pub async fn serve(server: Arc<Server>, exchange: Exchange, route: Route, body: 
         }
         Route::Chart if reading => authorization::chart::show(server, &exchange).await,
         Route::Chart if posting => authorization::chart::submit(server, &exchange, body).await,
+        Route::BreakGlass if reading => break_glass::show(server, &exchange).await,
+        Route::BreakGlass if posting => break_glass::submit(server, &exchange, body).await,
+        Route::Security if reading => security::show(server, &exchange).await,
+        Route::Security if posting => security::submit(server, &exchange, body).await,
         Route::Person if reading => own_page::person::show(server, &exchange).await,
         Route::History(form) if reading => own_page::history::show(server, &exchange, form).await,
         Route::PersonRevoke if posting => own_page::person::revoke(server, &exchange, body).await,
         other => {
             let allow = match other {
                 Route::Authorize if !authorizes_by_post => "GET, HEAD",
-                Route::Authorize | Route::Chart | Route::Login => "GET, HEAD, POST",
+                Route::Authorize | Route::Chart | Route::Login | Route::BreakGlass | Route::Security => "GET, HEAD, POST",
                 Route::Person | Route::History(_) => "GET, HEAD",
                 _ => "POST",
             };

@@ -4,6 +4,7 @@ use http::{StatusCode, header};
 use portcullis_audit::PendingRecord;
 use portcullis_audit::record::{Agent, Event, OperationEntry, Outcome, Record};
 use portcullis_oauth::grant::Grant;
+use portcullis_oauth::purposes::Purposes;
 use portcullis_oauth::token_error::TokenError;
 use portcullis_store::RegistryError;
 use portcullis_store::registry::Change;
@@ -102,6 +103,7 @@ pub fn agent(exchange: &Exchange, signed_in: &SignedIn) -> Agent {
     Agent {
         user: Some(signed_in.user.id.as_str().to_owned()),
         fhir_user: signed_in.user.fhir_user.as_ref().map(ToString::to_string),
+        purpose: Some(Purposes::of_page(signed_in.user.roles).of_use().code().to_owned()),
         ..exchange.agent()
     }
 }
@@ -113,6 +115,7 @@ pub async fn agent_of_grant(server: &Server, exchange: &Exchange, grant: &Grant)
     Agent {
         client: Some(grant.client.as_str().to_owned()),
         user: Some(grant.user.as_str().to_owned()),
+        purpose: user.as_ref().map(|user| Purposes::of_page(user.roles).of_use().code().to_owned()),
         fhir_user: user.and_then(|user| user.fhir_user).map(|reference| reference.to_string()),
         ..exchange.agent()
     }

@@ -27,6 +27,8 @@ pub struct Facts {
     pub place: Option<(String, String)>,
     /// The code that is typed into a page.
     pub code: Option<String>,
+    /// Who did it, where that is somebody else.
+    pub other: Option<String>,
 }
 
 /// What is kept of a letter until it went.

@@ -4,9 +4,11 @@
 //! mail server and none fails because of it. It holds no clinical data, one link at most, and nothing that would be fetched when it is opened.
 //! Without `[mail]` in the configuration nothing of this happens, and an operator hands links over.
 
+pub mod alerts;
 pub mod compose;
 pub mod delivery;
 pub mod notices;
+mod safeguards;
 mod words;
 
 use portcullis_outbound::Mailer;

@@ -8,6 +8,7 @@ use portcullis_store::mail::{LetterKind, MailChange, NewLetter};
 use portcullis_store::registry::Change;
 use portcullis_store::sign_in::{LinkPurpose, SignInChange};
 
+use super::alerts;
 use super::compose::{self, Facts};
 use crate::context::Server;
 
@@ -39,6 +40,9 @@ pub async fn telling(server: &Server, change: Change) -> Result<Change, Registry
             },
         };
         letters.extend(compose::letter(server, &user, kind, Facts::default()).await?);
+    }
+    if let Change::Safeguard(safeguard) = &change {
+        letters.extend(alerts::of_change(server, safeguard).await?);
     }
     Ok(with(letters, change))
 }

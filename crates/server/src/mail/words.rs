@@ -5,6 +5,7 @@ use portcullis_oauth::language::Language;
 use portcullis_store::mail::LetterKind;
 
 use super::compose::Facts;
+use super::safeguards;
 use crate::ui::Reader;
 
 /// Whom and what a letter is about.
@@ -139,6 +140,9 @@ fn happened(kind: LetterKind, reader: &Reader, about: &About<'_>) -> (&'static s
             format!("Messages about your account at {host} come to this address from now on."),
             format!("Los mensajes sobre su cuenta en {host} llegarán a esta dirección desde ahora."),
         ),
+        LetterKind::GlassBroken | LetterKind::GlassBrokenReview | LetterKind::GlassRefused | LetterKind::ApprovalAwaited => {
+            return safeguards::happened(kind, reader, about);
+        }
         LetterKind::NewBrowser => (
             ("A sign-in from a new browser", "Un inicio de sesión desde un navegador nuevo"),
             format!("Somebody signed in to your account at {host} with a browser that was not used for it before."),
@@ -162,6 +166,9 @@ fn advice(kind: LetterKind, reader: &Reader) -> &'static str {
             "If it was not you, delete this message. Your password stays as it is.",
             "Si no fue usted, borre este mensaje. Su contraseña no cambia.",
         ),
+        LetterKind::GlassBroken | LetterKind::GlassBrokenReview | LetterKind::GlassRefused | LetterKind::ApprovalAwaited => {
+            safeguards::advice(kind, reader)
+        }
         LetterKind::Reset => reader.say(
             "If you did not ask them for it, do not open the link, and tell them.",
             "Si usted no se lo pidió, no abra el enlace y avíseles.",
@@ -188,6 +195,7 @@ mod tests {
             link: Some((Secret::new(link.to_owned()), 1_800_003_600)),
             place: Some(("Firefox".into(), "192.0.2.1".into())),
             code: Some("ABCD-EFGH".into()),
+            other: Some("Dr. Ben Lee".into()),
         };
         for kind in LetterKind::ALL {
             let mut texts = Vec::new();

@@ -25,7 +25,9 @@ pub fn openness(route: &Route) -> Openness {
         Route::Brands => Openness::Any,
         Route::Static(name) if name == crate::authorization_server::authorization::launch_context::STYLE => Openness::Any,
         route if route.is_metadata() => Openness::Any,
-        Route::Fhir(_) | Route::Token | Route::Revoke | Route::Introspect | Route::PushedRequest => Openness::Registered,
+        Route::Fhir(_) | Route::AppState(_) | Route::Token | Route::Revoke | Route::Introspect | Route::PushedRequest => {
+            Openness::Registered
+        }
         Route::Start
         | Route::Docs
         | Route::Language
@@ -35,6 +37,8 @@ pub fn openness(route: &Route) -> Openness {
         | Route::Authorize
         | Route::Launch
         | Route::Chart
+        | Route::BreakGlass
+        | Route::Security
         | Route::Login
         | Route::Logout
         | Route::Consent
@@ -76,7 +80,7 @@ pub fn allow_preflight(headers: &mut HeaderMap) {
     headers.insert(
         header::ACCESS_CONTROL_ALLOW_HEADERS,
         HeaderValue::from_static(
-            "Authorization, DPoP, Content-Type, Accept, If-Match, If-None-Match, If-None-Exist, If-Modified-Since, Prefer",
+            "Authorization, DPoP, Content-Type, Accept, If-Match, If-None-Match, If-None-Exist, If-Modified-Since, Prefer, Category",
         ),
     );
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));

@@ -8,14 +8,15 @@ use portcullis_fhir::interaction::Interaction;
 use portcullis_fhir::search::{SearchPlace, SearchQuery};
 use portcullis_fhir::types::LogicalId;
 use portcullis_oauth::principal::Principal;
-use portcullis_policy::decision::{Effect, Trace};
-use portcullis_policy::{Decision, Denial, Operation, Permit, PermittedOperation, decide};
+use portcullis_policy::decision::Trace;
+use portcullis_policy::{Decision, DecisionId, Denial, Operation, Permit, PermittedOperation, decide};
 use portcullis_store::{StoreError, Subject};
 
 use super::exchange::bounded;
 use super::refusal::Refusal;
 use super::{Exchange, named};
 use crate::context::Server;
+use crate::operator_rules;
 
 /// The account of one interaction.
 #[derive(Default)]
@@ -76,7 +77,7 @@ impl Account {
         principal: &Principal,
         operation: Operation,
     ) -> Result<(Permit, PermittedOperation), Refusal> {
-        match decide(server.decision_id(), principal, operation) {
+        match decide(server.basis(), principal, operation) {
             Decision::Permit(permit, permitted) => {
                 self.decision = Some(permit.id().to_string());
                 self.trace = permit.trace().clone();
@@ -84,6 +85,12 @@ impl Account {
             }
             Decision::Deny(denial) => Err(self.denied(denial)),
         }
+    }
+
+    /// Notes a permit that something else than [`decide`] gave.
+    pub fn permitted(&mut self, id: DecisionId, trace: &Trace) {
+        self.decision = Some(id.to_string());
+        self.trace = trace.clone();
     }
 
     /// Notes a denial.
@@ -99,10 +106,8 @@ impl Account {
         let event = if self.operation.is_some() { Event::Rest } else { Event::Refused };
         let mut record = exchange.record(event, agent, outcome, status);
         record.decision.clone_from(&self.decision);
-        let applicable = self.trace.0.iter().filter(|verdict| verdict.effect != Effect::NotApplicable);
-        record.rules = applicable
-            .map(|verdict| format!("{}={}", verdict.rule, if verdict.effect == Effect::Permit { "permit" } else { "deny" }))
-            .collect();
+        record.rules = self.trace.0.iter().filter(|verdict| !verdict.effect.is_silent()).map(ToString::to_string).collect();
+        operator_rules::tell_tried(&record.id.0, &self.trace);
         record.operations = vec![self.operation.clone().unwrap_or_else(|| exchange.raw_operation())];
         record
     }
@@ -139,7 +144,9 @@ impl Account {
         record.detail = Some(refusal.to_string());
         let in_vain = match refusal {
             Refusal::Store(StoreError::NotFound) => Some(true),
-            Refusal::Store(StoreError::Gone | StoreError::VersionConflict | StoreError::OutsideBoundary) => Some(false),
+            Refusal::Store(
+                StoreError::Gone | StoreError::VersionConflict | StoreError::OutsideBoundary | StoreError::Redacted,
+            ) => Some(false),
             // A refusal by scope or role must not depend on what is stored, and the others never got to the store.
             _ => None,
         };

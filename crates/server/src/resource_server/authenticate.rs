@@ -10,15 +10,16 @@ use portcullis_fhir::outcome::IssueType;
 use portcullis_jose::JwtError;
 use portcullis_jose::digest::sha256;
 use portcullis_oauth::access_token::{AccessTokenError, AccessTokenTrust, Subject, VerifiedToken};
+use portcullis_oauth::capabilities::Capability;
 use portcullis_oauth::confirmation::{CertificateThumbprint, ConfirmationError, Possession};
 use portcullis_oauth::dpop::{ProofError, VerifiedProof};
-use portcullis_oauth::principal::{EstablishError, Principal};
+use portcullis_oauth::principal::{EstablishError, Principal, PurposeOfUse, Uncleared};
 use portcullis_oauth::scopes::ScopeSet;
-use portcullis_oauth::session::AssuranceLevel;
+use portcullis_oauth::session::{AssuranceLevel, Methods};
 use portcullis_store::registry::RegistryError;
 
 use super::Exchange;
-use crate::context::Server;
+use crate::context::{Server, Settings};
 use crate::dpop::{self, Worn};
 use crate::middleware::refusals::Standing;
 
@@ -153,6 +154,8 @@ pub struct Credentials {
     token: Arc<VerifiedToken>,
     proof: Option<VerifiedProof>,
     certificate: Option<CertificateThumbprint>,
+    /// The purpose that the request states.
+    purpose: Option<PurposeOfUse>,
 }
 
 /// Authenticates a request. The credentials serve to look again ([`Credentials::establish`]) while the same request goes on.
@@ -164,7 +167,7 @@ pub async fn authenticate(server: &Server, exchange: &Exchange) -> Result<(Princ
         Scheme::Bearer => None,
         Scheme::Dpop => Some(dpop::proof(server, exchange, Some(text))?.ok_or(ProofError::Missing)?),
     };
-    let credentials = Credentials { token, proof, certificate: exchange.peer.certificate };
+    let credentials = Credentials { token, proof, certificate: exchange.peer.certificate, purpose: None };
     let principal = credentials.establish(server).await.map_err(|error| error.by(scheme))?;
     credentials.check_assurance(server).await.map_err(|error| error.by(scheme))?;
     if let Some(proof) = &credentials.proof {
@@ -178,6 +181,12 @@ pub async fn authenticate(server: &Server, exchange: &Exchange) -> Result<(Princ
 }
 
 impl Credentials {
+    /// The same for a request that states its purpose: every look counts for that one.
+    #[must_use]
+    pub fn stating(self, purpose: Option<PurposeOfUse>) -> Self {
+        Self { purpose, ..self }
+    }
+
     /// The principal of this moment.
     pub async fn establish(&self, server: &Server) -> Result<Principal, AuthenticationError> {
         let now = server.clock.now_seconds();
@@ -188,7 +197,12 @@ impl Credentials {
             None => Possession::Bearer { certificate },
         };
         let principal = Principal::establish(&self.token, &possession, status, now);
-        principal.map(|principal| principal.cleared(server.settings.authorization.clearances)).map_err(|error| match error {
+        let cleared = |principal: Uncleared| {
+            let cleared = principal.cleared(&server.settings.authorization.labels);
+            let principal = cleared.stating(self.purpose).asking(server.circumstances());
+            if keeps_patient(&server.settings, &self.token) { principal } else { principal.without_patient() }
+        };
+        principal.map(cleared).map_err(|error| match error {
             EstablishError::Expired => AuthenticationError::Expired(Scheme::Bearer),
             other => AuthenticationError::Ended(other, Scheme::Bearer),
         })
@@ -196,22 +210,38 @@ impl Credentials {
 
     /// Refuses a token of a grant that was given in a weaker sign-in than its scopes take by now. Costs nothing where the operator has no such rule.
     async fn check_assurance(&self, server: &Server) -> Result<(), AuthenticationError> {
-        let policy = &server.settings.authorization.assurance;
-        if policy.is_empty() || matches!(self.token.subject(), Subject::Client(_)) {
+        if required_assurance(&server.settings, &self.token).is_none() {
             return Ok(());
         }
-        // What a token says that this version cannot read takes the strongest sign-in that there is a rule about.
-        let Some(required) = ScopeSet::parse(self.token.scope())
-            .map_or(Some(AssuranceLevel::PhishingResistant), |scopes| policy.of_scopes(&scopes))
-        else {
-            return Ok(());
-        };
         let methods = server.registry.methods_of_grant(self.token.grant()).await.map_err(AuthenticationError::Unavailable)?;
-        match methods.is_some_and(|methods| methods.level() >= required) {
-            true => Ok(()),
-            false => Err(AuthenticationError::Insufficient(required, Scheme::Bearer)),
+        match lacks_assurance(&server.settings, &self.token, methods) {
+            None => Ok(()),
+            Some(required) => Err(AuthenticationError::Insufficient(required, Scheme::Bearer)),
         }
     }
+}
+
+/// Whether the patient of a token may still be in context. Costs nothing where no capability about it is off.
+fn keeps_patient(settings: &Settings, token: &VerifiedToken) -> bool {
+    let capabilities = settings.authorization.capabilities;
+    let both = capabilities.has(Capability::ContextStandalonePatient) && capabilities.has(Capability::ContextEhrPatient);
+    both || token.patient().is_none()
+        || ScopeSet::parse(token.scope()).is_ok_and(|scopes| capabilities.keeps_any_patient(&scopes))
+}
+
+/// What the operator asks for before a token of these scopes serves; a client on its own behalf signs in nowhere.
+fn required_assurance(settings: &Settings, token: &VerifiedToken) -> Option<AssuranceLevel> {
+    let policy = &settings.authorization.assurance;
+    if policy.is_empty() || matches!(token.subject(), Subject::Client(_)) {
+        return None;
+    }
+    // What a token says that this version cannot read takes the strongest sign-in that there is a rule about.
+    ScopeSet::parse(token.scope()).map_or(Some(AssuranceLevel::PhishingResistant), |scopes| policy.of_scopes(&scopes))
+}
+
+/// What was required of the sign-in of a grant with these methods and is not fulfilled.
+pub fn lacks_assurance(settings: &Settings, token: &VerifiedToken, methods: Option<Methods>) -> Option<AssuranceLevel> {
+    required_assurance(settings, token).filter(|required| methods.is_none_or(|methods| methods.level() < *required))
 }
 
 /// How an access token is presented.

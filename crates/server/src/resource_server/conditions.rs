@@ -124,7 +124,7 @@ pub async fn look_up(
     (condition, letters): (&SearchQuery, &[Letter]),
 ) -> Result<LookedUp, Refusal> {
     let parts: Vec<_> = letters.iter().map(|letter| (condition.resource_type, *letter)).collect();
-    if let Some(denial) = denial(server.decision_id(), principal, &parts) {
+    if let Some(denial) = denial(server.basis(), principal, &parts) {
         return Err(account.denied(denial));
     }
     let operation = || Operation::Search(condition.clone());

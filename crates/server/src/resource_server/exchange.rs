@@ -65,6 +65,7 @@ impl Exchange {
             user: user.map(|user| user.id.as_str().to_owned()),
             fhir_user: user.and_then(|user| user.fhir_user.as_ref()).map(ToString::to_string),
             token: principal.token_id().map(|token| token.as_str().to_owned()),
+            purpose: Some(principal.purpose_of_use().code().to_owned()),
             ..self.agent()
         }
     }

@@ -1,5 +1,6 @@
 //! The FHIR front door: one request through its stages.
 
+pub mod app_state;
 pub mod authenticate;
 pub mod capabilities;
 pub mod large;
@@ -14,6 +15,7 @@ pub(crate) mod consents;
 mod exchange;
 mod named;
 mod patching;
+mod purpose;
 pub(crate) mod refusal;
 mod several;
 

@@ -46,9 +46,7 @@ pub async fn updated(
     patch: Patch,
 ) -> Result<Interaction, Refusal> {
     let Patch { resource_type, id, document, if_match } = patch;
-    if let Some(denied) =
-        denial(server.decision_id(), principal, &[(resource_type, Letter::Read), (resource_type, Letter::Update)])
-    {
+    if let Some(denied) = denial(server.basis(), principal, &[(resource_type, Letter::Read), (resource_type, Letter::Update)]) {
         return Err(account.denied(denied));
     }
     let read = Operation::Read(Read { resource_type, id: id.clone() });

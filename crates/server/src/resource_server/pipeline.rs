@@ -25,7 +25,7 @@ use super::consents;
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
 use super::respond::{self, Asked, Found};
-use super::{Exchange, authenticate, bundles, patching, several};
+use super::{Exchange, authenticate, bundles, patching, purpose, several};
 use crate::answer::{Answer, Draft};
 use crate::authorization_server::developers::refused;
 use crate::context::Server;
@@ -52,7 +52,10 @@ async fn stages(
 ) -> Result<Answer, Refusal> {
     // Nobody's body is read before we know whose it is.
     let (principal, credentials) = authenticate::authenticate(server, exchange).await?;
-    account.principal = Some(Arc::new(principal));
+    // Whoever states a purpose that nobody knows is on record, too.
+    let stated = purpose::stated(exchange);
+    account.principal = Some(Arc::new(principal.stating(stated.as_ref().copied().unwrap_or_default())));
+    let credentials = credentials.stating(stated?);
     let body = body::read(body, body::MAXIMUM_RESOURCE).await?;
     if !body.is_empty() {
         // A body may take its time, and the access may have been taken back meanwhile.
@@ -349,7 +352,7 @@ pub async fn settle(
 }
 
 /// Stages 10 and 11: no answer without a durable record.
-async fn recorded(server: &Server, record: Record, draft: Draft) -> Answer {
+pub(super) async fn recorded(server: &Server, record: Record, draft: Draft) -> Answer {
     match server.ledger.append(record).await {
         Ok(receipt) => Answer::recorded(receipt, draft),
         Err(error) => Answer::unrecorded(&error, Face::Fhir),
@@ -386,7 +389,7 @@ async fn append_all(server: &Server, records: impl Iterator<Item = Record>) -> R
     waiting.into_iter().map(|(_, receipt)| receipt.unwrap_or(Err(LedgerError::Stopped))).collect()
 }
 
-async fn refuse(server: &Server, exchange: &Exchange, account: Account, refusal: &Refusal) -> Answer {
+pub(super) async fn refuse(server: &Server, exchange: &Exchange, account: Account, refusal: &Refusal) -> Answer {
     let standing = match refusal {
         Refusal::Authentication(error) => error.standing(),
         _ => Standing::Stranger,
@@ -399,5 +402,10 @@ async fn refuse(server: &Server, exchange: &Exchange, account: Account, refusal:
     refused::at_fhir(server, exchange, account.principal.as_deref(), refusal).await;
     let draft = refusal.draft(authenticate::Scheme::of(exchange));
     let record = account.refused(server, exchange, refusal, draft.status()).await;
+    if purpose::is_alert(refusal)
+        && let Some(receipt) = purpose::alerted(server, account.principal.as_deref(), &record).await
+    {
+        return Answer::recorded(receipt, draft);
+    }
     recorded(server, record, draft).await
 }

@@ -56,7 +56,9 @@ impl Refusal {
             Self::Entry(_, cause) => cause.outcome(),
             Self::Body(_) | Self::Parse(_) => Outcome::Rejected,
             Self::Authentication(AuthenticationError::Unavailable(_)) => Outcome::Failed,
-            Self::Authentication(_) | Self::Denied(_) | Self::Store(StoreError::OutsideBoundary) => Outcome::Denied,
+            Self::Authentication(_) | Self::Denied(_) | Self::Store(StoreError::OutsideBoundary | StoreError::Redacted) => {
+                Outcome::Denied
+            }
             Self::Store(StoreError::Unavailable(_) | StoreError::Corrupt(_))
             | Self::Disagreement(_)
             | Self::Ledger(_)
@@ -130,9 +132,7 @@ impl Refusal {
             Self::Body(BodyError::TooLarge(limit)) => body(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 IssueType::TooLong,
-                &format!(
-                    "The body is larger than {limit} bytes. Send smaller resources, or import files with `portcullis load`."
-                ),
+                &format!("The body is larger than {limit} bytes. Send less at once, or import files with `portcullis load`."),
             ),
             Self::Body(BodyError::TooSlow) => {
                 body(StatusCode::REQUEST_TIMEOUT, IssueType::TooLong, "The body did not arrive in time.")
@@ -181,10 +181,35 @@ fn denied_for(reason: &DenialReason) -> (StatusCode, Vec<Issue>) {
                 .to_owned()
         },
         DenialReason::OutsideBoundary => OUTSIDE.to_owned(),
+        DenialReason::PurposeNotAllowed(purpose) => format!(
+            "There is no leave to ask for data for the purpose {purpose}. Name a purpose that both the roles of the user and the registration of the client \
+             allow, or name none."
+        ),
+        DenialReason::GlassNotBroken => {
+            "The purpose is break-glass (BTG), and the glass is broken for no patient, or not any more. Ask for it on the page /break-glass of this server."
+                .to_owned()
+        }
+        DenialReason::RedactedParameter(resource_type, code) => format!(
+            "The parameter {code} of {resource_type} looks at an element that is not shown to this access, so nothing is searched, sorted, followed or limited by it. \
+             Leave it out. Ask for an access that is cleared for the element where you need it."
+        ),
+        DenialReason::RedactedVersion(_) => REDACTED.to_owned(),
         DenialReason::MixedChanges => "These changes need different rights; send them one by one.".to_owned(),
+        DenialReason::NotOfThisApp => {
+            "This app has no access to such app state. Name a code that is registered for it, and the patient or the user of the access token as the subject; ask whoever runs this server to register the code."
+                .to_owned()
+        },
     };
-    (StatusCode::FORBIDDEN, vec![Issue::error(IssueType::Forbidden, text)])
+    let (status, code) = match reason {
+        DenialReason::RedactedVersion(_) => (StatusCode::UNPROCESSABLE_ENTITY, IssueType::Processing),
+        _ => (StatusCode::FORBIDDEN, IssueType::Forbidden),
+    };
+    (status, vec![Issue::error(code, text)])
 }
+
+/// For a change of what is shown in part. Nobody can say what all of it shall be who does not see all of it.
+const REDACTED: &str = "This access is not shown all of the resource, so it cannot replace it: what is left out would be lost. Ask for an access that is cleared \
+    for all of it, or let somebody change it who has one.";
 
 fn store(error: &StoreError) -> (StatusCode, Vec<Issue>) {
     let one = |status, code, text: &str| (status, vec![Issue::error(code, text)]);
@@ -198,6 +223,7 @@ fn store(error: &StoreError) -> (StatusCode, Vec<Issue>) {
         ),
         StoreError::IdTaken => one(StatusCode::CONFLICT, IssueType::Conflict, "The id is taken. Try again."),
         StoreError::OutsideBoundary => one(StatusCode::FORBIDDEN, IssueType::Forbidden, OUTSIDE),
+        StoreError::Redacted => one(StatusCode::UNPROCESSABLE_ENTITY, IssueType::Processing, REDACTED),
         StoreError::InvalidCursor => (
             StatusCode::BAD_REQUEST,
             vec![
@@ -238,7 +264,11 @@ mod tests {
             DenialReason::NoLaunchPatient,
             DenialReason::UserNotEntitled,
             DenialReason::OutsideBoundary,
+            DenialReason::PurposeNotAllowed(portcullis_oauth::principal::PurposeOfUse::BREAK_GLASS),
+            DenialReason::GlassNotBroken,
+            DenialReason::RedactedParameter(ResourceType::PATIENT, "identifier"),
             DenialReason::MixedChanges,
+            DenialReason::NotOfThisApp,
         ] {
             let told = format!("{reason:?}");
             let (status, issues) = denied_for(&reason);

@@ -17,7 +17,8 @@ use portcullis_fhir::types::ResourceType;
 use portcullis_jose::{base64url, constant_time};
 use portcullis_oauth::principal::Principal;
 use portcullis_oauth::scopes::Letter;
-use portcullis_policy::{Operation, Released, SearchPage, StoredVersion, denial};
+use portcullis_policy::decision::DenialReason;
+use portcullis_policy::{Decision, Operation, Released, SearchPage, StoredVersion, decide, denial};
 use portcullis_store::StoreError;
 
 use super::Exchange;
@@ -107,7 +108,8 @@ fn open_parts(server: &Server, account: &mut Account, principal: &Principal, sea
     let mut first = None;
     let mut open = Vec::with_capacity(search.parts.len());
     for part in std::mem::take(&mut search.parts) {
-        match denial(server.decision_id(), principal, &[(part.resource_type, Letter::Search)]) {
+        match denial(server.basis(), principal, &[(part.resource_type, Letter::Search)]) {
+            None if leads_nowhere(server, principal, &part, &search.place) => {}
             None => open.push(part),
             Some(denied) if search.named => return Err(account.denied(denied)),
             Some(denied) => first = first.or(Some(denied)),
@@ -121,6 +123,13 @@ fn open_parts(server: &Server, account: &mut Account, principal: &Principal, sea
         }
         _ => Ok(()),
     }
+}
+
+/// Whether everything of a type that belongs to the focus is reached by elements that are not shown: then none of it is.
+fn leads_nowhere(server: &Server, principal: &Principal, part: &SearchQuery, place: &SearchPlace) -> bool {
+    let decided = || decide(server.basis(), principal, Operation::Search(part.clone()));
+    matches!(place, SearchPlace::Everything(_))
+        && matches!(decided(), Decision::Deny(denial) if matches!(denial.reason, DenialReason::RedactedParameter(..)))
 }
 
 /// The way along the types.

@@ -24,6 +24,7 @@ fn record(number: usize) -> Record {
             user: text("user-0123456789abcdef0123456789abcdef"),
             fhir_user: text("Patient/pat-0001"),
             token: text("0123456789abcdef0123456789abcdef"),
+            purpose: text("TREAT"),
             address: text("127.0.0.1"),
         },
         outcome: Outcome::Success,

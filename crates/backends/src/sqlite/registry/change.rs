@@ -11,8 +11,8 @@ use rusqlite::Connection;
 use serde::Deserialize;
 
 use super::{
-    assertions, attempts, clients, codes, federation, grants, launches, mail, pushed_requests, refresh, registrations, secrets,
-    sessions, sign_in, users,
+    app_state, assertions, attempts, clients, codes, consents, federation, grants, launches, mail, pushed_requests, refresh,
+    registrations, safeguards, secrets, sessions, sign_in, users,
 };
 use crate::sqlite::seal::Seal;
 
@@ -81,7 +81,9 @@ pub fn apply(connection: &Connection, seal: &Arc<Seal>, change: &Change, now: i6
         Change::Registration(change) => {
             registrations::apply(connection, change)?;
             match change {
-                RegistrationChange::OfOwner { then, .. } => apply(connection, seal, then, now),
+                RegistrationChange::OfOwner { then, .. } | RegistrationChange::IfUnchanged { then, .. } => {
+                    apply(connection, seal, then, now)
+                }
                 _ => Ok(()),
             }
         }
@@ -103,7 +105,10 @@ pub fn apply(connection: &Connection, seal: &Arc<Seal>, change: &Change, now: i6
                 _ => Ok(()),
             }
         }
+        Change::Safeguard(change) => safeguards::apply(connection, change, now),
         Change::ReplaceSecret { name, before, after } => secrets::replace(connection, seal, name, (before, after)),
+        Change::AppState(write) => app_state::apply(connection, seal, write),
+        Change::ConfirmConsent(confirmation) => consents::confirm(connection, seal, confirmation, now),
         Change::Nothing => Ok(()),
     }
 }

@@ -3,11 +3,13 @@
 //! A change checks what it rests on, is made, and stores its audit record in one savepoint of the writer; the acknowledgement is of the bytes as
 //! they were stored, after the COMMIT. Reads are single statements, so each sees one state of the file.
 
+mod app_state;
 mod assertions;
 mod attempts;
 mod change;
 mod clients;
 mod codes;
+mod consents;
 mod expiry;
 mod factors;
 mod federation;
@@ -18,6 +20,7 @@ mod pushed_requests;
 mod refresh;
 mod registrations;
 mod representations;
+mod safeguards;
 mod secrets;
 mod sessions;
 mod sign_in;
@@ -30,9 +33,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use portcullis_audit::{Acknowledgement, PendingRecord};
+use portcullis_fhir::types::LogicalId;
 use portcullis_jose::Secret;
 use portcullis_oauth::access_token::VerifiedToken;
+use portcullis_oauth::approval::{ChangeKind, PendingChange};
+use portcullis_oauth::break_glass::GlassEntry;
 use portcullis_oauth::clients::Client;
+use portcullis_oauth::entitlements::Entitlement;
 use portcullis_oauth::grant::{CodeState, Grant, RefreshToken, SecretHash};
 use portcullis_oauth::identifiers::{ClientId, GrantId, SessionId, UserId};
 use portcullis_oauth::launch::LaunchState;
@@ -41,10 +48,14 @@ use portcullis_oauth::principal::TokenStatus;
 use portcullis_oauth::pushed_request::StoredRequest;
 use portcullis_oauth::session::Methods;
 use portcullis_oauth::users::User;
+use portcullis_policy::{AppState, AppStateLookup, AuthorizedAppState, Unreleased};
+use portcullis_store::app_state::AppStateRegistry;
 use portcullis_store::client_registration::InitialAccessToken;
+use portcullis_store::consents::{ConsentEntry, ConsentRegistry, ConsentsListed};
 use portcullis_store::federation::{FederationRegistry, LinkedIdentity};
 use portcullis_store::mail::{LetterState, MailOverview, MailRegistry, PersonalAddress, WaitingLetter};
 use portcullis_store::registry::{Change, Session, StandingGrant};
+use portcullis_store::safeguards::{GivenEntitlement, SafeguardRegistry};
 use portcullis_store::sign_in::{OneTimeLink, Passkey, SignInMeans, SignInRegistry};
 use portcullis_store::{BoxFuture, Registry, RegistryError, StoreError};
 use rusqlite::Connection;
@@ -274,6 +285,65 @@ impl SignInRegistry for SqliteRegistry {
 
     fn methods_of_grant<'a>(&'a self, grant: &'a GrantId) -> BoxFuture<'a, Result<Option<Methods>, RegistryError>> {
         self.point(|connection| sign_in::methods_of_grant(connection, grant))
+    }
+}
+
+impl AppStateRegistry for SqliteRegistry {
+    fn app_states(
+        &self,
+        lookup: AuthorizedAppState<AppStateLookup>,
+    ) -> BoxFuture<'_, Result<Unreleased<Vec<AppState>>, RegistryError>> {
+        let seal = Arc::clone(&self.seal);
+        self.listing(move |connection| app_state::find(connection, &seal, &lookup))
+    }
+}
+
+impl ConsentRegistry for SqliteRegistry {
+    fn consents(&self, which: ConsentsListed) -> BoxFuture<'_, Result<Vec<ConsentEntry>, RegistryError>> {
+        let seal = Arc::clone(&self.seal);
+        self.listing(move |connection| consents::list(connection, &seal, &which))
+    }
+}
+
+impl SafeguardRegistry for SqliteRegistry {
+    fn entitlements_of<'a>(&'a self, user: &'a UserId) -> BoxFuture<'a, Result<Vec<Entitlement>, RegistryError>> {
+        self.point(|connection| safeguards::entitlements_of(connection, user))
+    }
+
+    fn entitlements(&self) -> BoxFuture<'_, Result<Vec<GivenEntitlement>, RegistryError>> {
+        self.listing(safeguards::entitlements)
+    }
+
+    fn ever_entitled(&self, entitlement: Entitlement) -> BoxFuture<'_, Result<u32, RegistryError>> {
+        self.point(move |connection| safeguards::ever(connection, entitlement))
+    }
+
+    fn pending_changes(&self) -> BoxFuture<'_, Result<Vec<PendingChange>, RegistryError>> {
+        self.listing(safeguards::pending_changes)
+    }
+
+    fn pending_change<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<PendingChange>, RegistryError>> {
+        self.point(|connection| safeguards::pending_change(connection, id))
+    }
+
+    fn approved_change<'a>(
+        &'a self,
+        kind: ChangeKind,
+        digest: &'a str,
+    ) -> BoxFuture<'a, Result<Option<PendingChange>, RegistryError>> {
+        self.point(move |connection| safeguards::approved(connection, kind, digest))
+    }
+
+    fn broken_glass(&self) -> BoxFuture<'_, Result<Vec<GlassEntry>, RegistryError>> {
+        self.listing(safeguards::broken_glass)
+    }
+
+    fn broken_glass_of<'a>(&'a self, patient: &'a LogicalId) -> BoxFuture<'a, Result<Vec<GlassEntry>, RegistryError>> {
+        self.point(|connection| safeguards::broken_glass_of(connection, patient))
+    }
+
+    fn glass_entry<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<GlassEntry>, RegistryError>> {
+        self.point(|connection| safeguards::glass_entry(connection, id))
     }
 }
 

@@ -5,7 +5,8 @@ use portcullis_oauth::grant::SecretHash;
 use portcullis_oauth::identifiers::ClientId;
 use portcullis_store::StoreError;
 use portcullis_store::client_registration::{
-    INITIAL_TOKEN_REFUSED, InitialAccessToken, NOT_OWNED, RegistrationChange, TOO_MANY_OWNED, TOO_MANY_REGISTRATIONS,
+    CLIENT_CHANGED, INITIAL_TOKEN_REFUSED, InitialAccessToken, NOT_OWNED, RegistrationChange, TOO_MANY_OWNED,
+    TOO_MANY_REGISTRATIONS,
 };
 use rusqlite::{Connection, Row, params};
 
@@ -58,6 +59,10 @@ pub fn apply(connection: &Connection, change: &RegistrationChange) -> Result<(),
         RegistrationChange::OfOwner { owner, client, .. } => match clients::is_owned(connection, client, owner)? {
             true => Ok(()),
             false => Err(conflict(NOT_OWNED)),
+        },
+        RegistrationChange::IfUnchanged { before, .. } => match clients::by_id(connection, &before.id)? {
+            Some(client) if client == **before => Ok(()),
+            _ => Err(conflict(CLIENT_CHANGED)),
         },
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! Nothing is cached: a revocation counts for every request that is received after it was acknowledged.
 
+use portcullis_fhir::labels::Clearance;
 use portcullis_oauth::access_token::{Subject, VerifiedToken};
-use portcullis_oauth::clients::GrantType;
+use portcullis_oauth::clients::{GrantType, RegisteredClearance};
 use portcullis_oauth::identifiers::{ClientId, UserId};
-use portcullis_oauth::principal::{PrincipalUser, PurposeOfUse, TokenFacts, TokenStatus};
+use portcullis_oauth::principal::{PrincipalUser, TokenFacts, TokenStatus};
+use portcullis_oauth::purposes::{BrokenGlass, PurposeFacts, PurposeOfUse, RegisteredPurpose};
 use portcullis_oauth::scopes::ScopeSet;
-use portcullis_oauth::users::{Role, Roles};
 use portcullis_store::StoreError;
 use rusqlite::{Connection, Row};
 
@@ -15,13 +16,17 @@ use super::statements::{column, list, one, optional, parsed, unreadable};
 use super::{representations, users};
 
 const SQL: &str = "SELECT grant_.revoked_at, grant_.epoch, \
-                   client.id AS client, user.id AS user, user.roles, user.fhir_user, user.patients, \
+                   client.id AS client, json_extract(client.properties, '$.purposes') AS purposes, \
+                   json_extract(client.properties, '$.clearance') AS clearance, user.id AS user, user.roles, user.fhir_user, user.patients, \
                    (SELECT coalesce(group_concat(patient || ' ' || valid_from || ' ' || coalesce(valid_until, '-') || ' ' || letters || ' ' || \
-                   excluded, char(10)), '') FROM representation WHERE representation.user = user.id) AS represents \
+                   excluded, char(10)), '') FROM representation WHERE representation.user = user.id) AS represents, \
+                   EXISTS (SELECT 1 FROM entitlement WHERE entitlement.user = user.id AND entitlement.kind = 'break-glass' AND ended_at IS NULL) AS may_break_glass, \
+                   (SELECT coalesce(group_concat(patient || ' ' || ends_at, char(10)), '') FROM broken_glass WHERE broken_glass.user = user.id AND ended_at IS NULL) AS broken_glass \
                    FROM grant_ LEFT JOIN client ON client.id = grant_.client LEFT JOIN user ON user.id = grant_.user AND user.locked_at IS NULL WHERE grant_.id = ?1";
 
 /// A client's own token: its registration stands in the place of a grant, and a token that was given back ends alone.
-const CLIENT_SQL: &str = "SELECT client.id AS client, client.scope, client.grant_types, \
+const CLIENT_SQL: &str = "SELECT client.id AS client, json_extract(client.properties, '$.purposes') AS purposes, \
+                          json_extract(client.properties, '$.clearance') AS clearance, client.scope, client.grant_types, \
                           EXISTS (SELECT 1 FROM revoked_token WHERE revoked_token.id = ?2) AS revoked \
                           FROM client_key JOIN client ON client.id = client_key.client WHERE client_key.registration = ?1";
 
@@ -40,8 +45,9 @@ pub fn read(connection: &Connection, token: &VerifiedToken) -> Result<TokenStatu
         epoch: 0,
         client: None,
         user: None,
-        purpose_of_use: None,
+        purposes: PurposeFacts::default(),
         registered: None,
+        clearance: Clearance::FULL,
     })))
 }
 
@@ -55,8 +61,9 @@ fn client_facts(row: &Row<'_>, token: &VerifiedToken) -> Result<TokenFacts, Stor
         epoch: 1,
         client: Some(client),
         user: None,
-        purpose_of_use: Some(PurposeOfUse::Operations),
+        purposes: PurposeFacts { client: purposes(row)?, ..PurposeFacts::default() },
         registered: Some(parsed(row, "scope", |text| ScopeSet::parse(text).ok())?.compiled()),
+        clearance: clearance(row)?,
     })
 }
 
@@ -80,21 +87,26 @@ fn facts(row: &Row<'_>, token: &VerifiedToken) -> Result<TokenFacts, StoreError>
         active: standing && same_client && same_user,
         epoch: column::<i64>(row, "epoch")?.try_into().map_err(|_| unreadable("epoch"))?,
         client,
-        purpose_of_use: user.as_ref().map(|user| purpose_of_use(user.roles)),
+        purposes: PurposeFacts {
+            client: purposes(row)?,
+            may_break_glass: column(row, "may_break_glass")?,
+            broken_glass: list(row, "broken_glass", '\n', BrokenGlass::parse)?,
+        },
         user,
         registered: None,
+        clearance: clearance(row)?,
     })
 }
 
-/// The purpose that follows from what the user is. Who is several things acts as the one that is nearest to the record.
-fn purpose_of_use(roles: Roles) -> PurposeOfUse {
-    if roles.contains(Role::Patient) {
-        PurposeOfUse::PatientRequest
-    } else if roles.contains(Role::Representative) {
-        PurposeOfUse::FamilyRequest
-    } else if roles.contains(Role::Clinician) {
-        PurposeOfUse::Treatment
-    } else {
-        PurposeOfUse::Operations
-    }
+/// Up to which labels records may go to the client; everything where its registration says nothing.
+fn clearance(row: &Row<'_>) -> Result<Clearance, StoreError> {
+    let Some(text) = column::<Option<String>>(row, "clearance")? else { return Ok(Clearance::FULL) };
+    RegisteredClearance::parse(&text).map(|registered| registered.clearance()).map_err(|_| unreadable("clearance"))
+}
+
+/// The purposes that the client is registered for.
+fn purposes(row: &Row<'_>) -> Result<Vec<PurposeOfUse>, StoreError> {
+    let Some(text) = column::<Option<String>>(row, "purposes")? else { return Ok(Vec::new()) };
+    let registered: Vec<RegisteredPurpose> = serde_json::from_str(&text).map_err(|_| unreadable("purposes"))?;
+    Ok(registered.into_iter().map(|RegisteredPurpose(purpose)| purpose).collect())
 }

@@ -13,7 +13,9 @@ use portcullis_fhir::version::NewVersion;
 use portcullis_jose::{Algorithm, SigningKey, VerificationKeys};
 use portcullis_oauth::access_token::{AccessTokenClaims, AccessTokenTrust, HEADER_TYPE, Subject, VerifiedToken};
 use portcullis_oauth::identifiers::{ClientId, GrantId, TokenId, UserId};
-use portcullis_oauth::principal::{Operator, OperatorOperation, Principal, PrincipalUser, TokenFacts, TokenStatus};
+use portcullis_oauth::principal::{
+    Circumstances, ImplicitPolicy, Operator, OperatorOperation, Principal, PrincipalUser, TokenFacts, TokenStatus,
+};
 use portcullis_oauth::users::{Role, Roles};
 use portcullis_policy::authorized::PermittedOperation;
 use portcullis_policy::{Change, Decision, DecisionId, Operation, Permit, SearchPage, StoredVersion, WriteSet, decide};
@@ -211,10 +213,12 @@ pub fn person(role: Role, fhir_user: &str, patients: &[&str], scope: &str, launc
         epoch: 1,
         client: Some(identity.1),
         user: Some(user),
-        purpose_of_use: None,
+        purposes: Default::default(),
         registered: None,
+        clearance: portcullis_fhir::labels::Clearance::FULL,
     };
     Principal::establish(&token, &portcullis_oauth::confirmation::Possession::NOTHING, TokenStatus::from_registry(facts), NOW)
         .unwrap()
         .cleared(portcullis_fhir::labels::Clearances::default())
+        .asking(Circumstances { address: None, now: NOW * 1000, base_url: BASE.into(), implicit: ImplicitPolicy::AllNormal })
 }

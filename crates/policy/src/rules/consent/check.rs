@@ -9,9 +9,10 @@ use portcullis_fhir::reference::{LocalReference, Reference};
 use portcullis_fhir::resource::Resource;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 
-use super::compiled::{self, Context, is_privacy};
+use super::compiled::{self, CompiledConsent, Context, Standing, is_privacy};
 use super::document::{ConsentDocument, Provision, Status};
 use super::profiles;
+use super::rows::rows;
 use super::vocabulary::{SCOPES, SYSTEM_SCOPE};
 
 /// How many levels may be nested in the outermost provision.
@@ -45,8 +46,9 @@ fn issues_of(document: &ConsentDocument, context: &Context<'_>) -> Vec<Issue> {
     if document.provision.as_ref().is_some_and(|provision| findings.too_large(provision)) {
         return findings.0;
     }
-    if let Err(wrong) = compiled::tree(document, context, &patient) {
-        findings.0.extend(wrong);
+    match compiled::tree(document, context, &patient) {
+        Err(wrong) => findings.0.extend(wrong),
+        Ok(_) => findings.searchable(document, context, patient),
     }
     findings.0.extend(profiles::check(document));
     findings.0
@@ -98,6 +100,16 @@ impl Findings {
         let own = document.id.as_ref().map(|id| LocalReference { resource_type: ResourceType::CONSENT, id: id.clone() });
         if own.is_some_and(|own| document.source == Some(Reference::Local(own))) {
             self.refuse(IssueType::Invalid, "A consent cannot be its own source.", "Consent.sourceReference");
+        }
+    }
+
+    /// Searches decide by rows, and there are limits to these.
+    fn searchable(&mut self, document: &ConsentDocument, context: &Context<'_>, patient: LogicalId) {
+        let id = document.id.clone().unwrap_or_else(|| patient.clone());
+        let compiled = CompiledConsent::of(document, context, (id, patient), Standing::Unverified);
+        if let Some(Err(problem)) = compiled.map(|compiled| rows(&compiled)) {
+            let reason = format!("The consent is too involved: {problem}.");
+            self.refuse(IssueType::TooLong, &reason, "Consent.provision");
         }
     }
 

@@ -1,11 +1,14 @@
 //! A consent as decisions need it: whose it is, when it counts, what it may replace, and a tree of provisions with their effects.
 
+use portcullis_fhir::json::Value;
 use portcullis_fhir::outcome::{Issue, IssueType};
 use portcullis_fhir::reference::{LocalReference, Reference};
+use portcullis_fhir::resource::Resource;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 
 use super::criteria::{Criteria, Translator};
-use super::document::{Coding, ConsentDocument, Effect, Interval, Provision, Status};
+use super::document::{Coding, ConsentDocument, Effect, Interval, Meaning, Provision, Status};
+use super::rows::rows;
 use super::vocabulary::{SCOPE_PRIVACY, SYSTEM_SCOPE, directives};
 
 /// What is needed to read a consent besides itself.
@@ -15,6 +18,13 @@ pub struct Context<'a> {
     pub base_url: &'a str,
     /// The issuer of client ids: the system of the identifiers by which actors name apps.
     pub issuer: &'a str,
+}
+
+impl<'a> Context<'a> {
+    /// The context of the server at this base: its issuer is the address without `/fhir`.
+    pub fn of(base_url: &'a str) -> Self {
+        Self { base_url, issuer: base_url.strip_suffix("/fhir").unwrap_or(base_url) }
+    }
 }
 
 /// What the server knows about who stands behind a version of a consent. Never read from the resource.
@@ -83,6 +93,25 @@ impl CompiledConsent {
         })
     }
 
+    /// What counts of a stored body. What cannot be read or cannot be decided by rows denies everything, as [`CompiledConsent::of`] says; withdrawn consents may be
+    /// as wrong as they were.
+    pub fn of_body(
+        body: &[u8],
+        context: &Context<'_>,
+        (id, patient): (LogicalId, LogicalId),
+        standing: Standing,
+    ) -> Option<Self> {
+        let unreadable = |id, patient| Some(Self { standing, ..Self::unreadable(id, patient) });
+        let Ok(resource) = Resource::parse(body) else { return unreadable(id, patient) };
+        let Ok(document) = ConsentDocument::read(&resource, context.base_url) else {
+            let status = resource.body().member("status").and_then(Value::as_str).and_then(Status::parse);
+            return if status.is_some_and(Status::is_withdrawn) { None } else { unreadable(id, patient) };
+        };
+        let compiled = Self::of(&document, context, (id, patient), standing)?;
+        let has_rows = rows(&compiled).is_ok();
+        Some(if has_rows { compiled } else { Self { top: None, ..compiled } })
+    }
+
     /// A consent of this patient that cannot even be parsed.
     pub fn unreadable(id: LogicalId, patient: LogicalId) -> Self {
         Self { id, patient, valid: Interval::ALWAYS, series: None, since: None, standing: Standing::Unverified, top: None }
@@ -96,6 +125,56 @@ impl CompiledConsent {
     /// Whose it is.
     pub fn patient(&self) -> &LogicalId {
         &self.patient
+    }
+
+    /// When it counts.
+    pub fn valid(&self) -> Interval {
+        self.valid
+    }
+
+    /// What it and those that replace it have in common; `None`: it replaces none.
+    pub fn series(&self) -> Option<&str> {
+        self.series.as_deref()
+    }
+
+    /// When it was given.
+    pub fn since(&self) -> Option<i64> {
+        self.since
+    }
+
+    /// Whether a decision needs to know what a resource says, and not only its type and labels.
+    pub fn asks_for_content(&self) -> bool {
+        self.nodes().iter().any(|node| node.criteria.ask_for_content())
+    }
+
+    /// The resources of which a decision needs to know what they refer to.
+    pub fn related(&self) -> Vec<LocalReference> {
+        let criteria = self.nodes().into_iter().flat_map(|node| &node.criteria.data);
+        let related = criteria.filter(|data| data.meaning == Meaning::Related);
+        let mut targets: Vec<LocalReference> = related
+            .filter_map(|data| match &data.target {
+                Reference::Local(target) => Some(target.clone()),
+                _ => None,
+            })
+            .collect();
+        targets.sort_unstable();
+        targets.dedup();
+        targets
+    }
+
+    /// Everybody whom it names.
+    pub fn actors(&self) -> Vec<&Reference> {
+        self.nodes().into_iter().flat_map(|node| &node.criteria.actors).collect()
+    }
+
+    fn nodes(&self) -> Vec<&Node> {
+        let mut nodes: Vec<&Node> = self.top.iter().collect();
+        let mut next = 0;
+        while let Some(node) = nodes.get(next).copied() {
+            nodes.extend(&node.children);
+            next += 1;
+        }
+        nodes
     }
 
     /// Whether a newer consent of the same organisation about the same policy has taken its place. One that says it will be given later has not.

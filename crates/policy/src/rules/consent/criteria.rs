@@ -113,6 +113,12 @@ impl Criteria {
         least
     }
 
+    /// Whether they ask for what only the content of a resource says.
+    pub(super) fn ask_for_content(&self) -> bool {
+        let profiles = self.classes.iter().any(|class| matches!(class, Class::Profile(_)));
+        profiles || !self.codes.is_empty() || self.data_period.is_some() || !self.data.is_empty()
+    }
+
     /// Whether an actor of them is the client of the request.
     pub(super) fn name_client(&self, request: &Request<'_>) -> bool {
         self.actors.iter().any(|actor| request.client.contains(actor))
@@ -143,11 +149,16 @@ pub(super) fn at_time(period: Interval, resource: &ResourceFacts) -> Match {
     }
 }
 
+/// Whether a resource claims a profile.
+pub(super) fn claims(profile: &str, resource: &ResourceFacts) -> Match {
+    if resource.is_gone { Match::Doubt } else { resource.profiles.iter().any(|claimed| **claimed == *profile).into() }
+}
+
 impl Class {
     pub(super) fn covers(&self, resource: &ResourceFacts) -> Match {
         match self {
             Self::Type(resource_type) => (*resource_type == resource.target.resource_type).into(),
-            Self::Profile(profile) => resource.profiles.contains(profile).into(),
+            Self::Profile(profile) => claims(profile, resource),
         }
     }
 }
@@ -155,7 +166,9 @@ impl Class {
 impl CodeKey {
     /// A code that says what the resource is, matches; one that merely stands in it (a reason, a component) is a doubt.
     pub(super) fn is_in(&self, resource: &ResourceFacts) -> Match {
-        if resource.codes.contains(self) {
+        if resource.is_gone {
+            Match::Doubt
+        } else if resource.codes.contains(self) {
             Match::Yes
         } else if resource.mentioned.binary_search(self).is_ok() {
             Match::Doubt
@@ -174,6 +187,9 @@ impl LabelCriterion {
 
 impl DataCriterion {
     pub(super) fn covers(&self, resource: &ResourceFacts) -> Match {
+        if resource.is_gone && self.meaning != Meaning::Instance {
+            return Match::Doubt;
+        }
         if self.meaning == Meaning::AuthoredBy {
             return resource.authors.contains(&self.target).into();
         }

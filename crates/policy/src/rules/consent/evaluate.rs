@@ -13,7 +13,7 @@ use super::compiled::{CompiledConsent, Node, Standing};
 use super::criteria::Match;
 use super::document::Effect;
 use super::facts::{Request, ResourceFacts};
-use super::implicit::ImplicitPolicy;
+use super::implicit::{ImplicitPolicy, implied};
 
 /// What was decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub fn decide<'a>(
     if request.own_record {
         return Verdict { effect: Effect::Permit, ground: Ground::RightOfAccess };
     }
-    permitted.unwrap_or_else(|| Verdict { effect: implicit.decide(request), ground: Ground::Implicit(implicit) })
+    permitted.unwrap_or_else(|| Verdict { effect: implied(implicit, request), ground: Ground::Implicit(implicit) })
 }
 
 impl CompiledConsent {

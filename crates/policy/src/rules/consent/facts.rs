@@ -97,6 +97,8 @@ pub struct ResourceFacts {
     pub referred_from: Option<Vec<LocalReference>>,
     /// Who wrote it.
     pub authors: Vec<Reference>,
+    /// Whether nobody knows any more what it said: it is deleted, or cannot be read. What asks for content is then in doubt.
+    pub is_gone: bool,
 }
 
 impl ResourceFacts {
@@ -123,6 +125,7 @@ impl ResourceFacts {
             references: references.to_vec(),
             referred_from: None,
             authors: Vec::new(),
+            is_gone: false,
         };
         for entry in index {
             let parameter = entry.parameter.code;
@@ -138,6 +141,22 @@ impl ResourceFacts {
             }
         }
         Some(facts)
+    }
+
+    /// The facts of a resource of which only this is known: it is deleted or cannot be read (`is_gone`), or nobody asks for more.
+    pub fn outline(target: LocalReference, labels: Labels, is_gone: bool) -> Self {
+        Self {
+            target,
+            profiles: Vec::new(),
+            codes: Vec::new(),
+            mentioned: Vec::new(),
+            labels,
+            clinical_time: None,
+            references: Vec::new(),
+            referred_from: None,
+            authors: Vec::new(),
+            is_gone,
+        }
     }
 
     /// Its type.

@@ -3,7 +3,8 @@
 //! <https://hl7.org/fhir/R4/consent.html>, IHE Privacy Consent on FHIR (<https://profiles.ihe.net/ITI/PCF/>). Pure: [`ConsentDocument`] reads a resource,
 //! [`check()`] says what a write refuses, [`CompiledConsent`] is what a decision needs of it, [`decide()`] decides about one resource, and [`rows()`] says the same
 //! as flat rows for searches. Nothing here stores, looks up or tells the time. Whether a consent was verified is the server's knowledge ([`Standing`]),
-//! never read from the resource. **No stage of a request calls [`decide()`] yet**: see docs/adr/0018-consent-storage.md.
+//! never read from the resource. What is asked for one request is a [`Question`]; a store
+//! answers it in its statements, and release asks [`decide()`] again (docs/adr/0018-consent-storage.md).
 
 mod check;
 mod compiled;
@@ -13,6 +14,7 @@ mod evaluate;
 mod facts;
 mod implicit;
 mod profiles;
+mod question;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -25,5 +27,6 @@ pub use document::{ConsentDocument, Effect, Interval, Meaning, Status};
 pub use evaluate::{Ground, Verdict, decide};
 pub use facts::{Request, ResourceFacts};
 pub use implicit::ImplicitPolicy;
+pub use question::{Memberships, Question, actions_of};
 pub use rows::{ConsentRow, NotCompilable, decide_by_rows, rows};
 pub use vocabulary::{Actions, Purpose};

@@ -10,7 +10,7 @@ use portcullis_fhir::reference::Reference;
 use portcullis_fhir::types::ResourceType;
 
 use super::compiled::{CompiledConsent, Node};
-use super::criteria::{Class, CodeKey, Criteria, DataCriterion, LabelCriterion, Match, at_time};
+use super::criteria::{Class, CodeKey, Criteria, DataCriterion, LabelCriterion, Match, at_time, claims};
 use super::document::{Effect, Interval};
 use super::facts::{Request, ResourceFacts};
 use super::vocabulary::{Actions, Purpose};
@@ -250,7 +250,6 @@ impl ConsentRow {
         let certain = self.valid.holds(request.now)
             && self.actions.iter().all(|actions| actions.intersects(request.actions))
             && self.resource_type.is_none_or(|resource_type| resource_type == resource.resource_type())
-            && self.profiles.iter().all(|profile| resource.profiles.contains(profile))
             && self.labels_any.iter().all(|any| bits & any != 0)
             && bits & self.labels_none == 0;
         if !certain {
@@ -258,10 +257,21 @@ impl ConsentRow {
         }
         let purpose = self.purpose.iter().map(|purpose| purpose.covers(request.purpose));
         let actors = self.actors.iter().map(|actor| request.is(actor));
+        purpose.chain(actors).min().unwrap_or(Match::Yes).min(self.covers(resource))
+    }
+
+    /// Whether it asks for what only the content of a resource says: what a store cannot tell from its own columns.
+    pub fn asks_for_content(&self) -> bool {
+        !(self.profiles.is_empty() && self.codes.is_empty() && self.data_periods.is_empty() && self.data.is_empty())
+    }
+
+    /// Whether the content of a resource is what the row asks for: the part of the match that a store keeps.
+    pub fn covers(&self, resource: &ResourceFacts) -> Match {
+        let profiles = self.profiles.iter().map(|profile| claims(profile, resource));
         let codes = self.codes.iter().map(|code| code.is_in(resource));
         let periods = self.data_periods.iter().map(|period| at_time(*period, resource));
         let data = self.data.iter().map(|data| data.covers(resource));
-        purpose.chain(actors).chain(codes).chain(periods).chain(data).min().unwrap_or(Match::Yes)
+        profiles.chain(codes).chain(periods).chain(data).min().unwrap_or(Match::Yes)
     }
 }
 

@@ -4,6 +4,7 @@
 //! <http://terminology.hl7.org/CodeSystem/v3-ParticipationType>, <http://terminology.hl7.org/CodeSystem/consentaction>.
 
 use portcullis_fhir::labels::{Labels, SYSTEM_ACT_CODE, SYSTEM_ACT_REASON};
+use portcullis_fhir::purpose::PurposeOfUse;
 
 use super::criteria::Match;
 use super::document::{Coding, Effect};
@@ -27,80 +28,17 @@ pub(super) const SYSTEM_RESOURCE_TYPES: &str = "http://hl7.org/fhir/resource-typ
 /// The system of URIs as codes: profiles as classes.
 pub(super) const SYSTEM_URI: &str = "urn:ietf:rfc:3986";
 
-/// The purposes of v3-ActReason, each with the place of the one that includes it. At most 64: a set of them is a number.
-const PURPOSES: &[(&str, Option<u8>)] = &[
-    ("TREAT", None),
-    ("ETREAT", Some(0)),
-    ("BTG", Some(1)),
-    ("ERTREAT", Some(1)),
-    ("CLINTRL", Some(0)),
-    ("COC", Some(0)),
-    ("POPHLTH", Some(0)),
-    ("HPAYMT", None),
-    ("CLMATTCH", Some(7)),
-    ("COVAUTH", Some(7)),
-    ("COVERAGE", Some(7)),
-    ("ELIGDTRM", Some(10)),
-    ("ELIGVER", Some(10)),
-    ("ENROLLM", Some(10)),
-    ("MILDCRG", Some(10)),
-    ("REMITADV", Some(7)),
-    ("HOPERAT", None),
-    ("CAREMGT", Some(16)),
-    ("DONAT", Some(16)),
-    ("FRAUD", Some(16)),
-    ("GOV", Some(16)),
-    ("HACCRED", Some(16)),
-    ("HCOMPL", Some(16)),
-    ("HDECD", Some(16)),
-    ("HDIRECT", Some(16)),
-    ("HDM", Some(16)),
-    ("HLEGAL", Some(16)),
-    ("HOUTCOMS", Some(16)),
-    ("HPRGRP", Some(16)),
-    ("HQUALIMP", Some(16)),
-    ("HSYSADMIN", Some(16)),
-    ("LABELING", Some(30)),
-    ("METAMGT", Some(30)),
-    ("MEMADMIN", Some(16)),
-    ("MILCDM", Some(16)),
-    ("PATADMIN", Some(16)),
-    ("PATSFTY", Some(16)),
-    ("PERFMSR", Some(16)),
-    ("RECORDMGT", Some(16)),
-    ("SYSDEV", Some(16)),
-    ("HTEST", Some(39)),
-    ("TRAIN", Some(16)),
-    ("HRESCH", None),
-    ("BIORCH", Some(42)),
-    ("CLINTRCH", Some(42)),
-    ("CLINTRCHNPC", Some(44)),
-    ("CLINTRCHPC", Some(44)),
-    ("PRECLINTRCH", Some(44)),
-    ("DSRCH", Some(42)),
-    ("POARCH", Some(42)),
-    ("TRANSRCH", Some(42)),
-    ("HMARKT", None),
-    ("PATRQT", None),
-    ("FAMRQT", Some(52)),
-    ("PWATRNY", Some(52)),
-    ("SUPNWK", Some(52)),
-    ("PUBHLTH", None),
-    ("DISASTER", Some(56)),
-    ("THREAT", Some(56)),
-];
-
 /// The place of `TREAT`.
-const TREATMENT: u8 = 0;
+const TREATMENT: u8 = PurposeOfUse::TREATMENT.place();
 /// The place of `BTG`.
-const BREAK_GLASS: u8 = 2;
+const BREAK_GLASS: u8 = PurposeOfUse::BREAK_GLASS.place();
 
 /// Why data is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// A purpose of v3-ActReason.
     Known {
-        /// Its place in the table.
+        /// Its place ([`PurposeOfUse::place`]).
         place: u8,
         /// Itself and the purposes that include it, as bits by place.
         within: u64,
@@ -112,15 +50,7 @@ pub enum Purpose {
 impl Purpose {
     /// The purpose with this code of v3-ActReason.
     pub fn of_code(code: &str) -> Option<Self> {
-        let place = PURPOSES.iter().position(|(known, _)| *known == code)?;
-        let place = u8::try_from(place).ok()?;
-        let mut within = 0;
-        let mut next = Some(place);
-        while let Some(place) = next {
-            within |= 1 << place;
-            next = PURPOSES.get(usize::from(place)).and_then(|(_, parent)| *parent);
-        }
-        Some(Self::Known { place, within })
+        PurposeOfUse::parse(code).map(Self::from)
     }
 
     /// The purpose that a Coding says; `None` where it has no system, no code, or a code that v3-ActReason does not have as a purpose.
@@ -149,6 +79,31 @@ impl Purpose {
         }
     }
 
+    /// As a text that is the same for the same purpose: a code of v3-ActReason, or `system|code`.
+    pub fn key(&self) -> Box<str> {
+        match self {
+            Self::Known { place, .. } => Self::known(*place).map_or("", PurposeOfUse::code).into(),
+            Self::Other(own) => own.clone(),
+        }
+    }
+
+    /// The keys of the purposes that cover this one, and of those of which that is in doubt.
+    pub fn covering(&self) -> (Vec<Box<str>>, Vec<Box<str>>) {
+        let all: Vec<Self> = match self {
+            Self::Known { within, .. } => {
+                let places = (0..64).filter(|place| within & (1 << place) != 0);
+                places.filter_map(Self::known).map(Self::from).collect()
+            }
+            Self::Other(_) => vec![self.clone()],
+        };
+        let those = |wanted| all.iter().filter(|other| other.covers(self) == wanted).map(Self::key).collect();
+        (those(Match::Yes), those(Match::Doubt))
+    }
+
+    fn known(place: u8) -> Option<PurposeOfUse> {
+        PurposeOfUse::all().find(|purpose| purpose.place() == place)
+    }
+
     /// Whether it is treatment, break-glass excepted.
     pub(super) fn is_treatment(&self) -> bool {
         matches!(self, Self::Known { place, within } if within & (1 << TREATMENT) != 0 && *place != BREAK_GLASS)
@@ -157,6 +112,12 @@ impl Purpose {
     /// Whether it is break-glass.
     pub(super) fn is_break_glass(&self) -> bool {
         matches!(self, Self::Known { place: BREAK_GLASS, .. })
+    }
+}
+
+impl From<PurposeOfUse> for Purpose {
+    fn from(purpose: PurposeOfUse) -> Self {
+        Self::Known { place: purpose.place(), within: purpose.within() }
     }
 }
 
@@ -240,16 +201,6 @@ mod tests {
 
     fn purpose(code: &str) -> Purpose {
         Purpose::of_code(code).unwrap_or_else(|| panic!("{code}"))
-    }
-
-    #[test]
-    fn every_parent_stands_before_what_it_includes_and_no_code_twice() {
-        for (place, (code, parent)) in PURPOSES.iter().enumerate() {
-            assert!(parent.is_none_or(|parent| usize::from(parent) < place), "{code}");
-            assert_eq!(PURPOSES.iter().filter(|(other, _)| other == code).count(), 1, "{code}");
-        }
-        assert!(PURPOSES.len() <= 64);
-        assert_eq!((PURPOSES[TREATMENT as usize].0, PURPOSES[BREAK_GLASS as usize].0), ("TREAT", "BTG"));
     }
 
     #[test]

@@ -8,5 +8,6 @@ pub mod login;
 pub mod new_password;
 pub mod passkeys;
 pub mod password;
+mod password_memory;
 pub mod second_factor;
 pub mod sign_in;

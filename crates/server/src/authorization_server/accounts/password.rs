@@ -6,11 +6,12 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
 use portcullis_jose::Secret;
 use tokio::sync::{Mutex, MutexGuard, Semaphore, oneshot};
 
 use super::breached::BreachedPasswords;
+use super::password_memory::HashingMemory;
 use crate::ui::Language;
 
 /// The most hashes that may run at once: each takes 19 MiB and a core for some 26 ms.
@@ -93,6 +94,7 @@ pub struct Passwords {
     spread: RandomState,
     running: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    memory: Arc<HashingMemory>,
     breached: Option<Arc<BreachedPasswords>>,
 }
 
@@ -104,6 +106,7 @@ impl Default for Passwords {
             spread: RandomState::new(),
             running: Arc::new(Semaphore::new(concurrent())),
             waiting: Arc::new(Semaphore::new(WAITING)),
+            memory: Arc::default(),
             breached: None,
         }
     }
@@ -153,13 +156,14 @@ impl Passwords {
     pub async fn verify(&self, password: Secret<String>, hash: Option<Secret<String>>) -> Result<bool, Busy> {
         let _waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| Busy)?;
         let running = Arc::clone(&self.running).acquire_owned().await.map_err(|_| Busy)?;
+        let (memory, waiting) = (Arc::clone(&self.memory), Arc::clone(&self.waiting));
         let check = move || {
             let _running = running;
             let known = hash.is_some();
             let stored = hash.as_ref().map_or(DECOY, |hash| hash.expose().as_str());
-            let matches = PasswordHash::new(stored)
-                .is_ok_and(|parsed| argon2id().verify_password(password.expose().as_bytes(), &parsed).is_ok());
-            matches && known
+            // Those who hash hold a place of those who wait, too.
+            let others_wait = || WAITING.saturating_sub(waiting.available_permits()) > concurrent();
+            memory.verify(password.expose().as_bytes(), stored, others_wait) && known
         };
         behind(check).await
     }

@@ -8,6 +8,7 @@ use portcullis_audit::record::{Agent, Event, Outcome};
 use portcullis_fhir::types::LogicalId;
 use portcullis_oauth::capabilities::Capability;
 use portcullis_oauth::clients::Client;
+use portcullis_oauth::entitlements::Entitlement;
 use portcullis_oauth::launch::{ContextParameters, launch_location};
 use portcullis_oauth::redirect_uri::RedirectUri;
 use portcullis_oauth::users::Role;
@@ -112,6 +113,12 @@ async fn attempt(server: &Server, exchange: &Exchange, body: Incoming) -> Result
     reply::changed(server, exchange, Change::AddLaunch(launch), account, draft).await
 }
 
+/// Whether the page says where records are opened in an emergency; that page asks again.
+async fn may_break_glass(server: &Server, signed_in: &SignedIn) -> bool {
+    let rights = server.registry.entitlements_of(&signed_in.user.id).await;
+    rights.is_ok_and(|rights| rights.contains(&Entitlement::BreakGlass))
+}
+
 fn may_open_charts(signed_in: &SignedIn) -> bool {
     signed_in.user.roles.contains(Role::Clinician)
 }
@@ -133,6 +140,7 @@ async fn list(server: &Server, signed_in: &SignedIn, wanted: &Wanted) -> Shown {
     let html = ChartListPage {
         reader: signed_in.reader.clone(),
         person_name: signed_in.user.display_name.clone(),
+        may_break_glass: may_break_glass(server, signed_in).await,
         can_search: choices.next.is_some() || wanted.cursor.is_some() || !wanted.name.is_empty(),
         name: wanted.name.clone(),
         people: choices.people,

@@ -7,7 +7,7 @@
 use portcullis_fhir::types::LogicalId;
 use portcullis_oauth::authorize::{AuthorizationError, AuthorizationRequest};
 use portcullis_oauth::capabilities::Capability;
-use portcullis_oauth::launch::{ContextParameters, Launch, LaunchRefusal, LaunchState};
+use portcullis_oauth::launch::{ByChoice, ContextParameters, Launch, LaunchRefusal, LaunchState};
 use portcullis_oauth::scopes::ScopeKind;
 
 use super::authorize::{Shown, Stop, Understood, refuse};
@@ -150,11 +150,8 @@ async fn patient(
     let wanted = Wanted::default();
     let choices = people::choices(server, user, &wanted).await;
     match (choices.people.as_slice(), choices.next.is_some()) {
-        ([], _) => {
-            let said = "this person may not open any patient record";
-            Err(refuse(&understood.request, AuthorizationError::AccessDenied, said))
-        }
         ([only], false) => Ok(Choice::Made(LogicalId::parse(&only.id))),
+        // Whoever may open no record is told so, instead of being sent back to an app that cannot say why.
         _ => Ok(Choice::Page(picker::page(server, understood, signed_in, &wanted, choices))),
     }
 }
@@ -198,6 +195,14 @@ pub fn parameters(server: &Server, understood: &Understood, context: &Chosen) ->
         ChosenEncounter::One(id) => Some(id.clone()),
         ChosenEncounter::Open | ChosenEncounter::Without => None,
     };
+    let named = |of: fn(&Launch) -> bool| understood.launch.as_ref().is_some_and(|launch| of(launch));
+    let capabilities = server.settings.authorization.capabilities;
+    parameters.by_choice = ByChoice {
+        patient: context.patient.is_some()
+            && !(named(|launch| launch.patient.is_some()) && capabilities.has(Capability::ContextEhrPatient)),
+        encounter: parameters.encounter.is_some()
+            && !(named(|launch| launch.context.encounter.is_some()) && capabilities.has(Capability::ContextEhrEncounter)),
+    };
     if context.patient.is_some() {
         // We show no patient beside the app.
         parameters.need_patient_banner.get_or_insert(true);
@@ -205,7 +210,7 @@ pub fn parameters(server: &Server, understood: &Understood, context: &Chosen) ->
     if context.patient.is_some() || understood.launch.is_some() {
         parameters.smart_style_url.get_or_insert_with(|| format!("{}{}", server.settings.public_url, assets::url(STYLE)));
     }
-    server.settings.authorization.capabilities.context(parameters)
+    capabilities.context(parameters)
 }
 
 #[cfg(test)]

@@ -37,7 +37,8 @@ pub struct Choices {
     pub next: Option<String>,
 }
 
-fn principal_user(user: &User) -> PrincipalUser {
+/// The person as rules see them.
+pub fn principal_user(user: &User) -> PrincipalUser {
     PrincipalUser {
         id: user.id.clone(),
         roles: user.roles,
@@ -50,7 +51,8 @@ fn principal_user(user: &User) -> PrincipalUser {
 /// The person as a principal who may see names of patients and, on the own page, who looked; nothing else.
 fn principal(server: &Server, user: &User) -> Principal {
     Principal::choosing_patient(principal_user(user), server.clock.now_seconds() + 60)
-        .cleared(server.settings.authorization.clearances)
+        .cleared(&server.settings.authorization.labels)
+        .asking(server.circumstances())
 }
 
 /// Whom the person may choose: the patients represented, and for a clinician the patients in care, page by page.
@@ -84,7 +86,7 @@ fn fits(name: &str, wanted: &str) -> bool {
 pub async fn choice(server: &Server, user: &User, id: &LogicalId) -> Option<PatientChoice> {
     let principal = principal(server, user);
     let read = Operation::Read(Read { resource_type: ResourceType::PATIENT, id: id.clone() });
-    let Decision::Permit(permit, PermittedOperation::Read(read)) = decide(server.decision_id(), &principal, read) else {
+    let Decision::Permit(permit, PermittedOperation::Read(read)) = decide(server.basis(), &principal, read) else {
         return None;
     };
     let released = permit.release(server.store.read(read).await.ok()?).ok()?;
@@ -108,8 +110,9 @@ pub fn parsed(server: &Server, resource_type: ResourceType, pairs: &[(String, St
     search::parse(resource_type, pairs, &context).ok()
 }
 
-async fn search(server: &Server, principal: &Principal, query: SearchQuery, binding: &str) -> Option<SearchPage> {
-    let decision = decide(server.decision_id(), principal, Operation::Search(query));
+/// One page of matches, as this principal may see them.
+pub async fn search(server: &Server, principal: &Principal, query: SearchQuery, binding: &str) -> Option<SearchPage> {
+    let decision = decide(server.basis(), principal, Operation::Search(query));
     let Decision::Permit(permit, PermittedOperation::Search(search)) = decision else { return None };
     let found = server.store.search(search, binding.as_bytes()).await.ok()?;
     Some(permit.release(found).ok()?.content().clone())
@@ -118,7 +121,8 @@ async fn search(server: &Server, principal: &Principal, query: SearchQuery, bind
 /// Audit events as the person may see them, for the own page.
 pub async fn audit_events(server: &Server, user: &User, query: SearchQuery) -> Option<SearchPage> {
     let principal = Principal::viewing_own_page(principal_user(user), server.clock.now_seconds() + 60)
-        .cleared(server.settings.authorization.clearances);
+        .cleared(&server.settings.authorization.labels)
+        .asking(server.circumstances());
     search(server, &principal, query, &format!("own-page\n{}", user.id.as_str())).await
 }
 
@@ -131,7 +135,7 @@ pub async fn search_to_open(server: &Server, user: &User, query: SearchQuery, bi
 pub async fn can_open(server: &Server, user: &User, reference: &LocalReference) -> bool {
     let principal = opening(server, user, reference.resource_type);
     let read = Operation::Read(Read { resource_type: reference.resource_type, id: reference.id.clone() });
-    let Decision::Permit(permit, PermittedOperation::Read(read)) = decide(server.decision_id(), &principal, read) else {
+    let Decision::Permit(permit, PermittedOperation::Read(read)) = decide(server.basis(), &principal, read) else {
         return false;
     };
     let Ok(found) = server.store.read(read).await else { return false };
@@ -140,11 +144,12 @@ pub async fn can_open(server: &Server, user: &User, reference: &LocalReference) 
 
 fn opening(server: &Server, user: &User, resource_type: ResourceType) -> Principal {
     Principal::opening_app(principal_user(user), resource_type, server.clock.now_seconds() + 60)
-        .cleared(server.settings.authorization.clearances)
+        .cleared(&server.settings.authorization.labels)
+        .asking(server.circumstances())
 }
 
 /// A word as a value of a search parameter (<https://hl7.org/fhir/R4/search.html#escaping>).
-fn escaped(word: &str) -> String {
+pub fn escaped(word: &str) -> String {
     word.chars().flat_map(|character| if r"\,$|".contains(character) { vec!['\\', character] } else { vec![character] }).collect()
 }
 

@@ -11,7 +11,7 @@ use portcullis_jose::{Algorithm, Secret, SignError, SigningKey};
 use portcullis_oauth::access_token::{AccessTokenTrust, Subject, VerifiedToken};
 use portcullis_oauth::client_request::{ClientRequest, ClientRequestParts};
 use portcullis_oauth::clients::Client;
-use portcullis_oauth::grant::{Grant, SecretHash};
+use portcullis_oauth::grant::SecretHash;
 use portcullis_oauth::introspection::{self, ActiveToken, INACTIVE, Issuer, JWT_MEDIA_TYPE};
 use portcullis_oauth::token_error::TokenError;
 use portcullis_oauth::token_request::{AuthenticatedClient, ClientCredentials};
@@ -148,6 +148,7 @@ async fn look(server: &Server, caller: &Client, token: &str) -> Result<Found, Re
         let named = format!("a refresh token of {}", refresh.client);
         let session = session_state(server, &refresh, now).await?;
         let Some(grant) = server.registry.grant(&refresh.family).await? else { return Ok(Found::nothing(named)) };
+        let grant = settings.authorization.capabilities.standing(grant);
         let active = ActiveToken::refresh(&refresh, &grant, (&caller.id, session), &issuer, now);
         let patient = grant.patient.as_ref().map(ToString::to_string).filter(|_| active.is_some());
         return Ok(Found { active, named, patient });
@@ -165,8 +166,12 @@ async fn look(server: &Server, caller: &Client, token: &str) -> Result<Found, Re
         }
         Subject::Client(_) => (None, None),
     };
+    // The test that precedes each request to data; other servers cannot know what the operator asks for.
+    if let Some(required) = authenticate::lacks_assurance(settings, &verified, methods) {
+        return Ok(Found::nothing(format!("{named}: the sign-in was not strong enough: {} is required", required.acr())));
+    }
     let capabilities = settings.authorization.capabilities;
-    let grant = grant.map(|grant| Grant { context: capabilities.context(grant.context), ..grant });
+    let grant = grant.map(|grant| capabilities.standing(grant));
     // Last, so that nothing is older than the word that it stands.
     let status = server.registry.token_status(&verified).await?;
     match ActiveToken::access(&verified, status, grant.as_ref(), &issuer, now) {

@@ -190,7 +190,7 @@ async fn manage(
             let secret = secret.as_ref().map(|secret| secret.expose().as_str());
             let draft = json_draft(StatusCode::OK, &information(&client, secret, (token, &address)));
             let account = told("client changed its registration");
-            Ok(reply::changed(server, exchange, Change::ReplaceClient(Box::new(client)), account, draft).await?)
+            Ok(reply::changed(server, exchange, RegistrationChange::replacing(before, client), account, draft).await?)
         }
     }
 }

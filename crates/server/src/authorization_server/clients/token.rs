@@ -150,7 +150,8 @@ async fn redeem(
     let exchanged = state.exchange(presented, now).map_err(|error| not_redeemed(hash, &error, now))?;
     let grant = known.clone().filter(|grant| grant.is_active() && grant.id == exchanged.grant);
     let grant = grant.ok_or(TokenError::InvalidGrant("the grant was revoked"))?;
-    let scopes = still_on(server, &exchanged.scopes)?;
+    let grant = standing(server, grant)?;
+    let scopes = still_on(server, &exchanged.scopes.within(&grant.scopes).0)?;
     let mut random = Borrowed(&*server.entropy);
     let may_refresh = asking.client.client().may_use(GrantType::RefreshToken);
     let refresh =
@@ -167,13 +168,19 @@ async fn redeem(
     Ok(issue(asking, change, (&grant, minted)).await)
 }
 
+/// What is told where nothing is left.
+const SWITCHED_OFF: TokenError = TokenError::InvalidScope("what was granted is switched off at this server");
+
+/// The grant without what was in context by way of something that is off by now.
+fn standing(server: &Server, grant: Grant) -> Result<Grant, TokenError> {
+    let grant = server.settings.authorization.capabilities.standing(grant);
+    if grant.scopes.is_empty() { Err(SWITCHED_OFF) } else { Ok(grant) }
+}
+
 /// The scopes of which everything is still on: an operator may have switched something off since they were granted.
 fn still_on(server: &Server, granted: &ScopeSet) -> Result<ScopeSet, TokenError> {
     let scopes = granted.retaining(|scope| server.settings.authorization.capabilities.admits(scope));
-    if scopes.is_empty() {
-        return Err(TokenError::InvalidScope("what was granted is switched off at this server"));
-    }
-    Ok(scopes)
+    if scopes.is_empty() { Err(SWITCHED_OFF) } else { Ok(scopes) }
 }
 
 /// Refuses a refresh token of a kind that is switched off.
@@ -221,6 +228,7 @@ async fn rotate(
     check_binding(server, &stored.binding)?;
     let grant = known.clone().filter(Grant::is_active);
     let grant = grant.ok_or(TokenError::InvalidGrant("the grant was revoked"))?;
+    let grant = standing(server, grant)?;
     // What the client's registration has lost since is lost here, too.
     let (standing, _) = grant.scopes.within(&asking.client.client().scope);
     if standing.is_empty() {
@@ -305,7 +313,7 @@ async fn mint(server: &Server, grant: &Grant, order: Order, now: i64) -> Result<
         id_token,
         refresh_token,
         patient,
-        context: server.settings.authorization.capabilities.context(grant.context.clone()),
+        context: grant.context.clone(),
     };
     Ok(Minted { response, token_id })
 }

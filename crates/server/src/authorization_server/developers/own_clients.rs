@@ -8,7 +8,7 @@ use portcullis_oauth::clients::{Client, ClientKind, ClientSecretHash};
 use portcullis_oauth::identifiers::ClientId;
 use portcullis_oauth::registration::Registered;
 use portcullis_store::RegistryError;
-use portcullis_store::client_registration::{NOT_OWNED, RegistrationChange, TOO_MANY_OWNED};
+use portcullis_store::client_registration::{CLIENT_CHANGED, NOT_OWNED, RegistrationChange, TOO_MANY_OWNED};
 use portcullis_store::registry::Change;
 
 use super::access::{self, Developer, START, absent, guarded, shown, submitted};
@@ -156,36 +156,61 @@ pub async fn show_edit(server: &Server, exchange: &Exchange, id: &ClientId) -> A
 /// `POST /developers/clients/ID/edit`
 pub async fn edit(server: &Server, exchange: &Exchange, id: &ClientId, body: Incoming) -> Answer {
     submitted(server, exchange, body, async |developer: Developer, form| {
-        let Some(before) = developer.own(server, id).await? else { return Ok(absent(server, exchange, &developer).await) };
         let entered = Entered::of_form(&form);
-        match entered.client(server, &exchange.reader(), &developer.0.user.id, (id.clone(), Some(&before))) {
-            Ok(registered) => replaced(server, exchange, &developer, registered, "sandbox client changed").await,
-            Err(problems) => Ok(refused(server, exchange, &developer, Some(&before), (&entered, *problems)).await),
+        // Made of what is registered, and made anew where somebody else changed that in between: each time somebody else is done.
+        loop {
+            match edited(server, exchange, &developer, (id, &entered)).await {
+                Err(RegistryError::Conflict(CLIENT_CHANGED)) => {}
+                answered => return answered,
+            }
         }
     })
     .await
 }
 
+async fn edited(
+    server: &Server,
+    exchange: &Exchange,
+    developer: &Developer,
+    (id, entered): (&ClientId, &Entered),
+) -> Result<Answer, RegistryError> {
+    let Some(before) = developer.own(server, id).await? else { return Ok(absent(server, exchange, developer).await) };
+    match entered.client(server, &exchange.reader(), &developer.0.user.id, (id.clone(), Some(&before))) {
+        Ok(registered) => replaced(server, exchange, developer, (before, registered), "sandbox client changed").await,
+        Err(problems) => Ok(refused(server, exchange, developer, Some(&before), (entered, *problems)).await),
+    }
+}
+
 /// `POST /developers/clients/ID/secret`: the old one counts no more.
 pub async fn renew(server: &Server, exchange: &Exchange, id: &ClientId, body: Incoming) -> Answer {
     submitted(server, exchange, body, async |developer: Developer, _form| {
-        let Some(mut client) = developer.own(server, id).await? else { return Ok(absent(server, exchange, &developer).await) };
-        let ClientKind::ConfidentialSymmetric { secret_hash } = &mut client.kind else {
-            return Ok(shown(server, exchange, &developer, Some(id), reply::see_other(&DevelopersRoute::page_of(id))).await);
-        };
-        let (secret, hash) = ClientSecretHash::generate(&mut Borrowed(&*server.entropy));
-        *secret_hash = hash;
-        let registered = Registered { client, secret: Some(secret) };
-        replaced(server, exchange, &developer, registered, "secret of a sandbox client changed").await
+        loop {
+            match renewed(server, exchange, &developer, id).await {
+                Err(RegistryError::Conflict(CLIENT_CHANGED)) => {}
+                answered => return answered,
+            }
+        }
     })
     .await
+}
+
+async fn renewed(server: &Server, exchange: &Exchange, developer: &Developer, id: &ClientId) -> Result<Answer, RegistryError> {
+    let Some(before) = developer.own(server, id).await? else { return Ok(absent(server, exchange, developer).await) };
+    let mut client = before.clone();
+    let ClientKind::ConfidentialSymmetric { secret_hash } = &mut client.kind else {
+        return Ok(shown(server, exchange, developer, Some(id), reply::see_other(&DevelopersRoute::page_of(id))).await);
+    };
+    let (secret, hash) = ClientSecretHash::generate(&mut Borrowed(&*server.entropy));
+    *secret_hash = hash;
+    let registered = Registered { client, secret: Some(secret) };
+    replaced(server, exchange, developer, (before, registered), "secret of a sandbox client changed").await
 }
 
 async fn replaced(
     server: &Server,
     exchange: &Exchange,
     developer: &Developer,
-    Registered { client, secret }: Registered,
+    (before, Registered { client, secret }): (Client, Registered),
     detail: &str,
 ) -> Result<Answer, RegistryError> {
     let draft = match &secret {
@@ -193,7 +218,7 @@ async fn replaced(
         None => reply::see_other(&DevelopersRoute::page_of(&client.id)),
     };
     let id = client.id.clone();
-    changed(server, exchange, developer, (&id, Change::ReplaceClient(Box::new(client))), (detail, draft)).await
+    changed(server, exchange, developer, (&id, RegistrationChange::replacing(before, client)), (detail, draft)).await
 }
 
 /// Makes a change to a client that is this person's at that moment.

@@ -135,6 +135,27 @@ fn of_denial(reason: &DenialReason) -> Told {
             "Sign in as somebody whose roles do, or ask for less.",
         ),
         DenialReason::OutsideBoundary => of_boundary(),
+        DenialReason::PurposeNotAllowed(_) => told(
+            CODE,
+            "There is no leave for the purpose of use that the header Category states",
+            "Leave the header away, or state a purpose that the roles of the person and the registration of the app allow.",
+        ),
+        DenialReason::GlassNotBroken => told(
+            CODE,
+            "The purpose is break-glass, and the person broke the glass for no patient",
+            "The person does that on the page /break-glass of this server; then send the request again.",
+        ),
+        DenialReason::NotOfThisApp => told(
+            CODE,
+            "The app state is of a code that is not registered for this app, or about somebody else",
+            "Ask the operator to register the code, and name the patient or the user of the token answer as the subject.",
+        ),
+        DenialReason::RedactedParameter(..) => told(
+            CODE,
+            "The search looks at an element that is not shown to this access",
+            "Leave the parameter out; the answer names it.",
+        ),
+        DenialReason::RedactedVersion(_) => of_redacted(),
         DenialReason::MixedChanges => told(CODE, "These changes need different rights", "Send them one by one."),
     }
 }
@@ -144,6 +165,14 @@ fn of_boundary() -> Told {
         "403 forbidden",
         "The access does not cover the record that the resource would belong to",
         "Name the patient of the token answer as the subject of what you write.",
+    )
+}
+
+fn of_redacted() -> Told {
+    told(
+        "422 processing",
+        "The access is not shown all of the resource that it would replace",
+        "Do not update what came with the security label REDACTED, MASKED or PSEUDED.",
     )
 }
 
@@ -162,6 +191,7 @@ fn of_store(error: &StoreError) -> Option<Told> {
         ),
         StoreError::IdTaken => told("409 conflict", "The id is taken", "Send the request again, without an id of your own."),
         StoreError::OutsideBoundary => of_boundary(),
+        StoreError::Redacted => of_redacted(),
         StoreError::InvalidCursor => told(
             "400 value",
             "The page link is not valid for this search",
@@ -202,7 +232,10 @@ mod tests {
             DenialReason::NoLaunchPatient,
             DenialReason::UserNotEntitled,
             DenialReason::OutsideBoundary,
+            DenialReason::PurposeNotAllowed(portcullis_oauth::principal::PurposeOfUse::BREAK_GLASS),
+            DenialReason::GlassNotBroken,
             DenialReason::MixedChanges,
+            DenialReason::NotOfThisApp,
         ] {
             let told = of_denial(&reason);
             assert!(told.remedy.ends_with('.') && !told.wrong.ends_with('.') && told.code == "403 forbidden", "{told:?}");

@@ -12,6 +12,7 @@ use portcullis_fhir::json::{self, Value};
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::consent_groups::{Noun, noun};
 use portcullis_oauth::identifiers::{ClientId, UserId};
+use portcullis_oauth::purposes::PurposeOfUse;
 use portcullis_oauth::users::User;
 
 use crate::authorization_server::authorization::people;
@@ -35,6 +36,8 @@ struct Touch {
     verb: Verb,
     client: Option<String>,
     user: Option<String>,
+    /// Whether somebody broke the glass for it.
+    emergency: bool,
     at: i64,
 }
 
@@ -121,7 +124,9 @@ fn touch(event: &Value, patients: &[LogicalId]) -> Option<Touch> {
         fitting.find_map(|agent| text(agent, &["who", "identifier", "value"]))
     };
     let at = text(event, &["recorded"])?.parse::<Timestamp>().ok()?.as_second();
-    Some(Touch { patient, resource_type, verb, client: agent(false), user: agent(true), at })
+    let purpose = list("purposeOfEvent").first().and_then(|purpose| purpose.member("coding")?.as_array()?.first());
+    let emergency = purpose.and_then(|coding| text(coding, &["code"])).as_deref() == Some(PurposeOfUse::BREAK_GLASS.code());
+    Some(Touch { patient, resource_type, verb, client: agent(false), user: agent(true), emergency, at })
 }
 
 /// Adds a request to the look that it belongs to. They come newest first, so a look has the time of its newest request.
@@ -169,7 +174,8 @@ impl Names<'_> {
             Verb::Changed => reader.say("changed", "cambió"),
             Verb::Removed => reader.say("removed some of", "borró algo de"),
         };
-        Look { who, what: format!("{did} {thing}{times}"), when: reader.moment(touch.at) }
+        let why = if touch.emergency { reader.say(", in an emergency", ", por una emergencia") } else { "" };
+        Look { who, what: format!("{did} {thing}{times}{why}"), when: reader.moment(touch.at) }
     }
 
     async fn client(&mut self, id: &str) -> String {
@@ -252,6 +258,7 @@ mod tests {
             verb: Verb::Saw,
             client: Some("app".into()),
             user: None,
+            emergency: false,
             at,
         }
     }

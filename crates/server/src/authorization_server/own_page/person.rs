@@ -11,6 +11,7 @@ use portcullis_oauth::identifiers::{ClientId, GrantId};
 use portcullis_oauth::parameters::Parameters;
 use portcullis_oauth::scopes::{ScopeKind, plain_words};
 use portcullis_oauth::session::{AssuranceLevel, Method, Methods};
+use portcullis_oauth::users::Role;
 use portcullis_store::RegistryError;
 use portcullis_store::registry::{Change, Session, StandingGrant};
 use portcullis_store::sign_in::{Passkey, SessionDetails};
@@ -75,6 +76,7 @@ async fn page(server: &Server, exchange: &Exchange, signed_in: &SignedIn) -> Res
         apps,
         looks: looks::looks(server, user, reader).await,
         has_record: !user.patients.is_empty(),
+        is_officer: user.roles.contains(Role::SecurityOfficer),
         account: account(server, signed_in).await?,
         csrf: server.form_tokens.token(Purpose::OwnPage, session),
         sign_out_csrf: server.form_tokens.token(Purpose::OwnPage, session),

@@ -14,6 +14,8 @@ pub struct ChartListPage {
     pub reader: Reader,
     /// Who is signed in.
     pub person_name: String,
+    /// Whether the person may open records in an emergency.
+    pub may_break_glass: bool,
     /// Whether there are so many that one looks for a name.
     pub can_search: bool,
     /// The name that is looked for, or nothing.

@@ -4,6 +4,7 @@ use askama::Template;
 
 mod account;
 mod asking_app;
+mod break_glass;
 mod chart;
 mod consent;
 mod developers;
@@ -17,6 +18,7 @@ mod mail_address;
 mod patient_picker;
 mod person;
 mod second_factor;
+mod security;
 mod signed_out;
 mod start;
 #[cfg(test)]
@@ -24,6 +26,7 @@ mod tests;
 
 pub use account::{AuthenticatorPage, NewPasskeyPage, NewPasswordPage, PasskeyForm, QrPicture, RecoveryCodesPage};
 pub use asking_app::{AskingApp, OutsideLink};
+pub use break_glass::{BreakGlassPage, BreakGlassProblem, OpenedRecord};
 pub use chart::{ChartListPage, ChartPage, LaunchableApp};
 pub use consent::{ConsentGroup, ConsentLine, ConsentPage, ConsentPart};
 pub use developers::{
@@ -40,6 +43,7 @@ pub use mail_address::{MailAddressPage, MailConfirmation};
 pub use patient_picker::{PatientChoice, PatientPickerPage};
 pub use person::{ConnectedApp, Look, PasskeyLine, PersonAccount, PersonPage, SessionLine};
 pub use second_factor::{SecondFactorError, SecondFactorPage};
+pub use security::{EmergencyLine, ProposalLine, SecurityPage};
 pub use signed_out::SignedOutPage;
 pub use start::{SignInName, StartPage};
 

@@ -21,6 +21,8 @@ pub struct PersonPage {
     pub looks: Vec<Look>,
     /// Whether the person has a record here, or acts for somebody who has.
     pub has_record: bool,
+    /// Whether the person looks after security here.
+    pub is_officer: bool,
     /// Sessions and ways to sign in.
     pub account: PersonAccount,
     /// The form token of the "Stop access" buttons.

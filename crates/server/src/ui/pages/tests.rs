@@ -20,6 +20,7 @@ fn all_pages(reader: &Reader, text: &str) -> Vec<(&'static str, String)> {
     pages.extend(launch_pages(reader, text));
     pages.extend(person_pages(reader, text));
     pages.extend(developers::pages(reader, text));
+    pages.extend(security::pages(reader, text));
     let text = || text.to_owned();
     let error = ErrorPage {
         reader: reader.clone(),
@@ -280,6 +281,7 @@ fn launch_pages(reader: &Reader, text: &str) -> Vec<(&'static str, String)> {
     let list = ChartListPage {
         reader: reader.clone(),
         person_name: text(),
+        may_break_glass: true,
         can_search: true,
         name: text(),
         people: vec![patient.clone()],
@@ -353,6 +355,7 @@ fn person_pages(reader: &Reader, text: &str) -> Vec<(&'static str, String)> {
         apps: vec![app, never],
         looks: vec![look],
         has_record: true,
+        is_officer: true,
         account,
         csrf: text(),
         sign_out_csrf: text(),
@@ -444,10 +447,11 @@ fn every_form_posts_to_this_server_and_has_its_token() {
         }
     }
     let developers = 1 + 2 * 2 + 3;
+    let emergencies = 3 * 2 + 3 + 4 + 1 + 3;
     let account = 8 + 4 + 2 * 2 + 1 + 2 + 3 + 8 + 3 * 2;
     assert_eq!(
         count,
-        4 + 2 * 2 + 3 * 2 + 6 * 2 + 3 + 1 + 1 + account + developers,
+        4 + 2 * 2 + 3 * 2 + 6 * 2 + 3 + 1 + 1 + account + developers + emergencies,
         "login, consent, picker, visits and charts, person with two apps, person without, accounts elsewhere, and how people sign in and get mail"
     );
 }
@@ -590,3 +594,4 @@ fn write_the_pages_for_a_look() {
 mod developers;
 mod languages;
 mod sample;
+mod security;

@@ -72,6 +72,7 @@ async fn principal_of(world: &World, token: &VerifiedToken) -> Result<Principal,
         world.registry.token_status(token).await.unwrap(),
         NOW,
     )
+    .map(|principal| principal.cleared(portcullis_fhir::labels::Clearances::default()))
 }
 
 #[tokio::test]

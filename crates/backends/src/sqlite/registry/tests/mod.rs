@@ -3,6 +3,7 @@
 mod assertions;
 mod durability;
 mod people;
+mod safeguards;
 mod secrets;
 mod sign_in;
 mod tokens;
@@ -96,6 +97,7 @@ impl World {
         let token = token("app", "ann");
         let status = self.registry.token_status(&token).await.unwrap();
         Principal::establish(&token, &portcullis_oauth::confirmation::Possession::NOTHING, status, NOW)
+            .map(|principal| principal.cleared(portcullis_fhir::labels::Clearances::default()))
     }
 
     fn records(&self) -> i64 {

@@ -2,6 +2,7 @@
 
 use portcullis_oauth::clients::ClientSecretHash;
 use portcullis_oauth::lockout::{AttemptCounter, AttemptKey, Lockout};
+use portcullis_store::client_registration::{CLIENT_CHANGED, RegistrationChange};
 
 use super::*;
 
@@ -146,6 +147,24 @@ async fn a_client_is_replaced_wholly_and_its_origins_with_it() {
     assert!(!registered("https://app.example").await);
     assert_eq!(world.conflict(Change::ReplaceClient(Box::new(client("other")))).await, "the client is unknown");
     assert_eq!(world.registry.clients().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_made_of_a_client_that_somebody_changed_meanwhile_is_not_stored() {
+    let world = World::new().await;
+    let read = async || world.registry.client(&client_id("app")).await.unwrap().unwrap();
+    let secret = |client: &Client, byte| Client {
+        kind: ClientKind::ConfidentialSymmetric { secret_hash: ClientSecretHash::from_bytes([byte; 32]) },
+        ..client.clone()
+    };
+    let before = read().await;
+    let renamed = Client { name: "New name".into(), ..before.clone() };
+    world.change(RegistrationChange::replacing(before.clone(), secret(&before, 7))).await;
+    assert_eq!(world.conflict(RegistrationChange::replacing(before.clone(), renamed)).await, CLIENT_CHANGED);
+    assert_eq!(read().await, secret(&before, 7), "the secret that was replaced does not come back");
+    world.change(RegistrationChange::replacing(secret(&before, 7), secret(&before, 8))).await;
+    world.change(Change::RemoveClient(client_id("app"))).await;
+    assert_eq!(world.conflict(RegistrationChange::replacing(secret(&before, 8), before)).await, CLIENT_CHANGED);
 }
 
 #[tokio::test]

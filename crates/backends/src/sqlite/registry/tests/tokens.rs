@@ -281,13 +281,13 @@ async fn a_status_shows_the_user_as_registered_at_this_moment() {
 async fn the_purpose_follows_from_the_roles() {
     let world = World::granted().await;
     for (sql, purpose) in [
-        ("UPDATE user SET roles = 'patient clinician'", PurposeOfUse::PatientRequest),
-        ("UPDATE user SET roles = 'representative'", PurposeOfUse::FamilyRequest),
-        ("UPDATE user SET roles = 'clinician administrator'", PurposeOfUse::Treatment),
-        ("UPDATE user SET roles = 'auditor'", PurposeOfUse::Operations),
-        ("UPDATE user SET roles = ''", PurposeOfUse::Operations),
+        ("UPDATE user SET roles = 'patient clinician'", PurposeOfUse::PATIENT_REQUEST),
+        ("UPDATE user SET roles = 'representative'", PurposeOfUse::FAMILY_REQUEST),
+        ("UPDATE user SET roles = 'clinician administrator'", PurposeOfUse::TREATMENT),
+        ("UPDATE user SET roles = 'auditor'", PurposeOfUse::OPERATIONS),
+        ("UPDATE user SET roles = ''", PurposeOfUse::OPERATIONS),
     ] {
         world.tamper(sql);
-        assert_eq!(world.principal().await.unwrap().purpose_of_use(), Some(purpose), "{sql}");
+        assert_eq!(world.principal().await.unwrap().purpose_of_use(), purpose, "{sql}");
     }
 }

@@ -259,3 +259,13 @@ fn a_profile_that_is_claimed_is_held_to() {
     let deep = json!({"type": "permit", "provision": [{"purpose": [purpose("TREAT")], "provision": [{"data": data("instance", "Observation/o")}]}]});
     refused_at(&claiming("Advanced", deep), "Consent.provision.provision");
 }
+
+#[test]
+fn what_searches_could_not_decide_by_rows_is_refused() {
+    let codes: Vec<Value> = (0..40).map(|number| concept("http://loinc.org", &number.to_string())).collect();
+    let types = ["Observation", "Condition", "Procedure"].map(|name| coding(TYPES, name));
+    let purposes: Vec<Value> =
+        ["TREAT", "HPAYMT", "HOPERAT", "HRESCH", "HMARKT", "PUBHLTH", "PATRQT", "COC", "TRAIN"].map(purpose).to_vec();
+    let wide = json!({"type": "deny", "code": codes, "class": types, "purpose": purposes});
+    refused_at(&consent(wide), "Consent.provision");
+}

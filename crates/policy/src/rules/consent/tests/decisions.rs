@@ -1,5 +1,7 @@
 //! Decisions, table by table.
 
+use portcullis_verifies::verifies;
+
 use super::*;
 
 const PERMIT: Option<Effect> = Some(Effect::Permit);
@@ -39,6 +41,7 @@ fn only_active_privacy_consents_count_and_only_while_they_hold() {
 
 #[test]
 fn the_base_is_the_type_at_the_root_or_the_directive_of_the_policy() {
+    verifies!("CONSENT-03");
     let labs = json!([coding(TYPES, "Observation")]);
     let by_rule =
         |code: &str, provision: Value| compiled(&with(consent(provision), json!({"policyRule": concept(ACT_CODE, code)})));
@@ -325,6 +328,7 @@ fn a_change_that_nobody_has_confirmed_narrows_at_once_and_widens_nothing() {
 #[test]
 fn where_no_consent_speaks_the_implicit_policy_does() {
     use ImplicitPolicy::{AllNormal, BasicNormal, BreakGlassOnly, Deny};
+    verifies!("CONSENT-11");
     let table = [
         (true, "TREAT", [true, true, false, false]),
         (true, "ERTREAT", [true, true, false, false]),

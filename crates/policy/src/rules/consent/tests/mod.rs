@@ -96,7 +96,9 @@ fn issues(consent: &Value) -> Vec<portcullis_fhir::outcome::Issue> {
 
 /// What a store would keep of a consent that passes the check.
 fn compiled_as(consent: &Value, standing: Standing) -> Option<CompiledConsent> {
-    assert_eq!(issues(consent), [], "{consent}");
+    // What is too involved for rows is refused, and decided by its tree all the same.
+    let found: Vec<_> = issues(consent).into_iter().filter(|issue| !issue.diagnostics.contains("too involved")).collect();
+    assert_eq!(found, [], "{consent}");
     let document = ConsentDocument::read(&parsed(consent), BASE).unwrap();
     CompiledConsent::of(&document, &CONTEXT, (id("c"), id("p")), standing)
 }

@@ -120,6 +120,7 @@ fn resource() -> impl Strategy<Value = ResourceFacts> {
                     references,
                     referred_from,
                     authors: authors.into_iter().map(Reference::Local).collect(),
+                    is_gone: clinical_time.is_none() && labels % 2 == 0,
                 }
             },
         )

@@ -179,6 +179,7 @@ fn person() -> PersonPage {
             look("Dr. Amy Chen, with Hilltop charts,", "added to Theo Lopez’s vaccinations", "12 March 2026 at 08:30 UTC"),
         ],
         has_record: true,
+        is_officer: false,
         account: PersonAccount::default(),
         csrf: "token".into(),
         sign_out_csrf: "token".into(),

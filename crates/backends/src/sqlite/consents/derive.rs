@@ -1,0 +1,332 @@
+//! The rows that statements join, made from the Consents that count: when a Consent is stored, when a record that rules cover is stored, and all of them anew where
+//! they were derived otherwise.
+//!
+//! What a rule says about content is asked of the functions that `decide` calls, once per record, and kept as [`consent_covered`](super::condition). Codes, relations
+//! and dates are so never decided by index rows, which do not hold everything that a body says. Everything is written in the transaction of the version.
+
+use portcullis_fhir::index;
+use portcullis_fhir::labels::Labels;
+use portcullis_fhir::reference::LocalReference;
+use portcullis_fhir::resource::Resource;
+use portcullis_fhir::types::{LogicalId, ResourceType};
+use portcullis_policy::StoredVersion;
+use portcullis_policy::consulted::referring;
+use portcullis_policy::rules::consent::{Actions, ConsentRow, Context, Effect, Match, ResourceFacts, Standing, rows};
+use portcullis_store::StoreError;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::super::database::store_error;
+use super::super::locator::Locators;
+use super::super::seal::Seal;
+use super::condition::key;
+use super::load;
+
+/// Rules of one base at most, and the distance of the first rules of two bases.
+const RULES_OF_BASE: i64 = 1024;
+/// The labels among the bits of a column `security`.
+const LABELS: u32 = (1 << 30) - 1;
+/// Every action.
+const ANY_ACTION: u8 = 31;
+/// Changes when this program derives other rows from the same Consents.
+const METHOD: &str = "consents 1";
+
+/// Where rows are derived.
+pub struct Derivation<'a> {
+    /// The writing connection, inside a transaction.
+    pub connection: &'a Connection,
+    /// The keys.
+    pub seal: &'a Seal,
+    /// Where the server is.
+    pub base_url: &'a str,
+}
+
+/// A version of a Consent that is current now, or was confirmed.
+struct Base {
+    id: i64,
+    consent: i64,
+    version: String,
+    patient: i64,
+    standing: i64,
+}
+
+impl Derivation<'_> {
+    /// A version of a Consent was stored, which nobody has confirmed yet: it is a base beside the one that was confirmed last, which is current no more.
+    pub fn consent_stored(&self, pk: i64, version: &StoredVersion) -> Result<(), StoreError> {
+        self.drop_bases(pk, "standing = 2")?;
+        self.execute("UPDATE consent_base SET standing = 1 WHERE consent = ?1 AND standing = 0", params![pk])?;
+        self.add_base(pk, version, Standing::Unverified)
+    }
+
+    /// The current version of a Consent was confirmed: it alone is the base.
+    pub fn consent_confirmed(&self, pk: i64) -> Result<(), StoreError> {
+        self.drop_bases(pk, "standing < 2")?;
+        self.execute("UPDATE consent_base SET standing = 0 WHERE consent = ?1", params![pk])
+    }
+
+    /// A version of a resource of any type was stored: what of it the rules of these patients' consents cover, and what is covered because of it.
+    pub fn record_stored(&self, pk: i64, version: &StoredVersion, patients: &[i64]) -> Result<(), StoreError> {
+        self.execute("DELETE FROM consent_covered WHERE resource = ?1", params![pk])?;
+        for patient in patients {
+            for base in self.bases("WHERE content = 1 AND patient = ?1", *patient)? {
+                if let Some(rules) = self.rules(&base)? {
+                    self.cover(&rules, pk, version)?;
+                }
+            }
+        }
+        for base in self.bases("WHERE id IN (SELECT base FROM consent_relation WHERE target = ?1)", pk)? {
+            self.cover_all(&base)?;
+        }
+        Ok(())
+    }
+
+    /// Makes all rows anew.
+    fn all(&self) -> Result<(), StoreError> {
+        for table in ["consent_base", "consent_rule", "consent_covered", "consent_relation"] {
+            self.execute(&format!("DELETE FROM {table}"), &[])?;
+        }
+        let consents = {
+            let sql = "SELECT r.pk, (SELECT v.version FROM consent_verification v WHERE v.consent = r.pk ORDER BY v.id DESC LIMIT 1) \
+                FROM resource r WHERE r.type = ?1";
+            let mut statement = self.connection.prepare(sql).map_err(store_error)?;
+            let rows =
+                statement.query_map([ResourceType::CONSENT.code()], |row| Ok((row.get(0)?, row.get(1)?))).map_err(store_error)?;
+            rows.collect::<Result<Vec<(i64, Option<String>)>, _>>().map_err(store_error)?
+        };
+        for (pk, confirmed) in consents {
+            let Some(current) = self.readable(load::current(self.connection, self.seal, pk))? else { continue };
+            let is_confirmed = confirmed.as_deref() == Some(current.version.as_str());
+            self.add_base(pk, &current, if is_confirmed { Standing::Verified } else { Standing::Unverified })?;
+            if let Some(confirmed) = confirmed.filter(|_| !is_confirmed)
+                && let Some(earlier) = self.readable(load::version(self.connection, self.seal, pk, &confirmed))?
+            {
+                self.add_base(pk, &earlier, Standing::Outdated)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What cannot be read is told and passed over: whoever asks for it gets an error.
+    fn readable(&self, found: Result<Option<StoredVersion>, StoreError>) -> Result<Option<StoredVersion>, StoreError> {
+        match found {
+            Err(StoreError::Corrupt(problem)) => {
+                tracing::error!(problem, "a Consent cannot be read and decides nothing");
+                Ok(None)
+            }
+            other => other,
+        }
+    }
+
+    fn add_base(&self, pk: i64, version: &StoredVersion, standing: Standing) -> Result<(), StoreError> {
+        let Some(consent) = load::compiled(version, &self.context(), standing) else { return Ok(()) };
+        let rules = rows(&consent).ok();
+        let patient = Locators::new().obtain(self.connection, ResourceType::PATIENT, consent.patient().as_str())?;
+        let valid = consent.valid();
+        let series = consent.series().map(|series| self.seal.hash64(series));
+        let standing = match standing {
+            Standing::Verified => 0,
+            Standing::Outdated => 1,
+            Standing::Unverified => 2,
+        };
+        self.execute(
+            "INSERT INTO consent_base (consent, version, patient, standing, valid_from, valid_to, series, since, compilable, content) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            params![
+                pk,
+                version.version.as_str(),
+                patient,
+                standing,
+                valid.from,
+                valid.to,
+                series,
+                consent.since(),
+                rules.is_some(),
+                consent.asks_for_content()
+            ],
+        )?;
+        let id = self.connection.last_insert_rowid();
+        for (place, rule) in (0..).zip(rules.iter().flatten()) {
+            self.add_rule(id, place, rule)?;
+        }
+        for target in consent.related() {
+            let target = Locators::new().obtain(self.connection, target.resource_type, target.id.as_str())?;
+            self.execute("INSERT OR IGNORE INTO consent_relation (target, base) VALUES (?1, ?2)", params![target, id])?;
+        }
+        if consent.asks_for_content() {
+            let base = Base { id, consent: pk, version: version.version.to_string(), patient, standing };
+            self.cover_all(&base)?;
+        }
+        Ok(())
+    }
+
+    fn add_rule(&self, base: i64, place: i64, rule: &ConsentRow) -> Result<(), StoreError> {
+        let mut actors = rule.actors.iter().map(key);
+        let mut actions = rule.actions.iter().map(|actions: &Actions| actions.bits());
+        let mut labels = rule.labels_any.iter().map(|any| any & LABELS);
+        self.execute(
+            "INSERT INTO consent_rule (id, base, path, depth, effect, valid_from, valid_to, actor, actor_2, purpose, actions, actions_2, \
+             type, labels_any, labels_any_2, labels_none, covered) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+            params![
+                base * RULES_OF_BASE + place,
+                base,
+                &*rule.path,
+                i64::try_from(rule.depth).unwrap_or(i64::MAX),
+                rule.effect == Effect::Deny,
+                rule.valid.from,
+                rule.valid.to,
+                actors.next(),
+                actors.next(),
+                rule.purpose.as_ref().map(|purpose| purpose.key().to_string()),
+                actions.next().unwrap_or(ANY_ACTION),
+                actions.next().unwrap_or(ANY_ACTION),
+                rule.resource_type.map(ResourceType::code),
+                labels.next().unwrap_or_default(),
+                labels.next().unwrap_or_default(),
+                rule.labels_none & LABELS,
+                rule.asks_for_content()
+            ],
+        )
+    }
+
+    fn drop_bases(&self, consent: i64, which: &str) -> Result<(), StoreError> {
+        for base in self.bases(&format!("WHERE consent = ?1 AND {which}"), consent)? {
+            self.uncover(base.id)?;
+            self.execute("DELETE FROM consent_rule WHERE base = ?1", params![base.id])?;
+            self.execute("DELETE FROM consent_relation WHERE base = ?1", params![base.id])?;
+            self.execute("DELETE FROM consent_base WHERE id = ?1", params![base.id])?;
+        }
+        Ok(())
+    }
+
+    fn uncover(&self, base: i64) -> Result<(), StoreError> {
+        let rules = params![base * RULES_OF_BASE, (base + 1) * RULES_OF_BASE];
+        self.execute("DELETE FROM consent_covered WHERE rule >= ?1 AND rule < ?2", rules)
+    }
+
+    fn bases(&self, which: &str, value: i64) -> Result<Vec<Base>, StoreError> {
+        let sql = format!("SELECT id, consent, version, patient, standing FROM consent_base {which}");
+        let mut statement = self.connection.prepare_cached(&sql).map_err(store_error)?;
+        let base = |row: &rusqlite::Row<'_>| {
+            let [id, consent, patient, standing] = [row.get(0)?, row.get(1)?, row.get(3)?, row.get(4)?];
+            Ok(Base { id, consent, version: row.get(2)?, patient, standing })
+        };
+        let rows = statement.query_map([value], base).map_err(store_error)?;
+        rows.collect::<Result<Vec<_>, _>>().map_err(store_error)
+    }
+
+    /// The rules of a base, opened; `None` where it has none.
+    fn rules(&self, base: &Base) -> Result<Option<Rules>, StoreError> {
+        let Some(version) = load::version(self.connection, self.seal, base.consent, &base.version)? else { return Ok(None) };
+        let standing = if base.standing == 0 { Standing::Verified } else { Standing::Unverified };
+        let Some(consent) = load::compiled(&version, &self.context(), standing) else { return Ok(None) };
+        let Ok(rows) = rows(&consent) else { return Ok(None) };
+        let related = load::related(self.connection, self.seal, self.base_url, &[&consent])?;
+        let numbers = base.id * RULES_OF_BASE..;
+        let asking = numbers.zip(rows).filter(|(_, row)| row.asks_for_content()).collect();
+        Ok(Some(Rules { asking, related }))
+    }
+
+    /// What the rules of a base cover of everything that its patient has.
+    fn cover_all(&self, base: &Base) -> Result<(), StoreError> {
+        self.uncover(base.id)?;
+        let Some(rules) = self.rules(base)? else { return Ok(()) };
+        let records = {
+            let sql = "SELECT DISTINCT pk FROM compartment WHERE patient = ?1";
+            let mut statement = self.connection.prepare_cached(sql).map_err(store_error)?;
+            let rows = statement.query_map([base.patient], |row| row.get(0)).map_err(store_error)?;
+            rows.collect::<Result<Vec<i64>, _>>().map_err(store_error)?
+        };
+        for pk in records {
+            let stored = match load::current(self.connection, self.seal, pk) {
+                // It cannot be shown either.
+                Err(StoreError::Corrupt(_)) => None,
+                other => other?,
+            };
+            if let Some(stored) = stored {
+                self.cover(&rules, pk, &stored)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn cover(&self, rules: &Rules, pk: i64, version: &StoredVersion) -> Result<(), StoreError> {
+        let facts = self.facts(version, rules);
+        for (rule, row) in &rules.asking {
+            let covered = row.covers(&facts);
+            if covered != Match::No {
+                let certain = covered == Match::Yes;
+                let sql = "INSERT OR REPLACE INTO consent_covered (rule, resource, certain) VALUES (?1, ?2, ?3)";
+                self.execute(sql, params![rule, pk, certain])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn facts(&self, version: &StoredVersion, rules: &Rules) -> ResourceFacts {
+        let target = LocalReference { resource_type: version.resource_type, id: version.id.clone() };
+        let of_body = |body: &Vec<u8>| {
+            let resource = Resource::parse(body).ok()?;
+            let entries = index::extract(&resource, self.base_url);
+            // Labels are a column of the statement.
+            let mut facts = ResourceFacts::of(&resource, &entries, &index::references(&resource, self.base_url), Labels::NONE)?;
+            facts.referred_from = Some(referring(&rules.related, &target));
+            Some(facts)
+        };
+        version.body.as_ref().and_then(of_body).unwrap_or_else(|| ResourceFacts::outline(target.clone(), Labels::NONE, true))
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context::of(self.base_url)
+    }
+
+    fn execute(&self, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Result<(), StoreError> {
+        self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute(parameters)).map_err(store_error)?;
+        Ok(())
+    }
+}
+
+/// The rules of one base that ask for content, with their numbers.
+struct Rules {
+    asking: Vec<(i64, ConsentRow)>,
+    related: Vec<(LocalReference, Vec<LocalReference>)>,
+}
+
+/// Makes all rows anew where they were derived by another program or for another address; `false` where they were not.
+pub fn refresh(connection: &Connection, seal: &Seal, base_url: &str) -> Result<bool, StoreError> {
+    let made = format!("{METHOD} {base_url}");
+    let stored = connection.query_row("SELECT made FROM consent_derivation", [], |row| row.get::<_, String>(0));
+    if stored.optional().map_err(store_error)?.as_deref() == Some(&made) {
+        return Ok(false);
+    }
+    Derivation { connection, seal, base_url }.all()?;
+    let sql = "INSERT INTO consent_derivation (one, made) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET made = excluded.made";
+    connection.execute(sql, [made]).map_err(store_error)?;
+    Ok(true)
+}
+
+/// Whether a rule of anybody asks for content: mostly none does, and an import asks this for each record.
+pub fn is_anything_covered(connection: &Connection) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM consent_base WHERE content = 1";
+    connection.prepare_cached(sql).and_then(|mut statement| statement.exists([])).map_err(store_error)
+}
+
+/// Whether a consent of these patients asks for content, or depends on this resource.
+pub fn concerns(connection: &Connection, pk: i64, patients: &[i64]) -> Result<bool, StoreError> {
+    let exists = |sql: &str, value: i64| {
+        let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
+        statement.exists([value]).map_err(store_error)
+    };
+    for patient in patients {
+        if exists("SELECT 1 FROM consent_base WHERE patient = ?1 AND content = 1", *patient)? {
+            return Ok(true);
+        }
+    }
+    Ok(exists("SELECT 1 FROM consent_relation WHERE target = ?1", pk)?
+        || exists("SELECT 1 FROM consent_covered WHERE resource = ?1", pk)?)
+}
+
+/// The locators of these patients.
+pub fn locators_of(connection: &Connection, patients: &[LogicalId]) -> Result<Vec<i64>, StoreError> {
+    let mut locators = Locators::new();
+    patients.iter().map(|patient| locators.obtain(connection, ResourceType::PATIENT, patient.as_str())).collect()
+}

@@ -1,0 +1,133 @@
+//! What a request's question needs of the store besides its rows: of what organisations a practitioner is, and the Consents by which release decides again.
+//!
+//! Resolved at the begin of each piece of work, in its snapshot. Where nobody has a Consent and the implicit policy lets the request in, statements are as they
+//! would be without consents.
+
+use std::borrow::Cow;
+
+use portcullis_fhir::definitions::search_parameter;
+use portcullis_fhir::index::fold_code;
+use portcullis_fhir::reference::{LocalReference, Reference};
+use portcullis_fhir::types::{LogicalId, ResourceType};
+use portcullis_policy::rules::consent::Memberships;
+use portcullis_policy::{ConsentsOf, Constraint, Consulted, StoredVersion};
+use portcullis_store::StoreError;
+use rusqlite::Connection;
+
+use super::super::database::store_error;
+use super::super::locator;
+use super::super::parameters::Parameters;
+use super::super::seal::Seal;
+use super::load;
+
+/// A constraint with what the store knows about who asks.
+pub struct Sight<'a> {
+    constraint: Cow<'a, Constraint>,
+    memberships: Memberships,
+    /// Whether a question is asked at all, and whether there is anybody whom to ask.
+    asks: bool,
+    anybody: bool,
+}
+
+impl<'a> Sight<'a> {
+    /// What the constraint is in this snapshot.
+    pub fn of(connection: &Connection, seal: &Seal, constraint: &'a Constraint) -> Result<Self, StoreError> {
+        let plain = |constraint, asks, anybody| Self { constraint, memberships: Memberships::default(), asks, anybody };
+        let Some(question) = constraint.question() else { return Ok(plain(Cow::Borrowed(constraint), false, false)) };
+        let sql = "SELECT EXISTS (SELECT 1 FROM consent_base)";
+        let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
+        if !statement.query_row([], |row| row.get(0)).map_err(store_error)? {
+            return Ok(plain(Cow::Owned(constraint.where_nobody_consented()), true, false));
+        }
+        let Some(person) = question.person() else { return Ok(plain(Cow::Borrowed(constraint), true, true)) };
+        let memberships = memberships(connection, seal, person)?;
+        Ok(Self { constraint: Cow::Owned(constraint.joined(&memberships)), memberships, asks: true, anybody: true })
+    }
+
+    /// The constraint for statements.
+    pub fn constraint(&self) -> &Constraint {
+        &self.constraint
+    }
+
+    /// What release needs to know of the consents of the patients of these versions.
+    pub fn consult(&self, connection: &Connection, seal: &Seal, versions: &[&StoredVersion]) -> Result<Consulted, StoreError> {
+        self.consult_patients(connection, seal, versions.iter().flat_map(|version| &version.patients))
+    }
+
+    /// The same for these patients.
+    pub fn consult_patients<'p>(
+        &self,
+        connection: &Connection,
+        seal: &Seal,
+        patients: impl IntoIterator<Item = &'p LogicalId>,
+    ) -> Result<Consulted, StoreError> {
+        let question = match self.constraint.question() {
+            Some(question) if self.anybody => question,
+            _ if self.asks => return Ok(Consulted::nobody_has_any()),
+            _ => return Ok(Consulted::default()),
+        };
+        let mut patients: Vec<LogicalId> = patients.into_iter().cloned().collect();
+        patients.sort_unstable();
+        patients.dedup();
+        let context = question.context();
+        let consents = load::of_patients(connection, seal, &context, &patients)?;
+        let related = load::related(connection, seal, context.base_url, &consents.iter().collect::<Vec<_>>())?;
+        Ok(Consulted { of: ConsentsOf::Patients(patients), consents, memberships: self.memberships.clone(), related })
+    }
+}
+
+/// What a practitioner is besides: roles that are not ended, and their organisations. Only whoever may write everything puts anybody into one. Where no role is stored,
+/// nobody knows of what organisation somebody is.
+fn memberships(connection: &Connection, seal: &Seal, person: &LocalReference) -> Result<Memberships, StoreError> {
+    let mut memberships = Memberships::default();
+    let Some(own) = locator::find(connection, person.resource_type, person.id.as_str())? else { return Ok(memberships) };
+    for (pk, role) in roles(connection, seal, own)? {
+        memberships.known = [ResourceType::ORGANIZATION, ResourceType::PRACTITIONER_ROLE].into_iter().collect();
+        memberships.actors.push(Reference::Local(role));
+        memberships.actors.extend(organizations(connection, pk)?);
+    }
+    Ok(memberships)
+}
+
+fn roles(connection: &Connection, seal: &Seal, practitioner: i64) -> Result<Vec<(i64, LocalReference)>, StoreError> {
+    let (Some(of), Some(active)) = (role_parameter("practitioner"), role_parameter("active")) else { return Ok(Vec::new()) };
+    let mut parameters = Parameters::default();
+    let (practitioner, inactive) = (parameters.bind(practitioner), parameters.bind(seal.hash64(&fold_code("false"))));
+    let sql = format!(
+        "SELECT l.type, l.id, l.pk FROM index_reference x CROSS JOIN resource r ON r.pk = x.pk CROSS JOIN locator l ON l.pk = r.pk \
+         WHERE x.parameter = {of} AND x.target = {practitioner} AND r.deleted = 0 AND r.pk NOT IN \
+         (SELECT t.pk FROM index_token t WHERE t.parameter = {active} AND t.code = {inactive})"
+    );
+    local_references(connection, &parameters, &sql)
+}
+
+fn organizations(connection: &Connection, role: i64) -> Result<Vec<Reference>, StoreError> {
+    let Some(of) = role_parameter("organization") else { return Ok(Vec::new()) };
+    let mut parameters = Parameters::default();
+    let role = parameters.bind(role);
+    let sql = format!(
+        "SELECT l.type, l.id, l.pk FROM index_reference x CROSS JOIN locator l ON l.pk = x.target WHERE x.pk = {role} AND x.parameter = {of}"
+    );
+    Ok(local_references(connection, &parameters, &sql)?
+        .into_iter()
+        .map(|(_, organization)| Reference::Local(organization))
+        .collect())
+}
+
+fn role_parameter(code: &str) -> Option<u16> {
+    search_parameter(ResourceType::PRACTITIONER_ROLE, code).map(|parameter| parameter.key)
+}
+
+/// Rows of a type, an id and a locator; what is no resource of this server is passed over.
+fn local_references(
+    connection: &Connection,
+    parameters: &Parameters,
+    sql: &str,
+) -> Result<Vec<(i64, LocalReference)>, StoreError> {
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    let rows: Vec<(u8, String, i64)> = parameters.rows(connection, sql, row).map_err(store_error)?;
+    let local = |(code, id, pk): (u8, String, i64)| {
+        Some((pk, LocalReference { resource_type: ResourceType::from_code(code)?, id: LogicalId::parse(&id)? }))
+    };
+    Ok(rows.into_iter().filter_map(local).collect())
+}

@@ -1,0 +1,100 @@
+//! What a store has read of the consents of the patients of an answer, in the snapshot of the data: by this, release judges each version again.
+//!
+//! It says for whom it was read. A record of anybody else is not released: an empty list of consents is not an unknown one.
+
+use portcullis_fhir::index;
+use portcullis_fhir::labels::Labels;
+use portcullis_fhir::reference::LocalReference;
+use portcullis_fhir::resource::Resource;
+use portcullis_fhir::types::LogicalId;
+use portcullis_oauth::scopes::Letter;
+
+use crate::rules::consent::{CompiledConsent, Memberships, Question, ResourceFacts};
+use crate::stored::StoredVersion;
+
+/// For whom consents were read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ConsentsOf {
+    /// For nobody: nothing that is somebody's may be released where consents are asked.
+    #[default]
+    Nobody,
+    /// For these patients, ascending.
+    Patients(Vec<LogicalId>),
+    /// For everybody: nobody has any.
+    Everybody,
+}
+
+/// Consents as a store has read them.
+#[derive(Clone, Debug, Default)]
+pub struct Consulted {
+    /// Whose.
+    pub of: ConsentsOf,
+    /// Those that count, in no order.
+    pub consents: Vec<CompiledConsent>,
+    /// What the requester is.
+    pub memberships: Memberships,
+    /// To what the resources that consents relate to refer.
+    pub related: Vec<(LocalReference, Vec<LocalReference>)>,
+}
+
+impl Consulted {
+    /// What a store says that holds no consent at all.
+    pub fn nobody_has_any() -> Self {
+        Self { of: ConsentsOf::Everybody, ..Self::default() }
+    }
+
+    /// Whether nobody has said anything, and the implicit policy lets the question in: whatever it is about.
+    pub fn is_silent(&self, question: &Question) -> bool {
+        self.consents.is_empty() && self.of != ConsentsOf::Nobody && question.is_implicitly_permitted()
+    }
+
+    /// Whether the consents let a question, which has been [joined](Question::joined) with the memberships, have a version.
+    pub fn permits(&self, question: &Question, letter: Letter, version: &StoredVersion) -> bool {
+        let target = LocalReference { resource_type: version.resource_type, id: version.id.clone() };
+        let content = || self.facts(question, (target.clone(), version.security.labels), version.body.as_deref());
+        self.permit(question, letter, (&version.patients, &content))
+    }
+
+    /// Whether they let a question have content of these patients; `facts` is asked only where it matters.
+    pub fn permit(
+        &self,
+        question: &Question,
+        letter: Letter,
+        (patients, facts): (&[LogicalId], &dyn Fn() -> ResourceFacts),
+    ) -> bool {
+        if patients.is_empty() {
+            return true;
+        }
+        let (asked, own_record) = question.asked(patients);
+        let is_known = match &self.of {
+            ConsentsOf::Nobody => false,
+            ConsentsOf::Patients(known) => asked.iter().all(|patient| known.binary_search(patient).is_ok()),
+            ConsentsOf::Everybody => true,
+        };
+        let concerns = |consent: &CompiledConsent| asked.contains(&consent.patient());
+        match is_known {
+            false => false,
+            true if !self.consents.iter().any(concerns) => own_record || question.is_implicitly_permitted(),
+            true => question.permits(&self.consents, (patients, &facts()), letter),
+        }
+    }
+
+    /// What consents ask about a resource with this body, which has no labels of its own. Where nobody asks for content, it is not read.
+    pub fn facts(&self, question: &Question, (target, labels): (LocalReference, Labels), body: Option<&[u8]>) -> ResourceFacts {
+        let outline = |is_gone| ResourceFacts::outline(target.clone(), labels, is_gone);
+        if !self.consents.iter().any(CompiledConsent::asks_for_content) {
+            return outline(false);
+        }
+        let Some(resource) = body.and_then(|body| Resource::parse(body).ok()) else { return outline(true) };
+        let base_url = question.context().base_url;
+        let (entries, references) = (index::extract(&resource, base_url), index::references(&resource, base_url));
+        let Some(mut facts) = ResourceFacts::of(&resource, &entries, &references, labels) else { return outline(true) };
+        facts.referred_from = Some(referring(&self.related, &target));
+        facts
+    }
+}
+
+/// Those of these resources that refer to a target.
+pub fn referring(related: &[(LocalReference, Vec<LocalReference>)], target: &LocalReference) -> Vec<LocalReference> {
+    related.iter().filter(|(_, references)| references.contains(target)).map(|(from, _)| from.clone()).collect()
+}

@@ -1,0 +1,126 @@
+//! What of visible records is not shown, and what is refused because of it.
+//!
+//! The operator's list and de-identification are known before anything is looked up: a search over an element that they hide is refused, and so is a change of a
+//! resource of which something is hidden, whatever is stored. So a redacted element decides nothing: not what is found, counted, sorted or followed, not what a
+//! scope's criteria admit, and not what a change says. Labels inside a resource are known only by its body; what they may hide is not indexed at all
+//! ([`portcullis_fhir::redaction::indexable`]), and a store refuses changes of such resources.
+//!
+//! Where consents ask for elements to be left out, too, they join here: [`Constraint::redactions`] is the one place that says what a way of seeing hides.
+
+use std::sync::Arc;
+
+use portcullis_fhir::definitions::SearchParameter;
+use portcullis_fhir::labels::Clearance;
+use portcullis_fhir::redaction::{ElementRules, Redactions};
+use portcullis_fhir::search::{Filter, Test};
+use portcullis_fhir::types::ResourceType;
+use portcullis_oauth::scopes::Letter;
+
+use crate::constraint::{Constraint, Visibility};
+use crate::decision::DenialReason;
+use crate::operation::{Change, Operation};
+
+/// The name under which it stands in traces that something is left out.
+pub(crate) const NAME: &str = "redaction";
+
+impl Constraint {
+    /// What somebody who sees records up to these labels does not see of them.
+    pub fn redactions(&self, clearance: Clearance) -> Redactions {
+        Redactions::of(self.elements(), clearance)
+    }
+
+    /// What each grant leaves out that opens a type for a letter.
+    fn redactions_of(&self, resource_type: ResourceType, letter: Letter) -> impl Iterator<Item = Redactions> + '_ {
+        let open = self.grants().iter().filter(move |grant| grant.types(letter).contains(resource_type));
+        open.map(|grant| self.redactions(grant.clearance)).filter(|redactions| !redactions.is_none())
+    }
+
+    /// Whether a parameter looks at something that one of the grants leaves out by which records of its type may be found.
+    fn hides(&self, resource_type: ResourceType, parameter: &SearchParameter) -> bool {
+        self.redactions_of(resource_type, Letter::Search).any(|redactions| redactions.hides_parameter(resource_type, parameter))
+    }
+
+    fn hides_texts(&self, resource_type: ResourceType) -> bool {
+        self.redactions_of(resource_type, Letter::Search).any(|redactions| redactions.is_deidentified())
+    }
+
+    /// Whether something is left out that is known beforehand.
+    pub(crate) fn leaves_out(&self) -> bool {
+        self.grants().iter().any(|grant| !self.redactions(grant.clearance).is_static_free())
+    }
+}
+
+/// Why an operation is refused, because it asks for what is not shown or would change it.
+pub(crate) fn refusal(constraint: &Constraint, operation: &Operation) -> Option<DenialReason> {
+    if !constraint.leaves_out() {
+        return None;
+    }
+    let hides = |of: ResourceType, parameter: &SearchParameter| constraint.hides(of, parameter);
+    let hides_texts = |of: ResourceType| constraint.hides_texts(of);
+    let qualifiers = constraint.grants().iter().flat_map(|grant| grant.qualifications.qualifiers());
+    let by_scope = || {
+        qualifiers.clone().find_map(|qualifier| {
+            Redactions::hidden_in_criteria(qualifier.resource_type(), qualifier.filters(), &hides, &hides_texts)
+        })
+    };
+    let by_operation = match operation {
+        Operation::Search(query) => Redactions::hidden_in(query, &hides, &hides_texts),
+        Operation::Read(_) | Operation::VersionRead(_) | Operation::History(_) | Operation::Write(_) => None,
+    };
+    let parameter = by_operation.map(|(of, parameter)| DenialReason::RedactedParameter(of, parameter.code));
+    let scope = || by_scope().map(|(of, parameter)| DenialReason::RedactedParameter(of, parameter.code));
+    parameter.or_else(scope).or_else(|| changed(constraint, operation))
+}
+
+/// The operation without those of several ways into a compartment (`$everything`, `Practitioner/1/*`) that go by what is not shown: they lead nowhere, as over a
+/// store that holds only what is shown. Where no way is left the search is refused.
+pub(crate) fn by_shown_ways(constraint: &Constraint, operation: Operation) -> Operation {
+    let Operation::Search(mut query) = operation else { return operation };
+    if constraint.leaves_out() {
+        let hides = |of: ResourceType, parameter: &SearchParameter| constraint.hides(of, parameter);
+        let hides_texts = |of: ResourceType| constraint.hides_texts(of);
+        for filter in &mut query.filters {
+            let Test::Either(ways) = &mut filter.test else { continue };
+            let leads = |way: &Filter| matches!(way.test, Test::Reference(_) | Test::Chain(_) | Test::ReverseChain(_));
+            let is_shown = |way: &Filter| {
+                Redactions::hidden_in_criteria(query.resource_type, std::slice::from_ref(way), &hides, &hides_texts).is_none()
+            };
+            if ways.iter().all(leads) && ways.iter().any(is_shown) {
+                ways.retain(is_shown);
+            }
+        }
+    }
+    Operation::Search(query)
+}
+
+/// Whoever does not see all of a resource cannot say what all of it shall be.
+fn changed(constraint: &Constraint, operation: &Operation) -> Option<DenialReason> {
+    let Operation::Write(set) = operation else { return None };
+    let is_partly_seen = |resource_type| {
+        constraint.redactions_of(resource_type, Letter::Update).any(|redactions| redactions.concerns(resource_type))
+    };
+    let updated = set.changes.iter().filter(|change| matches!(change, Change::Update { .. })).map(Change::resource_type);
+    updated.into_iter().find(|resource_type| is_partly_seen(*resource_type)).map(DenialReason::RedactedVersion)
+}
+
+/// The same way without records that refer to others by what is not shown of them: such a reference makes nothing visible.
+pub(crate) fn by_shown_references<'a>(mut way: Visibility<'a>, elements: &Arc<ElementRules>) -> Visibility<'a> {
+    if !elements.entries().is_empty() {
+        hide_references(&mut way, elements);
+    }
+    way
+}
+
+fn hide_references(way: &mut Visibility<'_>, elements: &Arc<ElementRules>) {
+    match way {
+        Visibility::Qualified { way, .. } | Visibility::Cleared { way, .. } | Visibility::Consented { way, .. } => {
+            hide_references(way, elements);
+        }
+        Visibility::ReferencedFrom { sources, .. } => {
+            let redactions = Redactions::of(elements, sources.clearance);
+            sources.whole = sources.whole.iter().filter(|source| !redactions.hides_references(*source)).collect();
+            sources.qualified.retain(|(source, _)| !redactions.hides_references(*source));
+        }
+        Visibility::Compartment(_) | Visibility::About { .. } | Visibility::Every | Visibility::AboutNothingHidden { .. } => {}
+    }
+}

@@ -1,0 +1,56 @@
+//! `[consent]`: what holds where no consent of a patient says anything.
+
+use portcullis_oauth::principal::ImplicitPolicy;
+use serde::Deserialize;
+
+/// `[consent]`
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConsentSettings {
+    implicit: Implicit,
+}
+
+/// The implicit policies of IHE PCF by the last part of their URIs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Implicit {
+    /// Clinicians, for treatment.
+    BasicNormal,
+    /// Everybody whom all other rules let in.
+    #[default]
+    AllNormal,
+    /// Clinicians who break the glass.
+    BreakGlassOnly,
+    /// Nobody but the patients themselves.
+    Deny,
+}
+
+impl ConsentSettings {
+    /// The policy.
+    pub fn implicit(self) -> ImplicitPolicy {
+        match self.implicit {
+            Implicit::BasicNormal => ImplicitPolicy::BasicNormal,
+            Implicit::AllNormal => ImplicitPolicy::AllNormal,
+            Implicit::BreakGlassOnly => ImplicitPolicy::BreakGlassOnly,
+            Implicit::Deny => ImplicitPolicy::Deny,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_policy_of_pcf_has_the_name_of_its_uri_and_nothing_else_is_taken() {
+        for policy in ImplicitPolicy::ALL {
+            let name = policy.uri().rsplit("Policy-").next().unwrap();
+            let settings: ConsentSettings = toml::from_str(&format!("implicit = '{name}'")).unwrap();
+            assert_eq!(settings.implicit(), policy, "{name}");
+        }
+        assert_eq!(ConsentSettings::default().implicit(), ImplicitPolicy::AllNormal);
+        for wrong in ["implicit = 'open'", "implicit = ''", "default = 'deny'"] {
+            assert!(toml::from_str::<ConsentSettings>(wrong).is_err(), "{wrong}");
+        }
+    }
+}
