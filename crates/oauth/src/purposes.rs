@@ -155,15 +155,16 @@ impl Purposes {
     }
 }
 
-/// The purposes that follow from what a user is. Who is several things acts first as the one that is nearest to the record.
+/// The purposes that follow from what a user is. Who is several things acts first as the one that is furthest from the own record, about which nobody is asked:
+/// otherwise what another patient denies to clinicians would not be denied to a clinician who is a patient, too.
 fn of_roles(roles: Roles) -> Vec<PurposeOfUse> {
-    let nearest = [
-        (Role::Patient, PurposeOfUse::PATIENT_REQUEST),
-        (Role::Representative, PurposeOfUse::FAMILY_REQUEST),
+    let furthest = [
         (Role::Clinician, PurposeOfUse::TREATMENT),
+        (Role::Representative, PurposeOfUse::FAMILY_REQUEST),
+        (Role::Patient, PurposeOfUse::PATIENT_REQUEST),
     ];
     let mut purposes: Vec<PurposeOfUse> =
-        nearest.into_iter().filter(|(role, _)| roles.contains(*role)).map(|(_, purpose)| purpose).collect();
+        furthest.into_iter().filter(|(role, _)| roles.contains(*role)).map(|(_, purpose)| purpose).collect();
     if purposes.is_empty() || roles.iter().any(|role| !role.reads_clinical_data()) {
         purposes.push(PurposeOfUse::OPERATIONS);
     }
@@ -203,7 +204,9 @@ mod tests {
     #[test]
     fn the_purpose_follows_from_what_the_user_is() {
         for (roles, expected) in [
-            (vec![Role::Patient, Role::Clinician], "PATRQT"),
+            (vec![Role::Patient, Role::Clinician], "TREAT"),
+            (vec![Role::Patient, Role::Representative], "FAMRQT"),
+            (vec![Role::Patient], "PATRQT"),
             (vec![Role::Representative], "FAMRQT"),
             (vec![Role::Clinician, Role::Administrator], "TREAT"),
             (vec![Role::Auditor], "HOPERAT"),

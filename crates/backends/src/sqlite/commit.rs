@@ -175,7 +175,9 @@ impl Application<'_> {
         if inside.hides && !writer.is_full() {
             return Err(StoreError::Redacted);
         }
-        let security = self.label(version, current.labels | inside.dropped)?;
+        let mut security = self.label(version, current.labels | inside.dropped)?;
+        // Whoever labels anew looks at what was said of this version, not at what its elements once had.
+        security.claimed = security.claimed | inside.dropped;
         let prepared = self.prepare(version, security)?;
         self.replace(version, &prepared)?;
         Ok(Done { written: Written::Updated(stored(version, security)), before })
@@ -191,7 +193,9 @@ impl Application<'_> {
         let current = self.visible(version.resource_type, &version.id)?.ok_or(StoreError::IdTaken)?;
         let before = read::patients(&current.patients)?;
         // Not even an import lowers what somebody said: only labelling anew does.
-        let security = self.label(version, current.labels | self.labels_inside(&current, version)?.dropped)?;
+        let dropped = self.labels_inside(&current, version)?.dropped;
+        let mut security = self.label(version, current.labels | dropped)?;
+        security.claimed = security.claimed | dropped;
         if security != prepared.security {
             prepared = self.prepare(version, security)?;
         }

@@ -151,6 +151,12 @@ fn labels_of_element(value: &Value) -> Option<ElementLabels> {
     if is_resource(value) { None } else { own_labels(value) }
 }
 
+/// A structure with extensions and nothing that an extension cannot have.
+fn extensions() -> Option<&'static Structure> {
+    let (_, of) = structure(structure_of(ResourceType::PATIENT)).member("extension")?;
+    Some(structure(of.structure))
+}
+
 struct Walk<'a> {
     hides: &'a mut dyn FnMut(ElementLabels) -> bool,
     removed: bool,
@@ -244,6 +250,13 @@ impl Walk<'_> {
         let beside = format!("_{name}");
         let Some(position) = members.iter().position(|(own, _)| **own == *beside) else { return };
         let Some((_, extended)) = members.get_mut(position) else { return };
+        // What stands in its extensions has labels of its own.
+        if let Some(of) = extensions() {
+            let each = if let Value::Array(items) = extended { items.as_mut_slice() } else { std::slice::from_mut(extended) };
+            for item in each {
+                self.inside(item, of);
+            }
+        }
         let hidden: Vec<Option<ElementLabels>> =
             extended.items().to_vec().iter().map(|item| self.judged(own_labels(item))).collect();
         if hidden.iter().all(Option::is_none) {

@@ -141,12 +141,21 @@ impl Walk<'_> {
         for (name, value) in members.iter_mut() {
             let Some((element, of_type)) = of.member(name) else { continue };
             let inner = structure(of_type.structure);
-            let leads = |(number, place): &(usize, usize)| {
-                let segment = self.paths.get(*number).and_then(|path| path.segments().get(*place))?;
-                (*segment.stem == *element.stem && segment.url.is_none()).then_some((*number, place + 1))
+            let paths = self.paths;
+            let further = |item: &Value| -> Vec<(usize, usize)> {
+                let leads = |(number, place): &(usize, usize)| {
+                    let segment = paths.get(*number).and_then(|path| path.segments().get(*place))?;
+                    let is_of_url = |url: &str| item.member("url").and_then(Value::as_str) == Some(url);
+                    let leads = *segment.stem == *element.stem && segment.url.as_deref().is_none_or(is_of_url);
+                    leads.then_some((*number, place + 1))
+                };
+                open.iter().filter_map(leads).collect()
             };
-            let further: Vec<(usize, usize)> = open.iter().filter_map(leads).collect();
-            self.inside(value, inner, &further);
+            let items = if let Value::Array(items) = value { items.as_mut_slice() } else { std::slice::from_mut(value) };
+            for item in items {
+                let further = further(item);
+                self.inside(item, inner, &further);
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use portcullis_fhir::types::ResourceType;
 use portcullis_oauth::principal::Principal;
 use portcullis_oauth::users::Role;
 
-use super::{Ruling, break_glass, grant, represented};
+use super::{Ruling, break_glass, grant, purpose, represented};
 use crate::constraint::{Boundary, NonEmpty};
 use crate::decision::DenialReason;
 
@@ -27,8 +27,8 @@ pub fn apply(principal: &Principal) -> Ruling {
     };
     let represents = user.roles.contains(Role::Patient) || user.roles.contains(Role::Representative);
     let limits = represented::limits_of(user, &patient);
-    let acts_for = represents && user.patients.contains(&patient);
-    let care_actor = user.fhir_user.clone().filter(|_| user.roles.contains(Role::Clinician));
+    let acts_for = represents && user.patients.contains(&patient) && purpose::may_act_for(principal, &patient);
+    let care_actor = user.fhir_user.clone().filter(|_| user.roles.contains(Role::Clinician) && purpose::treats(principal));
     let boundary = match (acts_for, care_actor) {
         (true, _) => NonEmpty::of([patient]).map(Boundary::Patients),
         (false, Some(actor)) => NonEmpty::of([patient])

@@ -9,7 +9,7 @@ use portcullis_oauth::principal::Principal;
 use portcullis_oauth::representation::Limits;
 use portcullis_oauth::users::Role;
 
-use super::{Ruling, break_glass, grant, represented};
+use super::{Ruling, break_glass, grant, purpose, represented};
 use crate::constraint::{Boundary, NonEmpty};
 use crate::decision::DenialReason;
 
@@ -30,7 +30,7 @@ pub fn apply(principal: &Principal) -> Ruling {
     if user.roles.contains(Role::Patient) || user.roles.contains(Role::Representative) {
         // Patients for whom the same limits hold share a grant.
         let mut groups: Vec<(Limits, Vec<LogicalId>)> = Vec::new();
-        for patient in &user.patients {
+        for patient in user.patients.iter().filter(|patient| purpose::may_act_for(principal, patient)) {
             let limits = represented::limits_of(user, patient);
             match groups.iter_mut().find(|(same, _)| *same == limits) {
                 Some((_, patients)) => patients.push(patient.clone()),
@@ -43,7 +43,7 @@ pub fn apply(principal: &Principal) -> Ruling {
             grants.extend(own.map(|boundary| represented::limited(whole(boundary), &limits)));
         }
     }
-    if user.roles.contains(Role::Clinician) {
+    if user.roles.contains(Role::Clinician) && purpose::treats(principal) {
         let care = user.fhir_user.clone().and_then(|actor| NonEmpty::of([actor])).map(Boundary::CareRelationship);
         // Who looked at a record, colleagues included, is the patient's and the auditor's business.
         let clearance = principal.clearances().clinician;

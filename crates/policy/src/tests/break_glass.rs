@@ -129,3 +129,26 @@ fn whoever_is_about_to_break_the_glass_finds_patients_and_nothing_else() {
         assert!(crate::denial(DecisionId(1), &seeking, &[(resource_type, letter)]).is_some(), "{resource_type} {letter:?}");
     }
 }
+
+#[test]
+fn what_somebody_is_besides_is_no_way_around_a_denial_of_treatment() {
+    let care = |principal: &Principal| {
+        let found =
+            decided(principal, read("Observation", "o")).map(|(permit, _)| permit.constraint.boundaries().cloned().collect());
+        let boundaries: Vec<Boundary> = found.unwrap_or_default();
+        boundaries.iter().any(|boundary| matches!(boundary, Boundary::CareRelationship(_) | Boundary::PatientsInCare(..)))
+    };
+    let clerk = Person { roles: &[Role::Clinician, Role::Administrator], ..CLINICIAN };
+    let patient = Person { roles: &[Role::Clinician, Role::Patient], patients: &["own"], ..CLINICIAN };
+    for (person, besides) in [(&clerk, "HOPERAT"), (&patient, "PATRQT")] {
+        for (scope, launch) in [("user/*.rs", None), ("patient/*.rs", Some("x"))] {
+            let asking = || principal(scope, launch, person);
+            assert!(care(&asking()) && care(&asking().stating(purpose("COC"))), "{besides} {scope}");
+            assert!(!care(&asking().stating(purpose(besides))), "{besides} {scope}");
+        }
+    }
+    let mother = Person { roles: &[Role::Patient, Role::Representative], patients: &["a", "child"], ..ANN };
+    let reach = |principal: Principal| boundaries(&principal, read("Observation", "o"));
+    assert_eq!(reach(principal("user/*.rs", None, &mother)), [of(&["a", "child"])]);
+    assert_eq!(reach(principal("user/*.rs", None, &mother).stating(purpose("PATRQT"))), [of(&["a"])]);
+}

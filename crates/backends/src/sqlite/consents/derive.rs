@@ -28,7 +28,7 @@ const LABELS: u32 = (1 << 30) - 1;
 /// Every action.
 const ANY_ACTION: u8 = 31;
 /// Changes when this program derives other rows from the same Consents.
-const METHOD: &str = "consents 1";
+const METHOD: &str = "consents 2";
 
 /// Where rows are derived.
 pub struct Derivation<'a> {
@@ -57,7 +57,7 @@ impl Derivation<'_> {
         self.add_base(pk, version, Standing::Unverified)
     }
 
-    /// The current version of a Consent was confirmed: it alone is the base.
+    /// The current version of a Consent was confirmed, for the first time: it alone is the base. One that was confirmed before is the base already.
     pub fn consent_confirmed(&self, pk: i64) -> Result<(), StoreError> {
         self.drop_bases(pk, "standing < 2")?;
         self.execute("UPDATE consent_base SET standing = 0 WHERE consent = ?1", params![pk])

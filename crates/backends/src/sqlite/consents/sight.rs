@@ -81,11 +81,16 @@ impl<'a> Sight<'a> {
 fn memberships(connection: &Connection, seal: &Seal, person: &LocalReference) -> Result<Memberships, StoreError> {
     let mut memberships = Memberships::default();
     let Some(own) = locator::find(connection, person.resource_type, person.id.as_str())? else { return Ok(memberships) };
+    let (mut any, mut all_have_one) = (false, true);
     for (pk, role) in roles(connection, seal, own)? {
-        memberships.known = [ResourceType::ORGANIZATION, ResourceType::PRACTITIONER_ROLE].into_iter().collect();
+        let organizations = organizations(connection, pk)?;
+        (any, all_have_one) = (true, all_have_one && !organizations.is_empty());
         memberships.actors.push(Reference::Local(role));
-        memberships.actors.extend(organizations(connection, pk)?);
+        memberships.actors.extend(organizations);
     }
+    // A role without an organisation that is known here may be in any.
+    let known = [(ResourceType::PRACTITIONER_ROLE, any), (ResourceType::ORGANIZATION, any && all_have_one)];
+    memberships.known = known.into_iter().filter(|(_, known)| *known).map(|(of, _)| of).collect();
     Ok(memberships)
 }
 

@@ -33,6 +33,14 @@ pub fn add(connection: &Connection, verification: &Verification<'_>) -> Result<(
     added.map(|_| ()).map_err(store_error)
 }
 
+/// Whether this version is the one that was confirmed last.
+pub fn is_confirmed(connection: &Connection, (consent, version): (i64, &str)) -> Result<bool, StoreError> {
+    let sql = "SELECT version FROM consent_verification WHERE consent = ?1 ORDER BY id DESC LIMIT 1";
+    let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
+    let last: Option<String> = statement.query_row([consent], |row| row.get(0)).optional().map_err(store_error)?;
+    Ok(last.as_deref() == Some(version))
+}
+
 /// Notes who stored a version.
 pub fn note_writer(connection: &Connection, (consent, version): (i64, &str), writer: &str) -> Result<(), StoreError> {
     let sql = "INSERT OR IGNORE INTO consent_writer (consent, version, writer) VALUES (?1, ?2, ?3)";

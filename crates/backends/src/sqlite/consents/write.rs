@@ -68,7 +68,8 @@ impl Application<'_> {
             derivation.consent_stored(pk, version)?;
             verification::note_writer(self.connection, (pk, named), &writer)?;
         }
-        if matches!(change, Change::Import(_)) {
+        let is_confirmed = !changed && verification::is_confirmed(self.connection, (pk, named))?;
+        if matches!(change, Change::Import(_)) && !is_confirmed {
             let patient = patients.first().copied().filter(|_| version.body.is_some());
             let confirmed = Verification { consent: pk, version: named, patient, by_whom: &writer, how: BY_IMPORT, at };
             verification::add(self.connection, &confirmed)?;

@@ -94,6 +94,9 @@ pub fn confirm(connection: &Connection, seal: &Seal, confirmation: &ConsentConfi
             return Err(conflict(NAMED_IN_IT));
         }
     }
+    if verification::is_confirmed(connection, (pk, version.as_str()))? {
+        return Ok(());
+    }
     let patients = locators_of(connection, &current.patients)?;
     let patient = patients.first().copied().filter(|_| current.body.is_some());
     let added =

@@ -173,6 +173,7 @@ fn own_records(principal: &Principal) -> Vec<LogicalId> {
         (Some(LocalReference { resource_type: ResourceType::PATIENT, id }), own) => {
             own.iter().filter(|patient| **patient == id).map(|patient| (*patient).clone()).collect()
         }
+        (Some(LocalReference { resource_type: ResourceType::RELATED_PERSON, .. }), _) => Vec::new(),
         (_, [only]) if !user.roles.contains(Role::Representative) => vec![(*only).clone()],
         _ => Vec::new(),
     }
@@ -191,7 +192,8 @@ fn unresolved(principal: &Principal, fhir_user: Option<&LocalReference>) -> Type
     let is = |resource_type| fhir_user.is_some_and(|person| person.resource_type == resource_type);
     if user.roles.iter().any(|role| !matches!(role, Role::Patient | Role::Representative)) {
         types.extend([ResourceType::ORGANIZATION, ResourceType::PRACTITIONER_ROLE]);
-        if fhir_user.is_none() {
+        // Whose role or what person it is, a store does not say of those who are known by another record.
+        if !is(ResourceType::PRACTITIONER) {
             types.push(ResourceType::PRACTITIONER);
         }
     }

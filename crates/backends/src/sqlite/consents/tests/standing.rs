@@ -102,3 +102,14 @@ impl Strictly {
         world.reads(&principal, "Observation", "of-pat").await.unwrap()
     }
 }
+
+#[tokio::test]
+async fn what_is_confirmed_twice_counts_as_before() {
+    let denial = consent("c", "pat", json!({"type": "deny", "actor": [practitioner("doc")]}));
+    let world = world(&[denial.to_string()]).await;
+    for _ in 0..2 {
+        world.commit(Who::Operator, vec![import(&denial.to_string())]).await.unwrap();
+        assert!(!sees(&world, DOC, "Observation", "of-pat").await);
+        assert_eq!(world.integer("SELECT count(*) FROM consent_base WHERE standing = 0"), 1);
+    }
+}

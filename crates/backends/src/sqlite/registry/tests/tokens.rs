@@ -281,7 +281,7 @@ async fn a_status_shows_the_user_as_registered_at_this_moment() {
 async fn the_purpose_follows_from_the_roles() {
     let world = World::granted().await;
     for (sql, purpose) in [
-        ("UPDATE user SET roles = 'patient clinician'", PurposeOfUse::PATIENT_REQUEST),
+        ("UPDATE user SET roles = 'patient clinician'", PurposeOfUse::TREATMENT),
         ("UPDATE user SET roles = 'representative'", PurposeOfUse::FAMILY_REQUEST),
         ("UPDATE user SET roles = 'clinician administrator'", PurposeOfUse::TREATMENT),
         ("UPDATE user SET roles = 'auditor'", PurposeOfUse::OPERATIONS),
