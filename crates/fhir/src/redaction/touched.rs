@@ -23,8 +23,7 @@ pub fn is_fixed(resource_type: ResourceType, stem: &str) -> bool {
         ResourceType::ENCOUNTER | ResourceType::CARE_TEAM if stem == "participant" => return true,
         ResourceType::BINARY if stem == "securityContext" => return true,
         // By these a rule of the operator may let somebody in.
-        ResourceType::PATIENT if matches!(stem, "managingOrganization" | "generalPractitioner") => return true,
-        ResourceType::ENCOUNTER if stem == "serviceProvider" => return true,
+        ResourceType::PATIENT if stem == "managingOrganization" => return true,
         ResourceType::EPISODE_OF_CARE if stem == "managingOrganization" => return true,
         ResourceType::PRACTITIONER_ROLE if matches!(stem, "active" | "practitioner" | "organization") => return true,
         _ => {}
