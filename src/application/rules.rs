@@ -20,26 +20,27 @@ pub fn load(policy: &PolicySettings, public_url: &str) -> Outcome<Held> {
 /// Reads the rules again. What cannot be used is told, and the rules that hold go on.
 pub async fn reload(instance: &Instance) -> Outcome {
     let server = instance.server();
-    let (ended, detail) = match instance.policy.load(&server.settings.fhir_base) {
+    let (ended, detail, next) = match instance.policy.load(&server.settings.fhir_base) {
         Ok(held) if held.digest == server.operator_rules.held().digest => {
             tracing::info!("the rules of [policy] are as they were");
             return Ok(());
         }
-        Ok(held) => {
-            let detail = told(&held);
-            server.operator_rules.exchange(held);
-            tracing::info!(%detail, "from the next request on other rules hold");
-            (Ended::Success, detail)
-        }
+        Ok(held) => (Ended::Success, told(&held), Some(held)),
         Err(problems) => {
             for problem in &problems {
                 tracing::error!(%problem, "the rules of [policy] cannot be used; those that held go on");
             }
             let first = problems.first().cloned().unwrap_or_default();
-            (Ended::Failed, format!("rules not exchanged: {first}"))
+            (Ended::Failed, format!("rules not exchanged: {first}"), None)
         }
     };
-    record(instance, (Event::Administration, ended), detail).await
+    // What cannot be recorded does not hold.
+    record(instance, (Event::Administration, ended), detail.clone()).await?;
+    if let Some(held) = next {
+        server.operator_rules.exchange(held);
+        tracing::info!(%detail, "from the next request on other rules hold");
+    }
+    Ok(())
 }
 
 /// What a record says of rules.

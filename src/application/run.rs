@@ -50,7 +50,10 @@ pub async fn serve(instance: Instance, listen: Listen, announce: impl FnOnce() -
     announce()?;
     // Without rules there is nothing to read again, and a terminal that closes ends what it started.
     while signals.next().await == Asked::ToReload && instance.policy.file().is_some() {
-        rules::reload(&instance).await?;
+        // A full disk ends no server that serves by the rules that hold.
+        if let Err(failure) = rules::reload(&instance).await {
+            tracing::error!(%failure, "the rules of [policy] were not exchanged; those that held go on");
+        }
     }
     tracing::info!("stopping: open requests are answered first; a second signal ends at once");
     shutdown.stop();

@@ -34,7 +34,8 @@ impl<'a> Sight<'a> {
     pub fn of(connection: &Connection, seal: &Seal, constraint: &'a Constraint) -> Result<Self, StoreError> {
         let plain = |constraint, asks, anybody| Self { constraint, memberships: Memberships::default(), asks, anybody };
         let Some(question) = constraint.question() else { return Ok(plain(Cow::Borrowed(constraint), false, false)) };
-        let sql = "SELECT EXISTS (SELECT 1 FROM consent_base)";
+        // Rows that were lost say nothing of who has consented: whoever wrote or confirmed a Consent is remembered besides.
+        let sql = "SELECT EXISTS (SELECT 1 FROM consent_base) OR EXISTS (SELECT 1 FROM consent_verification) OR EXISTS (SELECT 1 FROM consent_writer)";
         let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
         if !statement.query_row([], |row| row.get(0)).map_err(store_error)? {
             return Ok(plain(Cow::Owned(constraint.where_nobody_consented()), true, false));

@@ -10,7 +10,7 @@ use http::StatusCode;
 use portcullis_audit::record::{Agent, Event, Outcome};
 use portcullis_fhir::types::LogicalId;
 use portcullis_oauth::approval::Actor;
-use portcullis_oauth::break_glass::{GlassEntry, reason};
+use portcullis_oauth::break_glass::{GlassEntry, MAXIMUM_AT_ONCE, reason};
 use portcullis_oauth::entitlements::Entitlement;
 use portcullis_oauth::principal::PurposeOfUse;
 use portcullis_oauth::session::{AssuranceLevel, SECOND_FACTOR_COUNTS_SECONDS};
@@ -130,6 +130,13 @@ async fn open(server: &Server, exchange: &Exchange, signed_in: &SignedIn, form: 
     let Some(reason) = reason(form.field("reason").unwrap_or_default()) else {
         return shown(server, exchange, signed_in, Some(BreakGlassProblem::Reason)).await;
     };
+    // Before anything is looked up: whoever has no room left learns nothing of whom they typed.
+    let at = server.clock.now_seconds();
+    let entries = server.registry.broken_glass().await?;
+    let open = entries.iter().filter(|entry| entry.user == signed_in.user.id && entry.is_open(at));
+    if open.count() >= usize::try_from(MAXIMUM_AT_ONCE).unwrap_or(usize::MAX) {
+        return shown(server, exchange, signed_in, Some(BreakGlassProblem::TooMany)).await;
+    }
     let Some(found) = patient::find(server, &signed_in.user, &who, &born).await else {
         // That somebody looked is on record; whom they typed is not, since it may be nobody here.
         return shown(server, exchange, signed_in, Some(BreakGlassProblem::NobodyFits)).await;

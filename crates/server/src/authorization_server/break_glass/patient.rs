@@ -29,11 +29,21 @@ pub async fn find(server: &Server, user: &User, who: &str, born: &str) -> Option
     }
     let words: Vec<&str> = who.split_whitespace().collect();
     // One word is a first name as well as a family name: too little to know somebody by.
-    if !(2..=MAXIMUM_WORDS).contains(&words.len()) {
+    if !(2..=MAXIMUM_WORDS).contains(&words.len()) || !are_different(&words) {
         return None;
     }
     let by_name: Vec<(String, String)> = words.into_iter().map(|word| ("name".to_owned(), people::escaped(word))).collect();
     single(server, user, &by_name, born).await
+}
+
+/// Whether no word is an initial, and none begins another: a name is found by the beginnings of its parts, so that one part would do for both.
+fn are_different(words: &[&str]) -> bool {
+    let words: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
+    let is_own = |(place, word): (usize, &String)| {
+        let mut others = words.iter().enumerate().filter(|(other, _)| *other != place);
+        word.chars().count() > 1 && !others.any(|(_, other)| other.starts_with(word.as_str()))
+    };
+    words.iter().enumerate().all(is_own)
 }
 
 async fn single(server: &Server, user: &User, by: &[(String, String)], born: &str) -> Option<LogicalId> {
@@ -47,5 +57,24 @@ async fn single(server: &Server, user: &User, by: &[(String, String)], born: &st
     match found.matches.as_slice() {
         [one] => Some(one.id.clone()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn initials_and_the_same_word_twice_are_no_name() {
+        for (words, expected) in [
+            (&["Ann", "Bell"][..], true),
+            (&["Bo", "Li"], true),
+            (&["a", "b"], false),
+            (&["Bell", "bell"], false),
+            (&["Bel", "Bell"], false),
+            (&["Bell", "Be", "Ann"], false),
+        ] {
+            assert_eq!(are_different(words), expected, "{words:?}");
+        }
     }
 }

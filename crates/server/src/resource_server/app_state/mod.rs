@@ -32,7 +32,7 @@ use super::exchange::bounded;
 use super::pipeline::{self, Sent};
 use super::refusal::{Refusal, not_found};
 use super::reply::{FHIR_JSON, http_date};
-use super::{Exchange, authenticate};
+use super::{Exchange, authenticate, purpose};
 use crate::answer::{Answer, Draft};
 use crate::authorization_server::authorization::people;
 use crate::context::Server;
@@ -75,9 +75,12 @@ async fn stages(
     account: &mut Account,
 ) -> Result<Answer, Refusal> {
     let (principal, credentials) = authenticate::authenticate(server, exchange).await?;
-    account.principal = Some(Arc::new(principal));
+    let stated = purpose::stated(exchange);
+    account.principal = Some(Arc::new(principal.stating(stated.as_ref().copied().unwrap_or_default())));
+    let credentials = credentials.stating(stated?);
     let body = body::read(body, content::MAXIMUM_BYTES).await?;
     if !body.is_empty() {
+        // A body may take its time, and the access may have been taken back meanwhile.
         account.principal = Some(Arc::new(credentials.establish(server).await?));
     }
     let principal = account.principal()?;

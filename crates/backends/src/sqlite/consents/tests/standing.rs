@@ -87,6 +87,11 @@ async fn rows_that_say_less_than_the_consents_are_an_error_and_no_answer() {
     world.tamper("UPDATE consent_rule SET actor = 'Practitioner/nobody'");
     assert!(world.disagrees(DOC, "Observation", "of-pat").await);
     assert!(!world.disagrees(OTHER, "Observation", "of-pat").await);
+    for table in ["consent_rule", "consent_base"] {
+        world.tamper(&format!("DELETE FROM {table}"));
+    }
+    assert!(world.disagrees(DOC, "Observation", "of-pat").await, "also where no row is left");
+    assert!(!world.disagrees(OTHER, "Observation", "of-pat").await);
 }
 
 /// Asks under an implicit policy that lets nobody in.
