@@ -13,9 +13,9 @@ mod users;
 
 pub use clients::{ClientMembers, Clients, ClientsAdd, ClientsOne, ClientsShow, ClientsToken, ClientsUpdate};
 pub use consents::{Consents, ConsentsList, ConsentsShow, ConsentsVerify};
-pub use policy::{Policy, PolicyExplain, PolicyShow, PolicyTest};
+pub use policy::{Policy, PolicyExplain, PolicyPropose, PolicyShow, PolicyTest};
 pub use presentation::command;
-pub use safeguards::{Approvals, ApprovalsApprove, ApprovalsPropose, BreakGlass, SafeguardOne, UsersRight};
+pub use safeguards::{Approvals, ApprovalsApprove, BreakGlass, SafeguardOne, UsersRight};
 pub use users::{UsersEmail, UsersInvite, UsersOne, UsersReset};
 
 /// Exchange FHIR R4 data, and prove that it was done safely.

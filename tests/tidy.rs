@@ -11,14 +11,15 @@ const EDGES: &[(&str, &[&str])] = &[
     ("fhir", &[]),
     ("jose", &[]),
     ("verifies", &[]),
+    ("mutants", &[]),
     ("generator", &[]),
     ("outbound", &[]),
-    ("oauth", &["fhir", "jose"]),
-    ("policy", &["fhir", "oauth"]),
+    ("oauth", &["fhir", "jose", "mutants"]),
+    ("policy", &["fhir", "mutants", "oauth"]),
     ("audit", &["fhir", "jose", "oauth", "policy"]),
     ("store", &["audit", "fhir", "jose", "oauth", "policy"]),
-    ("backends", &["audit", "fhir", "jose", "oauth", "policy", "store"]),
-    ("server", &["audit", "fhir", "jose", "oauth", "outbound", "policy", "store"]),
+    ("backends", &["audit", "fhir", "jose", "mutants", "oauth", "policy", "store"]),
+    ("server", &["audit", "fhir", "jose", "mutants", "oauth", "outbound", "policy", "store"]),
     ("testkit", &["audit", "backends", "fhir", "generator", "jose", "oauth", "outbound", "policy", "server", "store"]),
 ];
 
@@ -62,6 +63,9 @@ const CALL_SITES: &[(&str, &[&str])] = &[
     ("TokenStatus::from_registry(", &["crates/backends/src/sqlite/registry/token_status.rs"]),
     ("Principal::establish(", &["crates/server/src/resource_server/authenticate.rs"]),
     ("Principal::imagined(", &["crates/server/src/admin/explain.rs", "src/commands/policy/cases.rs"]),
+    // What consents say goes into a decision or into words about one.
+    ("store.evidence(", &["crates/backends/src/sqlite/audit_store.rs", "crates/server/src/admin/explain_reasons.rs"]),
+    ("store.consult(", &["crates/backends/src/sqlite/audit_store.rs", "crates/server/src/resource_server/app_state/mod.rs"]),
     // A decision of the server has the operator's rules with it.
     ("DecisionId(self", &["crates/server/src/context.rs"]),
     ("Principal::choosing_patient(", &["crates/server/src/authorization_server/authorization/people.rs"]),
@@ -132,7 +136,14 @@ const CALL_SITES: &[(&str, &[&str])] = &[
     (".where_nobody_consented(", &["crates/backends/src/sqlite/consents/sight.rs"]),
     ("Consulted::nobody_has_any(", &["crates/backends/src/sqlite/consents/sight.rs"]),
     (".consulting(", &["crates/backends/src/sqlite/store.rs"]),
-    ("Change::ConfirmConsent(", &["crates/server/src/admin/consents.rs", "crates/backends/src/sqlite/registry/change.rs"]),
+    (
+        "Change::ConfirmConsent(",
+        &[
+            "crates/server/src/admin/consents.rs",
+            "crates/server/src/authorization_server/own_page/own_consents.rs",
+            "crates/backends/src/sqlite/registry/change.rs",
+        ],
+    ),
     ("verification::add(", &["crates/backends/src/sqlite/consents/write.rs", "crates/backends/src/sqlite/registry/consents.rs"]),
     ("CertificateNames::of_trusted(", &["crates/server/src/listener/client_authorities.rs"]),
     ("TcpStream::connect", &["crates/outbound/src/client.rs"]),
@@ -141,6 +152,14 @@ const CALL_SITES: &[(&str, &[&str])] = &[
     ("ClientConfig", &["crates/outbound/src/client.rs"]),
     ("AsyncSmtpConnection", &["crates/outbound/src/mail.rs"]),
     ("UnixStream::connect", &["src/commands/channel.rs"]),
+];
+
+/// Where rules stand that builds with mutants switch off (ADR 0023): nowhere else is there a switch.
+const SWITCHED: &[&str] = &[
+    "crates/oauth/src/scopes/compiled.rs",
+    "crates/policy/src/",
+    "crates/backends/src/sqlite/",
+    "crates/server/src/resource_server/",
 ];
 
 /// Proof types, where they are declared. They derive nothing that makes or copies one.
@@ -254,6 +273,30 @@ fn proof_types_are_made_only_where_the_list_says() {
             assert!(!used || allowed.contains(&path.as_str()), "{path} calls {constructor}");
         }
     }
+}
+
+#[test]
+fn rules_are_switched_off_only_where_the_list_says_and_nowhere_by_a_feature() {
+    let list = fs::read_to_string(root().join("crates/mutants/mutants.txt")).unwrap();
+    let listed: Vec<&str> =
+        list.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split(' ').next()).collect();
+    let listed: Vec<&str> = listed.into_iter().filter(|name| !name.is_empty()).collect();
+    let mut used = Vec::new();
+    for (path, text) in product() {
+        let code: String = code_lines(&text).collect::<Vec<_>>().join("\n");
+        if path.starts_with("crates/mutants/") || path.starts_with("xtask/") {
+            continue;
+        }
+        assert!(!code.contains("(portcullis_mutant"), "{path} knows how the program was built");
+        for name in code.split("off!(\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(SWITCHED.iter().any(|place| path.starts_with(place)), "{path} switches {name} off");
+            assert!(listed.contains(&name), "{path} switches {name} off, which is not in the list");
+            used.push(name.to_owned());
+        }
+    }
+    let unused: Vec<&&str> = listed.iter().filter(|name| !used.iter().any(|used| used == **name)).collect();
+    assert!(unused.is_empty(), "no rule is switched off by {unused:?}");
+    assert!(used.len() > 60, "the switches are not where this looks");
 }
 
 #[test]

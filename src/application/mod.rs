@@ -14,6 +14,7 @@ use portcullis_audit::record::{Agent, Event, Outcome as Ended, Record, RecordId}
 use portcullis_audit::{FileSegments, Ledger};
 use portcullis_backends::sqlite::{AuditIndex, AuditedStore, Labelled, RootKey, SqliteRegistry};
 use portcullis_backends::{DataDirectory, SqliteStore};
+use portcullis_fhir::capability::Guides;
 use portcullis_fhir::labels::Rules;
 use portcullis_oauth::federation::Provider;
 use portcullis_outbound::{ExemptHost, Outbound, Trust};
@@ -49,6 +50,8 @@ pub struct Setup {
     pub public_url: String,
     /// Whose records these are.
     pub brand: Brand,
+    /// Which implementation guides and profiles they follow.
+    pub guides: Guides,
     /// The language of the pages for whoever asks for none.
     pub language: Language,
     /// What the operator decided about requests and registration.
@@ -166,6 +169,7 @@ impl Instance {
             root_key,
             public_url,
             brand,
+            guides,
             language,
             authorization,
             demo,
@@ -181,7 +185,7 @@ impl Instance {
         let outbound = Arc::new(outbound.client()?);
         let client_keys = ClientKeys::new(Arc::clone(&outbound));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let settings = Settings { brand, language, authorization, mutual_tls_url, ..settings(public_url, demo, &*clock) };
+        let settings = Settings { brand, guides, language, authorization, mutual_tls_url, ..settings(public_url, demo, &*clock) };
         let labelling = Arc::clone(&label_rules);
         let store = SqliteStore::open_labelling(&directory.database(), &root_key, label_rules).map_err(|error| {
             Failure::failed(format!("The database {} cannot be used: {}", directory.database().display(), causes(&error)))
@@ -224,6 +228,7 @@ impl Instance {
             operator_rules: HeldRules::new(rules),
             settings,
         });
+        rules::hold(&server).await?;
         if let Some(labelled) = &labelled {
             record_labelling(&server, labelled).await?;
         }
@@ -294,6 +299,7 @@ fn settings(public_url: String, demo: Option<DemoNotice>, clock: &dyn Clock) -> 
         demo,
         authorization: Default::default(),
         bundles: Default::default(),
+        guides: Default::default(),
     }
 }
 

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use portcullis_audit::record::{Agent, Event, Outcome as Ended, Record, RecordId};
+use portcullis_oauth::approval::ChangeKind;
 use portcullis_server::admin::socket::AdminSocket;
+use portcullis_server::context::Server;
 use portcullis_server::demo_app::DemoApp;
 use portcullis_server::listener::{
     CertificateFiles, ClientTrust, Limits, Listener, ReloadingCertificate, Shutdown, mutual_tls_config, server_config,
@@ -39,6 +41,11 @@ pub struct Listen {
 pub async fn serve(instance: Instance, listen: Listen, announce: impl FnOnce() -> Outcome) -> Outcome {
     let mut signals = Signals::new()?;
     let shutdown = Shutdown::default();
+    // Before anybody is answered: those that must wait never decided anything.
+    if let Err(failure) = rules::begin(&instance).await {
+        instance.close().await?;
+        return Err(failure);
+    }
     let mut tasks = match start(&instance, listen, &shutdown).await {
         Ok(tasks) => tasks,
         Err(failure) => {
@@ -169,13 +176,21 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
 fn about(instance: &Instance) -> String {
     let server = instance.server();
     let rules = rules::told(&server.operator_rules.held());
-    format!("portcullis {} at {}, {rules}", server.settings.version, server.settings.public_url)
+    let one: Vec<&str> = server.settings.authorization.two_people.disabled().map(ChangeKind::as_str).collect();
+    let one = if one.is_empty() { String::new() } else { format!(", one person is enough for {}", one.join(", ")) };
+    format!("portcullis {} at {}, {rules}{one}", server.settings.version, server.settings.public_url)
 }
 
 /// Records what the process does by itself, or because the operating system asked.
-pub async fn record(instance: &Instance, (event, outcome): (Event, Ended), detail: String) -> Outcome {
+pub async fn record(instance: &Instance, what: (Event, Ended), detail: String) -> Outcome {
     let server = instance.server();
-    let record = Record {
+    let record = of_process(server, what, detail);
+    server.ledger.append(record).await.map(|_receipt| ()).or_fail("The audit ledger cannot be written, so nothing can be served")
+}
+
+/// The record of what nobody's request has caused.
+pub fn of_process(server: &Server, (event, outcome): (Event, Ended), detail: String) -> Record {
+    Record {
         id: RecordId(format!("{:032x}", server.random_u128())),
         recorded: server.clock.now_milliseconds(),
         event,
@@ -187,8 +202,7 @@ pub async fn record(instance: &Instance, (event, outcome): (Event, Ended), detai
         request: None,
         operations: Vec::new(),
         detail: Some(detail),
-    };
-    server.ledger.append(record).await.map(|_receipt| ()).or_fail("The audit ledger cannot be written, so nothing can be served")
+    }
 }
 
 /// What a signal asks for.

@@ -40,6 +40,7 @@ async fn labelling(root: &Path, label_rules: Arc<Rules>) -> Instance {
         root_key,
         public_url: "https://localhost:1".into(),
         brand: Default::default(),
+        guides: Default::default(),
         language: Default::default(),
         authorization: Default::default(),
         demo: None,
@@ -330,6 +331,27 @@ impl FhirStore for Picky {
 
     fn seek<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<Sought, StoreError>> {
         self.inner.seek(subject)
+    }
+
+    fn stored_types(&self) -> BoxFuture<'_, Result<portcullis_policy::constraint::TypeSet, StoreError>> {
+        self.inner.stored_types()
+    }
+
+    fn consult<'a>(
+        &'a self,
+        asked: &'a portcullis_policy::Constraint,
+        patients: &'a [portcullis_fhir::types::LogicalId],
+    ) -> BoxFuture<'a, Result<portcullis_policy::Consulted, StoreError>> {
+        self.inner.consult(asked, patients)
+    }
+
+    fn evidence<'a>(
+        &'a self,
+        read: Authorized<Read>,
+        asked: &'a portcullis_policy::Constraint,
+        base_url: &'a str,
+    ) -> BoxFuture<'a, Result<portcullis_policy::explanation::Evidence, StoreError>> {
+        self.inner.evidence(read, asked, base_url)
     }
 
     fn relabel<'a>(&'a self, part: RelabelPart, base_url: &'a str) -> BoxFuture<'a, Result<Relabelled, StoreError>> {

@@ -93,6 +93,9 @@ pub struct ClientMembers {
     /// Its own tokens may manage clients
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub administrator: Option<bool>,
+    /// Its own tokens may ask why anybody could or could not see a record
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub explains_decisions: Option<bool>,
     /// It is an EHR, and may make launches for other clients
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub launcher: Option<bool>,

@@ -15,6 +15,15 @@ Examples:
   portcullis policy show --config portcullis.toml
   portcullis policy show --rules rules.toml")]
     Show(PolicyShow),
+    /// Propose rules that let more be seen than those in force; a second person agrees to them
+    #[command(after_help = "\
+Example:
+  portcullis policy propose --config portcullis.toml
+
+What is agreed to is exactly this file in the place of exactly those rules that
+are in force. After that: systemctl reload portcullis. Rules that let nobody
+see more need nobody else.")]
+    Propose(PolicyPropose),
     /// Test rules by a table of requests, without a server and without data
     #[command(after_help = "\
 Examples:
@@ -47,6 +56,17 @@ pub struct PolicyShow {
     /// A file of rules
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `policy propose`
+#[derive(Debug, Args)]
+pub struct PolicyPropose {
+    /// The configuration file that names the rules
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -95,9 +115,9 @@ pub struct PolicyExplain {
     /// When, as 2026-11-23T10:00:00Z; now where absent
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
-    /// In few words, for the patient
-    #[arg(long)]
-    pub plain: bool,
+    /// In few words, for the patient: English, or Spanish with --plain=es
+    #[arg(long, value_name = "LANGUAGE", value_parser = ["en", "es"], num_args = 0..=1, require_equals = true, default_missing_value = "en")]
+    pub plain: Option<String>,
     /// Print JSON
     #[arg(long, conflicts_with = "plain")]
     pub json: bool,

@@ -22,6 +22,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "smart",
             "resource_server",
             "administrator",
+            "explains_decisions",
             "launcher",
             "purpose",
             "app_state",

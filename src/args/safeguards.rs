@@ -28,13 +28,6 @@ pub enum Approvals {
 Example:
   portcullis approvals list --config FILE")]
     List(Listing),
-    /// Propose rules that let somebody see more, or the export of a key
-    #[command(after_help = "\
-Example:
-  portcullis approvals propose rules rules.toml --config FILE
-
-The content of the file is what is agreed to, to the byte.")]
-    Propose(ApprovalsPropose),
     /// Agree to a change; a right is given at once
     #[command(after_help = "\
 Example:
@@ -47,19 +40,6 @@ Without --digest the change is approved as it is listed at this moment.")]
 Example:
   portcullis approvals refuse 4f1c2ab... --config FILE")]
     Refuse(SafeguardOne),
-}
-
-/// `approvals propose`
-#[derive(Debug, Args)]
-pub struct ApprovalsPropose {
-    /// rules or key-export
-    #[arg(value_parser = ["rules", "key-export"])]
-    pub kind: String,
-    /// The file that says what is applied
-    pub file: std::path::PathBuf,
-    /// Which server.
-    #[command(flatten)]
-    pub target: Target,
 }
 
 /// `approvals approve`

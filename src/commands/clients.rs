@@ -109,6 +109,7 @@ fn members(given: &ClientMembers) -> Map<String, Value> {
         ("verified", given.verified),
         ("resource_server", given.resource_server),
         ("administrator", given.administrator),
+        ("explains_decisions", given.explains_decisions),
         ("launcher", given.launcher),
         ("require_pushed_authorization_requests", given.require_pushed_authorization_requests),
         ("require_signed_request_object", given.require_signed_request_object),

@@ -41,6 +41,7 @@ pub fn run(arguments: &args::Demo) -> Outcome {
         root_key,
         public_url: addresses.issuer(),
         brand: crate::demo::brand(&addresses.issuer()),
+        guides: crate::demo::guides(),
         language: Default::default(),
         authorization: AuthorizationSettings { developers: Developers::of_demo(), ..Default::default() },
         demo: Some(moved(description, addresses).notice()),

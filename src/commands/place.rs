@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use portcullis_backends::DataDirectory;
 use portcullis_backends::sqlite::RootKey;
+use portcullis_fhir::capability::Guides;
 use portcullis_server::brand::Brand;
 use portcullis_server::context::AuthorizationSettings;
 use portcullis_server::listener::ClientAuthorities;
@@ -29,6 +30,7 @@ pub struct Place {
     public_url: String,
     demo: bool,
     brand: Brand,
+    guides: Guides,
     language: Language,
     authorization: AuthorizationSettings,
     outbound: OutboundSettings,
@@ -60,11 +62,15 @@ impl Place {
             public_url: configuration.public_url.clone(),
             demo: false,
             brand: configuration.brand.clone(),
+            // What is wrong was refused when the file was read.
+            guides: configuration.conformance.guides().unwrap_or_default(),
             language: configuration.ui.language,
             authorization: AuthorizationSettings {
                 developers: configuration.developers.settings(),
                 assurance: configuration.assurance.clone(),
                 implicit_consent: configuration.consent.implicit(),
+                membership: configuration.compartments.membership(),
+                trusted_proxies: configuration.policy.trusted_proxies(),
                 capabilities: configuration.capabilities,
                 two_people: configuration.two_people.settings(),
                 break_glass: configuration.break_glass.settings(),
@@ -100,6 +106,7 @@ impl Place {
             directory: directory.to_owned(),
             root_key: directory.join("root.key"),
             brand: crate::demo::brand(&description.issuer),
+            guides: crate::demo::guides(),
             language: Language::default(),
             authorization: AuthorizationSettings::default(),
             public_url: description.issuer,
@@ -134,6 +141,7 @@ impl Place {
             root_key: root_key(&self.root_key)?,
             public_url,
             brand: self.brand.clone(),
+            guides: self.guides.clone(),
             language: self.language,
             authorization,
             demo: None,

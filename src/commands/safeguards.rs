@@ -1,12 +1,13 @@
 //! `portcullis users entitle`, `approvals` and `break-glass`: rights that take two people, the changes that wait, and records opened in an emergency.
 
+use portcullis_oauth::approval::ChangeKind;
 use portcullis_server::admin::protocol::{Request, Response};
-use portcullis_server::admin::{ChangeSummary, GlassSummary, RightSummary, SafeguardRequest, SafeguardResponse};
+use portcullis_server::admin::{ChangeSummary, GlassSummary, RightSummary, RulesInForce, SafeguardRequest, SafeguardResponse};
 use serde_json::json;
 
 use super::channel::unexpected;
 use super::clients::{DETAIL_INDENT, ask};
-use crate::args::{ApprovalsApprove, ApprovalsPropose, Listing, SafeguardOne, Target, UsersRight};
+use crate::args::{ApprovalsApprove, Listing, SafeguardOne, Target, UsersRight};
 use crate::failure::{Failure, Outcome};
 use crate::terminal::{self, print_json};
 
@@ -40,13 +41,26 @@ fn waiting(change: &ChangeSummary) -> Outcome {
     terminal::print(&terminal::wrapped(&text, 0))
 }
 
-/// `approvals propose`
-pub fn propose(arguments: ApprovalsPropose) -> Outcome {
-    let ApprovalsPropose { kind, file, target } = arguments;
-    let content =
-        std::fs::read_to_string(&file).map_err(|error| Failure::usage(format!("{} cannot be read: {error}", file.display())))?;
-    match asked(&target, "approvals propose", SafeguardRequest::Propose { kind, content })? {
-        SafeguardResponse::Waiting(change) => waiting(&change),
+/// Proposes rules that let more be seen.
+pub fn propose_rules(target: &Target, content: String, json: bool) -> Outcome {
+    let request = SafeguardRequest::Propose { kind: ChangeKind::Rules.as_str().to_owned(), content };
+    match asked(target, "policy propose", request)? {
+        SafeguardResponse::Waiting(change) if json => print_json(&json!({"proposed": true, "change": change})),
+        SafeguardResponse::Waiting(change) => {
+            waiting(&change)?;
+            terminal::print(&terminal::wrapped(
+                "Once somebody agreed, have the server read the file: systemctl reload portcullis.",
+                0,
+            ))
+        }
+        _ => Err(unexpected()),
+    }
+}
+
+/// The rules that are in force at a server.
+pub fn rules_in_force(target: &Target, command: &str) -> Outcome<RulesInForce> {
+    match asked(target, command, SafeguardRequest::RulesInForce)? {
+        SafeguardResponse::Rules(rules) => Ok(rules),
         _ => Err(unexpected()),
     }
 }

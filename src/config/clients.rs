@@ -58,6 +58,8 @@ impl Clients {
             break_glass: Default::default(),
             labels: Default::default(),
             implicit_consent: Default::default(),
+            membership: Default::default(),
+            trusted_proxies: Default::default(),
         }
     }
 

@@ -81,6 +81,11 @@ impl LabelSettings {
         self.elements = self.elements.take().map(|path| folder.join(path));
     }
 
+    /// The file with elements.
+    pub fn elements(&self) -> Option<&Path> {
+        self.elements.as_deref()
+    }
+
     /// What is wrong with it, the files apart.
     pub fn check(&self) -> Result<(), (&'static str, String)> {
         let of = |entry: &Option<ClearanceEntry>| entry.as_ref().map(ClearanceEntry::clearance).transpose();

@@ -14,6 +14,8 @@ use serde::Deserialize;
 use crate::application::OutboundSettings;
 
 mod clients;
+mod compartments;
+mod conformance;
 mod consent;
 mod developers;
 mod federation;
@@ -26,12 +28,14 @@ mod smart;
 mod software_statements;
 
 pub use clients::Clients;
+pub use compartments::CompartmentSettings;
+pub use conformance::ConformanceSettings;
 pub use consent::ConsentSettings;
 pub use developers::Developers;
 pub use federation::FederationProvider;
 pub use labels::LabelSettings;
 pub use mail::MailSettings;
-pub use policy::PolicySettings;
+pub use policy::{PolicySettings, kept_rules};
 use required_acr::RequiredAcr;
 pub use safeguards::{BreakGlassSettings, TwoPeopleSettings};
 use smart::Smart;
@@ -90,12 +94,18 @@ pub struct Configuration {
     /// Whose records these are, for apps to show (user-access brand).
     #[serde(default)]
     pub brand: Brand,
+    /// Which implementation guides and profiles they follow.
+    #[serde(default)]
+    pub conformance: ConformanceSettings,
     /// How pages are shown.
     #[serde(default)]
     pub ui: Ui,
     /// What holds where no consent of a patient says anything.
     #[serde(default)]
     pub consent: ConsentSettings,
+    /// By what part in a record somebody sees it who is not its subject.
+    #[serde(default)]
+    pub compartments: CompartmentSettings,
     /// Security labels: what assigns them, and up to which ones who sees records.
     #[serde(default)]
     pub labels: LabelSettings,
@@ -244,6 +254,7 @@ impl Configuration {
         configuration.software_statements.iter_mut().for_each(|entry| entry.relative_to(folder));
         configuration.labels.relative_to(folder);
         configuration.policy.relative_to(folder);
+        configuration.policy.beside(configuration.labels.elements());
         configuration.check()?;
         Ok(configuration)
     }
@@ -281,6 +292,9 @@ impl Configuration {
             return wrong(key, problem);
         }
         if let Err((key, problem)) = self.labels.check() {
+            return wrong(key, &problem);
+        }
+        if let Err((key, problem)) = self.conformance.guides() {
             return wrong(key, &problem);
         }
         if let Err((key, problem)) = self.two_people.check().and_then(|()| self.break_glass.check()) {

@@ -184,19 +184,53 @@ async fn the_server_announces_its_limits() {
     const MAX_HEADER_LIST_SIZE: u16 = 6;
     assert_eq!(setting(MAX_CONCURRENT_STREAMS), Some(128));
     assert_eq!(setting(INITIAL_WINDOW_SIZE), Some(256 * 1024));
-    assert_eq!(setting(MAX_HEADER_LIST_SIZE), Some(32 * 1024));
+    assert_eq!(setting(MAX_HEADER_LIST_SIZE), Some(64 * 1024), "twice what is answered, so that a refusal is recorded");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn headers_beyond_the_limit_are_refused_over_both_protocols() {
     for protocol in Protocol::BOTH {
         let server = TestServer::start_over(protocol).await;
-        let request = server.client.get("/health").header("x-large", &"x".repeat(40 * 1024));
-        match request.try_send().await {
-            Ok(reply) => assert_eq!(reply.status, 431, "{protocol:?}"),
+        let refused = async |path: &str, bytes: usize| {
+            server.client.get(path).header("x-large", &"x".repeat(bytes * 1024)).try_send().await
+        };
+        let told = refused("/fhir/Patient/ann", 40).await.unwrap();
+        assert_eq!((told.status.as_u16(), told.json()["issue"][0]["code"].as_str()), (431, Some("too-long")), "{protocol:?}");
+        let told = refused("/oauth/token", 40).await.unwrap();
+        assert_eq!((told.status.as_u16(), told.json()["error"].as_str()), (431, Some("invalid_request")), "{protocol:?}");
+        let recorded = |status: u16| server.records().iter().filter(|record| record.status == status).count();
+        assert_eq!(recorded(431), 2, "{protocol:?}");
+        // Twice as much is more than anybody reads.
+        match refused("/health", 80).await {
+            Ok(reply) => assert_eq!((reply.status.as_u16(), reply.text()), (431, String::new()), "{protocol:?}"),
             Err(error) => assert_eq!(protocol, Protocol::Http2, "{error}"),
         }
         assert_eq!(server.client.get("/health").send().await.status, 200, "{protocol:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_that_are_no_request_leave_a_record_too() {
+    let server = TestServer::start().await;
+    let large = format!("GET /health HTTP/1.1\r\nhost: localhost\r\nx-large: {}\r\n\r\n", "x".repeat(80 * 1024));
+    for (sent, status) in [("GET /fhir\r\n\r\n", "400"), ("\0\0\0\0\r\n\r\n", "400"), (large.as_str(), "431")] {
+        let before = server.records().len();
+        let answer = server.client.raw(sent.as_bytes()).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        let mut records = server.records();
+        for _ in 0..100 {
+            if records.len() > before {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            records = server.records();
+        }
+        let record = records.last().unwrap();
+        assert_eq!(
+            (records.len(), record.status, record.agent.address.as_deref()),
+            (before + 1, 400, Some("127.0.0.1")),
+            "{sent:.20}"
+        );
     }
 }
 

@@ -78,6 +78,7 @@ fn probes(path: &'static str, route: &Route) -> Vec<(&'static str, &'static str)
         | Route::PushedRequest
         | Route::Logout
         | Route::Consent
+        | Route::Explain
         | Route::PersonRevoke => {
             vec![("POST", path), ("GET", path)]
         }

@@ -23,7 +23,7 @@ pub enum Extent {
 
 /// A folder in memory for the data directories of tests: there are a thousand, and none has to outlive its test, though each flushes every record. What a
 /// kill leaves is the same there; a power cut is not tested by these.
-struct Scratch(PathBuf);
+pub struct Scratch(PathBuf);
 
 impl Scratch {
     /// Where memory is a file system, and free bytes of it.
@@ -31,8 +31,13 @@ impl Scratch {
     const LEAST_FREE: u64 = 2 << 30;
     const PREFIX: &str = "portcullis-tests-";
 
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.0
+    }
+
     /// One of this run; `None` where there is too little room, as in a container that was not given any.
-    fn in_memory() -> Option<Self> {
+    pub fn in_memory() -> Option<Self> {
         let output = Command::new("df").args(["--output=avail", "--block-size=1", Self::MEMORY]).output().ok()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         Self::remove_abandoned();

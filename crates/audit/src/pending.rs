@@ -36,6 +36,8 @@ pub struct Completion {
     pub before: Vec<String>,
     /// The patients of the version after.
     pub after: Vec<String>,
+    /// The codes of the labels of the version after.
+    pub labels: Vec<String>,
 }
 
 /// A backend's word that exactly these bytes are durable. The backend computes the digest from what it stored.
@@ -129,7 +131,7 @@ impl UnfinishedRecord {
         if operations.len() != changes.len() {
             return Err(PendingError::OtherChanges { operations: operations.len(), changes: changes.len() });
         }
-        for (operation, Completion { interaction, id, version, before, after }) in operations.iter_mut().zip(changes) {
+        for (operation, Completion { interaction, id, version, before, after, labels }) in operations.iter_mut().zip(changes) {
             let mut patients = Vec::with_capacity(before.len() + after.len());
             let mut seen = HashSet::new();
             patients.extend(before.into_iter().filter(|patient| seen.insert(patient.clone())));
@@ -143,6 +145,7 @@ impl UnfinishedRecord {
             operation.version = Some(version);
             operation.named.retain(|patient| !seen.contains(patient));
             operation.patients = patients;
+            operation.labels = labels;
         }
         PendingRecord::new(&self.record)
     }
@@ -178,7 +181,7 @@ mod tests {
 
     fn completion(interaction: &'static str, before: &[&str], after: &[&str]) -> Completion {
         let [before, after] = [before, after].map(|patients| patients.iter().map(|patient| (*patient).to_owned()).collect());
-        Completion { interaction, id: "o1".to_owned(), version: "v2".to_owned(), before, after }
+        Completion { interaction, id: "o1".to_owned(), version: "v2".to_owned(), before, after, labels: Vec::new() }
     }
 
     #[test]

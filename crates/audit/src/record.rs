@@ -65,7 +65,7 @@ pub enum Event {
     Login,
     /// A person signed out.
     Logout,
-    /// A person allowed or refused an app.
+    /// A person allowed or refused an app, or agreed to a Consent about the own record.
     Consent,
     /// A token was asked for.
     Token,
@@ -156,6 +156,9 @@ pub struct OperationEntry {
     /// The parameters of a search as sent, or method and path of a request that was not understood, bounded to [`OperationEntry::MAXIMUM_QUERY`] bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
+    /// The codes of the security labels of the records that were released, read or made, all together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// How many records were released.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub returned: Option<u32>,

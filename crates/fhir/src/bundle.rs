@@ -4,7 +4,7 @@
 //! a Bundle apart into its entries; it does not judge the resources, and does not carry out a transaction. Links between entries: [`links`].
 
 use crate::json::{Value, write_string};
-use crate::labels::{self, Labels};
+use crate::labels::HighWater;
 use crate::outcome::{Issue, IssueType};
 
 pub mod links;
@@ -100,10 +100,10 @@ impl BundleWriter {
         self
     }
 
-    /// Says how confidential the entries are: as the most confidential of them. Belongs before the first entry.
+    /// Says how confidential the entries are and what is to be done with them. Belongs before the first entry.
     #[must_use]
-    pub fn labelled(mut self, labels: Labels) -> Self {
-        if let Some(meta) = labels::body::high_water(labels) {
+    pub fn labelled(mut self, labels: &HighWater) -> Self {
+        if let Some(meta) = labels.meta() {
             self.raw(r#","meta":"#);
             self.output.extend_from_slice(&meta);
         }

@@ -1,7 +1,7 @@
 //! The CapabilityStatement: what this server can do, generated from the tables that the parsers use.
 //!
 //! <https://hl7.org/fhir/R4/capabilitystatement.html>; the security part follows SMART App Launch 1.0 (`oauth-uris`), whose clients read the addresses here.
-//! It claims no implementation guide: `instantiates` is for statements that are proven.
+//! It claims no implementation guide and no profile of its own accord: the operator says which ones the records follow ([`Guides`]).
 
 use crate::definitions::{self, ParameterType, SearchParameter};
 use crate::interaction::{client_may_write, is_stored};
@@ -28,6 +28,17 @@ pub struct Installation<'a> {
     pub date: &'a str,
     /// The addresses of the authorization server.
     pub oauth: OauthAddresses<'a>,
+    /// What the operator says that the records follow.
+    pub guides: &'a Guides,
+}
+
+/// Implementation guides and profiles that the operator says the records follow. This server does not look.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Guides {
+    /// CapabilityStatements of guides that this server fulfils.
+    pub instantiates: Vec<String>,
+    /// Profiles, each with its type.
+    pub profiles: Vec<(ResourceType, String)>,
 }
 
 /// The addresses that the extension `oauth-uris` can name.
@@ -49,7 +60,8 @@ pub struct OauthAddresses<'a> {
 
 /// The statement as JSON. It depends on nothing but the installation: make it once and keep it.
 pub fn statement(installation: &Installation<'_>) -> Vec<u8> {
-    let resources = ResourceType::all().filter(|resource_type| is_stored(*resource_type)).map(resource);
+    let guides = installation.guides;
+    let resources = ResourceType::all().filter(|resource_type| is_stored(*resource_type)).map(|found| resource(found, guides));
     let rest = Value::object([
         ("mode", "server".into()),
         ("security", security(&installation.oauth)),
@@ -61,7 +73,7 @@ pub fn statement(installation: &Installation<'_>) -> Vec<u8> {
         ("searchParam", Value::array(definitions::search_parameters_of_all_types().iter().map(|one| search_parameter(one)))),
         ("compartment", Value::array(COMPARTMENTS.map(|name| format!("{COMPARTMENT_DEFINITION}{name}").as_str().into()))),
     ]);
-    Value::object([
+    let statement = [
         ("resourceType", "CapabilityStatement".into()),
         ("url", format!("{}/metadata", installation.base_url).as_str().into()),
         ("version", installation.software_version.into()),
@@ -69,14 +81,17 @@ pub fn statement(installation: &Installation<'_>) -> Vec<u8> {
         ("status", "active".into()),
         ("date", installation.date.into()),
         ("kind", "instance".into()),
+        ("instantiates", Value::array(guides.instantiates.iter().map(|url| url.as_str().into()))),
         ("software", Value::object([("name", "Portcullis".into()), ("version", installation.software_version.into())])),
         ("implementation", Value::object([("description", "FHIR R4 server".into()), ("url", installation.base_url.into())])),
         ("fhirVersion", FHIR_VERSION.into()),
         ("format", Value::array(["application/fhir+json".into(), "json".into()])),
         ("patchFormat", Value::array([JSON_PATCH.into()])),
         ("rest", Value::array([rest])),
-    ])
-    .to_bytes()
+    ];
+    // FHIR forbids empty arrays.
+    let is_said = |(name, _): &(&str, Value)| *name != "instantiates" || !guides.instantiates.is_empty();
+    Value::Object(statement.into_iter().filter(is_said).map(|(name, value)| (name.into(), value)).collect()).to_bytes()
 }
 
 fn security(oauth: &OauthAddresses<'_>) -> Value {
@@ -109,7 +124,7 @@ fn security(oauth: &OauthAddresses<'_>) -> Value {
     ])
 }
 
-fn resource(resource_type: ResourceType) -> Value {
+fn resource(resource_type: ResourceType, guides: &Guides) -> Value {
     let is_audit_event = resource_type == ResourceType::AUDIT_EVENT;
     let parameters = definitions::search_parameters(resource_type);
     let supported = |parameter: &&&SearchParameter| {
@@ -132,7 +147,9 @@ fn resource(resource_type: ResourceType) -> Value {
         ("conditionalUpdate", Value::Bool(is_written)),
         ("conditionalDelete", if is_written { "single" } else { "not-supported" }.into()),
     ];
+    let profiles = guides.profiles.iter().filter(|(of, _)| *of == resource_type);
     let lists = [
+        ("supportedProfile", profiles.map(|(_, url)| url.as_str().into()).collect::<Vec<Value>>()),
         ("searchInclude", if is_audit_event { Vec::new() } else { includes(resource_type) }),
         ("searchRevInclude", if is_audit_event { Vec::new() } else { reverse_includes(resource_type) }),
         ("searchParam", parameters.iter().filter(supported).map(|parameter| search_parameter(parameter)).collect()),
@@ -209,7 +226,10 @@ mod tests {
             register: None,
             manage: None,
         };
-        let installation = Installation { base_url: "https://h/fhir", software_version: "0.1.0", date: "2026-01-01", oauth };
+        let profiles = vec![(ResourceType::PATIENT, "http://g/a".to_owned()), (ResourceType::PATIENT, "http://g/b".to_owned())];
+        let guides = &Guides { instantiates: vec!["http://g/server".to_owned()], profiles };
+        let installation =
+            Installation { base_url: "https://h/fhir", software_version: "0.1.0", date: "2026-01-01", oauth, guides };
         json::parse(&statement(&installation)).unwrap()
     }
 
@@ -220,6 +240,18 @@ mod tests {
     fn texts<'a>(list: Option<&'a Value>, member: Option<&str>) -> Vec<&'a str> {
         let items = list.and_then(Value::as_array).unwrap_or_default().iter();
         items.map(|item| member.map_or(item, |name| item.member(name).unwrap()).as_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn guides_and_profiles_are_those_that_the_operator_names() {
+        let statement = parsed();
+        assert_eq!(texts(statement.member("instantiates"), None), ["http://g/server"]);
+        for resource in resources(&statement) {
+            let expected: &[&str] =
+                if resource.member("type").unwrap().as_str() == Some("Patient") { &["http://g/a", "http://g/b"] } else { &[] };
+            assert_eq!(texts(resource.member("supportedProfile"), None), expected);
+            assert!(resource.member("supportedProfile").is_none_or(|list| !list.as_array().unwrap().is_empty()));
+        }
     }
 
     #[test]

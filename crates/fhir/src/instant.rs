@@ -81,6 +81,12 @@ pub fn format(milliseconds: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:03}Z")
 }
 
+/// The first millisecond of the year in which a moment lies, UTC.
+pub fn beginning_of_year(milliseconds: i64) -> i64 {
+    let (year, ..) = civil_from_days(milliseconds.clamp(MINIMUM, MAXIMUM - 1).div_euclid(DAY));
+    days_from_civil(year, 1, 1) * DAY
+}
+
 impl Moment {
     fn is_date_time(&self) -> bool {
         self.precision <= Precision::Day || (self.precision == Precision::Second && self.zoned)

@@ -2,6 +2,7 @@
 
 use crate::compartment;
 use crate::index::{self, IndexEntry};
+use crate::json::{self, Value};
 use crate::labels::{self, Labels};
 use crate::outcome::{Issue, IssueType};
 use crate::reference::LocalReference;
@@ -80,6 +81,23 @@ impl NewVersion {
             labelled_by,
             base_url: base_url.into(),
         })
+    }
+
+    /// The same with these labels in its body, too: those of the version before that it left out.
+    pub fn keeping(&self, labels: Vec<Value>) -> Result<Self, Issue> {
+        let refused = |text: &str| Issue::error(IssueType::TooLong, text).at(self.resource_type.name());
+        let mut body = json::parse(&self.body).map_err(|_| refused("The resource cannot be read again."))?;
+        if !labels::carried::put(&mut body, labels) {
+            let maximum = labels::carried::MAXIMUM_LABELS;
+            return Err(refused(&format!(
+                "With the labels of the version before, which stay, there would be more than {maximum}."
+            )));
+        }
+        let resource = Resource::from_value(body).map_err(|_| refused("The resource cannot be read again."))?;
+        let mut version = Self::of(resource, self.id.clone(), self.version.clone(), self.last_updated, &self.base_url)?;
+        // Those of its writer are not in the body any more.
+        version.labelled_by.claimed = version.labelled_by.claimed | self.labelled_by.claimed;
+        Ok(version)
     }
 }
 

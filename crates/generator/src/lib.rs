@@ -22,6 +22,7 @@ mod names;
 mod patient;
 mod people;
 mod places;
+mod profiles;
 mod rng;
 mod sensitive;
 mod terminology;
@@ -36,5 +37,6 @@ pub use jiff::civil::Date;
 pub use crate::generate::{GeneratedResource, Options, chart, directory, generate};
 pub use crate::mark::DEMO_SEED;
 pub use crate::people::{PersonSummary, RelatedPersonSummary, people};
+pub use crate::profiles::profiles;
 
 pub use crate::directory::{PractitionerSummary, practitioner_ids, practitioners};

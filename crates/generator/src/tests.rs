@@ -356,6 +356,9 @@ fn charts_have_a_realistic_size_and_every_profile_occurs() {
     let average = sizes.iter().sum::<usize>() / sizes.len();
     assert!((80..=120).contains(&average), "{average} resources on average");
     assert!(sizes.iter().all(|size| (12..=320).contains(size)), "{sizes:?}");
+    let listed: BTreeSet<String> = crate::profiles().map(|(_, url)| url.rsplit('/').next().unwrap().to_owned()).collect();
+    let of_directory: BTreeSet<String> = crate::directory(&options).flat_map(|resource| profiles_of(&resource)).collect();
+    assert_eq!(listed, &profiles | &of_directory, "what a demo says that it has is what there is");
     // 29 of US Core, 8 of CARIN (5 of ExplanationOfBenefit), 1 of PACIO, 11 of the wound guide, 2 of PCF.
     assert_eq!(profiles.len(), 51, "{profiles:#?}");
 }

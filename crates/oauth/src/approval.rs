@@ -14,7 +14,7 @@ use crate::identifiers::UserId;
 /// How long a proposal waits, in seconds.
 pub const PROPOSAL_SECONDS: i64 = 7 * 24 * 3600;
 /// The longest content of a proposal, in bytes.
-pub const MAXIMUM_CONTENT: usize = 256 * 1024;
+pub const MAXIMUM_CONTENT: usize = 320 * 1024;
 
 /// What kinds of changes take two people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -245,6 +245,11 @@ impl PendingChange {
     /// Whether it waits at a time in seconds since the epoch.
     pub fn waits(&self, now: i64) -> bool {
         self.state == ChangeState::Waiting && now < self.expires_at
+    }
+
+    /// Whether somebody agreed, it was not applied yet, and there is still time, at a time in seconds since the epoch.
+    pub fn can_be_applied(&self, now: i64) -> bool {
+        self.state == ChangeState::Approved && now < self.expires_at
     }
 
     /// Whether somebody may agree to it, who looked at what has this digest.

@@ -98,9 +98,7 @@ impl<'a> RedirectableRequest<'a> {
         use AuthorizationError::{
             InvalidRequest, RequestNotSupported, RequestUriNotSupported, UnauthorizedClient, UnsupportedResponseType,
         };
-        if self.parameters.has_repeated() {
-            return Err((InvalidRequest, "a parameter is repeated"));
-        }
+        self.parameters.check_each_once().map_err(|repeated| (InvalidRequest, repeated.description()))?;
         match self.optional("response_type")? {
             Some("code") => {}
             None => return Err((InvalidRequest, "response_type is required and must be code")),
@@ -253,7 +251,7 @@ impl<'a> RedirectableRequest<'a> {
     }
 
     fn optional(&self, name: &str) -> Result<Option<&'a str>, Refusal> {
-        self.parameters.value(name).map_err(|_| (AuthorizationError::InvalidRequest, "a parameter is repeated"))
+        self.parameters.value(name).map_err(|repeated| (AuthorizationError::InvalidRequest, repeated.description()))
     }
 }
 

@@ -11,6 +11,7 @@
 use portcullis_jose::digest::sha256;
 use portcullis_jose::{ClientKeySet, JwtError, SignedClaims, UnverifiedJwt};
 
+use crate::b2b::{B2bAuthorization, B2bError};
 use crate::identifiers::ClientId;
 use crate::token_error::TokenError;
 
@@ -150,6 +151,7 @@ impl PresentedAssertion {
             token_id_hash: sha256(token_id),
             // "not been previously encountered for the given iss within the maximum allowed authentication JWT lifetime" (SMART).
             remembered_until: now.saturating_add(MAXIMUM_LIFETIME_SECONDS + LEEWAY_SECONDS),
+            authorization: B2bAuthorization::of(&claims),
         })
     }
 }
@@ -181,9 +183,15 @@ pub struct VerifiedAssertion {
     client: ClientId,
     token_id_hash: [u8; 32],
     remembered_until: i64,
+    authorization: Result<Option<B2bAuthorization>, B2bError>,
 }
 
 impl VerifiedAssertion {
+    /// For whom and for which purposes the client says that it asks; a matter of requests for a token alone.
+    pub fn authorization(&self) -> Result<Option<&B2bAuthorization>, B2bError> {
+        self.authorization.as_ref().map(Option::as_ref).map_err(|error| *error)
+    }
+
     /// The client that signed it.
     pub fn client(&self) -> &ClientId {
         &self.client

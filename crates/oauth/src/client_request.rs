@@ -8,7 +8,7 @@ use portcullis_jose::Secret;
 use crate::client_assertion::{ASSERTION_TYPE, PresentedAssertion};
 use crate::grant::SecretHash;
 use crate::identifiers::ClientId;
-use crate::parameters::{Parameters, ParametersError, decode};
+use crate::parameters::{Parameters, ParametersError, Repeated, decode};
 use crate::token_error::TokenError;
 use crate::token_request::ClientCredentials;
 
@@ -16,7 +16,10 @@ use crate::token_request::ClientCredentials;
 const MAXIMUM_AUTHORIZATION_BYTES: usize = 4096;
 
 const NOT_NAMED: TokenError = TokenError::InvalidClient("client_id or HTTP Basic is required");
-const REPEATED: TokenError = TokenError::InvalidRequest("a parameter is repeated");
+
+fn repeated(repeated: Repeated) -> TokenError {
+    TokenError::InvalidRequest(repeated.description())
+}
 
 /// A client's request as it came over HTTP.
 #[derive(Clone, Copy)]
@@ -54,9 +57,7 @@ impl<'a> ClientRequest<'a> {
             ParametersError::TooLarge => TokenError::InvalidRequest("the request has too many or too long parameters"),
             ParametersError::Malformed => TokenError::InvalidRequest("the body is not valid form data"),
         })?;
-        if parameters.has_repeated() {
-            return Err(REPEATED);
-        }
+        parameters.check_each_once().map_err(repeated)?;
         Ok(Self { authorization: parts.authorization, parameters, implied_client: None })
     }
 
@@ -67,7 +68,7 @@ impl<'a> ClientRequest<'a> {
 
     /// The value of a parameter, where it has one.
     pub fn optional(&self, name: &str) -> Result<Option<&str>, TokenError> {
-        self.parameters.value(name).map_err(|_| REPEATED)
+        self.parameters.value(name).map_err(repeated)
     }
 
     /// The value of a parameter without which there is `problem`.

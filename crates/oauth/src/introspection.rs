@@ -5,6 +5,7 @@
 //! with one and the same text. A token is active by the test that also precedes each request to data, with what the registry says at
 //! this moment; what the scopes come to in the end (consents, labels) is not in the answer.
 
+use portcullis_fhir::purpose::OBJECT_IDENTIFIER;
 use portcullis_fhir::reference::LocalReference;
 use portcullis_jose::{Algorithm, Secret, SignError, SigningKey};
 use serde::Serialize;
@@ -17,6 +18,7 @@ use crate::confirmation::Confirmation;
 use crate::grant::{Grant, RefreshToken, Rotation, SessionState};
 use crate::identifiers::ClientId;
 use crate::principal::{EstablishError, TokenStatus};
+use crate::purposes::Purposes;
 use crate::scopes::{ScopeKind, ScopeSet};
 use crate::session::Methods;
 use crate::token_error::TokenError;
@@ -100,6 +102,11 @@ impl ActiveToken {
         set("jti", token.token_id().as_str().into());
         if let Some(fhir_user) = fhir_user(token.scope(), standing.user.as_ref().and_then(|user| user.fhir_user.as_ref())) {
             set("fhirUser", format!("{}/{fhir_user}", issuer.fhir_base).into());
+        }
+        if matches!(token.subject(), Subject::Client(_)) {
+            let purposes = Purposes::of_client(&standing.purposes.client);
+            let named = purposes.leave().map(|purpose| format!("{OBJECT_IDENTIFIER}#{purpose}"));
+            members.insert("purpose_of_use".into(), named.collect::<Vec<_>>().into());
         }
         members.extend(launch_context(grant));
         Ok(Self(members))

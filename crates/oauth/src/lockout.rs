@@ -15,6 +15,8 @@ pub enum AttemptCounter {
     Name,
     /// One network address, whatever the name: one password tried on many names.
     Address,
+    /// One person who looks for patients in an emergency: names that fit nobody.
+    EmergencyLookup,
 }
 
 /// How a counter slows.
@@ -24,16 +26,22 @@ pub struct Limit {
     pub free_failures: u32,
     /// The longest wait, in seconds.
     pub longest_wait_seconds: i64,
+    /// After this time without a failure the counter begins anew, in seconds.
+    pub forgotten_after_seconds: i64,
 }
 
 impl AttemptCounter {
     /// Its limit. Many people may share an address, so it is patient and its waits are short.
     pub fn limit(self) -> Limit {
-        match self {
-            Self::Device | Self::NameAndAddress => Limit { free_failures: 4, longest_wait_seconds: 15 * 60 },
-            Self::Name => Limit { free_failures: 29, longest_wait_seconds: 15 * 60 },
-            Self::Address => Limit { free_failures: 49, longest_wait_seconds: 60 },
-        }
+        let (free_failures, longest_wait_seconds) = match self {
+            Self::Device | Self::NameAndAddress | Self::EmergencyLookup => (4, 15 * 60),
+            Self::Name => (29, 15 * 60),
+            Self::Address => (49, 60),
+        };
+        // Whoever looks for patients every day does not gather a wait over weeks.
+        let lasting = !matches!(self, Self::EmergencyLookup);
+        let forgotten_after_seconds = if lasting { Lockout::FORGOTTEN_AFTER_SECONDS } else { 3600 };
+        Limit { free_failures, longest_wait_seconds, forgotten_after_seconds }
     }
 }
 
@@ -75,7 +83,7 @@ pub struct Lockout {
 impl Lockout {
     /// The first wait, in seconds.
     pub const FIRST_WAIT_SECONDS: i64 = 60;
-    /// After this time without a failure the counter begins anew, in seconds.
+    /// After this time without a failure counters of passwords begin anew, in seconds.
     pub const FORGOTTEN_AFTER_SECONDS: i64 = 24 * 3600;
 
     /// How long no password may be tried from now on, in seconds; `None` where one may.
@@ -86,7 +94,7 @@ impl Lockout {
     /// The state after one more wrong password.
     #[must_use]
     pub fn after_failure(self, limit: Limit, now: i64) -> Self {
-        let forgotten = now.saturating_sub(self.last_failure_at) >= Self::FORGOTTEN_AFTER_SECONDS;
+        let forgotten = now.saturating_sub(self.last_failure_at) >= limit.forgotten_after_seconds;
         let failures = if forgotten { 1 } else { self.failures.saturating_add(1) };
         let locked_until = failures.checked_sub(limit.free_failures.saturating_add(1)).map(|beyond| {
             let seconds = Self::FIRST_WAIT_SECONDS << beyond.min(8);

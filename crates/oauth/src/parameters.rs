@@ -8,27 +8,30 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-/// The largest query or body that is looked at, in bytes.
+pub use crate::repeated::Repeated;
+
+/// The largest query or body of an app that is looked at, in bytes.
 pub const MAXIMUM_BYTES: usize = 16 * 1024;
 
-/// The most parameters in one request.
+/// The most parameters in one request of an app.
 pub const MAXIMUM_COUNT: usize = 64;
+
+/// The largest form of a page of ours, in bytes: it carries an app's whole request, encoded once more, and beside it each scope of it.
+pub const MAXIMUM_PAGE_FORM_BYTES: usize = 64 * 1024;
+
+/// The most fields that a form of a page of ours has: one for each scope that a request may name, and for each part of it.
+pub const MAXIMUM_PAGE_FORM_COUNT: usize = 1024;
 
 /// Why parameters cannot be read at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParametersError {
-    /// More than [`MAXIMUM_BYTES`] or [`MAXIMUM_COUNT`].
+    /// More than there is room for.
     #[error("the request has too many or too long parameters")]
     TooLarge,
     /// A broken percent escape, invalid UTF-8, or a null character.
     #[error("the parameters are not valid form data")]
     Malformed,
 }
-
-/// A parameter occurs more than once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a parameter is repeated")]
-pub struct Repeated;
 
 /// Decoded parameters.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -52,15 +55,24 @@ impl Occurrences {
 }
 
 impl Parameters {
-    /// Decodes form data.
+    /// Decodes form data of an app.
     pub fn parse(form: &[u8]) -> Result<Self, ParametersError> {
-        if form.len() > MAXIMUM_BYTES {
+        Self::parse_within(form, MAXIMUM_BYTES, MAXIMUM_COUNT)
+    }
+
+    /// Decodes a form of a page of ours.
+    pub fn parse_page_form(form: &[u8]) -> Result<Self, ParametersError> {
+        Self::parse_within(form, MAXIMUM_PAGE_FORM_BYTES, MAXIMUM_PAGE_FORM_COUNT)
+    }
+
+    fn parse_within(form: &[u8], maximum_bytes: usize, maximum_count: usize) -> Result<Self, ParametersError> {
+        if form.len() > maximum_bytes {
             return Err(ParametersError::TooLarge);
         }
         let mut values = BTreeMap::new();
         let pairs = form.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
         for (count, pair) in pairs.enumerate() {
-            if count >= MAXIMUM_COUNT {
+            if count >= maximum_count {
                 return Err(ParametersError::TooLarge);
             }
             let mut halves = pair.splitn(2, |byte| *byte == b'=');
@@ -81,7 +93,7 @@ impl Parameters {
         match self.values.get(name) {
             None => Ok(None),
             Some(Occurrences::Once(value)) => Ok(Some(value.as_str()).filter(|value| !value.is_empty())),
-            Some(Occurrences::Several(_)) => Err(Repeated),
+            Some(Occurrences::Several(_)) => Err(Repeated::of(name)),
         }
     }
 
@@ -106,9 +118,12 @@ impl Parameters {
         })
     }
 
-    /// Whether any parameter, known or not, occurs more than once.
-    pub fn has_repeated(&self) -> bool {
-        self.values.values().any(|occurrences| matches!(occurrences, Occurrences::Several(_)))
+    /// Refuses parameters of which any, known or not, occurs more than once; one that has a name in the error comes first.
+    pub fn check_each_once(&self) -> Result<(), Repeated> {
+        let several = self.values.iter().filter(|(_, occurrences)| matches!(occurrences, Occurrences::Several(_)));
+        let mut repeated = several.map(|(name, _)| Repeated::of(name));
+        let Some(first) = repeated.next() else { return Ok(()) };
+        Err(if first.is_named() { first } else { repeated.find(|found| found.is_named()).unwrap_or(first) })
     }
 }
 
@@ -186,16 +201,23 @@ mod tests {
         assert_eq!(Parameters::parse(long.as_bytes()), Err(ParametersError::TooLarge));
         let many: String = (0..=MAXIMUM_COUNT).map(|number| format!("p{number}=x&")).collect();
         assert_eq!(Parameters::parse(many.as_bytes()), Err(ParametersError::TooLarge));
+        // Forms of ours hold more, and end too.
+        assert!(Parameters::parse_page_form(long.as_bytes()).is_ok() && Parameters::parse_page_form(many.as_bytes()).is_ok());
+        let longest = format!("a={}", "x".repeat(MAXIMUM_PAGE_FORM_BYTES));
+        assert_eq!(Parameters::parse_page_form(longest.as_bytes()), Err(ParametersError::TooLarge));
+        let most: String = (0..=MAXIMUM_PAGE_FORM_COUNT).map(|number| format!("p{number}=x&")).collect();
+        assert_eq!(Parameters::parse_page_form(most.as_bytes()), Err(ParametersError::TooLarge));
     }
 
     #[test]
     fn a_repeated_parameter_has_no_value_whatever_its_spelling() {
         let parameters = Parameters::parse(b"scope=a&%73cope=a&state=x&empty=&empty=").unwrap();
-        assert_eq!(parameters.value("scope"), Err(Repeated));
-        assert_eq!(parameters.value("empty"), Err(Repeated));
+        assert_eq!(parameters.value("scope"), Err(Repeated::of("scope")));
+        assert_eq!(parameters.value("empty"), Err(Repeated::of("empty")));
         assert_eq!(parameters.value("state"), Ok(Some("x")));
-        assert!(parameters.has_repeated());
-        assert!(!Parameters::parse(b"a=1&b=1").unwrap().has_repeated());
+        assert_eq!(parameters.check_each_once(), Err(Repeated::of("scope")), "before one that has no name in the error");
+        assert_eq!(Parameters::parse(b"a=1&b=1&a=").unwrap().check_each_once(), Err(Repeated::of("a")));
+        assert_eq!(Parameters::parse(b"a=1&b=1").unwrap().check_each_once(), Ok(()));
     }
 
     #[test]

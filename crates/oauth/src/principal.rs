@@ -20,10 +20,12 @@ use crate::users::Roles;
 
 mod circumstances;
 mod imagined;
+mod membership;
 mod operator;
 
 pub use circumstances::{Circumstances, ImplicitPolicy};
 pub use imagined::Imagined;
+pub use membership::{Membership, Part, Parts};
 pub use operator::{Operator, OperatorOperation};
 
 pub use crate::purposes::PurposeOfUse;
@@ -119,7 +121,7 @@ pub(crate) struct Standing {
     /// What the client may do on its own behalf.
     registered: Option<CompiledScopes>,
     /// For which purposes they may use data.
-    purposes: PurposeFacts,
+    pub(crate) purposes: PurposeFacts,
     /// The epoch at which this was read.
     epoch: u64,
     /// Up to which labels records may go to the client.

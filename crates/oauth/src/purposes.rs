@@ -61,6 +61,15 @@ pub struct PurposeFacts {
     pub broken_glass: Vec<BrokenGlass>,
 }
 
+/// What is left of the purposes that a client is registered for where its assertion named some ([`crate::b2b`]): those, as far as there is leave for them at this
+/// moment. Where nothing is left it is break-glass, for which no client has leave.
+pub fn narrowed(registered: &[PurposeOfUse], asserted: &[PurposeOfUse]) -> Vec<PurposeOfUse> {
+    let own = if registered.is_empty() { &[PurposeOfUse::OPERATIONS] } else { registered };
+    let meets = asserted.iter().flat_map(|asserted| own.iter().filter_map(|own| own.meet(*asserted)));
+    let left: Vec<PurposeOfUse> = meets.filter(|purpose| *purpose != PurposeOfUse::BREAK_GLASS).collect();
+    if left.is_empty() { vec![PurposeOfUse::BREAK_GLASS] } else { left }
+}
+
 /// A set of purposes for which there is leave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Leave(u64);
@@ -132,6 +141,12 @@ impl Purposes {
     #[must_use]
     pub fn stating(self, stated: Option<PurposeOfUse>) -> Self {
         Self { of_use: stated.unwrap_or(self.of_use), ..self }
+    }
+
+    /// For which purposes there is leave, without those that others include.
+    pub fn leave(&self) -> impl Iterator<Item = PurposeOfUse> {
+        let leave = self.leave.0;
+        PurposeOfUse::all().filter(move |purpose| leave & (1 << purpose.place()) != 0)
     }
 
     /// Why data is asked for.
@@ -272,6 +287,23 @@ mod tests {
         assert!(may(&payer, "ELIGVER") && may(&payer, "HRESCH") && !may(&payer, "HOPERAT"));
         let breaker = Purposes::of_client(&[PurposeOfUse::BREAK_GLASS]);
         assert!(!breaker.is_allowed() && !may(&breaker, "BTG"));
+    }
+
+    #[test]
+    fn what_an_assertion_names_narrows_what_a_client_is_registered_for() {
+        let left = |registered: &[&str], asserted: &[&str]| {
+            let parsed = |codes: &[&str]| codes.iter().map(|code| purpose(code)).collect::<Vec<_>>();
+            let purposes = Purposes::of_client(&narrowed(&parsed(registered), &parsed(asserted)));
+            (purposes.clone(), purposes.of_use().code(), purposes.is_allowed())
+        };
+        let (coordinating, code, allowed) = left(&["TREAT", "HPAYMT"], &["COC"]);
+        assert!((code, allowed) == ("COC", true) && !may(&coordinating, "TREAT") && !may(&coordinating, "HPAYMT"));
+        let (both, code, _) = left(&["TREAT", "HPAYMT"], &["HPAYMT", "TREAT"]);
+        assert!(code == "HPAYMT" && may(&both, "TREAT") && may(&both, "ELIGVER"));
+        assert!(left(&[], &["HOPERAT"]).2, "who is registered for none is there for operations");
+        for (registered, asserted) in [(&["HPAYMT"][..], "TREAT"), (&[], "TREAT"), (&["BTG"], "BTG")] {
+            assert!(!left(registered, &[asserted]).2, "{asserted}");
+        }
     }
 
     #[test]

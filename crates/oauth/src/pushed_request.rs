@@ -13,7 +13,7 @@ use crate::client_request::ClientRequest;
 use crate::clients::Client;
 use crate::grant::SecretHash;
 use crate::identifiers::ClientId;
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, Repeated};
 use crate::token_error::TokenError;
 use crate::token_request::ClientCredentials;
 
@@ -130,7 +130,7 @@ pub fn refused(error: PageError) -> TokenError {
         PageError::Parameters(_) => "the parameters are too many or too long, or not valid form data",
         PageError::MissingParameter("redirect_uri") => "redirect_uri is required",
         PageError::MissingParameter(_) => "client_id is required",
-        PageError::RepeatedParameter(_) => "a parameter is repeated",
+        PageError::RepeatedParameter(name) => Repeated::of(name).description(),
         PageError::UnknownClient => "client_id differs from the client that authenticated",
         PageError::UnregisteredRedirectUri => "redirect_uri is not registered for this client",
         PageError::Request(error, description) => return TokenError::AuthorizationRequest(error, description),

@@ -3,8 +3,11 @@
 //! SMART App Launch 2.2.0, "Persisting App State". State lies in cells: a code, and the person or record that it is about, or nobody. A permit holds the
 //! cells that are open to this token for one letter, written out: those of the codes that an operator registered for the client, crossed with the
 //! patient in context (scopes of `patient/`), the user (scopes of `user/`), and nobody ("global app configuration"). Another app's state, another person's,
-//! and another record's are in no cell. Whatever refuses the same letter on Basic to this principal refuses it here. State is no part of
+//! and another record's are in no cell. Whatever refuses the same letter on Basic to this principal refuses it here, and what rules of the operator take away of Basic
+//! they take away here, from administrators too. The consents of the patient whom a cell is about are asked as for a record. State is no part of
 //! the clinical store: no search there finds it.
+
+mod narrowed;
 
 use std::sync::Arc;
 
@@ -20,6 +23,8 @@ use portcullis_oauth::users::Role;
 use crate::combine;
 use crate::decision::{Basis, DecisionId, Denial, DenialReason, Effect, RuleName, Trace, Verdict};
 use crate::rules::{Ruling, patient_context, user_context};
+
+pub use self::narrowed::Unasked;
 
 /// The rule's name in traces and records.
 pub const NAME: &str = "app-state";
@@ -113,6 +118,8 @@ pub struct AppStateFacts<'a> {
 pub struct AppStatePermit {
     pub(crate) id: DecisionId,
     pub(crate) cells: Arc<[AppStateCell]>,
+    /// Cells that a consent hides: nothing is found there, and nothing can be made.
+    withheld: Vec<AppStateCell>,
     letter: Letter,
     trace: Trace,
 }
@@ -160,7 +167,7 @@ impl AppStatePermit {
         wanted: impl Fn(&AppStateCell) -> bool,
     ) -> Result<AuthorizedAppState<AppStateLookup>, Denial> {
         let cells: Vec<AppStateCell> = self.cells.iter().filter(|cell| wanted(cell)).cloned().collect();
-        if cells.is_empty() {
+        if cells.is_empty() && !self.withheld.iter().any(wanted) {
             return Err(self.not_covered());
         }
         Ok(AuthorizedAppState { decision: self.id, cells, operation: lookup })
@@ -181,15 +188,15 @@ impl AppStatePermit {
     }
 }
 
-/// Decides which cells are open to a principal for a letter.
+/// Decides which cells are open to a principal for a letter, as far as the patients consent whom they are about.
 pub fn decide(
     basis: impl Into<Basis>,
     principal: &Principal,
     letter: Letter,
     facts: AppStateFacts<'_>,
-) -> Result<AppStatePermit, Denial> {
+) -> Result<Unasked, Denial> {
     let basis = basis.into();
-    let id = basis.id;
+    let (id, rules) = (basis.id, Arc::clone(&basis.rules));
     let denied = |reason| Denial { id, reason, trace: Trace(vec![Verdict { rule: NAME.into(), effect: Effect::Deny }]) };
     let Some(user) = principal.user() else {
         return Err(denied(DenialReason::UserNotEntitled));
@@ -231,8 +238,13 @@ pub fn decide(
     if cells.is_empty() {
         return Err(denied(DenialReason::NotOfThisApp));
     }
-    let trace = Trace(vec![Verdict { rule: NAME.into(), effect: Effect::Permit }]);
-    Ok(AppStatePermit { id, cells: cells.into(), letter, trace })
+    let mut trace = Trace(vec![Verdict { rule: NAME.into(), effect: Effect::Permit }]);
+    let cells = narrowed::left_by_rules(&rules, (principal, letter), cells, &mut trace);
+    if cells.is_empty() {
+        return Err(Denial { id, reason: DenialReason::UserNotEntitled, trace });
+    }
+    let permit = AppStatePermit { id, cells: cells.into(), withheld: Vec::new(), letter, trace };
+    Unasked::of(permit, (principal, letter)).ok_or_else(|| denied(DenialReason::UserNotEntitled))
 }
 
 /// Whether no other rule than this one refused or took something away.
@@ -267,10 +279,11 @@ fn outline(cell: &AppStateCell, base_url: &str) -> Value {
     let coding = Value::object([("system", Value::from(cell.code.system())), ("code", Value::from(cell.code.code()))]);
     let code = Value::object([("coding", Value::array([coding]))]);
     match &cell.subject {
-        None => Value::object([("resourceType", Value::from("Basic")), ("code", code)]),
+        None => Value::object([("resourceType", Value::from("Basic")), ("id", Value::from("state")), ("code", code)]),
         Some(subject) => {
             let reference = Value::object([("reference", Value::from(format!("{base_url}/{subject}")))]);
-            Value::object([("resourceType", Value::from("Basic")), ("code", code), ("subject", reference)])
+            let [basic, state] = ["Basic", "state"].map(Value::from);
+            Value::object([("resourceType", basic), ("id", state), ("code", code), ("subject", reference)])
         }
     }
 }

@@ -10,6 +10,7 @@ use portcullis_fhir::labels::Clearance;
 use portcullis_fhir::redaction::ElementRules;
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
+use portcullis_mutants::off;
 use portcullis_oauth::scopes::Letter;
 
 use crate::qualified::{Admission, Qualifications};
@@ -483,13 +484,14 @@ fn visibility_in<'a>(
     let ways = ways_in(grant, resource_type, (letter, asking)).into_iter();
     // Who looked is not the patients' to hide; what can be nobody's has nobody to ask.
     let is_asked = resource_type != ResourceType::AUDIT_EVENT && in_patient_compartment(resource_type);
-    let asking = asking.filter(|_| is_asked);
-    let admission = grant.admission(resource_type, letter);
+    let asking = asking.filter(|_| is_asked && !off!("consent"));
+    let admission = grant.admission(resource_type, letter).filter(|_| !off!("criteria"));
     let qualified = |way| match admission {
         None => way,
         Some(admission) => Visibility::Qualified { way: Box::new(way), admission },
     };
-    ways.map(|way| qualified(way).cleared(grant.clearance).consented(asking)).collect()
+    let clearance = if off!("clearance") { Clearance::FULL } else { grant.clearance };
+    ways.map(|way| qualified(way).cleared(clearance).consented(asking)).collect()
 }
 
 fn ways_in<'a>(
@@ -498,7 +500,7 @@ fn ways_in<'a>(
     (letter, asking): (Letter, Option<Asking<'a>>),
 ) -> Vec<Visibility<'a>> {
     let boundary = &grant.boundary;
-    if *boundary == Boundary::Whole {
+    if *boundary == Boundary::Whole || off!("shared") && SHARED_TYPES.contains(&resource_type) {
         return match (resource_type, grant.clearance) {
             (ResourceType::PROVENANCE | ResourceType::BINARY, clearance) if !clearance.is_full() || asking.is_some() => {
                 vec![Visibility::AboutNothingHidden { clearance, asking }]
@@ -511,8 +513,10 @@ fn ways_in<'a>(
     let grounds = |open: &ResourceType| in_patient_compartment(*open) && !follows(*open);
     let clinical = || {
         let whole = grant.types(letter).iter().filter(grounds).collect();
-        let mut sources = Sources { whole, qualified: Vec::new(), clearance: grant.clearance, asking };
-        if !grant.qualifications.is_empty() {
+        let clearance = if off!("clearance-of-sources") { Clearance::FULL } else { grant.clearance };
+        let asking = asking.filter(|_| !off!("consent-of-sources"));
+        let mut sources = Sources { whole, qualified: Vec::new(), clearance, asking };
+        if !grant.qualifications.is_empty() && !off!("criteria-of-sources") {
             let admission = |source| Some((source, grant.admission(source, letter)?));
             sources.qualified = sources.whole.iter().filter_map(admission).collect();
             sources.whole = sources.whole.iter().filter(|source| grant.admission(*source, letter).is_none()).collect();

@@ -4,13 +4,16 @@
 //! visible is the store's word; so is what consents say, which the caller adds.
 
 use portcullis_fhir::labels::{Clearance, Labels};
+use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::principal::Principal;
 use portcullis_oauth::scopes::{Letter, ScopeContext};
 
 use crate::constraint::{Boundary, Relationship, Visibility};
+use crate::consulted::Consulted;
 use crate::decision::{DenialReason, Permit, Trace};
 use crate::operator_rules::{Holds, OperatorRules, Rule, RuleEffect};
+use crate::rules::consent::Answered;
 use crate::stored::StoredVersion;
 
 /// What one step says.
@@ -101,6 +104,9 @@ fn about(rule: &str) -> (&'static str, &'static str, &'static str) {
             "the client is not registered to act on its own behalf",
             "there are no system/ scopes",
         ),
+        "membership" => {
+            ("[compartments] opens what the user wrote, did or recorded", "", "[compartments] opens nothing to the user")
+        }
         "break-glass" => ("the glass is broken for somebody", "the glass is broken for nobody", "the purpose is not break-glass"),
         "operator" => ("it is the operator", "it is not the operator", "it is not the operator at the command line"),
         "scope-criteria" => ("criteria of scopes narrow what is open", "", ""),
@@ -173,6 +179,61 @@ impl Permit {
         let ways = self.constraint.visibility_for(version.resource_type, self.constraint.letter());
         ways.iter().map(|way| parts(way, version, in_care)).collect()
     }
+}
+
+impl Permit {
+    /// What the consents of each patient of a version come to for what would happen with it, and what each of them says. Nothing where nobody is asked.
+    pub fn explain_consents(&self, consulted: &Consulted, version: &StoredVersion, letter: Letter) -> Vec<Answered> {
+        let Some(question) = self.constraint.question() else { return Vec::new() };
+        let question = question.joined(&consulted.memberships);
+        let target = LocalReference { resource_type: version.resource_type, id: version.id.clone() };
+        let facts = consulted.facts(&question, (target, version.security.labels), version.body.as_deref());
+        question.explained(&consulted.consents, (&version.patients, &facts), letter)
+    }
+
+    /// Whether some way in which records of the type are visible is cleared for these labels.
+    pub fn is_cleared(&self, version: &StoredVersion, labels: Labels) -> bool {
+        let ways = self.constraint.visibility_for(version.resource_type, self.constraint.letter());
+        ways.iter().any(|way| way.clearance().covers(labels))
+    }
+}
+
+/// Why a version has labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelReason {
+    /// The labels.
+    pub labels: Labels,
+    /// Why.
+    pub why: Assigned,
+}
+
+/// What gave a version a label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Assigned {
+    /// A code in its content, by a rule of the automatic labeller.
+    Code {
+        /// The system of the code.
+        system: Box<str>,
+        /// The code.
+        code: Box<str>,
+    },
+    /// Whoever wrote it.
+    Writer,
+    /// A record that it refers to, by which it would be understood.
+    Reference(LocalReference),
+    /// A label of its own that nobody here understands.
+    NotUnderstood,
+    /// An earlier version of it, or earlier rules: labels are not lowered.
+    Earlier,
+}
+
+/// What a store knows of why a record is or is not shown to somebody, beside its rows. It must not leave but in words about a decision.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// The consents of its patients, as release consults them.
+    pub consulted: Consulted,
+    /// Why it has the labels that it has.
+    pub labels: Vec<LabelReason>,
 }
 
 fn parts(way: &Visibility<'_>, version: &StoredVersion, in_care: &[(Relationship, LogicalId)]) -> Vec<Step> {

@@ -9,16 +9,18 @@
 
 use std::sync::Arc;
 
-use portcullis_fhir::definitions::SearchParameter;
+use portcullis_fhir::definitions::{SearchParameter, search_parameter};
 use portcullis_fhir::labels::Clearance;
-use portcullis_fhir::redaction::{ElementRules, Redactions};
-use portcullis_fhir::search::{Filter, Test};
+use portcullis_fhir::redaction::{ElementPath, ElementRules, Redactions};
+use portcullis_fhir::search::{Filter, SearchQuery, SortKey, Test};
 use portcullis_fhir::types::ResourceType;
+use portcullis_mutants::off;
 use portcullis_oauth::scopes::Letter;
 
-use crate::constraint::{Constraint, Visibility};
+use crate::constraint::{Constraint, Relationship, Visibility};
 use crate::decision::DenialReason;
 use crate::operation::{Change, Operation};
+use crate::operator_rules::{Rule, RuleEffect};
 
 /// The name under which it stands in traces that something is left out.
 pub(crate) const NAME: &str = "redaction";
@@ -26,7 +28,7 @@ pub(crate) const NAME: &str = "redaction";
 impl Constraint {
     /// What somebody who sees records up to these labels does not see of them.
     pub fn redactions(&self, clearance: Clearance) -> Redactions {
-        Redactions::of(self.elements(), clearance)
+        if off!("redaction") { Redactions::none() } else { Redactions::of(self.elements(), clearance) }
     }
 
     /// What each grant leaves out that opens a type for a letter.
@@ -41,13 +43,29 @@ impl Constraint {
     }
 
     fn hides_texts(&self, resource_type: ResourceType) -> bool {
-        self.redactions_of(resource_type, Letter::Search).any(|redactions| redactions.is_deidentified())
+        self.deidentifies(resource_type, Letter::Search)
+    }
+
+    fn deidentifies(&self, resource_type: ResourceType, letter: Letter) -> bool {
+        self.redactions_of(resource_type, letter).any(|redactions| redactions.is_deidentified())
     }
 
     /// Whether something is left out that is known beforehand.
     pub(crate) fn leaves_out(&self) -> bool {
         self.grants().iter().any(|grant| !self.redactions(grant.clearance).is_static_free())
     }
+}
+
+/// Which element of a list a rule lets people in by: whom it lets in would be told what is hidden. What no other use than that has cannot be listed at all
+/// ([`portcullis_fhir::redaction::is_fixed`]).
+pub fn lets_in_by<'e>(rule: &Rule, elements: &'e ElementRules) -> Option<&'e str> {
+    let RuleEffect::Permit { relationship, .. } = rule.effect() else { return None };
+    let (resource_type, stem) = match relationship {
+        Relationship::GeneralPractitioner => (ResourceType::PATIENT, "generalPractitioner"),
+        Relationship::Organization => (ResourceType::ENCOUNTER, "serviceProvider"),
+        Relationship::Care | Relationship::CareTeam => return None,
+    };
+    elements.entries().iter().map(|entry| &entry.path).find(|path| path.begins_with(resource_type, stem)).map(ElementPath::as_str)
 }
 
 /// Why an operation is refused, because it asks for what is not shown or would change it.
@@ -64,19 +82,44 @@ pub(crate) fn refusal(constraint: &Constraint, operation: &Operation) -> Option<
         })
     };
     let by_operation = match operation {
-        Operation::Search(query) => Redactions::hidden_in(query, &hides, &hides_texts),
+        Operation::Search(query) if !off!("redacted-parameter") => Redactions::hidden_in(query, &hides, &hides_texts),
+        Operation::Search(_) => None,
         Operation::Read(_) | Operation::VersionRead(_) | Operation::History(_) | Operation::Write(_) => None,
     };
     let parameter = by_operation.map(|(of, parameter)| DenialReason::RedactedParameter(of, parameter.code));
-    let scope = || by_scope().map(|(of, parameter)| DenialReason::RedactedParameter(of, parameter.code));
+    let parameter = parameter.or_else(|| since(constraint, operation));
+    let scope = || {
+        by_scope()
+            .filter(|_| !off!("redacted-criteria"))
+            .map(|(of, parameter)| DenialReason::RedactedParameter(of, parameter.code))
+    };
     parameter.or_else(scope).or_else(|| changed(constraint, operation))
 }
 
+/// A moment in the history of a resource of which only the years are shown.
+fn since(constraint: &Constraint, operation: &Operation) -> Option<DenialReason> {
+    let Operation::History(history) = operation else { return None };
+    let is_asked = history.since.is_some() && constraint.deidentifies(history.resource_type, Letter::Read);
+    is_asked.then_some(DenialReason::RedactedParameter(history.resource_type, "_since"))
+}
+
+/// What is de-identified stands in the order of the ids, and not in that of times of which only the year is shown. AuditEvents have one order, which their own records give.
+fn in_shown_order(constraint: &Constraint, query: &mut SearchQuery) {
+    let of = query.resource_type;
+    if of != ResourceType::AUDIT_EVENT
+        && constraint.deidentifies(of, Letter::Search)
+        && let Some(parameter) = search_parameter(of, "_id")
+    {
+        query.sort.push(SortKey { parameter, descending: false });
+    }
+}
+
 /// The operation without those of several ways into a compartment (`$everything`, `Practitioner/1/*`) that go by what is not shown: they lead nowhere, as over a
-/// store that holds only what is shown. Where no way is left the search is refused.
+/// store that holds only what is shown. Where no way is left the search is refused. What is de-identified is ordered by what is shown.
 pub(crate) fn by_shown_ways(constraint: &Constraint, operation: Operation) -> Operation {
     let Operation::Search(mut query) = operation else { return operation };
     if constraint.leaves_out() {
+        in_shown_order(constraint, &mut query);
         let hides = |of: ResourceType, parameter: &SearchParameter| constraint.hides(of, parameter);
         let hides_texts = |of: ResourceType| constraint.hides_texts(of);
         for filter in &mut query.filters {
@@ -97,7 +140,8 @@ pub(crate) fn by_shown_ways(constraint: &Constraint, operation: Operation) -> Op
 fn changed(constraint: &Constraint, operation: &Operation) -> Option<DenialReason> {
     let Operation::Write(set) = operation else { return None };
     let is_partly_seen = |resource_type| {
-        constraint.redactions_of(resource_type, Letter::Update).any(|redactions| redactions.concerns(resource_type))
+        !off!("redacted-update")
+            && constraint.redactions_of(resource_type, Letter::Update).any(|redactions| redactions.concerns(resource_type))
     };
     let updated = set.changes.iter().filter(|change| matches!(change, Change::Update { .. })).map(Change::resource_type);
     updated.into_iter().find(|resource_type| is_partly_seen(*resource_type)).map(DenialReason::RedactedVersion)
@@ -105,7 +149,7 @@ fn changed(constraint: &Constraint, operation: &Operation) -> Option<DenialReaso
 
 /// The same way without records that refer to others by what is not shown of them: such a reference makes nothing visible.
 pub(crate) fn by_shown_references<'a>(mut way: Visibility<'a>, elements: &Arc<ElementRules>) -> Visibility<'a> {
-    if !elements.entries().is_empty() {
+    if !elements.entries().is_empty() && !off!("redacted-references") {
         hide_references(&mut way, elements);
     }
     way

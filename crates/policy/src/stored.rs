@@ -1,5 +1,6 @@
 //! What a store returns: versions with the facts that release judges them by, never parsed bodies.
 
+use portcullis_fhir::instant;
 use portcullis_fhir::labels::{Labels, Security, body};
 use portcullis_fhir::redaction::{self, Showing};
 use portcullis_fhir::reference::LocalReference;
@@ -33,8 +34,13 @@ impl StoredVersion {
         let Some(body) = self.body.take() else { return true };
         let Self { resource_type, id, version, last_updated, security, .. } = self;
         let identity = body::Identity { resource_type: *resource_type, id, version, last_updated: *last_updated };
-        self.body = redaction::show(body, identity, *security, showing);
-        self.body.is_some()
+        let Some(shown) = redaction::show(body, identity, *security, showing) else { return false };
+        self.security.labels = shown.labels;
+        if shown.is_deidentified {
+            self.last_updated = instant::beginning_of_year(self.last_updated);
+        }
+        self.body = Some(shown.body);
+        true
     }
 }
 

@@ -29,6 +29,7 @@ use crate::{Change, Consulted, Decision, DecisionId, Operation, Permit, Permitte
 
 mod app_state;
 mod break_glass;
+mod membership;
 
 static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::generate(Algorithm::Es256).unwrap());
 
@@ -136,7 +137,13 @@ fn system(registered: &str, scope: &str) -> Principal {
 }
 
 fn circumstances() -> Circumstances {
-    Circumstances { address: None, now: NOW * 1000, base_url: BASE.into(), implicit: ImplicitPolicy::AllNormal }
+    Circumstances {
+        address: None,
+        now: NOW * 1000,
+        base_url: BASE.into(),
+        implicit: ImplicitPolicy::AllNormal,
+        membership: Default::default(),
+    }
 }
 
 /// What a store found that holds no consents.

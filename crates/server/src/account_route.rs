@@ -27,12 +27,23 @@ pub enum AccountRoute {
     SessionsEnd,
     /// `/me/mail`: says where letters go.
     Mail,
+    /// `/me/consents`: what the patient has said about the own record.
+    Consents,
 }
 
 impl AccountRoute {
     /// Whether it shows a page; all of them take a form.
     pub fn has_page(self) -> bool {
-        matches!(self, Self::Forgotten | Self::SetPassword | Self::Password | Self::Authenticator | Self::Passkey | Self::Mail)
+        matches!(
+            self,
+            Self::Forgotten
+                | Self::SetPassword
+                | Self::Password
+                | Self::Authenticator
+                | Self::Passkey
+                | Self::Mail
+                | Self::Consents
+        )
     }
 }
 

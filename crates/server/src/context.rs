@@ -39,6 +39,8 @@ pub struct Settings {
     pub authorization: AuthorizationSettings,
     /// What one batch or transaction may take.
     pub bundles: crate::resource_server::BundleLimits,
+    /// Which implementation guides and profiles the records follow.
+    pub guides: portcullis_fhir::capability::Guides,
 }
 
 /// What the operator decided about authorization requests and the registration of clients.
@@ -62,6 +64,10 @@ pub struct AuthorizationSettings {
     pub labels: portcullis_fhir::labels::LabelPolicy,
     /// What holds where no consent says anything.
     pub implicit_consent: portcullis_oauth::principal::ImplicitPolicy,
+    /// Proxies that are believed when they say from where a request comes.
+    pub trusted_proxies: Vec<portcullis_policy::operator_rules::Network>,
+    /// By what part in a record somebody sees it who is not its subject.
+    pub membership: portcullis_oauth::principal::Membership,
     /// For which changes one person is enough.
     pub two_people: portcullis_oauth::approval::TwoPeople,
     /// How long the glass stays broken, in seconds.
@@ -218,6 +224,7 @@ impl Server {
             now: self.clock.now_milliseconds(),
             base_url: self.settings.fhir_base.as_str().into(),
             implicit: self.settings.authorization.implicit_consent,
+            membership: self.settings.authorization.membership,
         }
     }
 

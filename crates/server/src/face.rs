@@ -38,6 +38,7 @@ impl Face {
             | Route::Introspect
             | Route::PushedRequest
             | Route::Clients(_)
+            | Route::Explain
             | Route::Jwks
             | Route::OpenIdConfiguration
             | Route::OAuthMetadata => Self::OAuth,

@@ -60,7 +60,12 @@ pub async fn ready(server: &Server) -> Draft {
     if server.disk.free().is_some_and(|free| free < MINIMUM_FREE) {
         reasons.push(format!("less than {} MiB are free on the disk of the data directory", MINIMUM_FREE / 1024 / 1024));
     }
-    if reasons.is_empty() { text(StatusCode::OK, "ready\n".to_owned()) } else { unavailable(&reasons) }
+    if !reasons.is_empty() {
+        return unavailable(&reasons);
+    }
+    // The server serves, by the rules before; who looks after it should know.
+    let warning = if server.operator_rules.waiting().is_some() { "warning: rules wait for a second person\n" } else { "" };
+    text(StatusCode::OK, format!("ready\n{warning}"))
 }
 
 fn unavailable(reasons: &[String]) -> Draft {

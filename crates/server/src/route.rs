@@ -65,6 +65,8 @@ pub enum Route {
     History(HistoryForm),
     /// Pages and forms about how people sign in.
     Account(AccountRoute),
+    /// `/admin/policy/explain`: why somebody could or could not see a record, as JSON.
+    Explain,
     /// Clients as JSON.
     Clients(ClientRoute),
     /// Signing in with an account elsewhere.
@@ -115,10 +117,12 @@ pub const FIXED: &[(&str, Route)] = &[
     ("/me/passkey/remove", Route::Account(AccountRoute::PasskeyRemove)),
     ("/me/sessions/end", Route::Account(AccountRoute::SessionsEnd)),
     ("/me/mail", Route::Account(AccountRoute::Mail)),
+    ("/me/consents", Route::Account(AccountRoute::Consents)),
     ("/login/federated", Route::Federation(FederationRoute::Begin)),
     ("/me/federation", Route::Federation(FederationRoute::Own)),
     ("/me/federation/unlink", Route::Federation(FederationRoute::Unlink)),
     ("/admin/clients", Route::Clients(ClientRoute::All)),
+    ("/admin/policy/explain", Route::Explain),
     ("/oauth/register", Route::Clients(ClientRoute::Register)),
     ("/developers", Route::Developers(DevelopersRoute::Start)),
     ("/developers/new", Route::Developers(DevelopersRoute::New)),

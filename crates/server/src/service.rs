@@ -29,16 +29,22 @@ impl Handler for Server {
     fn handle(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> impl Future<Output = Answer> + Send {
         let face = Face::of_path(request.uri().path(), self.settings.language);
         let begun = Begun::of(&self, peer.clone(), &request);
-        let address = peer.address.ip();
+        let address = peer_address::of(peer.address.ip(), request.headers(), &self.settings.authorization.trusted_proxies);
         // Boxed here: whatever holds it would have room for it twice, where it came from and where it stays.
         in_own_task(face, begun.finish(Box::pin(peer_address::during(address, Box::pin(self.answer(peer, request))))))
+    }
+
+    /// There was nothing that could be answered, and yet it was an attempt.
+    async fn unreadable(self: Arc<Self>, peer: Peer) {
+        refusals::record_unreadable(&self, peer.address.ip()).await;
+        refusals::follow(&self);
     }
 }
 
 impl Server {
     async fn answer(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Answer {
         let (parts, body) = request.into_parts();
-        let framing = FramingError::check(parts.version, &parts.headers, !body.is_end_stream());
+        let framing = FramingError::check(parts.version, &parts.uri, &parts.headers, !body.is_end_stream());
         let route = Route::of(parts.uri.path());
         let language = match Face::of_route(&route, self.settings.language) {
             Face::Page(default) => ui::language(&parts.uri, &parts.headers, default),
@@ -140,6 +146,7 @@ async fn dispatch(server: &Arc<Server>, exchange: Exchange, route: Route, body: 
         Route::Clients(route @ (ClientRoute::All | ClientRoute::One(_))) => {
             admin::https::serve(server, &exchange, route, body).await
         }
+        Route::Explain => Box::pin(admin::explain_https::serve(server, &exchange, body)).await,
         Route::Clients(route) => oauth::clients::registration::serve(server, &exchange, route, body).await,
         Route::Authorize
         | Route::Token

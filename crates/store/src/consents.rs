@@ -15,6 +15,12 @@ pub const OWN_WORK: &str = "whoever wrote a version of a consent cannot confirm 
 /// The conflict of a confirmation by somebody whom the consent names.
 pub const NAMED_IN_IT: &str = "whoever is named in a consent cannot confirm it";
 
+/// The conflict of a confirmation by somebody whose record it is not.
+pub const NOT_OWN: &str = "patients confirm their own consents";
+/// The conflict of a confirmation, by somebody who acts for the patient, of what concerns that person, too.
+pub const ABOUT_RELATIVE: &str =
+    "whoever acts for a patient confirms nothing that says something about that person or about everybody";
+
 /// How the will of the patient was found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
@@ -93,6 +99,8 @@ pub struct ConsentEntry {
     pub confirmed: Option<Confirmed>,
     /// The current version as it is stored; `None` for a deletion.
     pub body: Option<Vec<u8>>,
+    /// Earlier versions that hold until the current one is confirmed: the one that was confirmed last, and those whose denials are held.
+    pub counting: Vec<Vec<u8>>,
 }
 
 impl ConsentEntry {

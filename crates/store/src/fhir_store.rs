@@ -8,7 +8,11 @@ use portcullis_audit::{Acknowledgement, AuditReceipt, OtherBytes, PendingRecord,
 use portcullis_fhir::interaction::{InstanceHistory, Read, VersionRead};
 use portcullis_fhir::search::SearchQuery;
 use portcullis_fhir::types::{LogicalId, ResourceType};
-use portcullis_policy::{Authorized, HistoryPage, SearchPage, StoredVersion, Unreleased, WriteSet, Written};
+use portcullis_policy::constraint::TypeSet;
+use portcullis_policy::explanation::Evidence;
+use portcullis_policy::{
+    Authorized, Constraint, Consulted, HistoryPage, SearchPage, StoredVersion, Unreleased, WriteSet, Written,
+};
 
 use crate::relabelling::{RelabelPart, Relabelled};
 use crate::together::{Done, NotDone, Together};
@@ -117,6 +121,21 @@ pub trait FhirStore: Send + Sync {
     /// What is there, for the record of an attempt that released nothing; never for an answer. The work is the same whether something is there or not.
     /// Between the attempt and this, others may have written: the record says what is so now.
     fn seek<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<Sought, StoreError>>;
+
+    /// The types of which anything is stored: for work that can be left out, never for an answer.
+    fn stored_types(&self) -> BoxFuture<'_, Result<TypeSet, StoreError>>;
+
+    /// The consents of these patients for the question of a constraint, as release consults them, for what lies outside the FHIR tables and is somebody's.
+    fn consult<'a>(&'a self, asked: &'a Constraint, patients: &'a [LogicalId]) -> BoxFuture<'a, Result<Consulted, StoreError>>;
+
+    /// What decides beside rows whether somebody may see a record: `read` is the right to know what is there, `asked` what that somebody may see. For explanations,
+    /// never for an answer; `base_url` tells local references from foreign ones.
+    fn evidence<'a>(
+        &'a self,
+        read: Authorized<Read>,
+        asked: &'a Constraint,
+        base_url: &'a str,
+    ) -> BoxFuture<'a, Result<Evidence, StoreError>>;
 
     /// Labels the next stored versions anew by the rules of this store, or says what that would do; `base_url` tells local references from foreign ones.
     fn relabel<'a>(&'a self, part: RelabelPart, base_url: &'a str) -> BoxFuture<'a, Result<Relabelled, StoreError>>;

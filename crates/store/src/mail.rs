@@ -56,13 +56,15 @@ pub enum LetterKind {
     GlassBrokenReview,
     /// To a security officer: somebody without the right tried to break the glass.
     GlassRefused,
+    /// To a security officer: somebody with the right looked for several people whom nobody knows.
+    GlassSearched,
     /// To a security officer: a change waits for a second person.
     ApprovalAwaited,
 }
 
 impl LetterKind {
     /// All kinds.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Invitation,
         Self::Reset,
         Self::PasswordRequest,
@@ -82,6 +84,7 @@ impl LetterKind {
         Self::GlassBroken,
         Self::GlassBrokenReview,
         Self::GlassRefused,
+        Self::GlassSearched,
         Self::ApprovalAwaited,
     ];
 
@@ -107,6 +110,7 @@ impl LetterKind {
             Self::GlassBroken => "glass-broken",
             Self::GlassBrokenReview => "glass-broken-review",
             Self::GlassRefused => "glass-refused",
+            Self::GlassSearched => "glass-searched",
             Self::ApprovalAwaited => "approval-awaited",
         }
     }
@@ -124,7 +128,7 @@ impl LetterKind {
     /// For how long after one of these no other one goes to the same person, in seconds.
     pub fn pause_seconds(self) -> i64 {
         match self {
-            Self::NewBrowser | Self::GlassRefused => 3600,
+            Self::NewBrowser | Self::GlassRefused | Self::GlassSearched => 3600,
             Self::Forgotten => 300,
             _ => 0,
         }
@@ -140,6 +144,8 @@ pub struct NewLetter {
     pub user: Option<UserId>,
     /// What about.
     pub kind: LetterKind,
+    /// About whom, where that is somebody else: the pause after such a letter is one for each of them.
+    pub about: Option<UserId>,
     /// What it says.
     pub content: Secret<Vec<u8>>,
     /// When nobody needs it any more, in seconds since the epoch.

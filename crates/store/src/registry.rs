@@ -16,6 +16,7 @@ use portcullis_oauth::identifiers::{ClientId, GrantId, SessionId, TokenId, UserI
 use portcullis_oauth::launch::{Launch, LaunchState};
 use portcullis_oauth::lockout::{AttemptCounter, AttemptKey, Lockout};
 use portcullis_oauth::principal::TokenStatus;
+use portcullis_oauth::purposes::PurposeOfUse;
 use portcullis_oauth::pushed_request::StoredRequest;
 use portcullis_oauth::users::User;
 
@@ -178,6 +179,15 @@ pub enum Change {
         /// What the client asked for.
         then: Box<Change>,
     },
+    /// An access token of a client on its own behalf serves for these purposes alone, of those that the client is registered for.
+    BindPurposes {
+        /// The token.
+        token: TokenId,
+        /// The purposes, the usual one first.
+        purposes: Vec<PurposeOfUse>,
+        /// When the token ends, in seconds since the epoch.
+        expires_at: i64,
+    },
     /// One access token ends before its time.
     RevokeToken {
         /// The token.
@@ -227,8 +237,8 @@ pub trait Registry:
     /// Makes a change durable together with its record.
     fn apply<'a>(&'a self, change: Change, record: &'a PendingRecord) -> BoxFuture<'a, Result<Acknowledgement, RegistryError>>;
 
-    /// What holds about a token at this moment: reads the grant, the client and the user.
-    fn token_status<'a>(&'a self, token: &'a VerifiedToken) -> BoxFuture<'a, Result<TokenStatus, RegistryError>>;
+    /// What holds about a token at this moment, `now` in seconds since the epoch: reads the grant, the client and the user.
+    fn token_status<'a>(&'a self, token: &'a VerifiedToken, now: i64) -> BoxFuture<'a, Result<TokenStatus, RegistryError>>;
 
     /// A client.
     fn client<'a>(&'a self, id: &'a ClientId) -> BoxFuture<'a, Result<Option<Client>, RegistryError>>;

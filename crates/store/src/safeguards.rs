@@ -10,10 +10,12 @@ use portcullis_oauth::entitlements::Entitlement;
 use portcullis_oauth::identifiers::UserId;
 
 use crate::fhir_store::BoxFuture;
-use crate::registry::RegistryError;
+use crate::registry::{Change, RegistryError};
 
 /// The conflict of breaking the glass without the right to do so.
 pub const NOT_ENTITLED: &str = "the right to break the glass is missing";
+/// The conflict of opening a record that is open already for the same person.
+pub const OPEN_ALREADY: &str = "this record is open already";
 /// The conflict of one more patient than one person may have open at a time.
 pub const TOO_MUCH_GLASS: &str = "too many records are open already: end one of them first";
 /// How many people get the right to agree to changes by one person's word, before two people are needed for it.
@@ -55,12 +57,14 @@ pub enum SafeguardChange {
         /// Who.
         by: Actor,
     },
-    /// What was approved is applied, once.
+    /// What was approved is applied, once and in time.
     Use {
         /// What kind.
         kind: ChangeKind,
         /// Which content.
         digest: String,
+        /// How it is applied: together with this, or not at all.
+        then: Box<Change>,
     },
     /// One person gives a right, where the operator says that one is enough.
     Give {
@@ -104,24 +108,25 @@ pub trait SafeguardRegistry: Send + Sync {
     /// How many people have, or ever had, a right.
     fn ever_entitled(&self, entitlement: Entitlement) -> BoxFuture<'_, Result<u32, RegistryError>>;
 
-    /// The latest proposals, whatever became of them, newest first; at most 200.
-    fn pending_changes(&self) -> BoxFuture<'_, Result<Vec<PendingChange>, RegistryError>>;
+    /// All proposals that can still be decided or applied at this time in seconds since the epoch, then at most 200 others; the newest first.
+    fn pending_changes(&self, now: i64) -> BoxFuture<'_, Result<Vec<PendingChange>, RegistryError>>;
 
     /// A proposal.
     fn pending_change<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<PendingChange>, RegistryError>>;
 
-    /// The proposal of this content to which somebody else agreed, whether or not it was applied since.
+    /// The proposal of this content to which somebody else agreed, that was not applied since, and whose time is not over.
     fn approved_change<'a>(
         &'a self,
         kind: ChangeKind,
         digest: &'a str,
+        now: i64,
     ) -> BoxFuture<'a, Result<Option<PendingChange>, RegistryError>>;
 
-    /// The latest times that somebody broke the glass, newest first; at most 200.
-    fn broken_glass(&self) -> BoxFuture<'_, Result<Vec<GlassEntry>, RegistryError>>;
+    /// All that is open by broken glass at this time in seconds since the epoch, then at most 200 earlier times; the newest first.
+    fn broken_glass(&self, now: i64) -> BoxFuture<'_, Result<Vec<GlassEntry>, RegistryError>>;
 
-    /// The same for a patient; at most 20.
-    fn broken_glass_of<'a>(&'a self, patient: &'a LogicalId) -> BoxFuture<'a, Result<Vec<GlassEntry>, RegistryError>>;
+    /// The same for a patient; at most 20 earlier times.
+    fn broken_glass_of<'a>(&'a self, patient: &'a LogicalId, now: i64) -> BoxFuture<'a, Result<Vec<GlassEntry>, RegistryError>>;
 
     /// One of them.
     fn glass_entry<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<GlassEntry>, RegistryError>>;

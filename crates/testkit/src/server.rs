@@ -65,6 +65,8 @@ pub struct TestServer {
     pub segments: FaultySegments,
     /// While it is on, reads of FHIR resources panic.
     pub reads_panic: Arc<std::sync::atomic::AtomicBool>,
+    /// How often the store was searched.
+    pub searches: Arc<std::sync::atomic::AtomicUsize>,
     /// Its clock.
     pub clock: Arc<FakeClock>,
     /// A client of it.
@@ -166,7 +168,7 @@ impl TestServer {
             AuditIndex::open(&folder.path().join("audit-index.db"), Arc::clone(&ledger), &public_url, Arc::clone(store.seal()))
                 .unwrap();
         let audited = Arc::new(AuditedStore::new(Arc::clone(&store), index));
-        let (faulty, reads_panic) = crate::store::FaultyStore::new(audited);
+        let (faulty, reads_panic, searches) = crate::store::FaultyStore::new(audited);
         let keys = KeyServer::start().await;
         let stores = (&*store, Arc::new(faulty) as Arc<dyn FhirStore>);
         let mut server = assemble(public_url, stores, Arc::clone(&ledger), Arc::clone(&clock), (&keys, provider));
@@ -174,6 +176,7 @@ impl TestServer {
         server.settings.demo = demo;
         server.settings.mutual_tls_url = Some(format!("https://localhost:{mutual_tls_port}"));
         change(&mut server);
+        server.capability_statement = capabilities::render(&server.settings);
         let server = Arc::new(server);
         let shutdown = Shutdown::default();
         tokio::spawn(listener.run(Arc::clone(&server), shutdown.clone()));
@@ -185,6 +188,7 @@ impl TestServer {
             ledger,
             segments,
             reads_panic,
+            searches,
             clock,
             client,
             fhir_base,
@@ -451,6 +455,7 @@ fn assemble(
         demo: None,
         authorization: Default::default(),
         bundles: Default::default(),
+        guides: Default::default(),
     };
     Server {
         capability_statement: capabilities::render(&settings),

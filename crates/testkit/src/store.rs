@@ -1,7 +1,7 @@
 //! A store that panics, or mixes up what it was asked, when a test says so.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use portcullis_audit::{Sought, UnfinishedRecord};
 use portcullis_fhir::interaction::{InstanceHistory, Read, VersionRead};
@@ -14,13 +14,14 @@ use portcullis_store::{BoxFuture, Committed, FhirStore, StoreError, Subject};
 pub struct FaultyStore {
     inner: Arc<dyn FhirStore>,
     panics: Arc<AtomicBool>,
+    searches: Arc<AtomicUsize>,
 }
 
 impl FaultyStore {
-    /// The store, and the switch: while it is on, reads panic, and the first two versions that a transaction reads change places.
-    pub fn new(inner: Arc<dyn FhirStore>) -> (Self, Arc<AtomicBool>) {
-        let panics = Arc::new(AtomicBool::new(false));
-        (Self { inner, panics: Arc::clone(&panics) }, panics)
+    /// The store, and the switch: while it is on, reads panic, and the first two versions that a transaction reads change places. And how often the store was searched.
+    pub fn new(inner: Arc<dyn FhirStore>) -> (Self, Arc<AtomicBool>, Arc<AtomicUsize>) {
+        let (panics, searches) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        (Self { inner, panics: Arc::clone(&panics), searches: Arc::clone(&searches) }, panics, searches)
     }
 }
 
@@ -50,7 +51,29 @@ impl FhirStore for FaultyStore {
         search: Authorized<SearchQuery>,
         binding: &'a [u8],
     ) -> BoxFuture<'a, Result<Unreleased<SearchPage>, StoreError>> {
+        self.searches.fetch_add(1, Ordering::Relaxed);
         self.inner.search(search, binding)
+    }
+
+    fn stored_types(&self) -> BoxFuture<'_, Result<portcullis_policy::constraint::TypeSet, StoreError>> {
+        self.inner.stored_types()
+    }
+
+    fn consult<'a>(
+        &'a self,
+        asked: &'a portcullis_policy::Constraint,
+        patients: &'a [portcullis_fhir::types::LogicalId],
+    ) -> BoxFuture<'a, Result<portcullis_policy::Consulted, StoreError>> {
+        self.inner.consult(asked, patients)
+    }
+
+    fn evidence<'a>(
+        &'a self,
+        read: Authorized<Read>,
+        asked: &'a portcullis_policy::Constraint,
+        base_url: &'a str,
+    ) -> BoxFuture<'a, Result<portcullis_policy::explanation::Evidence, StoreError>> {
+        self.inner.evidence(read, asked, base_url)
     }
 
     fn relabel<'a>(

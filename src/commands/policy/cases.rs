@@ -190,6 +190,7 @@ impl Case {
                 now: at * 1000,
                 base_url: NO_BASE.into(),
                 implicit: ImplicitPolicy::AllNormal,
+                membership: Default::default(),
             },
         };
         Ok(Principal::imagined(imagined, Clearances::default()))

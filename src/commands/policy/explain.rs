@@ -26,8 +26,9 @@ pub fn run(arguments: PolicyExplain) -> Outcome {
     };
     if json {
         terminal::print_json(&explained)
-    } else if plain {
-        terminal::print(&terminal::wrapped(&explained.plain, 0))
+    } else if let Some(language) = plain {
+        let told = if language == "es" { &explained.plain_spanish } else { &explained.plain };
+        terminal::print(&terminal::wrapped(told, 0))
     } else {
         terminal::print(&shown(&explained))
     }

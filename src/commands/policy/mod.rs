@@ -2,9 +2,11 @@
 
 mod cases;
 mod explain;
+mod propose;
 mod show;
 mod test;
 
 pub use explain::run as explain;
+pub use propose::run as propose;
 pub use show::run as show;
 pub use test::run as test;

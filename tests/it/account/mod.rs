@@ -5,6 +5,7 @@ mod developers;
 mod enumeration;
 mod history;
 pub mod links;
+mod own_consents;
 mod passkeys;
 mod recovery;
 mod required_assurance;

@@ -49,6 +49,19 @@ fn the_help_of_every_command_shows_an_example_and_fits_the_screen() {
     assert!(portcullis().run(&["--version"]).expect(0).contains(env!("CARGO_PKG_VERSION")));
 }
 
+/// ADR 0023: switches are in no build but the one of `cargo xtask mutants`.
+#[test]
+fn nothing_in_the_program_switches_a_rule_of_the_access_control_off() {
+    let program = env!("CARGO_BIN_EXE_portcullis");
+    let holds = |word: &str| {
+        std::process::Command::new("grep").args(["--quiet", "--text", "--fixed-strings", "-e", word, program]).status().unwrap()
+    };
+    assert_eq!(holds("portcullis serve --config").code(), Some(0), "this looks into the program");
+    for word in ["PORTCULLIS_MUTANT", "clearance-of-sources", "consent-in-statements"] {
+        assert_eq!(holds(word).code(), Some(1), "{word}");
+    }
+}
+
 #[test]
 fn what_was_typed_wrongly_ends_with_2_and_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();

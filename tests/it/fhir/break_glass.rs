@@ -2,6 +2,7 @@
 
 use portcullis_audit::record::{Event, Outcome};
 use portcullis_oauth::approval::Actor;
+use portcullis_oauth::break_glass::GlassEntry;
 use portcullis_oauth::clients::ClientProperties;
 use portcullis_oauth::entitlements::Entitlement;
 use portcullis_oauth::identifiers::UserId;
@@ -39,6 +40,11 @@ impl World {
     pub async fn entitle(&self, name: &str, entitlement: Entitlement) {
         let by = Actor::Account("test".into());
         self.server.change(safeguard(SafeguardChange::Give { user: user(name), entitlement, by, first: false })).await;
+    }
+
+    async fn glass(&self) -> Vec<GlassEntry> {
+        let server = &self.server.server;
+        server.registry.broken_glass(server.clock.now_seconds()).await.unwrap()
     }
 
     async fn clinician(&self) -> String {
@@ -162,6 +168,10 @@ async fn the_page_wants_the_right_a_second_factor_a_reason_and_exactly_one_patie
         assert!(outcome == Outcome::Rejected && !detail.contains("Bob"), "{detail}");
         world.server.clock.advance_seconds(1);
     }
+    // Five look-ups fit nobody: for a while nobody is looked up, also not whoever is there.
+    let waiting = break_glass(&mut who, ["Test Bob", "1970-01-01", REASON]).await;
+    assert!(waiting.status == 422 && waiting.text().contains("Minutes to wait: 1"), "{}", waiting.text());
+    assert_eq!(world.last(Event::BreakGlass).0, Outcome::Denied);
     let forged = [("csrf", "x"), ("who", "Test Bob"), ("born", "1970-01-01"), ("reason", REASON)];
     assert_eq!(who.post("/break-glass", &forged).await.header("location"), "/break-glass");
     world.server.clock.advance_seconds(901);
@@ -169,7 +179,7 @@ async fn the_page_wants_the_right_a_second_factor_a_reason_and_exactly_one_patie
     assert!(again.text().contains("This needs a fresh check that it is you."), "{}", again.text());
     assert_eq!(who.second(&again, &world.code(&secret)).await.header("location"), "/break-glass");
     assert_eq!(who.get("/break-glass").await.status, 200);
-    assert!(world.server.server.registry.broken_glass().await.unwrap().is_empty());
+    assert!(world.glass().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -182,6 +192,9 @@ async fn an_entitled_clinician_opens_one_record_for_a_time_and_everybody_learns_
     let (mut who, _) = entitled(&world).await;
     assert_eq!(world.server.client.get("/fhir/Patient/bob").bearer(&token).send().await.status, 404);
     assert_eq!(break_glass(&mut who, ["Test Bob", "1970-01-01", REASON]).await.header("location"), "/break-glass");
+    let again = break_glass(&mut who, ["Test Bob", "1970-01-01", REASON]).await;
+    assert!(again.status == 422 && again.text().contains("open already"), "{}", again.text());
+    assert_eq!(world.glass().await.len(), 1);
     let page = who.get("/break-glass").await.text();
     assert!(page.contains("Patient/bob") && page.contains(REASON), "{page}");
     for path in ["Patient/bob", "Observation/obs-bob-1"] {
@@ -217,7 +230,8 @@ async fn told_afterwards(world: &World) {
     let found = world.server.client.get("/fhir/AuditEvent?patient=Patient/bob&_count=100").bearer(&auditor).send().await.json();
     let events: Vec<&Value> = found["entry"].as_array().unwrap().iter().map(|entry| &entry["resource"]).collect();
     let emergency = |event: &&&Value| event["purposeOfEvent"][0]["coding"][0]["code"] == "BTG";
-    let started: Vec<_> = events.iter().filter(|event| event["subtype"][0]["code"] == "110127").collect();
+    let started = events.iter().filter(|event| event["subtype"][0]["code"] == "110127");
+    let started: Vec<_> = started.filter(|event| event["outcome"] == "0").collect();
     assert_eq!(started.len(), 1);
     assert!(started.iter().all(&emergency) && started[0]["type"]["code"] == "110113", "{}", started[0]);
     let reads = events.iter().filter(emergency).filter(|event| event["type"]["code"] == "rest" && event["outcome"] == "0");
@@ -239,7 +253,7 @@ async fn what_is_ended_or_taken_away_is_closed_for_the_next_request() {
     let opened = async |who: &mut Visitor<'_>| {
         assert_eq!(break_glass(who, ["Test Bob", "1970-01-01", REASON]).await.status, 303);
         assert_eq!(world.asking(&token, "Patient/bob", BTG).await.status, 200);
-        world.server.server.registry.broken_glass().await.unwrap().into_iter().find(|entry| entry.ended_at.is_none()).unwrap()
+        world.glass().await.into_iter().find(|entry| entry.ended_at.is_none()).unwrap()
     };
     // By whoever opened it.
     let entry = opened(&mut who).await;

@@ -151,7 +151,8 @@ async fn what_widens_waits_for_somebody_else_to_confirm_it() {
     let again = world.replaces(&ann, &withdrawn).await;
     conflict(world.confirm(&withdrawn, "user-officer", None).await, NOT_CURRENT);
     assert_eq!(world.status(&who, "Observation/obs-ann-1").await, 404);
-    world.confirm(&again, "user-officer", None).await.unwrap();
+    conflict(world.confirm(&again, "user-officer", None).await, NAMED_IN_IT);
+    world.confirm(&again, "user-officer", Some("Practitioner/desk")).await.unwrap();
     assert_eq!(world.status(&who, "Observation/obs-ann-1").await, 200);
 }
 

@@ -170,7 +170,7 @@ async fn a_label_that_was_given_comes_back_and_no_update_takes_it_away() {
     for security in [confidentiality("N"), json!([])] {
         assert_eq!(put(security, "E11.9").await.status, 200);
         let (_, read) = get(&world, &ann, "Condition/plain").await;
-        assert_eq!(codes(&read), ["R"], "{read}");
+        assert_eq!(codes(&read), ["OWN", "R"], "{read}");
     }
     // What was read may be written back: nothing is there twice.
     let (_, read) = get(&world, &ann, "Condition/sud").await;
@@ -179,7 +179,101 @@ async fn a_label_that_was_given_comes_back_and_no_update_takes_it_away() {
     assert_eq!((again.status.as_u16(), codes(&again.json())), (200, vec!["R", "ETHUD"]));
     let (_, history) = get(&world, &ann, "Condition/plain/_history").await;
     let versions: Vec<Vec<&str>> = history["entry"].as_array().unwrap().iter().map(|entry| codes(&entry["resource"])).collect();
-    assert_eq!(versions, [vec!["R"], vec!["R"], vec!["OWN", "R"], vec![]]);
+    assert_eq!(versions, [vec!["OWN", "R"], vec!["OWN", "R"], vec!["OWN", "R"], vec![]]);
+}
+
+/// A sensitivity, a confidentiality, a refrain and an obligation, given when a record is made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn labels_that_a_record_was_made_with_are_on_every_answer_and_in_the_records_of_who_read_it() {
+    // There is no export.
+    verifies!("LABEL-02");
+    let world = world().await;
+    let ann = world.ann().await;
+    let client = &world.server.client;
+    let coding = |code: &str| json!({"system": ACT_CODE, "code": code});
+    let given = json!([{"system": CONFIDENTIALITY, "code": "R"}, coding("PSY"), coding("NORDSCLCD"), coding("NORELINK"), coding("CPLYPOL")]);
+    let expected = ["R", "PSY", "NORDSCLCD", "NORELINK", "CPLYPOL"];
+    let whole = ["R", "CPLYPOL", "NORDSCLCD", "NORELINK"];
+    let sorted = |resource: &Value| {
+        let mut codes: Vec<String> = codes(resource).into_iter().map(str::to_owned).collect();
+        codes.sort_by_key(|code| expected.iter().position(|one| one == code));
+        codes
+    };
+    let mut new = condition("x", "I10", &given);
+    new.as_object_mut().unwrap().remove("id");
+    let made = client.post("/fhir/Condition").bearer(&ann).fhir(new.to_string()).send().await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let id = made.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(sorted(&made.json()), expected);
+    let path = format!("Condition/{id}");
+    // Left out and lowered: by nobody.
+    for security in [json!([]), confidentiality("N"), json!([coding("NORELINK")])] {
+        let mut lower = condition(&id, "I10", &security);
+        lower["note"] = json!([{"text": security.to_string()}]);
+        let put = client.request(Method::PUT, &format!("/fhir/{path}")).bearer(&ann).fhir(lower.to_string()).send().await;
+        assert_eq!((put.status.as_u16(), sorted(&put.json())), (200, expected.map(str::to_owned).to_vec()), "{security}");
+    }
+    let document = json!([{"op": "remove", "path": "/meta/security"}]).to_string();
+    let patch = client
+        .request(Method::PATCH, &format!("/fhir/{path}"))
+        .bearer(&ann)
+        .header("content-type", "application/json-patch+json");
+    assert_eq!(sorted(&patch.bytes(document).send().await.json()), expected);
+    let (_, read) = get(&world, &ann, &path).await;
+    assert_eq!(sorted(&read), expected);
+    let version = read["meta"]["versionId"].as_str().unwrap();
+    assert_eq!(sorted(&get(&world, &ann, &format!("{path}/_history/{version}")).await.1), expected);
+    let batch =
+        json!({"resourceType": "Bundle", "type": "batch", "entry": [{"request": {"method": "GET", "url": path}}]}).to_string();
+    let answers = [
+        get(&world, &ann, &format!("{path}/_history")).await.1,
+        get(&world, &ann, &format!("Condition?_id={id}")).await.1,
+        get(
+            &world,
+            &ann,
+            &format!("Encounter?_id=enc-ann&_revinclude=Condition:encounter&_revinclude:iterate=Provenance:target"),
+        )
+        .await
+        .1,
+        get(&world, &ann, &format!("?_type=Condition&_id={id}")).await.1,
+        get(&world, &ann, "Patient/ann/$everything").await.1,
+        get(&world, &ann, "Patient/ann/*").await.1,
+        client.post("/fhir").bearer(&ann).fhir(batch).send().await.json(),
+    ];
+    for (number, bundle) in answers.iter().enumerate() {
+        let entries = bundle["entry"].as_array().unwrap().iter().map(|entry| &entry["resource"]);
+        let ours: Vec<&Value> = entries.filter(|resource| resource["id"] == id.as_str()).collect();
+        assert!(!ours.is_empty() && ours.iter().all(|resource| sorted(resource) == expected), "{number}: {bundle}");
+        // On the whole one confidentiality, and what is to be done with any of it.
+        assert_eq!(codes(bundle), whole, "{number}");
+    }
+    let summary = get(&world, &ann, &format!("Condition?_id={id}&_summary=true")).await.1;
+    assert_eq!(codes(&summary), whole);
+    let counted = get(&world, &ann, &format!("Condition?_id={id}&_summary=count")).await.1;
+    assert!(codes(&counted).is_empty());
+    // The records say it of what was made, changed and read, as AuditEvents as well.
+    let of = |interaction: &str| -> Vec<Vec<String>> {
+        let records = world.server.records();
+        let operations = records.iter().flat_map(|record| &record.operations);
+        let ours = operations.filter(|one| one.interaction == interaction && one.id.as_deref() == Some(&id));
+        ours.map(|one| one.labels.clone()).collect()
+    };
+    for (interaction, count) in [("create", 1), ("update", 4), ("read", 2), ("vread", 1), ("history-instance", 1)] {
+        let found = of(interaction);
+        assert_eq!(found.len(), count, "{interaction}: {found:?}");
+        assert!(found.iter().all(|labels| labels == &["R", "PSY", "NORDSCLCD"]), "{interaction}: {found:?}");
+    }
+    let trail = world.app.access_token("launch/patient patient/*.cruds patient/AuditEvent.rs", "ann", PASSWORD).await;
+    let (_, events) = get(&world, &trail, "AuditEvent?_count=100").await;
+    let labels = |event: &Value| {
+        let entities = event["resource"]["entity"].as_array().cloned().unwrap_or_default();
+        let own =
+            entities.into_iter().find(|entity| entity["what"]["reference"].as_str().is_some_and(|what| what.contains(&path)));
+        own.map(|entity| entity["securityLabel"].clone())
+    };
+    let labels: Vec<Value> = events["entry"].as_array().unwrap().iter().filter_map(labels).collect();
+    let shown = json!([{"system": CONFIDENTIALITY, "code": "R"}, {"system": ACT_CODE, "code": "NORDSCLCD"}]);
+    assert!(labels.len() >= 5 && labels.iter().all(|label| *label == shown), "{labels:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

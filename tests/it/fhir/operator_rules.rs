@@ -16,7 +16,7 @@ use super::world::{World, ids};
 /// From the next request on, these rules hold.
 fn hold(world: &World, text: &str) {
     let rules = OperatorRules::parse(text, &world.server.fhir_base, &|_| None).unwrap_or_else(|problems| panic!("{problems:?}"));
-    world.server.server.operator_rules.exchange(Held { rules: Arc::new(rules), digest: "test".to_owned() });
+    world.server.server.operator_rules.exchange(Held { rules: Arc::new(rules), text: String::new(), digest: "test".to_owned() });
 }
 
 fn deny(world: &World, more: &str) {

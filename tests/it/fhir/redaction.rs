@@ -269,10 +269,37 @@ async fn a_purpose_that_wants_no_names_gets_none_and_cannot_search_by_them() {
             );
         }
     }
-    for path in ["Patient?name=Ann", "Patient?birthdate=1970-01-01", "Observation?patient.family=Ann", "Patient?_sort=birthdate"]
-    {
+    for path in [
+        "Patient?name=Ann",
+        "Patient?birthdate=1970-01-01",
+        "Observation?patient.family=Ann",
+        "Patient?_sort=birthdate",
+        "Observation?_lastUpdated=gt2000-01-01",
+        "Observation?_sort=-_lastUpdated",
+        "Observation?_tag=t",
+        "Patient/ann/_history?_since=2000-01-01T00:00:00Z",
+    ] {
         assert_eq!(ask(path, "HRESCH").await.status, 403, "{path}");
         assert_eq!(ask(path, "HOPERAT").await.status, 200, "{path}");
+    }
+    // Of no time more than the year is told: not by what stands first, nor by what a version says of itself.
+    for (purpose, order) in [("HOPERAT", ["obs-ann-2", "obs-ann-1"]), ("HRESCH", ["obs-ann-1", "obs-ann-2"])] {
+        let first = ask("Observation?patient=ann&_count=1", purpose).await.json();
+        assert_eq!(ids(&first), order[..1], "{purpose}");
+        let next = first["link"].as_array().unwrap().iter().find(|link| link["relation"] == "next").unwrap();
+        let next = next["url"].as_str().unwrap().split_once("/fhir").unwrap().1;
+        let category = format!("http://terminology.hl7.org/CodeSystem/v3-ActReason#{purpose}");
+        let request = world.server.client.get(&format!("/fhir{next}")).bearer(&token).header("category", &category);
+        assert_eq!(ids(&request.send().await.json()), order[1..], "{purpose}");
+    }
+    let category = "http://terminology.hl7.org/CodeSystem/v3-ActReason#HRESCH";
+    for path in ["/fhir/Patient/ann", "/fhir/Patient/ann/_history", "/fhir/Observation?patient=ann"] {
+        let request = world.server.client.get(path).bearer(&token).header("category", category);
+        let answer = request.header("if-modified-since", "Sat, 21 Nov 2020 20:00:00 GMT").send().await;
+        let (status, text) = (answer.status.as_u16(), answer.text());
+        assert!(status == 200 && !text.contains("2020-11") && text.contains("2020-01-01T00:00:00"), "{path}: {status} {text}");
+        let modified = answer.headers.get("last-modified").map(|value| value.to_str().unwrap());
+        assert!(modified.is_none_or(|modified| modified == "Wed, 01 Jan 2020 00:00:00 GMT"), "{modified:?}");
     }
 }
 

@@ -241,3 +241,28 @@ async fn a_wildcard_includes_what_may_be_seen_in_both_directions() {
     let iterated = get(&world, &ann, "/fhir/Patient?_revinclude:iterate=*").await;
     assert_eq!(iterated.status, 400, "{}", iterated.text());
 }
+
+/// A search of all types costs a statement about which there are, and one of each of these: not one of each that could be asked, nor two.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_search_of_all_types_asks_the_store_once_about_each_type_that_it_holds() {
+    let world = World::start().await;
+    let who = world.app.access_token("user/*.cruds", "who", PASSWORD).await;
+    let searches = || world.server.searches.swap(0, std::sync::atomic::Ordering::Relaxed);
+    // Organization, Practitioner, Patient, Encounter and Observation; who looked is not among what a clinician may search.
+    searches();
+    let reply = get(&world, &who, "/fhir?_lastUpdated=gt2000&_total=accurate").await;
+    let all = ids(&reply.json());
+    assert_eq!((reply.status.as_u16(), all.len()), (200, 6), "{all:?}");
+    assert_eq!(reply.json()["total"], 6);
+    assert_eq!(searches(), 5);
+    assert_eq!(get(&world, &who, "/fhir?_lastUpdated=gt2000&_summary=count").await.json()["total"], 6);
+    assert_eq!(searches(), 5);
+    // Page by page, each type that has ended is not asked for again, but for the total.
+    let (found, pages) = walk(&world, &who, "/fhir?_lastUpdated=gt2000&_count=2").await;
+    assert_eq!((found, pages), (all, 3));
+    assert!(searches() <= 15);
+    assert_eq!(walk(&world, &who, "/fhir?_lastUpdated=gt2000&_count=2&_total=accurate").await.1, 3);
+    assert!(searches() <= 30);
+    let nothing = get(&world, &who, "/fhir?_lastUpdated=gt2000&_type=Condition,Goal&_total=accurate").await.json();
+    assert_eq!((nothing["total"].as_u64(), searches()), (Some(0), 0));
+}

@@ -1,11 +1,14 @@
 //! Who is told when a record is opened in an emergency, when somebody tries without the right, and when a change waits for a second person.
 
 use portcullis_oauth::entitlements::Entitlement;
+use portcullis_oauth::users::Role;
 use portcullis_outbound::MailSecurity;
 use portcullis_server::admin::protocol::{Request, Response};
 use portcullis_server::admin::{Caller, SafeguardRequest, Service};
 use portcullis_testkit::server::PASSWORD;
 use portcullis_verifies::verifies;
+
+use serde_json::json;
 
 use super::{Arrived, Smtp, address, deliver, world};
 use crate::account::{Visitor, in_form};
@@ -39,12 +42,32 @@ async fn emergency_access_is_told_to_the_patient_and_to_security_officers_withou
     );
     assert_eq!(asking().await.status, 403);
     letters(&world, &smtp, 0).await;
+    // Somebody else's link to the page tells nobody; a batch tells as a single request does, and whom others were told of does not keep it back.
+    world.server.add_user("other", &[Role::Clinician], Some("Practitioner/third"), &[]).await;
+    let mut other = Visitor::new(&world);
+    other.sign_in("other").await;
+    assert_eq!(other.get("/break-glass").await.status, 403);
+    letters(&world, &smtp, 0).await;
+    let others = world.app.access_token("user/*.rs", "other", PASSWORD).await;
+    let entry = json!({"request": {"method": "GET", "url": "Patient/ann"}});
+    let batch = json!({"resourceType": "Bundle", "type": "batch", "entry": [entry.clone(), entry]});
+    let reply = world.server.client.post("/fhir").bearer(&others).header("category", BTG).fhir(batch.to_string()).send().await;
+    assert_eq!(reply.json()["entry"][1]["response"]["status"].as_str().unwrap()[..3], *"403", "{}", reply.text());
+    let alert = letters(&world, &smtp, 1).await;
+    assert!(alert[0].text.contains("other Example pidió acceso de emergencia"), "{}", alert[0].text);
     world.entitle("who", Entitlement::BreakGlass).await;
     let mut who = Visitor::new(&world);
     who.sign_in("who").await;
     who.add_authenticator().await;
     let csrf = in_form(&who.get("/break-glass").await, "/break-glass", "csrf");
     let typed = [("csrf", &*csrf), ("who", "Test Ann"), ("born", "1970-01-01"), ("reason", REASON)];
+    for _ in 0..5 {
+        let missed = [("csrf", &*csrf), ("who", "Nobody Here"), ("born", "1970-01-01"), ("reason", REASON)];
+        assert_eq!(who.post("/break-glass", &missed).await.status, 422);
+    }
+    let alert = letters(&world, &smtp, 1).await;
+    assert!(alert[0].to.contains("officer@") && alert[0].text.contains("who Example buscó varias veces"), "{}", alert[0].text);
+    world.server.clock.advance_seconds(60);
     assert_eq!(who.post("/break-glass", &typed).await.status, 303);
     let told = letters(&world, &smtp, 2).await;
     let [patient, officer] = told.as_slice() else { panic!("{}", told.len()) };

@@ -1,27 +1,40 @@
 //! What consents keep from a person, told a second time: a tiny evaluator that walks JSON, for the consents that [`body`] makes.
 //!
-//! In words: every consent of a patient denies, from the moment at which anybody has stored it. The version that was imported last (which confirms it) denies until another
-//! one is imported, whatever clients write; the current version denies, too. A denial may be about one practitioner or one app, and about a type, a label or a code;
-//! it may except Patients. Whoever reads the own record is asked only where the app is named. A record of several patients needs all of them, but for whoever reads
-//! the own. What a deletion said nobody knows: it has every code.
+//! In words: a consent denies from the moment at which anybody has stored it. The version that was imported last (which confirms it) denies until another
+//! one is imported, whatever clients write; the current version denies, too. What permits counts while it is confirmed, and while nothing that was written later takes it
+//! back; where the operator's policy is that nobody is let in without, it is needed. A provision may be about one practitioner or one app, about a purpose, a type,
+//! a label or a code; it may except Patients; it may be over. Whoever reads the own record is asked only where the app is named. A record of several patients needs all of
+//! them, but for whoever reads the own. What a deletion said nobody knows: it has every code, and is no reason to permit.
 
+use portcullis_oauth::principal::ImplicitPolicy;
 use serde_json::{Value, json};
 
 use super::data::{Draft, Form, Record};
-use super::people::Person;
+use super::people::{IMPLICIT, Person};
+use super::purposes;
 use super::view::{Labels, patients};
 
 /// The id of the app by which everybody asks.
 pub const APP: &str = "app";
 const ISSUER: &str = "https://localhost:8443";
 const CODE: &str = "4548-4";
+const REASON: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
 
 /// A consent of the draft's subject.
 pub fn body(draft: &Draft, subject: &Value) -> Value {
     let role = json!({"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "IRCP"}]});
     let named = draft.others.iter().find(|link| link.kind.name == "Practitioner" && link.form == Form::Relative);
     let practitioner = named.map_or(draft.value % 3, |link| link.slot % 3);
-    let mut provision = json!({"type": "deny"});
+    let turn = draft.others.len() % 6;
+    let permits = [3, 5].contains(&turn);
+    let (outer, inner) = if permits { ("permit", "deny") } else { ("deny", "permit") };
+    let mut provision = json!({"type": outer});
+    match turn {
+        1 | 5 => provision["purpose"] = json!([{"system": REASON, "code": "TREAT"}]),
+        2 => provision["purpose"] = json!([{"system": REASON, "code": "PATRQT"}]),
+        4 if draft.date > 3 => provision["period"] = json!({"end": "2026-12-31"}),
+        _ => {}
+    }
     match draft.value {
         // Everybody.
         5 => {}
@@ -32,11 +45,11 @@ pub fn body(draft: &Draft, subject: &Value) -> Value {
     match draft.code {
         0 => provision["class"] = json!([{"system": "http://hl7.org/fhir/resource-types", "code": "Observation"}]),
         1 => provision["class"] = json!([{"system": "http://hl7.org/fhir/resource-types", "code": "Encounter"}]),
-        2 => provision["securityLabel"] = label(if draft.date.is_multiple_of(2) { "R" } else { "HIV" }),
+        2 if !permits => provision["securityLabel"] = label(if draft.date.is_multiple_of(2) { "R" } else { "HIV" }),
         3 => provision["code"] = json!([{"coding": [{"system": "http://loinc.org", "code": CODE}]}]),
         _ if draft.date < 4 => {
             let class = json!([{"system": "http://hl7.org/fhir/resource-types", "code": "Patient"}]);
-            provision["provision"] = json!([{"type": "permit", "class": class}]);
+            provision["provision"] = json!([{"type": inner, "class": class}]);
         }
         _ => {}
     }
@@ -50,16 +63,30 @@ pub fn body(draft: &Draft, subject: &Value) -> Value {
     })
 }
 
-/// The versions of the consents that count.
-fn counting(records: &[Record]) -> Vec<&Value> {
+/// A version of a consent that counts.
+struct Counting<'a> {
+    body: &'a Value,
+    /// Whether it was confirmed.
+    confirmed: bool,
+    /// The version that was written after it and that nobody has confirmed; it may be a deletion.
+    later: Option<Option<&'a Value>>,
+}
+
+fn counting(records: &[Record]) -> Vec<Counting<'_>> {
     let mut counting = Vec::new();
     for record in records.iter().filter(|record| record.resource_type == "Consent") {
         let confirmed = record.versions.iter().rposition(|version| version.id.starts_with('v'));
         let last = record.versions.len() - 1;
-        let numbers = if confirmed == Some(last) { vec![last] } else { confirmed.into_iter().chain([last]).collect() };
-        counting.extend(numbers.into_iter().filter_map(|number| record.versions[number].body.as_ref()));
+        let body = |number: usize| record.versions[number].body.as_ref();
+        if let Some(number) = confirmed {
+            let later = (number != last).then(|| body(last));
+            counting.extend(body(number).map(|body| Counting { body, confirmed: true, later }));
+        }
+        if confirmed != Some(last) {
+            counting.extend(body(last).map(|body| Counting { body, confirmed: false, later: None }));
+        }
     }
-    counting.retain(|body| body["status"] == "active");
+    counting.retain(|consent| consent.body["status"] == "active");
     counting
 }
 
@@ -67,45 +94,85 @@ fn counting(records: &[Record]) -> Vec<&Value> {
 pub fn permit(records: &[Record], person: &Person, (stated, content): (&Value, Option<&Value>), labels: &Labels) -> bool {
     let patients = patients(stated);
     let own = own(person).filter(|own| patients.iter().any(|patient| patient == own));
-    let asked = |patient: &String| own.is_none_or(|own| own == patient);
-    let denies = |consent: &&Value| {
-        let whose = self::patients(consent);
-        patients.iter().filter(|patient| asked(patient)).any(|patient| whose.contains(patient))
-            && denied(&consent["provision"], person, own.is_some(), (stated, content, labels))
+    let counting = counting(records);
+    let says = |consent: &Value| said(&consent["provision"], person, own.is_some(), (stated, content, labels));
+    let lets_in = |patient: &String| {
+        let is_theirs = |consent: &&Counting<'_>| self::patients(consent.body).contains(patient);
+        // A newer one of the same organisation about the same policy takes the place of an older one.
+        let is_replaced = |consent: &&Counting<'_>| {
+            let newer = |other: &Counting<'_>| {
+                let same = ["organization", "policy"].iter().all(|element| other.body[element] == consent.body[element]);
+                let is_newer = other.body["dateTime"].as_str() > consent.body["dateTime"].as_str();
+                other.confirmed && same && is_newer && other.body["provision"]["period"].is_null()
+            };
+            !consent.body["organization"].is_null() && counting.iter().filter(is_theirs).any(newer)
+        };
+        let of_patient = || counting.iter().filter(is_theirs).filter(|consent| !is_replaced(consent));
+        let permits = |consent: &Counting<'_>| {
+            let still =
+                |later: &Option<&Value>| later.is_some_and(|later| later["status"] == "active" && says(later) == Some(true));
+            consent.confirmed && says(consent.body) == Some(true) && consent.later.as_ref().is_none_or(still)
+        };
+        !of_patient().any(|consent| says(consent.body) == Some(false))
+            && (own.is_some() || implied(person) || of_patient().any(permits))
     };
-    !counting(records).iter().any(denies)
+    patients.iter().filter(|patient| own.is_none_or(|own| own == *patient)).all(lets_in)
+}
+
+/// Whether the operator's policy lets a person in where no consent says anything.
+fn implied(person: &Person) -> bool {
+    let is_clinician = person.practitioner.is_some();
+    match IMPLICIT[person.implicit] {
+        ImplicitPolicy::AllNormal => true,
+        ImplicitPolicy::Deny => false,
+        ImplicitPolicy::BasicNormal => is_clinician && person.treats(),
+        ImplicitPolicy::BreakGlassOnly => is_clinician && person.purpose() == "BTG",
+    }
 }
 
 /// Whose own record the person's is.
 fn own(person: &Person) -> Option<&'static str> {
     match person.patients.as_slice() {
         [own] => Some(own),
-        _ => None,
+        _ => person.own,
     }
 }
 
-fn denied(
+/// What a provision says; `None`: nothing.
+fn said(
     provision: &Value,
     person: &Person,
     is_own: bool,
     (stated, content, labels): (&Value, Option<&Value>, &Labels),
-) -> bool {
+) -> Option<bool> {
     let actor = &provision["actor"][0]["reference"];
     let names_app = actor["identifier"]["value"] == APP;
     let named = actor["reference"].as_str();
     let is_named = |named: &str| person.practitioner.is_some_and(|own| named == format!("Practitioner/{own}"));
-    if !named.is_none_or(is_named) || is_own && !names_app {
-        return false;
-    }
     let of_type = |coding: &Value| coding["code"] == stated["resourceType"];
     let class = &provision["class"][0];
     let label = provision["securityLabel"][0]["code"].as_str();
-    let in_content = || content.is_none_or(has_code);
-    let excepted = of_type(&provision["provision"][0]["class"][0]);
-    (class.is_null() || of_type(class))
+    let purpose = provision["purpose"][0]["code"].as_str();
+    let asks_for = |wider: &str| purposes::around(person.purpose()).contains(&wider);
+    let matches = named.is_none_or(is_named)
+        && purpose.is_none_or(asks_for)
+        && provision["period"].is_null()
+        && (class.is_null() || of_type(class))
         && label.is_none_or(|label| labels.reach(label))
-        && (provision["code"].is_null() || in_content())
-        && !excepted
+        && (provision["code"].is_null() || content.is_none_or(has_code));
+    if !matches {
+        return None;
+    }
+    // Breaking the glass is perhaps treatment, and a deletion perhaps had the code.
+    let for_sure = purpose.is_none_or(|purpose| purposes::includes(purpose, person.purpose()))
+        && (provision["code"].is_null() || content.is_some());
+    let counts = |node: &Value| match node["type"] == "permit" {
+        true => for_sure.then_some(true),
+        false => (names_app || !is_own).then_some(false),
+    };
+    let inner = &provision["provision"][0];
+    let excepted = (of_type(&inner["class"][0]) && inner["period"].is_null()).then(|| counts(inner)).flatten();
+    excepted.or_else(|| counts(provision))
 }
 
 /// Whether the code stands anywhere in a resource but in what is about it.

@@ -30,9 +30,9 @@ pub fn people() -> [(&'static str, Person); 3] {
     let scopes = |context| vec![Scope { context, resource_type: None, letters: "cruds", criteria: None }];
     let (patient, user) = (scopes(Context::Patient), scopes(Context::User));
     [
-        ("ann", Person { patients: vec!["p0"], practitioner: None, launch: Some("p0"), scopes: patient, clearance: 0 }),
-        ("rep", Person { patients: vec!["p1", "p2"], practitioner: None, launch: None, scopes: user.clone(), clearance: 0 }),
-        ("doc", Person { patients: Vec::new(), practitioner: Some("d0"), launch: None, scopes: user, clearance: 0 }),
+        ("ann", Person { patients: vec!["p0"], launch: Some("p0"), scopes: patient, ..Person::default() }),
+        ("rep", Person { patients: vec!["p1", "p2"], scopes: user.clone(), ..Person::default() }),
+        ("doc", Person { practitioner: Some("d0"), scopes: user, ..Person::default() }),
     ]
 }
 
@@ -221,8 +221,12 @@ fn together(bundle_type: &str, requests: &[Request]) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_hidden_answers_as_what_does_not_exist_by_every_route() {
-    verifies!("SEED-USCORE-01");
-    let (records, _) = sample(2);
+    verifies!("SEED-USCORE-01", "FHIR-SEC-33");
+    let (mut records, _) = sample(2);
+    // Of nobody who asks.
+    records.extend(data::records_of(&[
+        r#"{"resourceType":"Binary","id":"z8","contentType":"text/plain","data":"aGk=","securityContext":{"reference":"Patient/zz"}}"#,
+    ]));
     let names = people().map(|(name, _)| name);
     let whole = World::of(&records, &names).await;
     for (name, person) in people() {
@@ -264,6 +268,18 @@ async fn what_is_hidden_answers_as_what_does_not_exist_by_every_route() {
                 assert_eq!(comparable(&of_hidden).replace(&record.id, ABSENT), expected, "{name} {method} {path}");
                 asked += 1;
             }
+            // "If-None-Exist" finds nothing hidden: what is created has a name and times of its own.
+            let mut body = record.last_stated().clone();
+            body.as_object_mut().unwrap().remove("id");
+            let create = |id: &str| {
+                let request = whole.server.client.post(&format!("/fhir/{}", record.resource_type)).bearer(&whole.tokens[name]);
+                request.header("if-none-exist", &format!("_id={id}")).fhir(body.to_string()).send()
+            };
+            let told = |reply: &Reply| {
+                let has_body = !reply.body.is_empty();
+                (reply.status, reply.header("location").len(), has_body.then(|| reply.json()["issue"].clone()))
+            };
+            assert_eq!(told(&create(&record.id).await), told(&create(ABSENT).await), "{name} creates {}", record.resource_type);
         }
         assert!(asked > 50, "{name} was refused {asked} times");
     }
@@ -296,6 +312,20 @@ fn routes(record: &Record, unknown: bool) -> Vec<(http::Method, String, Option<S
         (Method::GET, format!("{base}?_id=@{id}&_revinclude=*&_include=*"), None),
         (Method::GET, format!("{base}/@{id}/$everything"), None),
         (Method::POST, format!("{base}/@{id}/$everything"), None),
+        (Method::GET, format!("{base}/@{id}?_elements=id"), None),
+        (Method::GET, format!("{base}?_id=@{id}&_elements=id&_sort=-_lastUpdated&_total=accurate"), None),
+        (Method::GET, format!("{base}?_id=@{id}&_summary=count"), None),
+        (Method::GET, format!("{base}?_id=@{id}&_contained=both"), None),
+        (Method::GET, format!("{base}?_filter=_id%20eq%20@{id}"), None),
+        (Method::GET, format!("{base}/@{id}/$graphql?query=%7Bid%7D"), None),
+        (Method::POST, "/fhir/$graphql".to_owned(), Some(format!(r#"{{"query":"{{{resource_type}(id:\"@{id}\"){{id}}}}"}}"#))),
+        (
+            Method::POST,
+            "/fhir/Subscription".to_owned(),
+            Some(format!(
+                r#"{{"resourceType":"Subscription","status":"requested","reason":"r","criteria":"{resource_type}?_id=@{id}","channel":{{"type":"rest-hook"}}}}"#
+            )),
+        ),
     ];
     for bundle_type in ["batch", "transaction"] {
         for (method, url) in [
@@ -343,4 +373,36 @@ fn comparable(reply: &Reply) -> String {
     headers.retain(|header| !own.iter().any(|name| header.starts_with(&format!("{name}:"))));
     headers.sort();
     format!("{}\n{}\n{}", reply.status, headers.join("\n"), reply.text())
+}
+
+/// What a request may come to must all be open, whatever is stored; what is open is searched; and a bookmark is for whom it was given.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_denied_or_searched_depends_on_the_token_alone() {
+    let observation = |id: &str, patient: &str| {
+        format!(
+            r#"{{"resourceType":"Observation","id":"{id}","status":"final","code":{{"text":"x"}},"subject":{{"reference":"Patient/{patient}"}}}}"#
+        )
+    };
+    let patient = |id: &str| format!(r#"{{"resourceType":"Patient","id":"{id}"}}"#);
+    let texts = [patient("p0"), patient("p1"), observation("o0", "p0"), observation("o1", "p0"), observation("o2", "p1")];
+    let records = data::records_of(&texts.each_ref().map(String::as_str));
+    let world = World::of(&records, &["ann", "rep"]).await;
+    let app = world.server.add_app("narrow", "launch/patient patient/Observation.us patient/Observation.rs", false).await;
+    let changing = app.access_token("launch/patient patient/Observation.us", "ann", PASSWORD).await;
+    let put = |id: &str| {
+        let body = observation("o0", "p0").replace(r#""id":"o0","#, "");
+        let path = format!("/fhir/Observation?_id={id}");
+        world.server.client.request(http::Method::PUT, &path).bearer(&changing).fhir(body).send()
+    };
+    assert_eq!(put("o0").await.status, 403);
+    assert_eq!(comparable(&put("o0").await), comparable(&put(ABSENT).await));
+    let reading = app.access_token("launch/patient patient/Observation.rs", "ann", PASSWORD).await;
+    let found = world.server.client.get("/fhir?_id=o0,o2,p0").bearer(&reading).send().await;
+    let ids: Vec<Value> = found.json()["entry"].as_array().unwrap().iter().map(|entry| entry["resource"]["id"].clone()).collect();
+    assert_eq!((found.status.as_u16(), ids), (200, vec!["o0".into()]));
+    let first = world.get("ann", "/fhir?_type=Observation,Patient&_count=2").await.json();
+    let links = first["link"].as_array().unwrap();
+    let next = links.iter().find(|link| link["relation"] == "next").unwrap()["url"].as_str().unwrap();
+    let next = format!("/fhir{}", next.strip_prefix(&world.server.fhir_base).unwrap());
+    assert_eq!((world.get("ann", &next).await.status.as_u16(), world.get("rep", &next).await.status.as_u16()), (200, 400));
 }

@@ -1,23 +1,29 @@
 //! Random people with random tokens, and the principals that the product makes of them.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use portcullis_fhir::labels::{Clearance, Clearances, Confidentiality, Labels};
+use portcullis_fhir::labels::{Clearance, Clearances, Confidentiality, LabelPolicy, Labels};
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::LogicalId;
 use portcullis_jose::{Algorithm, SigningKey, VerificationKeys};
 use portcullis_oauth::access_token::{AccessTokenClaims, AccessTokenTrust, VerifiedToken};
+use portcullis_oauth::confirmation::Possession;
 use portcullis_oauth::identifiers::{ClientId, GrantId, TokenId, UserId};
 use portcullis_oauth::principal::{
     Circumstances, ImplicitPolicy, Operator, OperatorOperation, Principal, PrincipalUser, TokenFacts, TokenStatus,
 };
+use portcullis_oauth::purposes::{BrokenGlass, PurposeFacts, PurposeOfUse};
+use portcullis_oauth::representation::Representation;
 use portcullis_oauth::users::Role;
+use portcullis_policy::OperatorRules;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::Value;
 
 use super::consents::APP;
 use super::data::{BASE, KINDS, NOW, PATIENTS};
+use super::rules::{self, Rule};
+use super::{purposes, redaction};
 
 const ISSUER: &str = "https://localhost:8443";
 static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::generate(Algorithm::Es256).unwrap());
@@ -66,7 +72,7 @@ fn has_code(body: &Value, element: &str, code: &str) -> bool {
 }
 
 /// Criteria of every kind that scopes may have, written down twice: as a scope says them, and as the bodies of these tests fulfil them.
-static CRITERIA: [Criteria; 11] = [
+pub static CRITERIA: [Criteria; 11] = [
     Criteria {
         types: &["Observation", "Condition"],
         text: "code=http://loinc.org|4548-4",
@@ -129,8 +135,8 @@ fn local(reference: &Value) -> Option<String> {
     Some(relative.split("/_history").next()?.to_owned())
 }
 
-/// A person with a token.
-#[derive(Clone, Debug)]
+/// A person with a token, and what the operator of the server decided.
+#[derive(Clone, Debug, Default)]
 pub struct Person {
     /// The patients for whom the person may act.
     pub patients: Vec<&'static str>,
@@ -142,6 +148,32 @@ pub struct Person {
     pub scopes: Vec<Scope>,
     /// Which of [`CLEARANCES`] clinicians have.
     pub clearance: usize,
+    /// The purpose that requests state.
+    pub stated: Option<&'static str>,
+    /// For whom the person broke the glass; whoever did is entitled to.
+    pub glass: Vec<&'static str>,
+    /// Of somebody who acts for two patients: who of them the person is.
+    pub own: Option<&'static str>,
+    /// Of somebody who acts for two patients: for the second one read-only, and without records of a type.
+    pub limits: Option<(bool, &'static str)>,
+    /// Which of the lists of hidden elements holds.
+    pub hidden: usize,
+    /// The operator's rules.
+    pub rules: Vec<Rule>,
+    /// Which of [`IMPLICIT`] holds where no consent says anything.
+    pub implicit: usize,
+}
+
+/// What holds where no consent says anything; the first is the usual one.
+pub const IMPLICIT: [ImplicitPolicy; 4] =
+    [ImplicitPolicy::AllNormal, ImplicitPolicy::Deny, ImplicitPolicy::BasicNormal, ImplicitPolicy::BreakGlassOnly];
+
+/// A principal with the rules of the operator that hold for the decision.
+pub struct Asker {
+    /// Who asks.
+    pub principal: Principal,
+    /// The rules.
+    pub rules: Arc<OperatorRules>,
 }
 
 /// The highest confidentiality and the sensitivities that clinicians may be cleared for; the first is what they are without configuration.
@@ -159,13 +191,13 @@ impl Person {
     /// A patient with an app that may read and search everything.
     pub fn patient(id: &'static str) -> Self {
         let scopes = vec![Scope { context: Context::Patient, resource_type: None, letters: "rs", criteria: None }];
-        Self { patients: vec![id], practitioner: None, launch: Some(id), scopes, clearance: 0 }
+        Self { patients: vec![id], launch: Some(id), scopes, ..Self::default() }
     }
 
     /// A clinician with an app that may read and search everything.
     pub fn clinician(practitioner: &'static str) -> Self {
         let scopes = vec![Scope { context: Context::User, resource_type: None, letters: "rs", criteria: None }];
-        Self { patients: Vec::new(), practitioner: Some(practitioner), launch: None, scopes, clearance: 0 }
+        Self { practitioner: Some(practitioner), scopes, ..Self::default() }
     }
 
     /// The token's scopes as text.
@@ -179,12 +211,12 @@ impl Person {
     }
 
     /// The principal, by way of a signed token and the registry's word.
-    pub fn principal(&self) -> Principal {
+    pub fn principal(&self) -> Asker {
         self.principal_with(APP)
     }
 
     /// The same with another app.
-    pub fn principal_with(&self, app: &str) -> Principal {
+    pub fn principal_with(&self, app: &str) -> Asker {
         let user = UserId::parse("user").unwrap();
         let client = ClientId::parse(app).unwrap();
         let claims = AccessTokenClaims {
@@ -206,14 +238,20 @@ impl Person {
         let fhir_user = match (self.practitioner, self.patients.as_slice()) {
             (Some(practitioner), _) => LocalReference::parse(&format!("Practitioner/{practitioner}")),
             (None, [own]) => LocalReference::parse(&format!("Patient/{own}")),
-            (None, _) => None,
+            (None, _) => self.own.and_then(|own| LocalReference::parse(&format!("Patient/{own}"))),
         };
         let user = PrincipalUser {
             id: user,
             roles: self.roles().into_iter().collect(),
             fhir_user,
             patients: self.patients.iter().filter_map(|id| LogicalId::parse(id)).collect(),
-            represents: Vec::new(),
+            represents: self.represents().iter().map(|line| Representation::parse(line).unwrap()).collect(),
+        };
+        let broken = |patient: &&str| BrokenGlass { patient: LogicalId::parse(patient).unwrap(), until: NOW / 1000 + 60 };
+        let purposes = PurposeFacts {
+            client: Vec::new(),
+            may_break_glass: !self.glass.is_empty(),
+            broken_glass: self.glass.iter().map(broken).collect(),
         };
         let facts = TokenFacts {
             token_id: token.token_id().clone(),
@@ -221,19 +259,28 @@ impl Person {
             epoch: 0,
             client: Some(client),
             user: Some(user),
-            purposes: Default::default(),
+            purposes,
             registered: None,
             clearance: portcullis_fhir::labels::Clearance::FULL,
         };
-        Principal::establish(
-            &token,
-            &portcullis_oauth::confirmation::Possession::NOTHING,
-            TokenStatus::from_registry(facts),
-            NOW / 1000,
-        )
-        .unwrap()
-        .cleared(clearances(self.clearance))
-        .asking(Circumstances { address: None, now: NOW, base_url: BASE.into(), implicit: ImplicitPolicy::AllNormal })
+        let labels = LabelPolicy {
+            clearances: clearances(self.clearance),
+            elements: redaction::compiled(self.hidden),
+            ..LabelPolicy::default()
+        };
+        let implicit = IMPLICIT[self.implicit];
+        let principal = Principal::establish(&token, &Possession::NOTHING, TokenStatus::from_registry(facts), NOW / 1000)
+            .unwrap()
+            .cleared(labels)
+            .asking(Circumstances { address: None, now: NOW, base_url: BASE.into(), implicit, membership: Default::default() })
+            .stating(self.stated.map(|purpose| PurposeOfUse::parse(purpose).unwrap()));
+        Asker { principal, rules: rules::compiled(&self.rules) }
+    }
+
+    /// The lines of the registry about whom the person represents within limits.
+    fn represents(&self) -> Option<String> {
+        let (read_only, excluded) = self.limits?;
+        Some(format!("{} 0 - {} {excluded}", self.patients.get(1)?, if read_only { "ro" } else { "rw" }))
     }
 
     /// The roles.
@@ -243,18 +290,19 @@ impl Person {
             [_] => Some(Role::Patient),
             _ => Some(Role::Representative),
         };
-        own.into_iter().chain(self.practitioner.map(|_| Role::Clinician)).collect()
+        let also = self.own.map(|_| Role::Patient);
+        own.into_iter().chain(also).chain(self.practitioner.map(|_| Role::Clinician)).collect()
     }
 }
 
 /// Sees and imports everything.
-pub fn operator() -> Principal {
+pub fn operator() -> Asker {
     let operations = [OperatorOperation::LoadResources, OperatorOperation::ReadResources];
-    Principal::command_line_operator(Operator::new("test", operations))
+    Asker { principal: Principal::command_line_operator(Operator::new("test", operations)), rules: Arc::default() }
 }
 
 /// A patient with an app that no consent names, with every letter: nobody keeps patients from their own.
-pub fn patient_with_another_app(id: &str) -> Principal {
+pub fn patient_with_another_app(id: &str) -> Asker {
     let own = PATIENTS.into_iter().find(|patient| *patient == id).unwrap();
     let scopes = vec![Scope { context: Context::Patient, resource_type: None, letters: "cruds", criteria: None }];
     Person { scopes, ..Person::patient(own) }.principal_with("another-app")
@@ -263,11 +311,11 @@ pub fn patient_with_another_app(id: &str) -> Principal {
 /// Acts for every patient, with every letter.
 pub fn guardian_of_all() -> Person {
     let scopes = vec![Scope { context: Context::User, resource_type: None, letters: "cruds", criteria: None }];
-    Person { patients: PATIENTS.to_vec(), practitioner: None, launch: None, scopes, clearance: 0 }
+    Person { patients: PATIENTS.to_vec(), scopes, ..Person::default() }
 }
 
 /// Each of the criteria with each type for which they can be asked.
-static QUALIFIABLE: LazyLock<Vec<(&'static str, &'static Criteria)>> =
+pub static QUALIFIABLE: LazyLock<Vec<(&'static str, &'static Criteria)>> =
     LazyLock::new(|| CRITERIA.iter().flat_map(|criteria| criteria.types.iter().map(move |name| (*name, criteria))).collect());
 
 /// Random people: patients, representatives, clinicians, and some who are several of these.
@@ -278,45 +326,80 @@ pub fn people() -> impl Strategy<Value = Person> {
     let practitioner = || select(&["d0", "d0", "d1", "d2"][..]).prop_map(Some);
     let own = (one(), scopes(Context::Patient)).prop_map(|(patients, scopes)| Person {
         launch: Some(patients[0]),
-        practitioner: None,
         patients,
         scopes,
-        clearance: 0,
+        ..Person::default()
     });
-    let representative = (two(), scopes(Context::User)).prop_map(|(patients, scopes)| Person {
-        launch: None,
-        practitioner: None,
+    let representative = (two(), scopes(Context::User), any::<bool>()).prop_map(|(patients, scopes, is_one)| Person {
+        own: is_one.then_some(patients[0]),
         patients,
         scopes,
-        clearance: 0,
+        ..Person::default()
     });
     let for_one = (two(), scopes(Context::Patient)).prop_map(|(patients, scopes)| Person {
         launch: Some(patients[1]),
-        practitioner: None,
         patients,
         scopes,
-        clearance: 0,
+        ..Person::default()
     });
     let panel = (practitioner(), scopes(Context::User)).prop_map(|(practitioner, scopes)| Person {
-        launch: None,
         practitioner,
-        patients: Vec::new(),
         scopes,
-        clearance: 0,
+        ..Person::default()
     });
     let launched = (practitioner(), patient(), scopes(Context::Patient)).prop_map(|(practitioner, launch, scopes)| Person {
         launch: Some(launch),
         practitioner,
-        patients: Vec::new(),
         scopes,
-        clearance: 0,
+        ..Person::default()
     });
     let launch = prop::option::weighted(0.9, select(&PATIENTS[..]));
     let both = (scopes(Context::Patient), scopes(Context::User)).prop_map(|(patient, user)| [patient, user].concat());
-    let mixed = (prop_oneof![one(), two()], prop::option::weighted(0.7, select(&["d0", "d1"][..])), launch, both)
-        .prop_map(|(patients, practitioner, launch, scopes)| Person { launch, practitioner, patients, scopes, clearance: 0 });
-    let people = prop_oneof![3 => own, 2 => representative, 1 => for_one, 4 => panel, 2 => launched, 3 => mixed];
-    (people, 0..CLEARANCES.len()).prop_map(|(person, clearance)| Person { clearance, ..person })
+    let mixed = (prop_oneof![one(), two()], prop::option::weighted(0.7, select(&["d0", "d1"][..])), launch, both).prop_map(
+        |(patients, practitioner, launch, scopes)| Person { launch, practitioner, patients, scopes, ..Person::default() },
+    );
+    let people = prop_oneof![3 => own, 2 => representative, 2 => for_one, 4 => panel, 2 => launched, 5 => mixed];
+    (people, 0..CLEARANCES.len(), decided()).prop_map(|(person, clearance, decided)| {
+        let glass = if person.practitioner.is_some() { decided.glass } else { Vec::new() };
+        // Most of what is stated is what somebody of that kind may state.
+        let sensible = match (decided.stated, person.practitioner.is_some()) {
+            (Some("HPAYMT" | "BTG"), true) => Some("COC"),
+            (Some("HPAYMT" | "TREAT" | "COC"), false) => Some("FAMRQT"),
+            (other, _) => other,
+        };
+        let stated = if decided.implicit > 0 { decided.stated } else { sensible };
+        let stated = if glass.is_empty() { stated } else { Some("BTG") };
+        Person {
+            clearance,
+            patients: person.patients,
+            practitioner: person.practitioner,
+            launch: person.launch,
+            scopes: person.scopes,
+            own: person.own,
+            glass,
+            stated,
+            ..decided
+        }
+    })
+}
+
+/// Mostly nothing beside scopes and roles; sometimes a purpose, an emergency, limits, hidden elements, rules, or consents that must permit.
+fn decided() -> impl Strategy<Value = Person> {
+    let stated = prop::option::weighted(0.25, select(&purposes::STATED[..]));
+    let glass = prop_oneof![8 => Just(Vec::new()), 2 => subsequence(PATIENTS.to_vec(), 1..=2)];
+    let limits = prop::option::weighted(0.5, (any::<bool>(), select(&["-", "Observation", "Encounter,Patient"][..])));
+    let hidden = prop_oneof![7 => Just(0), 3 => 1..redaction::LISTS.len()];
+    let rules = prop_oneof![6 => Just(Vec::new()), 4 => rules::rules()];
+    let implicit = prop_oneof![8 => Just(0), 2 => 0..IMPLICIT.len()];
+    (stated, glass, limits, hidden, rules, implicit).prop_map(|(stated, glass, limits, hidden, rules, implicit)| Person {
+        stated,
+        glass,
+        limits,
+        hidden,
+        rules,
+        implicit,
+        ..Person::default()
+    })
 }
 
 fn scopes(context: Context) -> impl Strategy<Value = Vec<Scope>> {

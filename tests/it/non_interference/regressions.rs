@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use super::data::{Draft, Form, Link, Record, kind, records_of};
-use super::people::{Context, Person, Scope};
+use super::people::{CRITERIA, Context, Person, Scope};
 use super::requests::Request;
 use super::stores::{Answer, Held, Seen};
 use super::writes::{Match, Write};
@@ -247,8 +247,7 @@ const E0: &str = r#"{"resourceType":"Encounter","id":"e0","status":"finished","c
 fn a_launch_patient_who_does_not_exist_is_nobody_and_no_error() {
     let scopes =
         [Context::Patient, Context::User].map(|context| Scope { context, resource_type: None, letters: "cruds", criteria: None });
-    let person =
-        Person { patients: Vec::new(), practitioner: Some("d0"), launch: Some("p3"), scopes: scopes.to_vec(), clearance: 0 };
+    let person = Person { practitioner: Some("d0"), launch: Some("p3"), scopes: scopes.to_vec(), ..Person::default() };
     let tally = after(&[P0, D0, E0], &[person], &[Write::Create(draft("Observation", 0, &[]))], &[]);
     assert_eq!((tally.writes, tally.written), (1, 1));
 }
@@ -291,4 +290,216 @@ fn a_reference_to_what_the_writer_sees_counts() {
     let person = with_all_letters(Person::patient("p0"));
     let tally = after(&texts, &[person], &writes, &["Practitioner", "Encounter"].map(Request::search));
     assert_eq!((tally.written, tally.found), (2, 3));
+}
+
+/// Only the first of these Observations is open by its content; what the other refers to stays hidden.
+#[test]
+fn what_a_scope_does_not_open_by_its_content_shows_nothing_else() {
+    let scopes = [("Observation", CRITERIA.iter().find(|criteria| criteria.text == "code=4548-4")), ("Organization", None)];
+    let scopes =
+        scopes.map(|(name, criteria)| Scope { context: Context::Patient, resource_type: Some(name), letters: "rs", criteria });
+    let performer = |id: &str| format!(r#","performer":[{{"reference":"Organization/{id}"}}]"#);
+    let texts = [
+        P0,
+        r#"{"resourceType":"Organization","id":"g0"}"#,
+        r#"{"resourceType":"Organization","id":"g1"}"#,
+        &observation("o0", "p0", &performer("g0")).replace(r#""code":"c""#, r#""code":"4548-4""#),
+        &observation("o1", "p0", &performer("g1")),
+    ];
+    let person = Person { scopes: scopes.to_vec(), ..Person::patient("p0") };
+    let found = answers(&texts, &person, &["Organization", "Observation"].map(Request::search));
+    assert_eq!(names(&found[0]), ["Organization/g0/v1"]);
+    assert_eq!(names(&found[1]), ["Observation/o0/v1"]);
+}
+
+/// A clinician who is a patient, too, and asks as one.
+#[test]
+fn whoever_asks_for_themselves_does_not_see_the_patients_in_their_care() {
+    let scopes = vec![Scope { context: Context::User, resource_type: None, letters: "rs", criteria: None }];
+    let both = Person { patients: vec!["p1"], practitioner: Some("d0"), scopes, ..Person::default() };
+    let texts = [P0, P1, D0, E0, &observation("o0", "p0", ""), &observation("o1", "p1", "")];
+    let request = [Request::search("Observation")];
+    assert_eq!(names(&answers(&texts, &both, &request)[0]), ["Observation/o0/v1", "Observation/o1/v1"]);
+    let for_oneself = Person { stated: Some("PATRQT"), ..both };
+    assert_eq!(names(&answers(&texts, &for_oneself, &request)[0]), ["Observation/o1/v1"]);
+}
+
+/// What a daughter asks for herself is not about her mother.
+#[test]
+fn whoever_asks_for_themselves_does_not_see_whom_they_act_for() {
+    let scopes = vec![Scope { context: Context::User, resource_type: None, letters: "rs", criteria: None }];
+    let daughter = Person { patients: vec!["p0", "p1"], own: Some("p0"), scopes, ..Person::default() };
+    let texts = [P0, P1, &observation("o0", "p0", ""), &observation("o1", "p1", "")];
+    let request = [Request::search("Observation")];
+    assert_eq!(names(&answers(&texts, &daughter, &request)[0]), ["Observation/o0/v1", "Observation/o1/v1"]);
+    let for_herself = Person { stated: Some("PATRQT"), ..daughter };
+    assert_eq!(names(&answers(&texts, &for_herself, &request)[0]), ["Observation/o0/v1"]);
+}
+
+/// A record that refers to a device of somebody else does not show it.
+#[test]
+fn a_device_of_somebody_is_shown_to_nobody_by_a_reference() {
+    let device = |id: &str, more: &str| format!(r#"{{"resourceType":"Device","id":"{id}"{more}}}"#);
+    let refers = |id: &str| format!(r#","device":{{"reference":"Device/{id}"}}"#);
+    let texts = [
+        P0,
+        P1,
+        &device("w0", r#","patient":{"reference":"Patient/p1"}"#),
+        &device("w1", ""),
+        &observation("o0", "p0", &refers("w0")),
+        &observation("o1", "p0", &refers("w1")),
+    ];
+    let found =
+        answers(&texts, &Person::patient("p0"), &["Device", "Observation?_include=Observation:device"].map(Request::search));
+    assert_eq!(names(&found[0]), ["Device/w1/v1"]);
+    assert_eq!(names(&found[1]).last(), Some(&"Device/w1/v1"));
+}
+
+/// There is nothing here by which anybody could see it.
+#[test]
+fn a_provenance_of_what_is_elsewhere_is_shown_to_nobody() {
+    let texts = [P0, &provenance(&["https://elsewhere.example/fhir/Patient/p0"], "Practitioner/d0")];
+    let requests = [Request::Read(kind("Provenance"), 0), Request::search("Provenance?_total=accurate")];
+    assert!(answers(&texts, &Person::patient("p0"), &requests).iter().all(|answer| names(answer).is_empty()));
+}
+
+/// Found by the property: three ways into the records, the types that `focus` may lead to and the conditions of consents made a statement that SQLite refused.
+#[test]
+fn an_include_to_any_type_is_answered_to_whoever_has_several_ways_and_is_asked_for_consents() {
+    let scope = |context, name, criteria| Scope { context, resource_type: name, letters: "rs", criteria };
+    let criteria = CRITERIA.iter().find(|criteria| criteria.text == "code=4548-4");
+    let scopes = vec![scope(Context::Patient, Some("Observation"), criteria), scope(Context::User, None, None)];
+    let person = Person { patients: vec!["p0"], practitioner: Some("d0"), launch: Some("p0"), scopes, ..Person::default() };
+    let consent = Draft { value: 0, ..draft("Consent", 1, &[]) };
+    let consent = super::bodies::body(&consent).to_string();
+    let texts = [P0, P1, D0, E0, &consent, &observation("o0", "p0", r#","focus":[{"reference":"Encounter/e0"}]"#)];
+    let requests = ["Observation?_include=Observation:focus", "Observation?_include=*", "Patient?_revinclude=*"];
+    for answer in answers(&texts, &person, &requests.map(Request::search)) {
+        assert!(!names(&answer).is_empty());
+    }
+}
+
+/// Everything by which a rule of a consent is about some requests and not about others.
+#[test]
+fn a_consent_is_about_what_it_says_and_about_nothing_else() {
+    const ACTOR: &str =
+        r#""role":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ParticipationType","code":"IRCP"}]}"#;
+    const TYPES: &str = "http://hl7.org/fhir/resource-types";
+    let actor = |reference: &str| format!(r#","actor":[{{{ACTOR},"reference":{reference}}}]"#);
+    let practitioner = |id: &str| actor(&format!(r#"{{"reference":"Practitioner/{id}"}}"#));
+    let purpose =
+        |code: &str| format!(r#","purpose":[{{"system":"http://terminology.hl7.org/CodeSystem/v3-ActReason","code":"{code}"}}]"#);
+    let class = |name: &str| format!(r#","class":[{{"system":"{TYPES}","code":"{name}"}}]"#);
+    let label = r#","securityLabel":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"HIV"}]"#;
+    let code = r#","code":[{"coding":[{"system":"http://loinc.org","code":"4548-4"}]}]"#;
+    let over = r#","period":{"end":"2026-12-31"}"#;
+    let inner = |effect: &str, more: &str| format!(r#","provision":[{{"type":"{effect}"{}{more}}}]"#, class("Patient"));
+    let provisions = [
+        ("deny", practitioner("d0")),
+        ("deny", practitioner("d1")),
+        ("deny", actor(r#"{"identifier":{"system":"https://localhost:8443","value":"app"}}"#)),
+        ("deny", purpose("TREAT")),
+        ("deny", purpose("PATRQT")),
+        ("deny", class("Encounter")),
+        ("deny", label.to_owned()),
+        ("deny", code.to_owned()),
+        ("deny", over.to_owned()),
+        ("deny", inner("permit", "")),
+        ("deny", inner("permit", over)),
+        ("permit", practitioner("d0")),
+        ("permit", practitioner("d1")),
+        ("permit", purpose("TREAT")),
+        ("permit", purpose("PATRQT")),
+        ("permit", class("Observation")),
+        ("permit", code.to_owned()),
+        ("permit", over.to_owned()),
+        ("permit", inner("deny", "")),
+    ];
+    let clinician = Person { clearance: 2, ..Person::clinician("d0") };
+    let broken = Person { glass: vec!["p0"], stated: Some("BTG"), ..clinician.clone() };
+    let people = [0, 1]
+        .into_iter()
+        .flat_map(|implicit| [&clinician, &broken, &Person::patient("p0")].map(|person| Person { implicit, ..person.clone() }));
+    let people: Vec<Person> = people.collect();
+    let labelled = r#","meta":{"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"HIV"}]}"#;
+    let coded =
+        observation("o1", "p0", "").replace(r#""system":"s","code":"c""#, r#""system":"http://loinc.org","code":"4548-4""#);
+    let texts = [P0, D0, E0, &observation("o0", "p0", ""), &coded, &observation("o2", "p0", labelled)];
+    let requests = ["Patient", "Observation?_total=accurate", "Encounter"].map(Request::search);
+    for (effect, more) in &provisions {
+        let consent = consent("n0", "2026-01-01", &format!(r#"{{"type":"{effect}"{more}}}"#));
+        let texts = [texts.as_slice(), &[consent.as_str()]].concat();
+        after(&texts, &people, &[], &requests);
+    }
+    // A newer one of the same organisation takes the place of an older one.
+    let replaced = [
+        consent("n0", "2026-01-01", r#"{"type":"deny"}"#),
+        consent("n1", "2026-02-01", &format!(r#"{{"type":"deny"{}}}"#, class("Encounter"))),
+    ];
+    let texts = [texts.as_slice(), &[replaced[0].as_str(), replaced[1].as_str()]].concat();
+    after(&texts, &people, &[], &requests);
+}
+
+fn consent(id: &str, day: &str, provision: &str) -> String {
+    format!(
+        r#"{{"resourceType":"Consent","id":"{id}","status":"active","scope":{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/consentscope","code":"patient-privacy"}}]}},
+        "category":[{{"coding":[{{"system":"http://loinc.org","code":"59284-0"}}]}}],"patient":{{"reference":"Patient/p0"}},"dateTime":"{day}",
+        "organization":[{{"reference":"Organization/g9"}}],"policy":[{{"uri":"https://example.org/policy"}}],"provision":{provision}}}"#
+    )
+}
+
+/// What a patient's app writes narrows at once, and widens when somebody has confirmed it.
+#[test]
+fn a_consent_that_nobody_has_confirmed_lets_nobody_in() {
+    let clinician = Person { implicit: 1, ..Person::clinician("d0") };
+    let others = [("Organization", 0), ("Organization", 1), ("Organization", 2)];
+    let permit = Draft { code: 5, date: 5, value: 0, ..draft("Consent", 0, &others) };
+    let people = [with_all_letters(Person::patient("p0")), clinician];
+    let requests = ["Patient", "Encounter?_total=accurate"].map(Request::search);
+    let tally = after(&[P0, D0, E0], &people, &[Write::Create(permit)], &requests);
+    assert_eq!(tally.written, 1);
+}
+
+/// The record of another refers to the second one before the first one is there: a number of the store would tell that in the order of equals.
+#[test]
+fn what_stands_in_no_order_stands_in_that_of_ids() {
+    let hidden = r#"{"resourceType":"Condition","id":"c0","code":{"text":"x"},"subject":{"reference":"Patient/p1"},
+        "evidence":[{"detail":[{"reference":"Observation/o1"}]}]}"#;
+    let texts = [P0, P1, hidden, &observation("o0", "p0", ""), &observation("o1", "p0", "")];
+    let requests = ["Observation", "Observation?_sort=status", "Observation?_sort=date&_count=1"].map(Request::search);
+    for answer in answers(&texts, &Person::patient("p0"), &requests) {
+        assert_eq!(names(&answer), ["Observation/o0/v1", "Observation/o1/v1"]);
+    }
+}
+
+/// What has ended has no date, and is not one without a date.
+#[test]
+fn a_chain_leads_to_nothing_that_has_ended() {
+    let texts = [P0, D0, E0, &observation("o0", "p0", r#","encounter":{"reference":"Encounter/e0"}"#)];
+    let requests = [Request::search("Observation?encounter.date:missing=true")];
+    let person = Person::patient("p0");
+    assert_eq!(names(&answers(&texts, &person, &requests)[0]), ["Observation/o0/v1"]);
+    let ended = [texts.as_slice(), &["-Encounter/e0"]].concat();
+    assert!(names(&answers(&ended, &person, &requests)[0]).is_empty());
+}
+
+/// What is written is judged like what is read: by the criteria of the scope, labels, consents; and who may not read it is not shown it.
+#[test]
+fn what_is_written_is_judged_by_what_it_says() {
+    let update =
+        Write::Update { draft: Draft { code: 1, ..draft("Observation", 0, &[]) }, matched: Match::Anything, keeps_subject: true };
+    let criteria = CRITERIA.iter().find(|criteria| criteria.text == "code=4548-4");
+    let scopes = vec![Scope { context: Context::Patient, resource_type: Some("Observation"), letters: "cruds", criteria }];
+    let coded = observation("o0", "p0", "").replace(r#""code":"c""#, r#""code":"4548-4""#);
+    let person = Person { scopes, ..Person::patient("p0") };
+    assert_eq!(after(&[P0, &coded], &[person], &[update], &[]).written, 0, "the criteria of the scope");
+    let clinician = with_all_letters(Person::clinician("d0"));
+    let restricted = Write::Create(Draft { code: 1, value: 1, ..draft("Encounter", 0, &[]) });
+    assert_eq!(after(&[P0, D0, E0], &[clinician.clone()], &[restricted], &[]).written, 0, "labels");
+    let denied = r#"{"type":"deny","class":[{"system":"http://hl7.org/fhir/resource-types","code":"Observation"}]}"#;
+    let texts = [P0, D0, E0, &consent("n0", "2026-01-01", denied)];
+    let create = || [Write::Create(draft("Observation", 0, &[]))];
+    assert_eq!(after(&texts, &[clinician.clone()], &create(), &[]).written, 0, "a consent");
+    let scopes = clinician.scopes.iter().map(|scope| Scope { letters: "c", ..*scope }).collect();
+    assert_eq!(after(&texts[..3], &[Person { scopes, ..clinician }], &create(), &[]).written, 1, "without the body");
 }

@@ -14,17 +14,16 @@ use portcullis_fhir::resource::Resource;
 use portcullis_fhir::search::{self, Handling, SearchContext};
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_fhir::version::NewVersion;
-use portcullis_oauth::principal::Principal;
 use portcullis_policy::{
-    Change, Decision, DecisionId, Operation, Permit, PermittedOperation, StoredVersion, WriteSet, Written, decide,
+    Basis, Change, Decision, DecisionId, Operation, Permit, PermittedOperation, StoredVersion, WriteSet, Written, decide,
 };
 use portcullis_store::{FhirStore, StoreError};
 
 use super::data::{BASE, NOW, Name, Record, Version, id};
-use super::people::{guardian_of_all, operator, patient_with_another_app};
+use super::people::{Asker, guardian_of_all, operator, patient_with_another_app};
 use super::requests::Request;
-use super::view;
 use super::writes::Planned;
+use super::{redaction, view};
 
 /// More pages than any answer here has: a bookmark that leads nowhere new.
 const MOST_PAGES: usize = 200;
@@ -91,6 +90,20 @@ impl Answer {
             Self::Written(..) => true,
         }
     }
+
+    /// The same with bodies that can be compared where something is left out of them.
+    pub fn comparable(mut self) -> Self {
+        let versions: Vec<&mut Seen> = match &mut self {
+            Self::Denied | Self::Refused(_) => Vec::new(),
+            Self::Version(version) => version.iter_mut().collect(),
+            Self::Pages(pages) => pages.iter_mut().flat_map(|page| page.matches.iter_mut().chain(&mut page.included)).collect(),
+            Self::Written(_, version) => vec![version],
+        };
+        for body in versions.into_iter().filter_map(|version| version.body.as_mut()) {
+            *body = redaction::comparable(body);
+        }
+        self
+    }
 }
 
 /// A store in a directory of its own.
@@ -136,7 +149,7 @@ impl Held {
     }
 
     /// Stores all of these changes or none; `None` where the decision was no.
-    async fn commit(&self, principal: &Principal, changes: Vec<Change>) -> Option<Result<Vec<Written>, StoreError>> {
+    async fn commit(&self, principal: &Asker, changes: Vec<Change>) -> Option<Result<Vec<Written>, StoreError>> {
         if changes.is_empty() {
             return Some(Ok(Vec::new()));
         }
@@ -150,7 +163,7 @@ impl Held {
     }
 
     /// What comes of a write.
-    pub async fn write(&self, principal: &Principal, planned: &Planned) -> Answer {
+    pub async fn write(&self, principal: &Asker, planned: &Planned) -> Answer {
         match self.commit(principal, vec![change(planned)]).await {
             None => Answer::Denied,
             Some(Err(error)) => Answer::Refused(error.to_string()),
@@ -164,7 +177,7 @@ impl Held {
     }
 
     /// The answer to a request, all pages.
-    pub async fn ask(&self, principal: &Principal, request: &Request) -> Answer {
+    pub async fn ask(&self, principal: &Asker, request: &Request) -> Answer {
         match request {
             Request::Read(kind, slot) => {
                 let read = Read { resource_type: resource_type(kind.name), id: logical_id(&id(*kind, *slot)) };
@@ -181,8 +194,23 @@ impl Held {
         }
     }
 
+    /// What a bookmark of this search gives in a search that asks for more.
+    pub async fn with_bookmark_of_another_search(&self, principal: &Asker, request: &Request) -> Option<Answer> {
+        let Request::Search { within, resource_type, parameters } = request else { return None };
+        let (own, permitted) = permit(principal, paged_operation(request, None)?)?;
+        let (_, next) = self.page(principal, &own, permitted).await.ok()?;
+        let mut parameters = parameters.clone();
+        parameters.push(("_lastUpdated".to_owned(), "lt2100".to_owned()));
+        let other = Request::Search { within: *within, resource_type, parameters };
+        let (own, permitted) = permit(principal, paged_operation(&other, Some(next?.into()))?)?;
+        Some(match self.page(principal, &own, permitted).await {
+            Ok((page, _)) => Answer::Pages(vec![page]),
+            Err(error) => Answer::Refused(error.to_string()),
+        })
+    }
+
     /// The first bookmark that a search or history gives to this person, and what it gives to another.
-    pub async fn with_bookmark_of(&self, owner: &Principal, principal: &Principal, request: &Request) -> Option<Answer> {
+    pub async fn with_bookmark_of(&self, owner: &Asker, principal: &Asker, request: &Request) -> Option<Answer> {
         let operation = |cursor| paged_operation(request, cursor);
         let (own, permitted) = permit(owner, operation(None)?)?;
         let (_, next) = self.page(owner, &own, permitted).await.ok()?;
@@ -193,7 +221,7 @@ impl Held {
         })
     }
 
-    async fn once(&self, principal: &Principal, operation: Operation) -> Answer {
+    async fn once(&self, principal: &Asker, operation: Operation) -> Answer {
         let Some((permit, permitted)) = permit(principal, operation) else { return Answer::Denied };
         let found = match permitted {
             PermittedOperation::Read(read) => self.store.read(read).await,
@@ -206,7 +234,7 @@ impl Held {
         }
     }
 
-    async fn pages(&self, principal: &Principal, operation: impl Fn(Option<Box<str>>) -> Operation) -> Answer {
+    async fn pages(&self, principal: &Asker, operation: impl Fn(Option<Box<str>>) -> Operation) -> Answer {
         let mut pages: Vec<Page> = Vec::new();
         let mut cursor = None;
         loop {
@@ -226,19 +254,21 @@ impl Held {
 
     async fn page(
         &self,
-        principal: &Principal,
+        principal: &Asker,
         permit: &Permit,
         permitted: PermittedOperation,
     ) -> Result<(Page, Option<String>), StoreError> {
         match permitted {
             PermittedOperation::History(history) => {
-                let found = permit.release(self.store.history(history, &principal.binding()).await?).unwrap().into_content();
+                let found =
+                    permit.release(self.store.history(history, &principal.principal.binding()).await?).unwrap().into_content();
                 let matches = found.versions.iter().map(seen).collect();
                 let next = found.next.as_ref().map(String::len);
                 Ok((Page { matches, included: Vec::new(), total: Some(found.total), next }, found.next))
             }
             PermittedOperation::Search(query) => {
-                let found = permit.release(self.store.search(query, &principal.binding()).await?).unwrap().into_content();
+                let found =
+                    permit.release(self.store.search(query, &principal.principal.binding()).await?).unwrap().into_content();
                 let names = |versions: &[StoredVersion]| versions.iter().map(seen).collect();
                 let (matches, included) = (names(&found.matches), names(&found.included));
                 let next = found.next.as_ref().map(String::len);
@@ -277,8 +307,9 @@ fn directory() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
-fn permit(principal: &Principal, operation: Operation) -> Option<(Permit, PermittedOperation)> {
-    match decide(DecisionId(next_number()), principal, operation) {
+fn permit(principal: &Asker, operation: Operation) -> Option<(Permit, PermittedOperation)> {
+    let basis = Basis { id: DecisionId(next_number()), rules: Arc::clone(&principal.rules) };
+    match decide(basis, &principal.principal, operation) {
         Decision::Permit(permit, permitted) => Some((permit, permitted)),
         Decision::Deny(_) => None,
     }

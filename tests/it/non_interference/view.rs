@@ -11,6 +11,9 @@
 //!
 //! A scope with criteria opens those records only whose own content fulfils them; a deletion has no content.
 //!
+//! Purposes without leave open nothing, breaking the glass opens one record and nothing else, and rules of the operator add relationships and take away types, labels and
+//! records. What lists of elements hide is left out, where every context that shows a version hides it; a reference that is left out shows nothing.
+//!
 //! Of all these, somebody who is a clinician sees only what has no label above the own clearance, and what is hidden so shows nothing else. A version has its
 //! labels and those of all versions before it.
 //!
@@ -22,10 +25,12 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::bodies;
 use super::consents;
-use super::data::{BASE, Links, Name, Record, Version};
+use super::data::{BASE, KINDS, Links, Name, Record, Version};
 use super::people::{CLEARANCES, Context, Person, Scope};
+use super::redaction::Element;
+use super::rules::{Relation, Rule};
+use super::{bodies, redaction};
 
 /// Elements that say whom a record is about; Patient and Provenance are treated apart.
 const ABOUT: [(&str, &[&str]); 10] = [
@@ -47,8 +52,24 @@ struct Opened<'a> {
     scopes: Vec<&'a Scope>,
     /// Only these patients; `None`: not limited by name.
     named: Option<BTreeSet<&'a str>>,
-    /// Only patients in the care of this practitioner; `None`: not limited by care.
-    carer: Option<&'a str>,
+    /// Only patients to whom this practitioner has a relationship; `None`: not limited by that.
+    carer: Option<(Relation, &'a str)>,
+    cleared: Cleared,
+    /// What somebody who acts for another may not.
+    limits: Option<(bool, &'static str)>,
+    /// The rule of the operator that opens it.
+    permit: Option<&'a Rule>,
+}
+
+/// Up to which labels a context shows records.
+#[derive(Clone, Copy)]
+enum Cleared {
+    /// All.
+    Everything,
+    /// What clinicians see.
+    AsClinician,
+    /// What whoever broke the glass sees: every sensitivity, and nothing very restricted.
+    InEmergency,
 }
 
 /// One person's eyes for one letter.
@@ -56,14 +77,13 @@ pub struct View<'a> {
     records: &'a [Record],
     opened: Vec<Opened<'a>>,
     letter: char,
-    clearance: usize,
     person: &'a Person,
 }
 
 impl<'a> View<'a> {
     /// What the person may read (`r`) or search (`s`).
     pub fn new(records: &'a [Record], person: &'a Person, letter: char) -> Self {
-        Self { records, opened: opened(person).unwrap_or_default(), letter, clearance: person.clearance, person }
+        Self { records, opened: opened(person, letter).unwrap_or_default(), letter, person }
     }
 
     /// Whether a request about this type is decided at all, which does not depend on data.
@@ -73,10 +93,22 @@ impl<'a> View<'a> {
 
     /// The same eyes for another letter, of those contexts only that open something for this one.
     pub fn beside(mut self, letter: char) -> Self {
-        let own = self.letter;
-        self.opened.retain(|opened| opened.scopes.iter().any(|scope| scope.letters.contains(own)));
+        let any = |opened: &Opened<'_>| {
+            opened.permit.is_none()
+                && opened.scopes.iter().any(|scope| scope.resource_type.is_none() && scope.letters.contains(self.letter))
+        };
+        let opening: Vec<bool> =
+            self.opened.iter().map(|opened| any(opened) || KINDS.iter().any(|kind| self.opens(opened, kind.name))).collect();
+        let mut opening = opening.into_iter();
+        self.opened.retain(|_| opening.next() == Some(true));
         self.letter = letter;
         self
+    }
+
+    /// Whether something of a type is hidden that the person could change: then nothing of the type is changed.
+    pub fn hides_of(&self, resource_type: &str) -> bool {
+        let opening = self.opened.iter().filter(|opened| self.opens(opened, resource_type));
+        opening.into_iter().any(|opened| self.hidden(opened).any(|element| element.name == resource_type))
     }
 
     /// Whether the current version of a record is visible.
@@ -90,7 +122,7 @@ impl<'a> View<'a> {
         let name = stated["resourceType"].as_str().unwrap();
         let patients = patients(stated);
         self.opened.iter().any(|opened| {
-            self.admits(opened, name, content)
+            self.admits(opened, name, content, labels)
                 && self.clears(opened, labels)
                 && consents::permit(self.records, self.person, (stated, content), labels)
                 && !patients.is_empty()
@@ -105,44 +137,85 @@ impl<'a> View<'a> {
     }
 
     fn versions(&self, record: &Record) -> Vec<Version> {
-        let shown = |number: &usize| {
-            let (stated, name) = (record.stated(*number), record.resource_type.as_str());
-            let content = record.versions[*number].body.as_ref();
-            let labels = Labels::of(record, *number);
-            if !consents::permit(self.records, self.person, (stated, content), &labels) {
-                return false;
-            }
-            let opened = self.opened.iter().filter(|opened| self.admits(opened, name, content) && self.clears(opened, &labels));
-            opened.into_iter().any(|opened| match name {
-                "Provenance" => stated["target"] == record.last_stated()["target"] && self.is_about_visible(opened, record),
-                _ if is_shared(stated) => self.is_referred_to(opened, record),
-                _ => self.is_about_someone_inside(opened, stated),
-            })
+        (0..record.versions.len()).filter_map(|number| self.version(record, number)).collect()
+    }
+
+    /// A version of a visible record as it is shown; `None` where it is not.
+    pub fn version(&self, record: &Record, number: usize) -> Option<Version> {
+        let (stated, name) = (record.stated(number), record.resource_type.as_str());
+        let content = record.versions[number].body.as_ref();
+        let labels = Labels::of(record, number);
+        if !consents::permit(self.records, self.person, (stated, content), &labels) {
+            return None;
+        }
+        let shows = |opened: &&Opened<'_>| {
+            self.admits(opened, name, content, &labels)
+                && self.clears(opened, &labels)
+                && match name {
+                    "Provenance" => stated["target"] == record.last_stated()["target"] && self.is_about_visible(opened, record),
+                    _ if is_shared(stated) => self.is_referred_to(opened, record),
+                    _ => self.is_about_someone_inside(opened, stated),
+                }
         };
-        (0..record.versions.len()).filter(shown).map(|number| labelled(record, number)).collect()
+        let showing: Vec<&Opened<'_>> = self.opened.iter().filter(shows).collect();
+        let first = showing.first()?;
+        // Of several ways the one that shows more counts.
+        let by_all = |element: &&Element| showing.iter().all(|opened| self.hides(opened, element));
+        let hidden: Vec<&Element> = self.hidden(first).filter(by_all).filter(|element| element.name == name).collect();
+        let mut version = labelled(record, number);
+        version.body.iter_mut().for_each(|body| redaction::without(body, &hidden));
+        Some(version)
+    }
+
+    /// The elements of the operator's list that a context does not show.
+    fn hidden(&self, opened: &Opened<'_>) -> impl Iterator<Item = &'static Element> {
+        redaction::LISTS[self.person.hidden].iter().filter(move |element| self.hides(opened, element))
+    }
+
+    fn hides(&self, opened: &Opened<'_>, element: &Element) -> bool {
+        !self.clears(opened, &Labels { level: level(element.label), sensitivities: BTreeSet::new() })
+    }
+
+    fn denying(&self) -> impl Iterator<Item = &Rule> {
+        self.person.rules.iter().filter(|rule| rule.permits.is_none() && rule.applies(self.person, self.letter))
     }
 
     fn opens(&self, opened: &Opened<'_>, resource_type: &str) -> bool {
+        let limited = opened.limits.is_some_and(|(read_only, types)| {
+            types.split(',').any(|name| name == resource_type) || read_only && "cud".contains(self.letter)
+        });
         opened
             .scopes
             .iter()
             .any(|scope| scope.resource_type.is_none_or(|name| name == resource_type) && scope.letters.contains(self.letter))
+            && !limited
+            && opened.permit.is_none_or(|permit| permit.gives(resource_type, self.letter))
+            && !self.denying().any(|rule| rule.takes_type(resource_type))
     }
 
     /// Whether a context opens a record of this type with this content; `None`: it is deleted.
-    fn admits(&self, opened: &Opened<'_>, resource_type: &str, content: Option<&Value>) -> bool {
+    fn admits(&self, opened: &Opened<'_>, resource_type: &str, content: Option<&Value>, labels: &Labels) -> bool {
         let of_type = |scope: &&&Scope| scope.resource_type.is_none_or(|name| name == resource_type);
         let opening = opened.scopes.iter().filter(of_type).filter(|scope| scope.letters.contains(self.letter));
         let admits =
             |scope: &Scope| scope.criteria.is_none_or(|criteria| content.is_some_and(|content| (criteria.admit)(content)));
         opening.copied().any(admits)
+            && self.opens(opened, resource_type)
+            && opened.permit.is_none_or(|permit| permit.gives_record(content))
+            && !self.denying().any(|rule| rule.takes_record(resource_type, content, labels))
     }
 
-    /// Whether the clearance of a context reaches these labels. Only who is let in as a clinician has one.
+    /// Whether the clearance of a context reaches these labels.
     fn clears(&self, opened: &Opened<'_>, labels: &Labels) -> bool {
-        let (highest, sensitivities) = CLEARANCES[self.clearance];
-        opened.carer.is_none()
-            || labels.level <= level(highest) && labels.sensitivities.iter().all(|code| sensitivities.contains(&code.as_str()))
+        let (highest, sensitivities) = CLEARANCES[self.person.clearance];
+        let cleared = match opened.cleared {
+            Cleared::Everything => true,
+            Cleared::AsClinician => {
+                labels.level <= level(highest) && labels.sensitivities.iter().all(|code| sensitivities.contains(&code.as_str()))
+            }
+            Cleared::InEmergency => labels.level <= level("R"),
+        };
+        cleared && !self.denying().any(|rule| rule.takes_labels(labels))
     }
 
     /// Whether the consents of those whom it is about let the person have the current version.
@@ -158,8 +231,8 @@ impl<'a> View<'a> {
 
     fn shows(&self, opened: &Opened<'_>, record: &Record) -> bool {
         let name = record.resource_type.as_str();
-        if !self.admits(opened, name, record.current()) || !self.clears(opened, &Labels::last(record)) || !self.consented(record)
-        {
+        let labels = Labels::last(record);
+        if !self.admits(opened, name, record.current(), &labels) || !self.clears(opened, &labels) || !self.consented(record) {
             return false;
         }
         if name == "Provenance" {
@@ -176,7 +249,8 @@ impl<'a> View<'a> {
         self.records.iter().any(|source| {
             source.links.shared.contains(&own)
                 && is_clinical(&source.resource_type)
-                && self.admits(opened, &source.resource_type, source.current())
+                && !self.hidden(opened).any(|element| element.refers && element.name == source.resource_type)
+                && self.admits(opened, &source.resource_type, source.current(), &Labels::last(source))
                 && self.clears(opened, &Labels::last(source))
                 && self.consented(source)
                 && self.is_about_someone_inside(opened, source.last_stated())
@@ -188,7 +262,7 @@ impl<'a> View<'a> {
         let found = self.records.iter().find(|record| record.resource_type == *name && record.id == *id);
         is_clinical(name)
             && found.is_some_and(|record| {
-                self.admits(opened, name, record.current())
+                self.admits(opened, name, record.current(), &Labels::last(record))
                     && self.clears(opened, &Labels::last(record))
                     && self.consented(record)
                     && self.is_about_someone_inside(opened, record.last_stated())
@@ -201,14 +275,33 @@ impl<'a> View<'a> {
 
     fn is_someone_inside(&self, opened: &Opened<'_>, patient: &str) -> bool {
         opened.named.as_ref().is_none_or(|named| named.contains(patient))
-            && opened.carer.is_none_or(|carer| self.is_in_care(carer, patient))
+            && opened.carer.is_none_or(|carer| !reasons(self.records, carer, patient).is_empty())
     }
+}
 
-    /// Whether an Encounter or CareTeam that is not deleted names the practitioner beside the patient.
-    fn is_in_care(&self, carer: &str, patient: &str) -> bool {
-        let named = (("Practitioner".to_owned(), carer.to_owned()), patient.to_owned());
-        self.records.iter().any(|record| record.links.care.contains(&named))
-    }
+/// The records by which a practitioner has a relationship to a patient.
+pub fn reasons<'a>(records: &'a [Record], (relation, carer): (Relation, &str), patient: &str) -> Vec<&'a Record> {
+    let own = ("Practitioner".to_owned(), carer.to_owned());
+    let is_role = |record: &&Record| {
+        let current = record.current().filter(|_| record.resource_type == "PractitionerRole");
+        current.is_some_and(|body| references_at(body, "practitioner").contains(&own))
+    };
+    let roles = || records.iter().filter(is_role);
+    let role_names = || roles().map(|role| (role.resource_type.clone(), role.id.clone()));
+    let (types, actors): (&[&str], Vec<Name>) = match relation {
+        Relation::Care => (&["Encounter", "CareTeam"], vec![own.clone()]),
+        Relation::CareTeam => (&["CareTeam"], role_names().chain([own.clone()]).collect()),
+        Relation::GeneralPractitioner => (&["Patient"], role_names().chain([own.clone()]).collect()),
+        Relation::Organization => {
+            let organizations = roles().flat_map(|role| references_at(role.last_stated(), "organization"));
+            (&["Patient", "Encounter"], organizations.collect())
+        }
+    };
+    let states = |record: &&Record| {
+        types.contains(&record.resource_type.as_str())
+            && record.links.care.iter().any(|(actor, other)| other == patient && actors.contains(actor))
+    };
+    records.iter().filter(states).collect()
 }
 
 /// The confidentialities, ascending.
@@ -269,25 +362,80 @@ pub fn labelled(record: &Record, number: usize) -> Version {
 }
 
 /// The contexts of a token; `None` where one of them cannot be established, which refuses everything.
-fn opened(person: &Person) -> Option<Vec<Opened<'_>>> {
+fn opened(person: &Person, letter: char) -> Option<Vec<Opened<'_>>> {
     let of = |context| person.scopes.iter().filter(|scope| scope.context == context).collect::<Vec<_>>();
     let (patient, user) = (of(Context::Patient), of(Context::User));
-    let mut opened = Vec::new();
-    if !patient.is_empty() {
-        let launch = person.launch?;
-        let carer = if person.patients.contains(&launch) { None } else { Some(person.practitioner?) };
-        opened.push(Opened { scopes: patient, named: Some([launch].into()), carer });
+    if !person.has_leave() {
+        return None;
     }
-    if !user.is_empty() {
-        if person.patients.is_empty() && person.practitioner.is_none() {
+    if person.purpose() == "BTG" {
+        if person.glass.is_empty() {
             return None;
         }
-        if !person.patients.is_empty() {
-            opened.push(Opened { scopes: user.clone(), named: Some(person.patients.iter().copied().collect()), carer: None });
+        let reads = "rs".contains(letter);
+        let one = |scopes, named: BTreeSet<_>| Opened {
+            scopes,
+            named: Some(named),
+            carer: None,
+            cleared: Cleared::InEmergency,
+            limits: None,
+            permit: None,
+        };
+        let launched = person.launch.filter(|launch| person.glass.contains(launch));
+        let mut opened: Vec<Opened<'_>> = launched.into_iter().map(|launch| one(patient.clone(), [launch].into())).collect();
+        opened.push(one(user, person.glass.iter().copied().collect()));
+        return Some(if reads { opened } else { Vec::new() });
+    }
+    let mut opened = Vec::new();
+    let carer = person.practitioner.filter(|_| person.treats());
+    let limits_of =
+        |patient: &str| person.limits.filter(|_| person.patients.get(1).is_some_and(|represented| *represented == patient));
+    if !patient.is_empty() {
+        let launch = person.launch?;
+        let acts_for = person.acts_for(launch);
+        let carer = if acts_for { None } else { Some((Relation::Care, carer?)) };
+        let cleared = if acts_for { Cleared::Everything } else { Cleared::AsClinician };
+        let limits = limits_of(launch).filter(|_| acts_for);
+        opened.push(Opened { scopes: patient, named: Some([launch].into()), carer, cleared, limits, permit: None });
+    }
+    if !user.is_empty() {
+        let acting: Vec<&str> = person.patients.iter().copied().filter(|patient| person.acts_for(patient)).collect();
+        if acting.is_empty() && carer.is_none() {
+            return None;
         }
-        if let Some(practitioner) = person.practitioner {
-            opened.push(Opened { scopes: user, named: None, carer: Some(practitioner) });
+        let own = |named: BTreeSet<_>, limits| Opened {
+            scopes: user.clone(),
+            named: Some(named),
+            carer: None,
+            cleared: Cleared::Everything,
+            limits,
+            permit: None,
+        };
+        let (limited, whole): (BTreeSet<&str>, BTreeSet<&str>) =
+            acting.into_iter().partition(|patient| limits_of(patient).is_some());
+        opened.extend(Some(whole).filter(|whole| !whole.is_empty()).map(|whole| own(whole, None)));
+        opened.extend(Some(limited).filter(|limited| !limited.is_empty()).map(|limited| own(limited, person.limits)));
+        if let Some(practitioner) = carer {
+            opened.push(Opened {
+                scopes: user.clone(),
+                named: None,
+                carer: Some((Relation::Care, practitioner)),
+                cleared: Cleared::AsClinician,
+                limits: None,
+                permit: None,
+            });
         }
+    }
+    for rule in person.rules.iter().filter(|rule| rule.applies(person, letter)) {
+        let (Some(relation), Some(practitioner)) = (rule.permits, person.practitioner) else { continue };
+        opened.push(Opened {
+            scopes: user.clone(),
+            named: None,
+            carer: Some((relation, practitioner)),
+            cleared: Cleared::AsClinician,
+            limits: None,
+            permit: Some(rule),
+        });
     }
     Some(opened)
 }
@@ -299,13 +447,18 @@ fn is_clinical(resource_type: &str) -> bool {
 /// What a resource lets others see, where its writer is believed.
 pub fn links(body: &Value) -> Links {
     let is_shared = |(name, _): &Name| SHARED.contains(&name.as_str());
-    let element = match body["resourceType"].as_str().unwrap() {
-        "Encounter" => "participant.individual",
-        "CareTeam" => "participant.member",
-        _ => "",
+    let named: &[(&str, &str)] = match body["resourceType"].as_str().unwrap() {
+        "Encounter" => &[("participant.individual", "Practitioner"), ("serviceProvider", "Organization")],
+        "CareTeam" => &[("participant.member", "Practitioner")],
+        "Patient" => &[("generalPractitioner", "Practitioner"), ("managingOrganization", "Organization")],
+        _ => &[],
     };
     let patients = patients(body);
-    let carers = references_at(body, element).into_iter().filter(|(name, _)| name.starts_with("Practitioner"));
+    let of_kind = |(element, kind): &(&str, &'static str)| {
+        let kind = *kind;
+        references_at(body, element).into_iter().filter(move |(name, _)| name.starts_with(kind))
+    };
+    let carers = named.iter().flat_map(of_kind);
     Links {
         shared: all_references(body).into_iter().filter(is_shared).collect(),
         care: carers.flat_map(|carer| patients.iter().map(move |patient| (carer.clone(), patient.clone()))).collect(),

@@ -10,11 +10,12 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::TestRunner;
 
-use super::data::{self, Event, Record};
+use super::data::{self, Event, PATIENTS, Record};
 use super::people::{self, Person};
 use super::requests::{self, Request};
+use super::rules::Relation;
 use super::stores::{Answer, Held};
-use super::view::View;
+use super::view::{View, reasons};
 use super::writes::{self, Planned, Write};
 use super::{cases, config, runtime};
 
@@ -62,12 +63,23 @@ pub fn other_world<T: PartialEq>(events: &[Event], differences: &[Difference], k
 /// What a person may know of a world: what each letter shows, for whom they care, and by what: a write may end one of several reasons for that.
 pub fn known(records: &[Record], person: &Person) -> ([Vec<Record>; 4], BTreeSet<String>) {
     let views = ['r', 's', 'u', 'd'].map(|letter| View::new(records, person, letter).records());
-    let cares = |carer: &(String, String)| person.practitioner.is_some_and(|id| carer.0 == "Practitioner" && carer.1 == id);
-    let by = |record: &Record, patient: &str| format!("{patient} by {}/{}", record.resource_type, record.id);
-    let care = records.iter().flat_map(|record| {
-        record.links.care.iter().filter(|(carer, _)| cares(carer)).map(move |(_, patient)| by(record, patient))
-    });
-    (views, care.collect())
+    let mut relations = vec![Relation::Care];
+    relations.extend(person.rules.iter().filter_map(|rule| rule.permits));
+    let mut care = BTreeSet::new();
+    for (practitioner, relation) in
+        person.practitioner.iter().flat_map(|own| relations.iter().map(move |relation| (*own, *relation)))
+    {
+        for patient in PATIENTS {
+            let by = |record: &Record| format!("{patient} {relation:?} by {}/{}", record.resource_type, record.id);
+            care.extend(reasons(records, (relation, practitioner), patient).into_iter().map(by));
+        }
+    }
+    // A role that ends may be one of several that give a relationship.
+    if relations.len() > 1 {
+        let roles = records.iter().filter(|record| record.resource_type == "PractitionerRole");
+        care.extend(roles.map(|role| format!("{} {:?}", role.id, role.current())));
+    }
+    (views, care)
 }
 
 /// Random differences.
@@ -114,8 +126,11 @@ async fn check(case: &Case, tally: &Mutex<Tally>) -> Result<(), String> {
     }
     for (number, write) in case.writes.iter().enumerate() {
         let planned = Planned::of(write, number, &records);
-        planned.apply(&case.person, &mut records);
-        compare(&planned, world.write(&principal, &planned).await, other_held.write(&principal, &planned).await)?;
+        let found = world.write(&principal, &planned).await;
+        if found != Answer::Denied {
+            planned.apply(&case.person, &mut records);
+        }
+        compare(&planned, found, other_held.write(&principal, &planned).await)?;
     }
     for request in after {
         compare(request, world.ask(&principal, request).await, other_held.ask(&principal, request).await)?;

@@ -120,6 +120,9 @@ impl Planned {
         if !view.permits(&self.name.0) {
             return Answer::Denied;
         }
+        if self.letter == 'u' && view.hides_of(&self.name.0) {
+            return Answer::Denied;
+        }
         let found = position(records, &self.name);
         if self.letter != 'c' {
             let Some(current) = found.map(|found| &records[found]).filter(|record| view.sees(record)) else {
@@ -155,13 +158,16 @@ impl Planned {
             }
         }
         let written = &records[found.unwrap_or(records.len() - 1)];
-        let is_shown = View::new(records, person, self.letter).beside('r').sees(written);
+        let reader = View::new(records, person, self.letter).beside('r');
+        let last = written.versions.len() - 1;
+        let shown = Some(written).filter(|written| reader.sees(written)).and_then(|written| reader.version(written, last));
         let outcome = match self.letter {
             'c' => Outcome::Created,
             'u' => Outcome::Updated,
             _ => Outcome::Deleted,
         };
-        self.written(outcome, &labelled(written, written.versions.len() - 1), is_shown)
+        let is_shown = shown.is_some();
+        self.written(outcome, &shown.unwrap_or_else(|| labelled(written, last)), is_shown)
     }
 
     fn written(&self, outcome: Outcome, version: &Version, is_shown: bool) -> Answer {

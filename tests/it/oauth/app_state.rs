@@ -316,3 +316,35 @@ async fn bad_requests_about_app_state_say_what_is_wrong_and_every_request_leaves
         .filter(|record| record.outcome == Outcome::Denied && record.operations.iter().any(|one| one.interaction == "create"));
     assert_eq!(denied.count(), 2, "the missing scope and Bob's subject");
 }
+
+/// Ann forbids the app her data: it finds its state no more, as if there were none, and can make none. A rule of the operator closes a code for everybody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn consents_and_rules_of_the_operator_decide_about_state_as_about_records() {
+    let keeping = Keeping::start().await;
+    let (ann, server) = (keeping.ann().await, &keeping.world.server);
+    let of_ann = Some("Patient/ann");
+    let first = keeping.created(&ann, &keeping.state(PREFERENCES, of_ann, "dark")).await;
+    let rules = "[[rule]]\nname = 'r'\neffect = 'deny'\ntypes = ['Basic']\ncriteria = ['code=https://app.example|keys']\n";
+    let rules = portcullis_policy::OperatorRules::parse(rules, &server.fhir_base, &|_| None).unwrap();
+    let held = portcullis_server::operator_rules::Held { rules: rules.into(), ..Default::default() };
+    server.server.operator_rules.exchange(held);
+    assert_eq!(keeping.create(&ann, &keeping.state(KEYS, of_ann, "k")).await.status, 403);
+    assert_eq!(keeping.search(&ann, &keeping.about(KEYS, of_ann)).await.status, 403);
+    assert_eq!(keeping.found(&ann, PREFERENCES, of_ann).await, ["dark"], "another code");
+    server.server.operator_rules.exchange(Default::default());
+    keeping.created(&ann, &keeping.state(KEYS, of_ann, "k")).await;
+
+    let concept = |system: &str, code: &str| json!({"coding": [{"system": system, "code": code}]});
+    let app = json!({"role": concept("http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "IRCP"),
+        "reference": {"identifier": {"system": server.server.settings.public_url, "value": "keeper"}}});
+    let consent = json!({"resourceType": "Consent", "id": "c", "status": "active", "patient": {"reference": "Patient/ann"}, "dateTime": "2020-01-01",
+        "scope": concept("http://terminology.hl7.org/CodeSystem/consentscope", "patient-privacy"), "category": [concept("http://loinc.org", "59284-0")],
+        "policy": [{"uri": "https://example.org/c"}], "provision": {"type": "deny", "actor": [app]}});
+    server.import(&[consent.to_string()]).await;
+    assert!(keeping.found(&ann, PREFERENCES, of_ann).await.is_empty(), "as if there were none");
+    let put = keeping
+        .send(&ann, (Method::PUT, &path(&first)), Some(&tag(&first)), Some(&keeping.state(PREFERENCES, of_ann, "light")))
+        .await;
+    assert_eq!(put.status, 412, "{}", put.text());
+    assert_eq!(keeping.create(&ann, &keeping.state(PREFERENCES, of_ann, "light")).await.status, 403);
+}

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::fhir::World;
 
 mod keys;
+mod purposes;
 
 const SCOPE: &str = "system/*.cruds";
 

@@ -56,6 +56,28 @@ fn error(reply: &Reply) -> (u16, String) {
     (reply.status.as_u16(), body["error"].as_str().unwrap_or_default().to_owned())
 }
 
+/// The description of an error, wherever it stands.
+fn description(reply: &Reply) -> String {
+    if reply.header("location").is_empty() {
+        return reply.json()["error_description"].as_str().unwrap_or_default().to_owned();
+    }
+    query_value(reply, "error_description").unwrap_or_default()
+}
+
+/// What is said of a parameter of an authorization request that is not there.
+fn required(name: &str) -> &'static str {
+    match name {
+        "response_type" => "response_type is required and must be code",
+        "scope" => "scope is required",
+        "state" => "state is required",
+        "aud" => "aud is required and must be the FHIR base URL",
+        "code_challenge" => "code_challenge is required",
+        "code_challenge_method" => "code_challenge_method is required and must be S256",
+        "redirect_uri" => "redirect_uri is required",
+        other => panic!("{other} may be left out"),
+    }
+}
+
 fn is_page(reply: &Reply) -> bool {
     reply.status == 400 && reply.header("location").is_empty() && reply.header("content-type").starts_with("text/html")
 }
@@ -76,9 +98,13 @@ async fn each_parameter_of_an_authorization_request_has_its_error() {
             let reply = ask(&query).await;
             match name.as_str() {
                 "nonce" => assert_eq!(reply.status, 200, "only the nonce may be left out"),
-                _ if on_a_page => assert!(is_page(&reply), "{name}: {} {}", reply.header("location"), reply.text()),
+                _ if on_a_page => {
+                    assert!(is_page(&reply), "{name}: {} {}", reply.header("location"), reply.text());
+                    assert!(reply.text().contains(&format!("the app did not send {name}.")), "{name}: {}", reply.text());
+                }
                 _ => {
                     assert_eq!(query_value(&reply, "error").as_deref(), Some("invalid_request"), "{name}: {}", reply.text());
+                    assert_eq!(description(&reply), required(name));
                     let state = (name != "state").then(|| "state-of-at-least-122-bits".to_owned());
                     assert_eq!(query_value(&reply, "state"), state, "{name}");
                     assert_eq!(query_value(&reply, "iss").as_deref(), Some(&*world.server.server.settings.public_url), "{name}");
@@ -89,8 +115,10 @@ async fn each_parameter_of_an_authorization_request_has_its_error() {
             let reply = ask(&query).await;
             if on_a_page {
                 assert!(is_page(&reply), "{name}: {}", reply.header("location"));
+                assert!(reply.text().contains(&format!("the app sent {name} more than once.")), "{name}: {}", reply.text());
             } else {
                 assert_eq!(query_value(&reply, "error").as_deref(), Some("invalid_request"), "{name}: {}", reply.text());
+                assert_eq!(description(&reply), format!("{name} is repeated"));
             }
         }
         // What cannot be read says nothing of where answers go, not even if the rest of it does.
@@ -153,7 +181,7 @@ async fn each_faulty_value_of_an_authorization_request_has_its_error() {
 struct Endpoint {
     path: &'static str,
     good: Pairs,
-    absent: Vec<(&'static str, u16, &'static str)>,
+    absent: Vec<(&'static str, u16, &'static str, &'static str)>,
 }
 
 fn endpoints(app: &App) -> Vec<Endpoint> {
@@ -167,33 +195,42 @@ fn endpoints(app: &App) -> Vec<Endpoint> {
         id,
     ];
     let pushed = app.authorization_query(SCOPE);
-    let invalid = |name| (name, 400, "invalid_request");
-    let client = ("client_id", 401, "invalid_client");
+    let invalid = |name, description| (name, 400, "invalid_request", description);
+    let asked = |name| invalid(name, required(name));
+    let client = ("client_id", 401, "invalid_client", "client_id or HTTP Basic is required");
+    let grant_type = invalid("grant_type", "grant_type is required");
+    let token = invalid("token", "token is required");
     vec![
         Endpoint {
             path: "/oauth/token",
             good: owned(&code),
-            absent: vec![invalid("grant_type"), invalid("code"), invalid("redirect_uri"), invalid("code_verifier"), client],
+            absent: vec![
+                grant_type,
+                invalid("code", "code is required"),
+                asked("redirect_uri"),
+                invalid("code_verifier", "code_verifier is required"),
+                client,
+            ],
         },
         Endpoint {
             path: "/oauth/token",
             good: owned(&[("grant_type", "refresh_token"), ("refresh_token", "nonsense"), id]),
-            absent: vec![invalid("grant_type"), invalid("refresh_token"), client],
+            absent: vec![grant_type, invalid("refresh_token", "refresh_token is required"), client],
         },
-        Endpoint { path: "/oauth/revoke", good: owned(&[("token", "nonsense"), id]), absent: vec![invalid("token"), client] },
-        Endpoint { path: "/oauth/introspect", good: owned(&[("token", "nonsense"), id]), absent: vec![invalid("token"), client] },
+        Endpoint { path: "/oauth/revoke", good: owned(&[("token", "nonsense"), id]), absent: vec![token, client] },
+        Endpoint { path: "/oauth/introspect", good: owned(&[("token", "nonsense"), id]), absent: vec![token, client] },
         Endpoint {
             path: "/oauth/par",
             good: url::form_urlencoded::parse(pushed.as_bytes()).into_owned().collect(),
             absent: vec![
                 client,
-                invalid("response_type"),
-                invalid("redirect_uri"),
-                invalid("scope"),
-                invalid("state"),
-                invalid("aud"),
-                invalid("code_challenge"),
-                invalid("code_challenge_method"),
+                asked("response_type"),
+                asked("redirect_uri"),
+                asked("scope"),
+                asked("state"),
+                asked("aud"),
+                asked("code_challenge"),
+                asked("code_challenge_method"),
             ],
         },
     ]
@@ -205,15 +242,26 @@ async fn each_parameter_of_the_endpoints_of_clients_has_its_error() {
     let world = World::start().await;
     let invalid = (400, "invalid_request".to_owned());
     for Endpoint { path, good, absent: expected } in endpoints(&world.app) {
-        for (name, status, code) in expected {
+        for (name, status, code, told) in expected {
             world.server.clock.advance_seconds(1);
             for body in absent(&good, name) {
                 let reply = post(&world, path, &body).await;
                 assert_eq!(error(&reply), (status, code.to_owned()), "{path} without {name}: {}", reply.text());
+                assert_eq!(description(&reply), told, "{path} without {name}");
                 assert_eq!(reply.headers.contains_key("www-authenticate"), status == 401, "{path} without {name}");
             }
-            for body in repeated(&good, name).into_iter().chain(unreadable(&good, name)) {
-                assert_eq!(error(&post(&world, path, &body).await), invalid, "{path} {name}: {}", &body[..body.len().min(400)]);
+            for body in repeated(&good, name) {
+                let reply = post(&world, path, &body).await;
+                assert_eq!((error(&reply), description(&reply)), (invalid.clone(), format!("{name} is repeated")), "{path}");
+            }
+            for body in unreadable(&good, name) {
+                let reply = post(&world, path, &body).await;
+                let told = if body.len() > 16 * 1024 {
+                    "the request has too many or too long parameters"
+                } else {
+                    "the body is not valid form data"
+                };
+                assert_eq!((error(&reply), description(&reply).as_str()), (invalid.clone(), told), "{path} {name}");
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The consent screen against apps that pretend: who asks, where it leads, what it had before; and logos from nowhere but here.
 
 use portcullis_oauth::redirect_uri::RedirectUri;
+use portcullis_testkit::app::query_value;
 use portcullis_testkit::server::PASSWORD;
 use portcullis_verifies::verifies;
 
@@ -43,6 +44,24 @@ async fn it_says_who_registered_the_app_whether_that_is_verified_and_where_it_le
     assert!(text.contains("the app itself. Nobody here looked"), "{text}");
     assert!(text.contains("Privacy policy at app.example") && text.contains("Website at xn--pple-43d.example"), "{text}");
     assert!(!text.contains("<script>"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_as_long_as_one_may_be_passes_every_page_and_each_scope_of_it_can_be_ticked() {
+    let world = World::start().await;
+    let app = world.server.add_app("long", "launch/patient patient/*.rs", false).await;
+    let category = "http://terminology.hl7.org/CodeSystem/observation-category";
+    let mut scopes = vec!["launch/patient".to_owned()];
+    while app.authorization_query(&scopes.join(" ")).len() < 15 * 1024 {
+        scopes.push(format!("patient/Observation.rs?category={category}|part-{}", scopes.len()));
+    }
+    assert!(scopes.len() > 100, "{}", scopes.len());
+    let asked = scopes.join(" ");
+    let at = app.sign_in(&app.authorization_query(&asked), "ann", PASSWORD).await;
+    assert_eq!(at.page.status, 200, "{}", at.page.text());
+    let back = app.consent(&at, &asked.split(' ').collect::<Vec<_>>(), "allow").await;
+    let code = query_value(&back, "code").unwrap_or_else(|| panic!("{} {}", back.status, back.text()));
+    assert_eq!(app.exchange(&code).await.json()["scope"], asked);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

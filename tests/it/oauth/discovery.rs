@@ -1,6 +1,8 @@
 //! Discovery documents, keys, and which origins may read what.
 
 use http::Method;
+use portcullis_server::context::{AuthorizationSettings, RegistrationPolicy};
+use portcullis_testkit::TestServer;
 use portcullis_testkit::server::PASSWORD;
 use portcullis_verifies::verifies;
 use serde_json::Value;
@@ -57,13 +59,30 @@ async fn the_three_metadata_documents_agree() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_capability_statement_names_the_oauth_endpoints_for_older_clients() {
     verifies!("SMART-11");
-    let world = World::start().await;
-    let statement = world.server.client.get("/fhir/metadata").send().await.json();
-    let security = &statement["rest"][0]["security"];
-    assert!(security["service"].to_string().contains("SMART-on-FHIR"));
-    let extension = security["extension"].to_string();
-    assert!(extension.contains("oauth-uris") && extension.contains("/oauth/authorize") && extension.contains("/oauth/token"));
-    assert_eq!(statement["fhirVersion"], "4.0.1");
+    for registration in [RegistrationPolicy::Off, RegistrationPolicy::Open] {
+        let server = TestServer::start_with(AuthorizationSettings { registration, ..Default::default() }).await;
+        let statement = server.client.get("/fhir/metadata").send().await.json();
+        let security = &statement["rest"][0]["security"];
+        assert_eq!(security["service"][0]["coding"][0]["code"], "SMART-on-FHIR");
+        let extension = &security["extension"][0];
+        assert_eq!(extension["url"], "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris");
+        assert_eq!(statement["fhirVersion"], "4.0.1");
+        // A client of SMART 1.0 finds the same six addresses in both places, or the lack of one.
+        let smart = server.client.get("/fhir/.well-known/smart-configuration").send().await.json();
+        let uris = extension["extension"].as_array().unwrap();
+        for (name, endpoint) in [
+            ("authorize", "authorization_endpoint"),
+            ("token", "token_endpoint"),
+            ("introspect", "introspection_endpoint"),
+            ("manage", "management_endpoint"),
+            ("register", "registration_endpoint"),
+            ("revoke", "revocation_endpoint"),
+        ] {
+            let uri = uris.iter().find(|uri| uri["url"] == name).map(|uri| &uri["valueUri"]);
+            assert_eq!(uri, smart.get(endpoint), "{name}, registration {registration:?}");
+        }
+        assert_eq!(smart["registration_endpoint"].is_string(), registration != RegistrationPolicy::Off);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

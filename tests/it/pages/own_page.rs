@@ -19,6 +19,12 @@ pub async fn way(hospital: &Hospital, inspector: &mut Inspector) {
     inspector.browser.click("form[action='/me/revoke'] button");
     inspector.browser.wait_for(".note.good");
     inspector.look("me-stopped").await;
+    open(hospital, inspector, "rules-none", "/me/consents").await;
+    hospital.rules_are_made().await;
+    open(hospital, inspector, "rules", "/me/consents").await;
+    inspector.browser.click("form[action='/me/consents'] button");
+    inspector.browser.wait_for(".note.good");
+    inspector.look_once("rules-agreed");
     open(hospital, inspector, "history-refused", "/me/history.csv?before=yesterday").await;
     open(hospital, inspector, "federation", "/me/federation").await;
     hospital.link_elsewhere("maria").await;

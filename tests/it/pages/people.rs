@@ -98,6 +98,35 @@ impl Hospital {
         server.move_outbox().await;
     }
 
+    /// What Maria has said about her record: one rule holds, one of which an app wrote something else waits, and so does one that is new.
+    pub async fn rules_are_made(&self) {
+        let server = &self.world.server;
+        let concept = |system: &str, code: &str| json!({"coding": [{"system": system, "code": code}]});
+        let role = concept("http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "IRCP");
+        let amy = json!({"role": role, "reference": {"reference": "Practitioner/amy"}});
+        let purpose = |code: &str| json!([{"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": code}]);
+        let class = |name: &str| json!([{"system": "http://hl7.org/fhir/resource-types", "code": name}]);
+        let consent = |own: &str, provision: Value| {
+            json!({"resourceType": "Consent", "id": own, "status": "active", "dateTime": "2020-03-01",
+                "scope": concept("http://terminology.hl7.org/CodeSystem/consentscope", "patient-privacy"),
+                "category": [concept("http://loinc.org", "59284-0")], "patient": {"reference": "Patient/maria"},
+                "policy": [{"uri": format!("https://example.org/{own}")}], "provision": provision})
+        };
+        let research = json!({"type": "permit", "provision": [{"type": "deny", "purpose": purpose("HMARKT")},
+            {"type": "deny", "purpose": purpose("HRESCH"), "class": class("Claim")}]});
+        let mut claims = consent("claims", json!({"type": "deny", "actor": [amy.clone()], "class": class("Claim")}));
+        server.import(&[consent("advertising", research).to_string(), claims.to_string()]).await;
+        let own = self.growth.access_token("launch/patient patient/*.cruds", "maria", PASSWORD).await;
+        claims["status"] = "inactive".into();
+        let ends =
+            server.client.request(http::Method::PUT, "/fhir/Consent/claims").bearer(&own).fhir(claims.to_string()).send().await;
+        assert_eq!(ends.status, 200, "{}", ends.text());
+        let period = json!({"end": "2021-01-31"});
+        let treats = consent("treats", json!({"type": "permit", "actor": [amy], "purpose": purpose("TREAT"), "period": period}));
+        let new = server.client.post("/fhir/Consent").bearer(&own).fhir(treats.to_string()).send().await;
+        assert_eq!(new.status, 201, "{}", new.text());
+    }
+
     /// Somebody linked an account at the provider with the own one.
     pub async fn link_elsewhere(&self, username: &str) {
         let user = UserId::parse(&format!("user-{username}")).unwrap();

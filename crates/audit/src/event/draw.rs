@@ -5,13 +5,15 @@ use std::net::IpAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use portcullis_fhir::labels::Labels;
 
 use super::codes::{
     DOMAIN_RESOURCE_ROLE, OPERATION_OUTCOME, OTHER, PATIENT_ROLE, PERSON, PROFILE_BASE, QUERY_ROLE, REQUEST_ID,
     SECURITY_RESOURCE_ROLE, SYSTEM_OBJECT,
 };
 use super::resource::{
-    Agent, AuditEvent, Detail, Entity, Identifier, Issue, Meta, Network, OperationOutcome, Purpose, Reference, Source,
+    Agent, AuditEvent, Detail, Entity, Identifier, Issue, Meta, Network, OperationOutcome, Purpose, Reference, SecurityLabel,
+    Source,
 };
 use super::shape::{Shape, Subject, shape};
 use super::{Part, RenderedEvent, View};
@@ -208,6 +210,7 @@ impl Entities {
             self.drawn.push(Entity {
                 r#type: Some(SYSTEM_OBJECT),
                 role: Some(QUERY_ROLE),
+                security_label: security_labels(view, (part, operation)),
                 description: withheld.then_some("the parameters are withheld"),
                 query: Some(STANDARD.encode(query)),
                 ..Entity::default()
@@ -243,6 +246,7 @@ impl Entities {
             what: Some(what),
             r#type: Some(SYSTEM_OBJECT),
             role: Some(DOMAIN_RESOURCE_ROLE),
+            security_label: security_labels(view, (part, operation)),
             ..Entity::default()
         });
     }
@@ -269,6 +273,19 @@ impl Entities {
             self.drawn.push(Entity { r#type: Some(OTHER), role: Some(SECURITY_RESOURCE_ROLE), detail, ..Entity::default() });
         }
     }
+}
+
+/// The labels of what was read or made. A patient may read with an app that is not cleared for what a label is about, and an event of several patients says nothing of
+/// each: there stand the confidentiality and what is to be done with it, and only where nobody else is concerned.
+fn security_labels(view: &View<'_>, (part, operation): (&Part<'_>, &OperationEntry)) -> Vec<SecurityLabel> {
+    let is_for_all = view.only_patient.is_none();
+    let concerns_others = operation.patients.iter().any(|patient| Some(patient.as_str()) != view.only_patient);
+    if !is_for_all && (concerns_others || part.only_named) {
+        return Vec::new();
+    }
+    let labels = operation.labels.iter().filter_map(|code| Labels::named(code)).fold(Labels::NONE, |all, label| all | label);
+    let labels = if is_for_all { labels } else { labels.without(Labels::sensitivities()) };
+    labels.codings().map(|(system, code, _)| SecurityLabel { system, code }).collect()
 }
 
 /// The search request as far as it is recorded.

@@ -145,12 +145,21 @@ pub(super) struct Entity {
     pub r#type: Option<Coding>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<Coding>,
+    #[serde(rename = "securityLabel", skip_serializing_if = "Vec::is_empty")]
+    pub security_label: Vec<SecurityLabel>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub detail: Vec<Detail>,
+}
+
+/// A security label of what an event was about.
+#[derive(Serialize)]
+pub(super) struct SecurityLabel {
+    pub system: &'static str,
+    pub code: &'static str,
 }
 
 #[derive(Serialize)]

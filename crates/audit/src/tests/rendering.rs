@@ -122,6 +122,25 @@ fn restful_interactions_have_the_codes_of_their_profile() {
 }
 
 #[test]
+fn the_entity_has_the_labels_of_what_was_read_and_a_patient_is_not_told_what_they_are_about_nor_those_of_others() {
+    let mut record = full("read");
+    record.operations[0].labels = ["R", "HIV", "NOREUSE", "unheard-of"].map(str::to_owned).to_vec();
+    let labels = |record: &Record, only: Option<&str>| {
+        let events = render(record, OBSERVER, only);
+        let body: Value = serde_json::from_slice(&events[0].body).unwrap();
+        let labels = body["entity"][1]["securityLabel"].as_array().cloned().unwrap_or_default();
+        labels.iter().map(|label| label["code"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(labels(&record, None), ["R", "HIV", "NOREUSE"]);
+    assert_eq!(labels(&record, Some("p1")), ["R", "NOREUSE"]);
+    record.operations[0].patients.push("p2".to_owned());
+    assert_eq!((labels(&record, None).len(), labels(&record, Some("p1")).len()), (3, 0));
+    let mut search = full("search-type");
+    search.operations[0].labels = vec!["V".to_owned()];
+    assert_eq!((labels(&search, None), labels(&search, Some("p1"))), (vec!["V".to_owned()], vec!["V".to_owned()]));
+}
+
+#[test]
 fn data_entity_names_the_version_where_one_is_known() {
     let (event, body) = only(&full("update"));
     assert_eq!(code(&body, "/entity/1/what/reference"), "Observation/o1/_history/v2");

@@ -25,4 +25,6 @@ pub const MAIN: &[Migration] = &[
     Migration { number: 19, name: "break glass", sql: include_str!("0019_break_glass.sql") },
     Migration { number: 20, name: "relationships", sql: include_str!("0020_relationships.sql") },
     Migration { number: 21, name: "app state", sql: include_str!("0021_app_state.sql") },
+    Migration { number: 23, name: "consents held", sql: include_str!("0023_consents_held.sql") },
+    Migration { number: 24, name: "letters about people", sql: include_str!("0024_letters_about_people.sql") },
 ];

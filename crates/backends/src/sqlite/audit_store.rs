@@ -6,8 +6,10 @@ use portcullis_audit::{Sought, UnfinishedRecord};
 use portcullis_fhir::interaction::{InstanceHistory, Read, VersionRead};
 use portcullis_fhir::search::SearchQuery;
 use portcullis_fhir::types::{LogicalId, ResourceType};
+use portcullis_policy::constraint::TypeSet;
+use portcullis_policy::explanation::Evidence;
 use portcullis_policy::{
-    Authorized, Boundary, Constraint, HistoryPage, InCare, SearchPage, StoredVersion, Unreleased, Visibility, WriteSet,
+    Authorized, Boundary, Constraint, Consulted, HistoryPage, InCare, SearchPage, StoredVersion, Unreleased, Visibility, WriteSet,
 };
 use portcullis_store::relabelling::{RelabelPart, Relabelled};
 use portcullis_store::together::{Done, NotDone, Together};
@@ -127,6 +129,31 @@ impl FhirStore for AuditedStore {
 
     fn commit_together(&self, together: Together) -> BoxFuture<'_, Result<Vec<Done>, NotDone>> {
         self.store.commit_together(together)
+    }
+
+    fn stored_types(&self) -> BoxFuture<'_, Result<TypeSet, StoreError>> {
+        Box::pin(async move {
+            let mut stored = self.store.stored_types().await?;
+            stored.insert(ResourceType::AUDIT_EVENT);
+            Ok(stored)
+        })
+    }
+
+    fn consult<'a>(&'a self, asked: &'a Constraint, patients: &'a [LogicalId]) -> BoxFuture<'a, Result<Consulted, StoreError>> {
+        self.store.consult(asked, patients)
+    }
+
+    fn evidence<'a>(
+        &'a self,
+        read: Authorized<Read>,
+        asked: &'a Constraint,
+        base_url: &'a str,
+    ) -> BoxFuture<'a, Result<Evidence, StoreError>> {
+        // Of AuditEvents nobody is asked, and they have no labels.
+        if read.operation().resource_type == ResourceType::AUDIT_EVENT {
+            return Box::pin(async { Ok(Evidence::default()) });
+        }
+        self.store.evidence(read, asked, base_url)
     }
 
     fn relabel<'a>(&'a self, part: RelabelPart, base_url: &'a str) -> BoxFuture<'a, Result<Relabelled, StoreError>> {

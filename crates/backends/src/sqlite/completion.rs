@@ -23,6 +23,7 @@ pub fn completion(done: &Done) -> Completion {
         version: version.version.as_str().to_owned(),
         before: names(&done.before),
         after: names(&version.patients),
+        labels: version.security.labels.codings().map(|(_, code, _)| code.to_owned()).collect(),
     }
 }
 

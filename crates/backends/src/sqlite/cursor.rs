@@ -10,6 +10,7 @@ use aws_lc_rs::aead::{Aad, NONCE_LEN, RandomizedNonceKey};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis_fhir::search::SearchQuery;
+use portcullis_mutants::off;
 use portcullis_store::StoreError;
 use rusqlite::types::Value;
 
@@ -35,7 +36,8 @@ impl<'a> Bookmarks<'a> {
     /// stores and interactions apart.
     pub fn new(seal: &'a Seal, purpose: &'static str, binding: &[u8], query: &[u8]) -> Self {
         let mut context = Vec::with_capacity(binding.len() + query.len() + 16);
-        for part in [binding, query] {
+        for (part, off) in [(binding, off!("cursor-principal")), (query, off!("cursor-query"))] {
+            let part = if off { &[][..] } else { part };
             context.extend_from_slice(&(part.len() as u64).to_be_bytes());
             context.extend_from_slice(part);
         }

@@ -13,6 +13,7 @@ mod completion;
 mod consents;
 mod cursor;
 mod database;
+mod evidence;
 mod generations;
 mod history;
 mod include;
@@ -41,6 +42,7 @@ mod search_sql;
 mod seek;
 mod sort;
 mod store;
+mod stored_types;
 mod together;
 mod unchanged;
 mod visibility;
@@ -50,6 +52,8 @@ mod writer;
 mod audit_index_tests;
 #[cfg(test)]
 mod commit_tests;
+#[cfg(test)]
+mod labels_kept_tests;
 #[cfg(test)]
 mod labels_tests;
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use portcullis_fhir::interaction::{Read, VersionRead};
 use portcullis_fhir::labels::Security;
 use portcullis_fhir::types::{LogicalId, ResourceType};
+use portcullis_mutants::off;
 use portcullis_oauth::scopes::Letter;
 use portcullis_policy::{Boundary, Constraint, Consulted, InCare, StoredVersion, Visibility};
 use portcullis_store::StoreError;
@@ -50,6 +51,7 @@ pub fn visible(
     let code = resource_type.code();
     let id = parameters.bind(id.as_str().to_owned());
     let shown = visibility::predicate(constraint, resource_type, letter, "r", parameters);
+    let shown = if off!("current") { "1".to_owned() } else { shown };
     format!(
         "SELECT {columns} FROM resource r CROSS JOIN locator l ON l.pk = r.pk WHERE r.pk = coalesce(\
          (SELECT x.pk FROM locator y CROSS JOIN resource x ON x.pk = y.pk WHERE y.type = {code} AND y.id = {id}), \
@@ -103,7 +105,7 @@ pub fn version_read(
     let in_care = patients_in_care(connection, constraint, &[&asked])?;
     let consulted = sight.consult(connection, seal, &[&asked])?;
     let judge = history::Judge::new((connection, seal), constraint, (current.0, &current.1), (&in_care, &consulted))?;
-    let visible = judge.shows(&asked, sequence)?;
+    let visible = judge.shows(&asked, sequence)? || off!("version-read");
     Ok(Found { content: visible.then_some(asked), in_care, consulted })
 }
 
@@ -199,6 +201,11 @@ impl SealedRow {
     /// The type.
     pub fn resource_type(&self) -> ResourceType {
         self.resource_type
+    }
+
+    /// The id and the patients, which nothing vouches for before the row is opened.
+    pub fn outline(&self) -> Result<(LogicalId, Vec<LogicalId>), StoreError> {
+        Ok((self.id.clone(), patients(&self.patients)?))
     }
 
     /// The bytes of the sealed body.

@@ -7,6 +7,7 @@ use portcullis_fhir::labels::Labels;
 use portcullis_fhir::reference::{LocalReference, Reference};
 use portcullis_fhir::types::ResourceType;
 use portcullis_fhir::version::NewVersion;
+use portcullis_mutants::off;
 use portcullis_policy::constraint::SHARED_TYPES;
 use portcullis_store::StoreError;
 use rusqlite::Connection;
@@ -299,6 +300,6 @@ pub fn replace(connection: &Connection, pk: i64, rows: &[Row]) -> Result<(), Sto
 /// Takes away what a deleted resource must not be found by.
 pub fn retire(connection: &Connection, pk: i64) -> Result<(), StoreError> {
     let mut remaining = row_codec::load(connection, pk)?;
-    remaining.retain(Row::outlives_deletion);
+    remaining.retain(|row| row.outlives_deletion() || off!("care-ended") && matches!(row, Row::Care { .. }));
     replace(connection, pk, &remaining)
 }

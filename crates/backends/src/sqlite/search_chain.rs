@@ -5,6 +5,7 @@
 //! is as if that were not stored.
 
 use portcullis_fhir::search::Link;
+use portcullis_mutants::off;
 use portcullis_store::StoreError;
 
 use super::parameters::{Parameters, all, any};
@@ -62,7 +63,9 @@ fn set(
     if visible == "0" || condition.sql == "0" {
         return Ok(None);
     }
-    let mut terms = vec![format!("r.type = {} AND r.deleted = 0", far.code())];
+    let visible = if off!("chain") { "1".to_owned() } else { visible };
+    let current = if off!("chain-deleted") { "1" } else { "r.deleted = 0" };
+    let mut terms = vec![format!("r.type = {} AND {current}", far.code())];
     let candidates = match condition.route {
         Some(Route::Ordered { table, seek }) => {
             terms.push(seek);

@@ -11,6 +11,7 @@
 use portcullis_fhir::definitions::{ParameterType, SearchParameter, search_parameters};
 use portcullis_fhir::search::SortKey;
 use portcullis_fhir::types::ResourceType;
+use portcullis_mutants::off;
 use portcullis_store::StoreError;
 use rusqlite::types::Value;
 
@@ -58,7 +59,7 @@ impl Order {
         if !ordered_by_time && !decided_before {
             order.push(time.to_owned(), false, false);
         }
-        order.push("l.id".to_owned(), false, false);
+        order.push(if off!("sort-ties") { "r.pk" } else { "l.id" }.to_owned(), false, false);
         Ok(order)
     }
 

@@ -8,8 +8,12 @@ use portcullis_audit::{Acknowledgement, RecordId, Sought, UnfinishedRecord};
 use portcullis_fhir::interaction::{InstanceHistory, Read, VersionRead};
 use portcullis_fhir::labels::Rules;
 use portcullis_fhir::search::SearchQuery;
+use portcullis_fhir::types::LogicalId;
+use portcullis_policy::constraint::TypeSet;
+use portcullis_policy::explanation::Evidence;
 use portcullis_policy::{
-    Authorized, Change, DecisionId, HistoryPage, PermittedOperation, SearchPage, StoredVersion, Unreleased, WriteSet,
+    Authorized, Change, Constraint, Consulted, DecisionId, HistoryPage, PermittedOperation, SearchPage, StoredVersion,
+    Unreleased, WriteSet,
 };
 use portcullis_store::relabelling::{RelabelPart, Relabelled};
 use portcullis_store::together::{Done, NotDone, Step, Together};
@@ -19,12 +23,15 @@ use tokio::sync::Notify;
 
 use super::commit::{Application, Applied, WriteState};
 use super::consents::derive;
+use super::consents::sight::Sight;
 use super::database::{OpenError, open_writer};
+use super::evidence::evidence;
 use super::read::Found;
 use super::readers::Readers;
 use super::relabelling::Labelled;
 use super::root_key::RootKey;
 use super::seal::Seal;
+use super::stored_types::stored_types;
 use super::together::{Performed, ReadingLimits, Transaction};
 use super::writer::{Limits, Writer};
 use super::{admission, history, index_backlog, outbox, read, relabelling, relationship_backlog, search, seek};
@@ -181,6 +188,31 @@ impl Writing {
 }
 
 impl FhirStore for SqliteStore {
+    fn stored_types(&self) -> BoxFuture<'_, Result<TypeSet, StoreError>> {
+        Box::pin(async move { self.readers.with(stored_types) })
+    }
+
+    fn consult<'a>(&'a self, asked: &'a Constraint, patients: &'a [LogicalId]) -> BoxFuture<'a, Result<Consulted, StoreError>> {
+        Box::pin(async move {
+            let work = |connection: &Connection| {
+                Sight::of(connection, &self.seal, asked)?.consult_patients(connection, &self.seal, patients)
+            };
+            self.readers.with_snapshot(work)
+        })
+    }
+
+    fn evidence<'a>(
+        &'a self,
+        read: Authorized<Read>,
+        asked: &'a Constraint,
+        base_url: &'a str,
+    ) -> BoxFuture<'a, Result<Evidence, StoreError>> {
+        Box::pin(async move {
+            let work = |connection: &Connection| evidence(connection, (&self.seal, &self.rules), &read, (asked, base_url));
+            self.readers.with_snapshot(work)
+        })
+    }
+
     fn relabel<'a>(&'a self, part: RelabelPart, base_url: &'a str) -> BoxFuture<'a, Result<Relabelled, StoreError>> {
         Box::pin(async move {
             let (writer, seal, rules) = (Arc::clone(&self.writer), Arc::clone(&self.seal), Arc::clone(&self.rules));

@@ -112,7 +112,13 @@ impl Who<'_> {
 
 /// Now, at [`BASE`], where whoever is let in by everything else is let in by the implicit policy, too.
 pub fn circumstances() -> Circumstances {
-    Circumstances { address: None, now: NOW * 1000, base_url: BASE.into(), implicit: ImplicitPolicy::AllNormal }
+    Circumstances {
+        address: None,
+        now: NOW * 1000,
+        base_url: BASE.into(),
+        implicit: ImplicitPolicy::AllNormal,
+        membership: Default::default(),
+    }
 }
 
 pub fn id(text: &str) -> LogicalId {

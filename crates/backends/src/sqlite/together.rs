@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 use portcullis_audit::UnfinishedRecord;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_policy::{
-    Authorized, DecisionId, HistoryPage, PermittedOperation, Predecessor, SearchPage, StoredVersion, WriteSet,
+    Authorized, Constraint, DecisionId, HistoryPage, PermittedOperation, Predecessor, SearchPage, StoredVersion, WriteSet,
+    Written,
 };
 use portcullis_store::StoreError;
 use portcullis_store::together::{Guard, NotDone, Step, Together};
 use rusqlite::Connection;
 
 use super::commit::{Application, Applied, WriteState};
+use super::consents::sight::Sight;
 use super::database::store_error;
 use super::read::{self, Found};
 use super::seal::Seal;
@@ -69,15 +71,44 @@ impl Transaction<'_> {
         let Together { steps, guards, binding } = together;
         self.check(&guards, |_| true).map_err(|failed| failed.map_or_else(NotDone::Store, NotDone::Outdated))?;
         let mut performed = Vec::with_capacity(steps.len());
+        let mut constraints = Vec::new();
         for (index, Step { operation, record }) in steps.into_iter().enumerate() {
             let failed = |error| NotDone::Step(index, error);
+            if let PermittedOperation::Write(set) = &operation {
+                constraints.push((index, set.constraint().clone()));
+            }
             let step = self.step(operation, record, &binding).map_err(failed)?;
             self.left.bytes = self.left.bytes.checked_sub(size(&step.1)).ok_or_else(|| failed(too_large()))?;
             performed.push(step);
         }
+        self.judge_afterwards(&constraints, &mut performed)?;
         let after = self.check(&guards, |guard| guard.also_after);
         after.map_err(|failed| failed.map_or_else(NotDone::Store, NotDone::Ambiguous))?;
         Ok(performed)
+    }
+
+    /// What was written with a Consent, by whichever step, is judged by the consents that all of them leave; and so is what the answers show of it.
+    fn judge_afterwards(
+        &mut self,
+        constraints: &[(usize, Constraint)],
+        performed: &mut [(DecisionId, Performed)],
+    ) -> Result<(), NotDone> {
+        let holds_consent =
+            |(_, step): &(DecisionId, Performed)| matches!(step, Performed::Written(applied) if applied.holds_consent());
+        if performed.len() < 2 || !performed.iter().any(holds_consent) {
+            return Ok(());
+        }
+        for (index, constraint) in constraints {
+            let failed = |error| NotDone::Step(*index, error);
+            let Some((_, Performed::Written(applied))) = performed.get_mut(*index) else { continue };
+            let connection = &*self.connection;
+            let application = Application { connection, seal: self.seal, state: self.state, constraint };
+            application.require_afterwards(&applied.written).map_err(failed)?;
+            let versions: Vec<&StoredVersion> = applied.written.iter().map(Written::version).collect();
+            let sight = Sight::of(connection, self.seal, constraint).map_err(failed)?;
+            applied.consulted = sight.consult(connection, self.seal, &versions).map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// Whether the guards find what they found. The error is the first that does not, or why that cannot be told.

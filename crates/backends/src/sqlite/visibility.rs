@@ -9,6 +9,7 @@ use portcullis_fhir::compartment::membership_parameters;
 use portcullis_fhir::labels::Clearance;
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
+use portcullis_mutants::off;
 use portcullis_oauth::scopes::Letter;
 use portcullis_policy::constraint::{Asking, NonEmpty, Sources, TypeSet};
 use portcullis_policy::stored::Grounds;
@@ -57,6 +58,7 @@ pub fn ways(constraint: &Constraint, resource_type: ResourceType, letter: Letter
 fn shows(way: &Visibility<'_>, resource_type: ResourceType, alias: &str, parameters: &mut Parameters) -> String {
     match way {
         Visibility::Every => "1".to_owned(),
+        Visibility::Cleared { way, .. } if off!("clearance-in-statements") => shows(way, resource_type, alias, parameters),
         Visibility::Cleared { way, clearance } => {
             // As a sub-query it comes after the other way, and not before: what is hidden by its labels costs the work of what is absent.
             format!("({} AND (SELECT {}))", shows(way, resource_type, alias, parameters), cleared(*clearance, alias))
@@ -69,10 +71,12 @@ fn shows(way: &Visibility<'_>, resource_type: ResourceType, alias: &str, paramet
                 all(&shown)
             )
         }
+        Visibility::Consented { way, .. } if off!("consent-in-statements") => shows(way, resource_type, alias, parameters),
         Visibility::Consented { way, asking } => {
             let shown = shows(way, resource_type, alias, parameters);
             format!("({shown} AND ({}))", consented(*asking, alias, is_own(way, *asking), parameters))
         }
+        Visibility::Qualified { way, .. } if off!("criteria-in-statements") => shows(way, resource_type, alias, parameters),
         Visibility::Qualified { way, admission } => {
             format!("({} AND {})", shows(way, resource_type, alias, parameters), admitted(admission, alias, parameters))
         }
@@ -100,7 +104,7 @@ fn shows(way: &Visibility<'_>, resource_type: ResourceType, alias: &str, paramet
                 }
             };
             // What is somebody's (a Device with a patient) is not shared.
-            if membership_parameters(resource_type).is_empty() {
+            if membership_parameters(resource_type).is_empty() || off!("shared-of-somebody") {
                 referred_to
             } else {
                 format!("({alias}.patients = '' AND {referred_to})")
@@ -110,10 +114,12 @@ fn shows(way: &Visibility<'_>, resource_type: ResourceType, alias: &str, paramet
             let source = is_source(targets, "c", parameters);
             let inside = within(boundary, "c.patient", parameters);
             let target = format!("EXISTS (SELECT 1 FROM compartment c WHERE c.pk = b.target AND {source} AND {inside})");
+            let outside = if off!("about-all") || off!("about") { "0".to_owned() } else { format!("NOT {target}") };
+            let target = if off!("about") { "1".to_owned() } else { target };
             format!(
                 "(EXISTS (SELECT 1 FROM about b WHERE b.source = {alias}.pk AND {target}) \
                  AND NOT EXISTS (SELECT 1 FROM about b CROSS JOIN locator t ON t.pk = b.target \
-                 WHERE b.source = {alias}.pk AND t.type < {IDENTIFIER} AND NOT {target}))"
+                 WHERE b.source = {alias}.pk AND t.type < {IDENTIFIER} AND {outside}))"
             )
         }
     }
@@ -134,7 +140,13 @@ pub fn referenced_from(boundary: &Boundary, sources: &Sources<'_>, parameters: &
 /// A condition over the locator of a patient: whether the boundary holds that patient's compartment.
 pub fn within(boundary: &Boundary, patient: &str, parameters: &mut Parameters) -> String {
     match boundary {
+        Boundary::Patients(_) if off!("own-patients") => "1".to_owned(),
+        Boundary::CareRelationship(_) | Boundary::PatientsInCare(..) if off!("care") => "1".to_owned(),
+        Boundary::Related(..) if off!("rule-relationship") => "1".to_owned(),
         Boundary::Patients(allowed) => format!("{patient} {}", one_of(allowed, parameters)),
+        Boundary::PatientsInCare(_, actors) if off!("launch-in-care") => {
+            in_care((Relationship::Care, actors), patient, parameters)
+        }
         Boundary::CareRelationship(actors) => in_care((Relationship::Care, actors), patient, parameters),
         Boundary::PatientsInCare(allowed, actors) => {
             let allowed = one_of(allowed, parameters);
@@ -178,9 +190,10 @@ fn in_care(
     parameters: &mut Parameters,
 ) -> String {
     let actors = relationship::actors((relationship, actors), parameters);
+    let current = if off!("care-ended") { "1" } else { "o.deleted = 0" };
     format!(
         "EXISTS (SELECT 1 FROM care k CROSS JOIN resource o ON o.pk = k.source \
-         WHERE k.actor IN ({actors}) AND k.patient = {patient} AND o.deleted = 0 AND o.type IN ({}))",
+         WHERE k.actor IN ({actors}) AND k.patient = {patient} AND {current} AND o.type IN ({}))",
         relationship::sources(relationship)
     )
 }
@@ -209,7 +222,7 @@ fn is_source(sources: &Sources<'_>, alias: &str, parameters: &mut Parameters) ->
     either.extend(grounding.map(|(resource_type, admission)| {
         format!("({alias}.type = {} AND {})", resource_type.code(), admitted(admission, alias, parameters))
     }));
-    let source = any(&either);
+    let source = if off!("source-types") { "1".to_owned() } else { any(&either) };
     let is_row = alias == "x";
     let row = if is_row { alias } else { "z" };
     let mut shown = Vec::new();

@@ -3,6 +3,7 @@
 //! So a body says nothing about labels that could become untrue. What this server does not understand stays where it is, and so does a label with more than system, code and
 //! display, such as the extensions of DS4P.
 
+use super::basis;
 use super::vocabulary::{SYSTEM_ACT_CODE, SYSTEM_CONFIDENTIALITY, SYSTEM_OBSERVATION_VALUE, is_handling};
 use super::{Confidentiality, Labels, Security};
 use crate::instant;
@@ -236,11 +237,19 @@ fn beginning(Identity { resource_type, id, version, last_updated }: Identity<'_>
 }
 
 fn codings(labels: Labels) -> Value {
-    Value::array(labels.codings().map(|(system, code, display)| {
+    let mut codings = codings_of(labels);
+    basis::add(&mut codings);
+    Value::Array(codings)
+}
+
+/// A coding of each label, the confidentiality first.
+pub(super) fn codings_of(labels: Labels) -> Vec<Value> {
+    let coding = |(system, code, display): (&str, &str, Option<&str>)| {
         let mut members: Vec<(Box<str>, Value)> = vec![("system".into(), system.into()), ("code".into(), code.into())];
         members.extend(display.map(|display| ("display".into(), display.into())));
         Value::Object(members)
-    }))
+    };
+    labels.codings().map(coding).collect()
 }
 
 /// Adds labels to those of a resource, of which no lower confidentiality stays and none is there twice.
@@ -269,13 +278,8 @@ fn merge(resource: &mut Value, added: Value, labels: Labels) -> bool {
             own.push(coding);
         }
     }
+    basis::add(own);
     true
-}
-
-/// `meta` of a Bundle of resources with these labels: exactly one confidentiality, the highest; `None` where none has one.
-pub fn high_water(labels: Labels) -> Option<Vec<u8>> {
-    let confidentiality = Labels::confidential(labels.confidentiality()?);
-    Some(Value::object([("security", codings(confidentiality))]).to_bytes())
 }
 
 #[cfg(test)]
@@ -387,11 +391,5 @@ mod tests {
         assert_eq!(content.claimed, labels(&["N", "HIV"]));
         let text = spliced(&body, Security { labels: labels(&["R", "HIV"]), claimed: content.claimed, residual: true });
         assert!(text.contains(&format!(r#""security":[{other},{own},{R}]"#)), "{text}");
-    }
-
-    #[test]
-    fn a_bundle_has_the_highest_confidentiality_and_nothing_else() {
-        assert_eq!(high_water(labels(&["HIV"])), None);
-        assert_eq!(high_water(labels(&["R", "HIV"])).unwrap(), format!(r#"{{"security":[{R}]}}"#).as_bytes());
     }
 }

@@ -84,6 +84,13 @@ impl Clearance {
         self.hidden.is_empty() && !self.deidentified
     }
 
+    /// Whether who has this one is shown more of a record that both show. Of two of which neither covers the other it is the one that names people, then the one that hides
+    /// fewer labels: one of them must count.
+    pub fn shows_more_than(self, other: Self) -> bool {
+        let hidden = |clearance: Self| (clearance.deidentified, clearance.hidden.bits().count_ones(), clearance.hidden.bits());
+        hidden(self) < hidden(other)
+    }
+
     /// Whether a record with these labels is open.
     pub fn covers(self, labels: Labels) -> bool {
         !self.hidden.intersects(labels)

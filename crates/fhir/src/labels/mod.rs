@@ -4,8 +4,11 @@
 //! a small set beside the body ([`Labels`]) and are put into `meta.security` of what leaves ([`body::splice`]). A resource has at most one confidentiality, the
 //! highest that anybody gave; so a set is only ever joined to another. Labels of elements are [`crate::redaction::inline`].
 
+mod basis;
 pub mod body;
+pub mod carried;
 pub mod clearance;
+mod high_water;
 mod policy;
 mod rules;
 mod vocabulary;
@@ -17,6 +20,7 @@ use crate::index::{IndexEntry, IndexValue, normalise};
 use crate::types::ResourceType;
 
 pub use clearance::{Clearance, Clearances};
+pub use high_water::HighWater;
 pub use policy::LabelPolicy;
 pub use rules::{Rules, RulesError};
 pub use vocabulary::{Confidentiality, SYSTEM_ACT_CODE, SYSTEM_ACT_REASON, SYSTEM_CONFIDENTIALITY, SYSTEM_OBSERVATION_VALUE};
@@ -99,6 +103,12 @@ impl Labels {
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// The labels that both sets have: the lower confidentiality, and what else is in both.
+    #[must_use]
+    pub const fn common(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 
     /// The labels that the other set has not.

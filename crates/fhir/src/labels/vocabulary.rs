@@ -99,9 +99,11 @@ pub(super) const OTHERS: &[(&str, &str)] = &[
     (SYSTEM_ACT_CODE, "PROCESSINLINELABEL"),
 ];
 
-/// Codes of v3-ActCode that say what to do with data, or under which policy it stands, and not how sensitive it is: refrains, obligations, consents. They are passed
-/// on as they came; what a receiver does not know of them hides nothing.
+/// Codes of v3-ActCode that say what must not be done with data, or what is to be done: refrains and obligations. Those that this server has a bit for come first.
 const HANDLING: &[&str] = &[
+    "DELAU",
+    "NOREUSE",
+    "NORDSCLCD",
     "NOAUTH",
     "NOCOLLECT",
     "NODSCLCD",
@@ -147,6 +149,11 @@ const HANDLING: &[&str] = &[
     "PSEUD",
     "REDACT",
     "UPGRDLABEL",
+];
+
+/// Codes of v3-ActCode that say under which policy or consent data stands. As with refrains and obligations they say nothing about how sensitive it is: they are passed
+/// on as they came, and what a receiver does not know of them hides nothing.
+const POLICIES: &[&str] = &[
     "OPTIN",
     "OPTINR",
     "OPTOUT",
@@ -169,11 +176,21 @@ const HANDLING: &[&str] = &[
     "OrgLDS",
 ];
 
+/// Whether a code of v3-ActCode names a policy or a law: those of consents do not.
+pub(super) fn is_policy(code: &str) -> bool {
+    matches!(code, "42CFRPart2" | "HIPAAPsyNotes") || !code.starts_with("OPT") && POLICIES.contains(&code)
+}
+
+/// The refrain or obligation with this code of v3-ActCode.
+pub(super) fn handling(code: &str) -> Option<&'static str> {
+    HANDLING.iter().copied().find(|known| *known == code)
+}
+
 /// Whether a label is understood as far as it hides nothing: marks, purposes and handling codes of the HL7 systems.
 pub(super) fn is_handling(system: &str, code: &str) -> bool {
     match system {
         SYSTEM_ACT_REASON | SYSTEM_OBSERVATION_VALUE => true,
-        SYSTEM_ACT_CODE => HANDLING.contains(&code),
+        SYSTEM_ACT_CODE => HANDLING.contains(&code) || POLICIES.contains(&code),
         _ => false,
     }
 }

@@ -1,12 +1,16 @@
 //! De-identification: a resource without what names somebody.
 //!
-//! Left out, wherever they are, also in contained resources: names, identifiers, addresses, ways of contact, photographs and other attachments, signatures,
-//! narratives, notes and long texts, the displays and identifiers of references, the texts of codes, and all extensions. Dates keep the year. Logical ids and references stay, so
-//! that what belongs together can be joined: the result is pseudonymous (`PSEUDED`) and not anonymous. Whether a rare combination of codes still points to
-//! somebody is not judged.
+//! After the list of HIPAA's safe harbour (45 CFR 164.514(b)(2)(i)), wherever it stands, also in contained resources, these are left out: names, identifiers, addresses
+//! with all their parts, ways of contact, photographs and other attachments, signatures, narratives, notes and long texts, addresses of the web and unique numbers
+//! (`url`, `oid`, `uuid`, and `id` where it is no resource's), the displays and identifiers of references, the texts of codes, and all extensions. Dates keep the year, also that of the
+//! version; of `meta` stay the version id, profiles, and labels without extensions. What is no part of the definitions is left out.
+//!
+//! Kept are logical ids and references, so that what belongs together can be joined: the result is pseudonymous (`PSEUDED`) and not anonymous. Not judged are whether a rare
+//! combination of codes and numbers points to somebody, and whether the year of a birth does because somebody is older than 89.
 
 use super::masked::{self, Members};
 use crate::definitions::{Datatype, Kind, Primitive, Structure, structure, structure_of};
+use crate::instant;
 use crate::json::Value;
 use crate::types::ResourceType;
 
@@ -27,8 +31,8 @@ fn object(members: &mut Members, of: &'static Structure) {
     let names: Vec<Box<str>> = members.iter().map(|(name, _)| name.clone()).collect();
     for name in names {
         let Some((element, of_type)) = of.member(name.strip_prefix('_').unwrap_or(&name)) else { continue };
-        // What the server says of a version, and the labels.
         if element.stem == "meta" && of_type.name == "Meta" {
+            of_version(members, &name);
             continue;
         }
         let inner = structure(of_type.structure);
@@ -40,6 +44,28 @@ fn object(members: &mut Members, of: &'static Structure) {
         } else if let Some((_, value)) = members.iter_mut().find(|(own, _)| *own == name) {
             inside(value, inner);
         }
+    }
+}
+
+/// What stays of `meta`: tags and sources may name anybody, and the time of a change says when somebody was there.
+fn of_version(members: &mut Members, name: &str) {
+    let Some((_, Value::Object(meta))) = members.iter_mut().find(|(own, _)| **own == *name) else { return };
+    meta.retain(|(name, _)| matches!(&**name, "versionId" | "lastUpdated" | "profile" | "security"));
+    for (name, value) in meta.iter_mut() {
+        match (&**name, value) {
+            ("lastUpdated", Value::String(text)) => {
+                let moment = instant::range(text).map(|range| instant::beginning_of_year(range.low));
+                *text = moment.map(instant::format).unwrap_or_default().into();
+            }
+            ("security", Value::Array(labels)) => labels.iter_mut().for_each(without_extensions),
+            _ => {}
+        }
+    }
+}
+
+fn without_extensions(label: &mut Value) {
+    if let Value::Object(members) = label {
+        members.retain(|(name, _)| matches!(&**name, "system" | "version" | "code" | "display" | "userSelected"));
     }
 }
 
@@ -67,6 +93,9 @@ fn leaves_out(of: &Structure, stem: &str, inner: &Structure) -> bool {
     match inner.kind {
         Kind::Datatype(Datatype::Address | Datatype::ContactPoint | Datatype::HumanName | Datatype::Identifier) => true,
         Kind::Primitive(Primitive::Markdown | Primitive::Xhtml | Primitive::Instant | Primitive::Base64Binary) => true,
+        Kind::Primitive(Primitive::Url | Primitive::Oid | Primitive::Uuid) => true,
+        // Such as the numbers of studies and series of pictures.
+        Kind::Primitive(Primitive::Id) => stem != "id",
         // What is written by hand: a code's text and the display of a reference may name anybody, a string anything.
         Kind::Primitive(Primitive::String) => {
             !matches!((of.name, stem), ("Coding", "display" | "version") | ("Quantity", "unit") | ("Reference", "reference"))

@@ -77,6 +77,11 @@ impl ElementPath {
         self.resource_type
     }
 
+    /// Whether it leads to this element of a type, or into it.
+    pub fn begins_with(&self, resource_type: ResourceType, stem: &str) -> bool {
+        self.resource_type == resource_type && self.segments.first().is_some_and(|first| *first.stem == *stem)
+    }
+
     /// As it was written.
     pub fn as_str(&self) -> &str {
         &self.text

@@ -46,8 +46,6 @@ pub struct Inline {
     pub present: bool,
     /// Those that count for the whole, because their element cannot be left out.
     pub raised: Labels,
-    /// All of them.
-    pub all: Labels,
 }
 
 /// The labels that an element with these extensions carries; `None` where it has none of its own.
@@ -77,6 +75,11 @@ fn own_labels(value: &Value) -> Option<ElementLabels> {
     value.member("extension").and_then(labels_of)
 }
 
+/// All labels that a value carries itself.
+pub(super) fn labels_of_value(value: &Value) -> Option<Labels> {
+    own_labels(value).map(ElementLabels::raised)
+}
+
 /// Finds the labels of the elements of a resource.
 pub fn find(resource: &Value) -> Inline {
     let mut inline = Inline::default();
@@ -87,7 +90,7 @@ pub fn find(resource: &Value) -> Inline {
 /// `stays`: whether the whole of it is a part of something that is never left out.
 fn find_in(resource: &Value, stays: bool, inline: &mut Inline) {
     if let Some(labels) = own_labels(resource) {
-        *inline = Inline { present: true, raised: inline.raised | labels.raised(), all: inline.all | labels.raised() };
+        *inline = Inline { present: true, raised: inline.raised | labels.raised() };
     }
     let resource_type = resource.member("resourceType").and_then(Value::as_str).and_then(ResourceType::parse);
     for (name, value) in resource.as_object().unwrap_or_default() {
@@ -108,7 +111,6 @@ fn collect(value: &Value, stays: bool, inline: &mut Inline) {
         Value::Object(members) => {
             if let Some(labels) = own_labels(value) {
                 inline.present = true;
-                inline.all = inline.all | labels.raised();
                 if stays {
                     inline.raised = inline.raised | labels.raised();
                 }

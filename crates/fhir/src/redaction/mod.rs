@@ -8,6 +8,7 @@
 //! ([`Redactions::hides_parameter`]), whatever is stored. Labels inside a resource are not: what they may hide from somebody is found by nobody
 //! ([`indexable`]). Elements that say whose record it is, or by whose time records stand in order, cannot be redacted ([`is_fixed`]).
 
+mod carried;
 mod deidentify;
 mod element_path;
 pub mod inline;
@@ -25,10 +26,11 @@ use crate::labels::{Clearance, Labels};
 use crate::search::{Filter, SearchQuery};
 use crate::types::ResourceType;
 
+pub use carried::dropped;
 pub use element_path::{ElementPath, ElementPathError};
 pub use inline::indexable;
 pub use rules::{ElementRule, ElementRules, ElementRulesError};
-pub use show::{Showing, show};
+pub use show::{Showing, Shown, show};
 pub use touched::is_fixed;
 
 static NO_RULES: LazyLock<Arc<ElementRules>> = LazyLock::new(Arc::default);

@@ -11,77 +11,79 @@ use crate::labels::body::{self, Identity, Mark};
 use crate::labels::{Labels, Security};
 use crate::types::ResourceType;
 
-/// What those grants together hide that show a resource: what all of them hide. Never of no grant.
-#[derive(Clone, Debug)]
+/// What the grant hides by which a resource is shown. Of several that show it one counts, which shows the most: so nobody sees more of it than one of them alone would
+/// show. Two that show different parts are not added up.
+#[derive(Clone, Copy, Debug)]
 pub struct Showing<'a> {
-    first: &'a Redactions,
-    others: Vec<&'a Redactions>,
+    redactions: &'a Redactions,
 }
 
 impl<'a> Showing<'a> {
     /// What one grant hides.
-    pub fn by(first: &'a Redactions) -> Self {
-        Self { first, others: Vec::new() }
+    pub fn by(redactions: &'a Redactions) -> Self {
+        Self { redactions }
     }
 
     /// The same, shown by another grant, too.
     pub fn or(&mut self, other: &'a Redactions) {
-        if *self.first != *other && !self.others.contains(&other) {
-            self.others.push(other);
+        if other.clearance.shows_more_than(self.redactions.clearance) {
+            self.redactions = other;
         }
-    }
-
-    fn all(&self, hides: impl Fn(&Redactions) -> bool) -> bool {
-        hides(self.first) && self.others.iter().all(|other| hides(other))
-    }
-
-    fn paths(&self, resource_type: ResourceType) -> impl Iterator<Item = &'a ElementPath> + '_ {
-        let of_all =
-            move |path: &&ElementPath| self.others.iter().all(|other| other.paths(resource_type).any(|own| own == *path));
-        self.first.paths(resource_type).filter(of_all)
-    }
-
-    fn hides_by_list(&self) -> bool {
-        ResourceType::all().any(|resource_type| self.paths(resource_type).next().is_some())
     }
 }
 
+/// A body that may leave.
+#[derive(Debug)]
+pub struct Shown {
+    /// The body.
+    pub body: Vec<u8>,
+    /// All labels of what is shown: those of elements that are shown count for the whole.
+    pub labels: Labels,
+    /// Whether what names somebody was left out. Then the time of the version says the year alone.
+    pub is_deidentified: bool,
+}
+
 /// The body as it may leave; `None` where it cannot be read. A body of which nothing can be hidden is not parsed.
-pub fn show(stored: Vec<u8>, identity: Identity<'_>, security: Security, showing: &Showing<'_>) -> Option<Vec<u8>> {
+pub fn show(stored: Vec<u8>, identity: Identity<'_>, security: Security, showing: &Showing<'_>) -> Option<Shown> {
+    let redactions = showing.redactions;
     let has_inline = security.labels.contains(Labels::INLINE);
-    let deidentified = showing.all(Redactions::is_deidentified);
-    let obeys = showing.all(|one| !one.is_none());
-    let listed = showing.paths(identity.resource_type).next().is_some();
-    let has_list = !showing.first.is_static_free();
-    let nested = || has_list && holds_resources(identity.resource_type, &stored) && showing.hides_by_list();
-    let may_hide = has_inline || deidentified || listed || (obeys && security.residual) || nested();
+    let obeys = !redactions.is_none();
+    let may_hide = has_inline
+        || obeys
+            && (security.residual
+                || redactions.is_deidentified()
+                || redactions.paths(identity.resource_type).next().is_some()
+                || !redactions.is_static_free() && holds_resources(identity.resource_type, &stored));
     if !may_hide {
-        return body::splice(stored, identity, security);
+        let body = body::splice(stored, identity, security)?;
+        return Some(Shown { body, labels: security.labels, is_deidentified: false });
     }
     let mut resource = json::parse(&stored).ok()?;
     let mut marks = Vec::new();
     let mut labels = security.labels;
     if has_inline {
-        let mut hides = |own: inline::ElementLabels| showing.all(|one| one.hides(own.labels) || own.unknown && !one.is_none());
+        let mut hides = |own: inline::ElementLabels| redactions.hides(own.labels) || own.unknown && obeys;
         let (removed, shown) = inline::redact(&mut resource, &mut hides);
         // The highest protection of what is there: who sees more is told of more.
         labels = labels | shown;
         if removed {
-            drop_narrative(&mut resource);
             marks.push(Mark::Redacted);
         }
     }
-    if by_list(&mut resource, showing) {
-        drop_narrative(&mut resource);
+    if obeys && by_list(&mut resource, redactions) {
         marks.push(Mark::Redacted);
     }
+    if !marks.is_empty() {
+        drop_narratives(&mut resource);
+    }
     let obligations = if obeys { body::obligations(&resource) } else { Vec::new() };
-    if deidentified || !obligations.is_empty() {
+    let is_deidentified = redactions.is_deidentified() || !obligations.is_empty();
+    if is_deidentified {
         deidentify::deidentify(&mut resource);
         marks.push(Mark::Pseudonymised);
         marks.extend(obligations);
     }
-    body::label(&mut resource, labels, &marks).then(|| resource.to_bytes())
+    body::label(&mut resource, labels, &marks).then(|| Shown { body: resource.to_bytes(), labels, is_deidentified })
 }
 
 /// Whether other resources may be in there.
@@ -90,31 +92,39 @@ fn holds_resources(resource_type: ResourceType, body: &[u8]) -> bool {
     matches!(resource_type.name(), "Bundle" | "Parameters") || body.windows(CONTAINED.len()).any(|window| window == CONTAINED)
 }
 
-/// A text that was made from all of the resource would tell what is left out.
-fn drop_narrative(resource: &mut Value) {
-    if let Value::Object(members) = resource {
-        members.retain(|(name, _)| !matches!(&**name, "text" | "_text"));
+/// Takes out every narrative, also of what is inside and around: a text that was made from all of it would tell what is left out.
+fn drop_narratives(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            let is_resource = members.iter().any(|(name, _)| &**name == "resourceType");
+            // Elsewhere a text is a narrative where it is an object (`Composition.section.text`).
+            let is_narrative = |name: &str, value: &Value| match name {
+                "text" => is_resource || matches!(value, Value::Object(_)),
+                "_text" => is_resource,
+                _ => false,
+            };
+            members.retain(|(name, value)| !is_narrative(name, value));
+            members.iter_mut().for_each(|(_, value)| drop_narratives(value));
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_narratives),
+        _ => {}
     }
 }
 
 /// Takes out what the list hides, in the resource and in those that it holds; whether the list has something about one of them.
-fn by_list(resource: &mut Value, showing: &Showing<'_>) -> bool {
+fn by_list(resource: &mut Value, redactions: &Redactions) -> bool {
     let resource_type = resource.member("resourceType").and_then(Value::as_str).and_then(ResourceType::parse);
     let (Some(resource_type), Value::Object(members)) = (resource_type, &mut *resource) else { return false };
-    let paths: Vec<&ElementPath> = showing.paths(resource_type).collect();
-    let mut walk = Walk { paths: &paths, showing, concerned: !paths.is_empty() };
+    let paths: Vec<&ElementPath> = redactions.paths(resource_type).collect();
+    let mut walk = Walk { paths: &paths, redactions, concerned: !paths.is_empty() };
     let begun = (0..paths.len()).map(|path| (path, 0)).collect();
     walk.object(members, structure(structure_of(resource_type)), begun);
-    let concerned = walk.concerned;
-    if concerned {
-        drop_narrative(resource);
-    }
-    concerned
+    walk.concerned
 }
 
 struct Walk<'a> {
     paths: &'a [&'a ElementPath],
-    showing: &'a Showing<'a>,
+    redactions: &'a Redactions,
     concerned: bool,
 }
 
@@ -162,7 +172,7 @@ impl Walk<'_> {
     fn inside(&mut self, value: &mut Value, of: &'static Structure, open: &[(usize, usize)]) {
         match value {
             Value::Array(items) => items.iter_mut().for_each(|item| self.inside(item, of, open)),
-            Value::Object(_) if matches!(of.kind, Kind::AnyResource) => self.concerned |= by_list(value, self.showing),
+            Value::Object(_) if matches!(of.kind, Kind::AnyResource) => self.concerned |= by_list(value, self.redactions),
             Value::Object(members) => self.object(members, of, open.to_vec()),
             _ => {}
         }

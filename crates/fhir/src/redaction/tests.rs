@@ -35,7 +35,7 @@ fn shown_by(resource: &str, showing: &Showing<'_>) -> Value {
     let id = |text| LogicalId::parse(text).unwrap();
     let (id, version) = (id("a"), id("v"));
     let identity = Identity { resource_type, id: &id, version: &version, last_updated: 0 };
-    json::parse(&show(value.to_bytes(), identity, security, showing).unwrap()).unwrap()
+    json::parse(&show(value.to_bytes(), identity, security, showing).unwrap().body).unwrap()
 }
 
 fn codes(resource: &Value) -> Vec<&str> {
@@ -113,6 +113,29 @@ fn a_path_holds_at_any_depth_and_in_contained_resources_and_entries() {
         assert!(!text(&seen).contains("1-2") && text(&seen).contains("male"), "{}", text(&seen));
         assert_eq!(codes(&seen), ["REDACTED"]);
     }
+}
+
+#[test]
+fn no_narrative_stays_around_or_inside_a_resource_of_which_something_is_hidden() {
+    let narrative = r#""text":{"status":"generated","div":"<div>1-2</div>"}"#;
+    let restricted = confidential("R");
+    let labelled =
+        format!(r#"{{"resourceType":"Patient",{narrative},"identifier":[{{"extension":[{restricted}],"value":"1-2"}}]}}"#);
+    let plain = format!(r#"{{"resourceType":"Patient",{narrative},"identifier":[{{"value":"1-2"}}]}}"#);
+    let composition = format!(
+        r#"{{"resourceType":"Composition","status":"final","section":[{{"title":"S",{narrative},"code":{{"text":"stays"}},"section":[{{"title":"S",{narrative}}}]}}]}}"#
+    );
+    for (patient, list_of) in [(&labelled, ""), (&plain, "Patient.identifier -> R")] {
+        let bundle = format!(
+            r#"{{"resourceType":"Bundle","type":"document","entry":[{{"resource":{composition}}},{{"resource":{patient}}},{{"resource":{{"resourceType":"Observation","contained":[{patient}],{narrative}}}}}]}}"#
+        );
+        let seen = shown(&bundle, list_of, up_to(NORMAL, &[]));
+        assert!(!text(&seen).contains("1-2") && text(&seen).contains("stays"), "{}", text(&seen));
+        assert!(codes(&seen).contains(&"REDACTED"));
+        assert!(text(&shown(&bundle, list_of, Clearance::FULL)).contains("<div>1-2</div>"));
+    }
+    let of_another = shown(&composition, "Patient.identifier -> R", up_to(NORMAL, &[]));
+    assert!(text(&of_another).contains("1-2"), "nothing of it is hidden");
 }
 
 #[test]
@@ -220,19 +243,39 @@ fn a_search_is_refused_by_the_first_parameter_that_looks_at_something_hidden_whe
 }
 
 #[test]
-fn of_several_ways_to_see_a_record_the_one_that_shows_more_counts_element_by_element() {
-    let rules = list("Patient.identifier -> R HIV\nPatient.telecom -> R PSY\nPatient.photo -> V");
-    let of = |code| Redactions::of(&rules, up_to(Confidentiality::Restricted, &[code]));
-    let (hiv, psychiatry) = (of("HIV"), of("PSY"));
-    let mut showing = Showing::by(&hiv);
-    showing.or(&psychiatry);
-    let patient =
-        r#"{"resourceType":"Patient","identifier":[{"value":"one"}],"telecom":[{"value":"two"}],"photo":[{"title":"three"}]}"#;
-    let seen = text(&shown_by(patient, &showing));
-    assert!(seen.contains("one") && seen.contains("two") && !seen.contains("three"), "{seen}");
+fn of_several_ways_to_see_a_record_one_counts_and_nobody_sees_more_than_that_one_shows() {
+    let rules = list(
+        "Patient.identifier -> R HIV\nPatient.telecom -> R PSY\nPatient.photo -> V\nPatient.name -> N HIV PSY\nPatient.name.family -> R SEX",
+    );
+    let of = |codes: &[&str]| Redactions::of(&rules, up_to(Confidentiality::Restricted, codes));
+    let [none, hiv, psychiatry, both] = [of(&[]), of(&["HIV"]), of(&["PSY"]), of(&["HIV", "PSY"])];
+    let patient = r#"{"resourceType":"Patient","identifier":[{"value":"one"}],"name":[{"family":"four","given":["five"]}],"telecom":[{"value":"two"}],"photo":[{"title":"three"}]}"#;
+    let seen = |ways: &[&Redactions]| {
+        let mut showing = Showing::by(ways[0]);
+        ways.iter().for_each(|way| showing.or(way));
+        text(&shown_by(patient, &showing))
+    };
+    let each: Vec<String> = [&none, &hiv, &psychiatry, &both].map(|way| seen(&[way])).into();
     let full = Redactions::none();
-    showing.or(&full);
-    assert_eq!(text(&shown_by(patient, &showing)), patient);
+    for (ways, expected) in [
+        (vec![&none, &hiv], &each[1]),
+        (vec![&psychiatry, &none], &each[2]),
+        (vec![&none, &both, &hiv], &each[3]),
+        (vec![&both, &full], &text(&json::parse(patient.as_bytes()).unwrap())),
+    ] {
+        assert_eq!(&seen(&ways), expected);
+        assert_eq!(&seen(&ways.iter().rev().copied().collect::<Vec<_>>()), expected, "in any order");
+    }
+    // Two of which neither shows all of the other, and a name of which one hides all and the other a part.
+    let either = seen(&[&hiv, &psychiatry]);
+    assert_eq!(either, seen(&[&psychiatry, &hiv]));
+    assert!(each[1..3].contains(&either), "{either}");
+    assert!(!each[3].contains("four") && each[3].contains("five"), "{}", each[3]);
+    // What one shows without names the other does not make whole.
+    let nameless = Redactions::of(&rules, Clearance::FULL.deidentified());
+    for ways in [[&nameless, &hiv], [&hiv, &nameless]] {
+        assert_eq!(seen(&ways), each[1]);
+    }
 }
 
 #[test]
@@ -251,6 +294,48 @@ fn an_element_is_hidden_by_its_own_label_from_whoever_is_not_cleared() {
     assert_eq!(codes(&all), ["R", "PROCESSINLINELABEL"], "the highest protection of what is there");
     let cleared = shown(&patient, "", up_to(Confidentiality::Restricted, &[]));
     assert_eq!(cleared, all);
+}
+
+#[test]
+fn a_label_inside_an_extension_of_a_primitive_hides_what_it_is_on_and_not_the_primitive() {
+    let restricted = confidential("R");
+    let value = format!(r#"{{"url":"urn:v","valueCoding":{{"extension":[{restricted}],"code":"secret"}}}}"#);
+    let nested = format!(r#"{{"url":"urn:n","extension":[{restricted},{{"url":"urn:i","valueString":"secret"}}]}}"#);
+    let open = r#"{"url":"urn:o","valueString":"open"}"#;
+    for (of_one, of_several) in [(&value, &nested), (&nested, &value)] {
+        let patient = format!(
+            r#"{{"resourceType":"Patient","birthDate":"1970-01-02","_birthDate":{{"extension":[{of_one},{open}]}},
+            "name":[{{"given":["A","B"],"_given":[null,{{"extension":[{of_several},{open}]}}]}}]}}"#
+        );
+        let seen = shown(&patient, "", up_to(NORMAL, &[]));
+        assert!(!text(&seen).contains("secret"), "{}", text(&seen));
+        for there in ["1970-01-02", "open", r#"["A","B"]"#] {
+            assert!(text(&seen).contains(there), "{there}: {}", text(&seen));
+        }
+        assert_eq!(codes(&seen), ["PROCESSINLINELABEL", "REDACTED"]);
+        assert!(text(&shown(&patient, "", Clearance::FULL)).contains("secret"));
+        let indexed = indexable(&json::parse(patient.as_bytes()).unwrap()).unwrap();
+        assert!(!text(&indexed).contains("secret"));
+    }
+}
+
+#[test]
+fn a_path_leads_on_behind_an_extension_of_a_url_and_into_no_other() {
+    let race =
+        r#"{"url":"urn:race","extension":[{"url":"urn:detail","valueString":"secret"},{"url":"urn:text","valueString":"open"}]}"#;
+    let other = r#"{"url":"urn:other","extension":[{"url":"urn:detail","valueString":"of another"}]}"#;
+    let simple = r#"{"url":"urn:simple","valueCoding":{"code":"secret","display":"seen"}}"#;
+    let patient = format!(r#"{{"resourceType":"Patient","gender":"male","extension":[{race},{other},{simple}]}}"#);
+    let list_of = "Patient.extension('urn:race').extension('urn:detail') -> R\nPatient.extension('urn:simple').valueCoding -> R";
+    assert!(ElementRules::parse(list_of).is_err(), "a choice is named as the specification names it");
+    let list_of = "Patient.extension('urn:race').extension('urn:detail') Patient.extension('urn:simple').value[x].code -> R";
+    let seen = text(&shown(&patient, list_of, up_to(NORMAL, &[])));
+    assert!(!seen.contains("secret"), "{seen}");
+    for there in ["urn:race", "open", "of another", "urn:simple", "seen"] {
+        assert!(seen.contains(there), "{there}: {seen}");
+    }
+    let of_race = text(&shown(&patient, "Patient.extension('urn:race').extension.value[x] -> R", up_to(NORMAL, &[])));
+    assert!(!of_race.contains("open") && of_race.contains("urn:text") && of_race.contains("of another"), "{of_race}");
 }
 
 #[test]
@@ -354,6 +439,28 @@ fn a_purpose_that_wants_it_gets_a_resource_without_what_names_somebody() {
 }
 
 #[test]
+fn without_names_a_version_says_its_year_and_neither_where_it_came_from_nor_who_tagged_it() {
+    let label = r#"{"extension":[{"url":"urn:x","valueString":"Ann"}],"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"HIV"}"#;
+    let patient = format!(
+        r#"{{"resourceType":"Patient","id":"a","meta":{{"extension":[{{"url":"urn:x","valueString":"Ann"}}],"versionId":"v","lastUpdated":"2024-05-06T07:08:09.010+02:00","source":"urn:Ann",
+        "profile":["http://example.org/profile"],"security":[{label}],"tag":[{{"system":"urn:Ann","code":"c"}}]}},"gender":"male"}}"#
+    );
+    let seen = shown(&patient, "", Clearance::FULL.deidentified());
+    assert!(!text(&seen).contains("Ann") && !text(&seen).contains("05-06"), "{}", text(&seen));
+    for there in
+        [r#""lastUpdated":"2024-01-01T00:00:00.000Z""#, r#""versionId":"v""#, "http://example.org/profile", r#""code":"HIV""#]
+    {
+        assert!(text(&seen).contains(there), "{there}: {}", text(&seen));
+    }
+    let study = r#"{"resourceType":"ImagingStudy","id":"a","status":"available","subject":{"reference":"Patient/p"},"endpoint":[{"reference":"Endpoint/e"}],
+        "series":[{"uid":"2.16.124.113543.6003","modality":{"system":"s","code":"CT"},"started":"2024-05-06"}]}"#;
+    let seen = text(&shown(study, "", Clearance::FULL.deidentified()));
+    assert!(!seen.contains("113543") && !seen.contains("05-06") && seen.contains("masked") && seen.contains("\"CT\""), "{seen}");
+    let endpoint = r#"{"resourceType":"Endpoint","status":"active","connectionType":{"code":"c"},"payloadType":[{"text":"t"}],"address":"https://ann.example"}"#;
+    assert!(!text(&shown(endpoint, "", Clearance::FULL.deidentified())).contains("ann.example"));
+}
+
+#[test]
 fn an_obligation_in_the_resource_is_executed_for_whoever_is_not_cleared_for_everything() {
     for (code, mark) in [("DEID", "PSEUDED"), ("REDACT", "REDACTED"), ("MASK", "MASKED")] {
         let coding = format!(r#"{{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"{code}"}}"#);
@@ -375,7 +482,12 @@ fn without_names_nothing_is_searched_that_is_left_out_or_made_coarser() {
         ("Patient", "address-city", true),
         ("Patient", "email", true),
         ("Patient", "gender", false),
-        ("Patient", "_lastUpdated", false),
+        ("Patient", "_lastUpdated", true),
+        ("Patient", "_tag", true),
+        ("Patient", "_source", true),
+        ("Patient", "_profile", false),
+        ("Patient", "_security", false),
+        ("Patient", "_id", false),
         ("Observation", "code", false),
         ("Observation", "patient", false),
         ("Observation", "date", true),
@@ -404,9 +516,13 @@ fn a_parameter_that_is_not_hidden_finds_the_same_in_what_is_shown() {
     for resource in resources {
         let value = json::parse(resource.as_bytes()).unwrap();
         let of_type = ResourceType::parse(value.member("resourceType").unwrap().as_str().unwrap()).unwrap();
-        for element in crate::definitions::all_elements(of_type) {
-            let Ok(rules) = ElementRules::parse(&format!("{of_type}.{element} -> R")) else { continue };
-            let redactions = Redactions::of(&Arc::new(rules), up_to(NORMAL, &[]));
+        let hiding = |element: &&'static str| {
+            let rules = ElementRules::parse(&format!("{of_type}.{element} -> R")).ok()?;
+            Some((*element, Redactions::of(&Arc::new(rules), up_to(NORMAL, &[]))))
+        };
+        let nameless = ("no names", Redactions::of(&list(""), Clearance::FULL.deidentified()));
+        let all = crate::definitions::all_elements(of_type).iter().filter_map(hiding);
+        for (element, redactions) in all.chain([nameless]) {
             let seen = shown_by(resource, &Showing::by(&redactions));
             for parameter in crate::definitions::search_parameters(of_type) {
                 if redactions.hides_parameter(of_type, parameter) {

@@ -62,7 +62,8 @@ pub(super) fn touches(path: &ElementPath, parameter: &SearchParameter) -> bool {
 /// Whether a parameter looks at something that de-identification leaves out or makes coarser.
 pub(super) fn identifies(resource_type: ResourceType, parameter: &SearchParameter) -> bool {
     if parameter.base.is_none() {
-        return false;
+        // What stays of `meta` may be asked for.
+        return !matches!(parameter.code, "_id" | "_profile" | "_security");
     }
     match (parameter.parameter_type, path_of(resource_type, parameter)) {
         (ParameterType::Composite, _) | (_, None) => true,

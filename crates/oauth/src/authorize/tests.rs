@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clients::tests::public_client;
-use crate::parameters::ParametersError;
+use crate::parameters::{ParametersError, Repeated};
 use crate::redirect_uri::RedirectUri;
 
 const BASE: &str = "https://localhost:8443/fhir";
@@ -80,7 +80,10 @@ fn a_missing_parameter_is_an_invalid_request_that_names_it() {
 fn a_repeated_parameter_is_an_invalid_request_even_if_unknown() {
     for name in ["scope", "aud", "nonce", "state", "response_type", "whatever"] {
         let response = parse(&format!("{}&{name}=x&{name}=x", query(&[]))).unwrap_err();
-        assert_eq!(response.error, AuthorizationError::InvalidRequest, "{name}");
+        assert_eq!(
+            (response.error, response.description),
+            (AuthorizationError::InvalidRequest, Repeated::of(name).description())
+        );
         assert_eq!(response.state.is_none(), name == "state", "{name}");
     }
 }

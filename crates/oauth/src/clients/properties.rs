@@ -124,7 +124,9 @@ pub enum PropertyError {
     #[error("app_state must be at most {MAXIMUM_LIST} codes, each named once")]
     AppState,
     /// A client without credentials cannot be told from others who call themselves by its name.
-    #[error("a public client cannot be a resource server, an administrator or a launcher: it has no credentials of its own")]
+    #[error(
+        "a public client cannot be a resource server, an administrator or a launcher, nor explain decisions: it has no credentials of its own"
+    )]
     PublicEntitlement,
     /// A client that must sign its requests and has no keys.
     #[error("require_signed_request_object is for clients with public keys")]
@@ -145,12 +147,12 @@ pub enum PropertyError {
     CertificateSubjectMismatch,
     /// Whoever registered itself gets no weaker rules and no entitlement.
     #[error(
-        "a dynamically registered client cannot be smart 1.0, verified, a resource server, an administrator or a launcher, nor keep app_state or name purposes"
+        "a dynamically registered client cannot be smart 1.0, verified, a resource server, an administrator or a launcher, nor explain decisions, keep app_state or name purposes"
     )]
     DynamicEntitlement,
     /// What a person registered on the developer's page gets no weaker rules and no entitlement, as long as it is that person's to change.
     #[error(
-        "a sandbox client cannot be dynamic, smart 1.0, verified, a resource server, an administrator or a launcher, nor keep app_state or name purposes; unset its owner first"
+        "a sandbox client cannot be dynamic, smart 1.0, verified, a resource server, an administrator or a launcher, nor explain decisions, keep app_state or name purposes; unset its owner first"
     )]
     SandboxEntitlement,
 }
@@ -177,6 +179,9 @@ pub struct ClientProperties {
     /// Whether its own tokens may manage clients.
     #[serde(skip_serializing_if = "is_false")]
     pub administrator: bool,
+    /// Whether its own tokens may ask why anybody could or could not see a record.
+    #[serde(skip_serializing_if = "is_false")]
+    pub explains_decisions: bool,
     /// Whether its authorization requests must be pushed (RFC 9126 section 6).
     #[serde(skip_serializing_if = "is_false")]
     pub require_pushed_authorization_requests: bool,
@@ -287,7 +292,8 @@ impl ClientProperties {
         if self.app_state.len() > MAXIMUM_LIST || self.app_state.iter().enumerate().any(repeated) {
             return Err(PropertyError::AppState);
         }
-        if *kind == ClientKind::Public && (self.resource_server || self.administrator || self.launcher) {
+        let all = self.resource_server || self.administrator || self.explains_decisions || self.launcher;
+        if *kind == ClientKind::Public && all {
             return Err(PropertyError::PublicEntitlement);
         }
         if self.require_signed_request_object && !matches!(kind, ClientKind::ConfidentialAsymmetric { .. }) {
@@ -311,6 +317,7 @@ impl ClientProperties {
             || self.verified
             || self.resource_server
             || self.administrator
+            || self.explains_decisions
             || self.launcher
             || !self.app_state.is_empty()
             || !self.purposes.is_empty();
@@ -335,7 +342,9 @@ impl ClientProperties {
         let admin = self.administrator.then_some("administrator: manages clients");
         let administers = self.app_state.iter().any(|entitled| entitled.access == AppStateAccess::Administer);
         let state = administers.then_some("app state: changes what is the same for everybody who uses the app");
-        [smart, all, admin, state].into_iter().flatten().collect()
+        let explains =
+            self.explains_decisions.then_some("explains decisions: learns labels, consents and relationships of every record");
+        [smart, all, admin, explains, state].into_iter().flatten().collect()
     }
 }
 

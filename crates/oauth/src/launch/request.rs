@@ -111,7 +111,7 @@ mod tests {
             ("app=x&patient=Patient/1", "patient must be the id"),
             ("app=x&encounter=e1", "encounter needs patient"),
             ("app=x&patient=p&encounter=a/b", "encounter must be the id"),
-            ("app=x&patient=p&patient=q", "a parameter is repeated"),
+            ("app=x&patient=p&patient=q", "patient is repeated"),
             ("app=x&need_patient_banner=yes", "need_patient_banner must be true or false"),
             ("app=x&fhirContext={}", "fhirContext must be"),
             ("app=x&fhirContext=[{\"reference\":\"Patient/p\"}]", "need a role other than launch"),

@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use super::Membership;
+
 /// What holds where no consent says anything: the implicit policies of IHE PCF, of which the operator chooses one.
 ///
 /// <https://profiles.ihe.net/ITI/PCF/>, volume 1, "Implicit Option".
@@ -51,4 +53,6 @@ pub struct Circumstances {
     pub base_url: Arc<str>,
     /// What holds where no consent says anything.
     pub implicit: ImplicitPolicy,
+    /// By what part in a record somebody sees it who is not its subject.
+    pub membership: Membership,
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use portcullis_fhir::qualifier::Qualifier;
 use portcullis_fhir::types::ResourceType;
+use portcullis_mutants::off;
 
 use super::letters::{Letter, LetterSet};
 use super::parse::{Scope, ScopeContext, ScopeTarget};
@@ -67,7 +68,10 @@ impl TypeLetters {
 
     /// Whether a letter is granted for a type, be it for some of its resources only.
     pub fn allows(&self, resource_type: ResourceType, letter: Letter) -> bool {
-        self.of(resource_type).contains(letter) || self.qualified.iter().any(|scope| scope.opens(resource_type, letter))
+        self.of(resource_type).contains(letter)
+            || self.qualified.iter().any(|scope| scope.opens(resource_type, letter))
+            || off!("scope-type") && self.whole.iter().any(|letters| letters.contains(letter))
+            || off!("scope-letter") && self.of(resource_type) != LetterSet::NONE
     }
 
     /// The types for which a letter is granted, in alphabetical order, be it for some of their resources only.

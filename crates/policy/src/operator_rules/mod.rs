@@ -11,6 +11,7 @@ mod hours;
 mod network;
 mod shadow;
 mod unreachable;
+mod widening;
 mod words;
 
 #[cfg(test)]
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use portcullis_fhir::labels::Clearance;
 use portcullis_fhir::types::ResourceType;
+use portcullis_mutants::off;
 use portcullis_oauth::principal::Principal;
 use portcullis_oauth::scopes::{Letter, LetterSet};
 use portcullis_oauth::users::Role;
@@ -29,6 +31,7 @@ pub use self::file::{MAXIMUM_FILE, MAXIMUM_RULES, Problem};
 pub use self::hours::{Hours, Zones};
 pub use self::network::Network;
 pub use self::shadow::{Shadow, Tally};
+pub use self::widening::{Widened, Widening};
 pub use self::words::Described;
 use crate::constraint::{Boundary, Grant, NonEmpty, Relationship, TypeSet};
 use crate::decision::{Effect, RuleName, Trace, Verdict};
@@ -119,7 +122,7 @@ impl OperatorRules {
         }
         let denying = || self.rules.iter().filter(|rule| matches!(rule.effect, RuleEffect::Deny(_)));
         let applying = |rule: &&Arc<Rule>| rule.applies(principal) != Holds::No;
-        for rule in denying().filter(|rule| !rule.shadow).filter(applying) {
+        for rule in denying().filter(|rule| !rule.shadow && !off!("rule-deny")).filter(applying) {
             let before = covered(grants);
             rule.narrow(grants);
             if before && !covered(grants) {
@@ -180,8 +183,10 @@ impl Rule {
 
     /// Whether it applies to a request of this principal. Of what is unknown a deny takes the worst, and a permit, too.
     pub fn applies(&self, principal: &Principal) -> Holds {
-        let excepted = self.unless.as_ref().map_or(Holds::No, |unless| unless.hold(principal));
-        self.when.hold(principal).and(excepted.negated())
+        let unless = self.unless.as_ref().filter(|_| !off!("rule-unless"));
+        let excepted = unless.map_or(Holds::No, |unless| unless.hold(principal));
+        let holds = if off!("rule-conditions") { Holds::Yes } else { self.when.hold(principal) };
+        holds.and(excepted.negated())
     }
 
     /// What it gives to this principal: nothing where anything is unknown, or where the glass was broken, for then nothing else opens a record.
@@ -200,7 +205,7 @@ impl Rule {
             types.contains(resource_type)
         });
         for letter in Letter::ALL {
-            if !self.letters.contains(letter) {
+            if !self.letters.contains(letter) && !off!("rule-letters") {
                 *given.types_mut(letter) = TypeSet::default();
             }
         }
@@ -218,7 +223,7 @@ impl Rule {
     fn narrow(&self, grants: &mut Vec<Grant>) {
         let RuleEffect::Deny(reach) = &self.effect else { return };
         match reach {
-            Reach::Types(types) => {
+            Reach::Types(types) if !off!("rule-deny-types") => {
                 for grant in grants {
                     for letter in Letter::ALL.into_iter().filter(|letter| self.letters.contains(*letter)) {
                         let open = grant.types_mut(letter);
@@ -226,8 +231,10 @@ impl Rule {
                     }
                 }
             }
-            Reach::Records(admissions) => grants.iter_mut().for_each(|grant| narrow_records(grant, self.letters, admissions)),
-            Reach::Labels(clearance) => {
+            Reach::Records(admissions) if !off!("rule-deny-records") => {
+                grants.iter_mut().for_each(|grant| narrow_records(grant, self.letters, admissions));
+            }
+            Reach::Labels(clearance) if !off!("rule-deny-labels") => {
                 let untouched = grants.iter().cloned().filter_map(|mut grant| {
                     for letter in Letter::ALL.into_iter().filter(|letter| self.letters.contains(*letter)) {
                         *grant.types_mut(letter) = TypeSet::default();
@@ -243,6 +250,8 @@ impl Rule {
                 }
                 grants.extend(untouched);
             }
+            // Only in builds with mutants.
+            Reach::Types(_) | Reach::Records(_) | Reach::Labels(_) => {}
         }
     }
 

@@ -48,7 +48,7 @@ impl Rule {
 
 impl Reach {
     /// Whether everything that this takes away the other takes away, as far as that can be told without looking at criteria.
-    fn is_within(&self, wider: &Self) -> bool {
+    pub(super) fn is_within(&self, wider: &Self) -> bool {
         match (self, wider) {
             (Self::Types(own), Self::Types(wider)) => wider.includes(own),
             (Self::Labels(own), Self::Labels(wider)) => own.and(*wider) == *wider,

@@ -2,6 +2,7 @@
 
 pub mod break_glass;
 pub mod consent;
+pub mod membership;
 pub mod operator;
 pub mod patient_context;
 pub mod purpose;

@@ -4,6 +4,9 @@ use portcullis_oauth::clients::AppStateEntitlement;
 
 use super::*;
 use crate::app_state::{self, AppState, AppStateCell, AppStateFacts, AppStateLookup, AppStatePermit, AppStateWrite};
+use crate::operator_rules::OperatorRules;
+use crate::rules::consent::CompiledConsent;
+use crate::{Basis, ConsentsOf};
 
 const PREFERENCES: &str = "https://app.example|preferences";
 const ADMINISTERING_CLINICIAN: Person<'_> =
@@ -21,7 +24,8 @@ fn permit_of(
 ) -> Result<AppStatePermit, DenialReason> {
     let (entitlements, patient) = (entitled(entitlements), in_reach.map(id));
     let facts = AppStateFacts { entitlements: &entitlements, patient_in_reach: patient.as_ref() };
-    app_state::decide(DecisionId(1), principal, letter, facts).map_err(|denial| denial.reason)
+    let unasked = app_state::decide(DecisionId(1), principal, letter, facts).map_err(|denial| denial.reason)?;
+    Ok(unasked.consented(&Consulted::nobody_has_any()))
 }
 
 /// The open cells as `code` or `code of subject`.
@@ -179,4 +183,70 @@ fn nothing_outside_the_cells_is_looked_for_written_or_released() {
     let other = permit.release(Unreleased::new(DecisionId(2), Vec::new(), vec![inside.clone()]));
     assert!(matches!(other, Err(Disagreement::OtherDecision { .. })));
     assert_eq!(permit.release(Unreleased::new(DecisionId(1), Vec::new(), vec![inside])).unwrap().content().len(), 1);
+}
+
+/// The same under rules of the operator.
+fn ruled(principal: &Principal, letter: Letter, entitlements: &[&str], rules: &str) -> Result<Vec<String>, DenialReason> {
+    let rules = OperatorRules::parse(rules, BASE, &|_| None).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let basis = Basis { id: DecisionId(1), rules: rules.into() };
+    let (entitlements, patient) = (entitled(entitlements), id("a"));
+    let facts = AppStateFacts { entitlements: &entitlements, patient_in_reach: Some(&patient) };
+    let unasked = app_state::decide(basis, principal, letter, facts).map_err(|denial| denial.reason)?;
+    let permit = unasked.consented(&Consulted::nobody_has_any());
+    Ok(permit.cells.iter().map(|cell| cell.code.code().to_owned()).collect())
+}
+
+#[test]
+fn rules_of_the_operator_take_state_away_from_everybody_and_by_what_it_is() {
+    let codes: &[&str] = &["administer=https://app.example|preferences", "administer=https://app.example|keys"];
+    let rule = |more: &str| format!("[[rule]]\nname = 'r'\neffect = 'deny'\n{more}\n");
+    let ann = principal("patient/Basic.cuds", Some("a"), &ANN);
+    let admin = principal("user/Basic.cuds", None, &ADMINISTRATOR);
+    let refused = || Err(DenialReason::UserNotEntitled);
+    let (all, keys) = (opened(&["preferences", "keys"]), opened(&["keys"]));
+    for (text, of_ann, of_admin) in [
+        ("types = ['Condition']", &all, &all),
+        ("types = ['Basic']", &refused(), &refused()),
+        ("types = ['Basic']\nwhen = { roles = ['administrator'] }", &all, &refused()),
+        ("types = ['Basic']\nwhen = { clients = ['app'] }", &refused(), &refused()),
+        ("types = ['Basic']\ninteractions = 'cud'", &all, &all),
+        ("types = ['Basic']\ncriteria = ['code=https://app.example|preferences']", &keys, &keys),
+        ("types = ['Basic']\ncriteria = ['subject=Patient/a']", &refused(), &all),
+        ("types = ['Basic']\ncriteria = ['subject:missing=true']", &all, &refused()),
+        ("types = ['Basic']\ncriteria = ['author=Practitioner/dr']", &all, &all),
+        // Some state of the cell may have the profile, and another one not.
+        ("types = ['Basic']\ncriteria = ['_profile=https://app.example/p']", &refused(), &refused()),
+        ("types = ['Basic']\nshadow = true", &all, &all),
+    ] {
+        assert_eq!(&ruled(&ann, Letter::Search, codes, &rule(text)), of_ann, "{text}");
+        assert_eq!(&ruled(&admin, Letter::Search, codes, &rule(text)), of_admin, "{text}");
+    }
+}
+
+#[test]
+fn what_a_consent_hides_is_not_found_and_cannot_be_made() {
+    let codes: &[&str] = &["modify=https://app.example|preferences"];
+    let clinician = principal("patient/Basic.cuds user/Basic.s", Some("a"), &CLINICIAN);
+    let entitlements = entitled(codes);
+    let patient = id("a");
+    let facts = AppStateFacts { entitlements: &entitlements, patient_in_reach: Some(&patient) };
+    let unasked = |letter| app_state::decide(DecisionId(1), &clinician, letter, facts).unwrap();
+    let patients_of = |unasked: &app_state::Unasked| unasked.asking().map(|(_, patients)| patients.to_vec());
+    assert_eq!(patients_of(&unasked(Letter::Search)), Some(vec![id("a")]));
+    let denial = CompiledConsent::unreadable(id("c"), id("a"));
+    let consulted = Consulted { of: ConsentsOf::Patients(vec![id("a")]), consents: vec![denial], ..Consulted::default() };
+    let about = |cell: &AppStateCell| cell.subject.is_some();
+    for (consulted, open) in [(Consulted::nobody_has_any(), 1), (consulted, 0), (Consulted::default(), 0)] {
+        let searching = unasked(Letter::Search).consented(&consulted);
+        let found = searching
+            .lookup(AppStateLookup { id: None }, |cell| about(cell) && cell.subject != clinician.user().unwrap().fhir_user);
+        assert_eq!(found.unwrap().cells().len(), open, "as if there were nothing");
+        assert!(
+            searching.lookup(AppStateLookup { id: None }, |cell| !about(cell)).is_ok(),
+            "nobody is asked about what is nobody's"
+        );
+        let made =
+            unasked(Letter::Create).consented(&consulted).write(AppStateWrite::Create(state(PREFERENCES, Some("Patient/a"))));
+        assert_eq!(made.is_ok(), open == 1);
+    }
 }

@@ -5,9 +5,10 @@ use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::principal::Principal;
 use portcullis_policy::constraint::Boundary;
 use portcullis_policy::explanation::{Says, Step};
-use portcullis_policy::{Constraint, InCare, PermittedOperation, Relationship, StoredVersion};
+use portcullis_policy::{InCare, PermittedOperation, Relationship, StoredVersion};
 
 use super::explain::parameter;
+use super::explain_reasons;
 use super::protocol::Refused;
 use super::service::Service;
 
@@ -30,7 +31,7 @@ pub(super) async fn of(
     (permitted, version): (&PermittedOperation, &StoredVersion),
 ) -> Result<Evidence, Refused> {
     let mut evidence = Evidence::default();
-    let Some(constraint) = constraint(permitted) else { return Ok(evidence) };
+    let Some(constraint) = explain_reasons::constraint(permitted) else { return Ok(evidence) };
     let mut asked: Vec<(Relationship, LocalReference)> = Vec::new();
     for (relationship, actors) in constraint.boundaries().filter_map(Boundary::relationship) {
         asked.extend(actors.items().iter().map(|actor| (relationship, actor.clone())));
@@ -55,14 +56,6 @@ pub(super) async fn of(
         }
     }
     Ok(evidence)
-}
-
-fn constraint(permitted: &PermittedOperation) -> Option<&Constraint> {
-    match permitted {
-        PermittedOperation::Read(read) => Some(read.constraint()),
-        PermittedOperation::Search(search) => Some(search.constraint()),
-        PermittedOperation::VersionRead(_) | PermittedOperation::History(_) | PermittedOperation::Write(_) => None,
-    }
 }
 
 /// The record that states a relationship.

@@ -1,10 +1,12 @@
-//! `portcullis policy explain`: why somebody could or could not do something with a record, rule by rule.
+//! `portcullis policy explain` and `POST /admin/policy/explain`: why somebody could or could not do something with a record, rule by rule.
 //!
 //! Nothing is decided here: the decision itself is asked for the principal that a token of these facts would make, and the store whether it would show the record
-//! to that principal. What stands in the record, and who has to do with the patient, is read as the operator. Each explanation is recorded; no client can ask for one.
+//! to that principal. What stands in the record, who has to do with the patient, and what consents and labels there are is read as the operator, so an explanation is
+//! itself an access to the record: it is on record as one, with the record's patients. No client can ask for one but those that are registered for it (`explain_https`).
 
 use std::net::IpAddr;
 
+use portcullis_audit::record::{Event, OperationEntry};
 use portcullis_fhir::interaction::Read;
 use portcullis_fhir::labels::Clearance;
 use portcullis_fhir::reference::LocalReference;
@@ -20,12 +22,16 @@ use portcullis_store::registry::Change;
 use serde::{Deserialize, Serialize};
 
 use super::evidence;
+use super::explain_plain::plain;
+use super::explain_reasons::{self, ExplainedConsent, ExplainedLabel, Reasons};
 use super::protocol::{RefusalKind, Refused, Response};
 use super::service::{Service, Task, invalid, registry_error};
 use crate::authorization_server::authorization::people::principal_user;
+use crate::ui::Language;
 
 /// What is to be explained.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ExplainRequest {
     /// `read`, `search`, `create`, `update` or `delete`.
     pub interaction: String,
@@ -82,8 +88,16 @@ pub struct Explained {
     pub steps: Vec<ExplainedStep>,
     /// The ways in which such records become visible, each with its parts: a record is visible where all parts of one of them say yes.
     pub ways: Vec<Vec<ExplainedStep>>,
+    /// What each consent of the record's patients says, and which of them decided.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub consents: Vec<ExplainedConsent>,
+    /// The record's labels, and what gave it each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<ExplainedLabel>,
     /// The same in few words, for the patient.
     pub plain: String,
+    /// The same in Spanish.
+    pub plain_spanish: String,
 }
 
 /// One rule, or one part of a way.
@@ -118,13 +132,28 @@ struct Question {
 }
 
 impl Service {
-    /// Explains, and records that it did and for whom.
+    /// Explains, and records that it did, for whom, and about whose record.
     pub(super) async fn explain(&self, task: &Task, request: ExplainRequest) -> Result<Response, Refused> {
-        let question = self.question(&request).await?;
-        let explained = self.explained(task, &question).await?;
+        let (explained, about) = self.explanation(task, &request).await?;
         let task = task.redescribed(format!("{}: {:?}", task.described(), explained.comes).to_lowercase());
-        self.change(&task, Change::Nothing).await?;
+        self.change_recorded(&task, (Event::Administration, about), Change::Nothing).await?;
         Ok(Response::Explained(Box::new(explained)))
+    }
+
+    /// An explanation, and what its record says of the record that it is about: whoever gets it knows what there is and what decides about it.
+    pub(super) async fn explanation(
+        &self,
+        task: &Task,
+        request: &ExplainRequest,
+    ) -> Result<(Explained, Vec<OperationEntry>), Refused> {
+        let question = self.question(request).await?;
+        let operator = task.principal_for([OperatorOperation::ReadResources]);
+        let stored = match &question.id {
+            Some(id) => self.stored(&operator, question.resource_type, id).await?,
+            None => None,
+        };
+        let about = stored.iter().map(about).collect();
+        Ok((self.explained(&operator, &question, stored).await?, about))
     }
 
     async fn question(&self, request: &ExplainRequest) -> Result<Question, Refused> {
@@ -178,20 +207,20 @@ impl Service {
         Ok(Question { principal, letter, resource_type, id })
     }
 
-    async fn explained(&self, task: &Task, question: &Question) -> Result<Explained, Refused> {
+    async fn explained(
+        &self,
+        operator: &Principal,
+        question: &Question,
+        stored: Option<StoredVersion>,
+    ) -> Result<Explained, Refused> {
         let Question { principal, letter, resource_type, id } = question;
-        let operator = task.principal_for([OperatorOperation::ReadResources]);
-        let stored = match id {
-            Some(id) => self.stored(&operator, *resource_type, id).await?,
-            None => None,
-        };
         let basis = self.server.basis();
         let mut steps = vec![explanation::scopes(principal, (*resource_type, *letter))];
         let rules = explanation::operator_rules(&basis.rules, (principal, *letter), (*resource_type, stored.as_ref()));
         if let Some(denial) = portcullis_policy::denial(basis.clone(), principal, &[(*resource_type, *letter)]) {
             steps.extend(explanation::built_in(&denial.trace, Some(denial.reason)));
             steps.extend(rules);
-            return Ok(told(Comes::Deny, steps, Vec::new()));
+            return Ok(told(Comes::Deny, (steps, Vec::new()), Reasons::default()));
         }
         // What is written is judged by the store with its content, which nobody has here: the boundary of a read is told.
         let query = id.as_ref().map(|id| ("_id".to_owned(), id.to_string()));
@@ -206,42 +235,30 @@ impl Service {
             Decision::Deny(denial) => {
                 steps.extend(explanation::built_in(&denial.trace, Some(denial.reason)));
                 steps.extend(rules);
-                return Ok(told(Comes::Deny, steps, Vec::new()));
+                return Ok(told(Comes::Deny, (steps, Vec::new()), Reasons::default()));
             }
         };
         steps.extend(explanation::built_in(permit.trace(), None));
         steps.extend(rules);
-        let Some(stored) = stored else {
-            return Ok(told(if id.is_some() { Comes::Absent } else { Comes::Permit }, steps, Vec::new()));
+        let Some(mut stored) = stored else {
+            let comes = if id.is_some() { Comes::Absent } else { Comes::Permit };
+            return Ok(told(comes, (steps, Vec::new()), Reasons::default()));
         };
-        let related = evidence::of(self, &operator, (&permitted, &stored)).await?;
+        let related = evidence::of(self, operator, (&permitted, &stored)).await?;
         steps.extend(related.steps);
-        let ways = permit.explain(&stored, &related.in_care);
+        let mut reasons = explain_reasons::of(self, operator, (&permit, &permitted, *letter), &stored).await?;
         let shown = self.shown(&permit, permitted).await?;
-        steps.push(self.consents(&operator, question, (&stored, &ways, shown)).await?);
-        Ok(told(if shown { Comes::Permit } else { Comes::Hidden }, steps, ways))
-    }
-
-    /// What consents say. The store asks them in the statement that reads: where everything else says yes and it shows nothing, they are what is left.
-    async fn consents(
-        &self,
-        _operator: &Principal,
-        _question: &Question,
-        (stored, ways, shown): (&StoredVersion, &[Vec<Step>], bool),
-    ) -> Result<Step, Refused> {
+        let is_shown = shown.is_some();
+        stored.grounds = shown.and_then(|shown| shown.grounds);
+        let ways = permit.explain(&stored, &related.in_care);
+        // The store asks consents in the statement that reads, also those about the record that makes this one visible.
         let otherwise = ways.iter().any(|way| way.iter().all(|step| step.says == Says::Yes));
-        Ok(match (shown, otherwise) {
-            _ if stored.patients.is_empty() => {
-                Step::new("consent", Says::Nothing, "the record is nobody's, so that nobody is asked")
-            }
-            (true, _) => Step::new("consent", Says::Yes, "no consent of the patient stands in the way"),
-            (false, true) => Step::new(
-                "consent",
-                Says::No,
-                "everything else lets it through, and it is not shown: a consent of the patient, or what holds where there is none ([consent]), stands in the way",
-            ),
-            (false, false) => Step::new("consent", Says::Nothing, "it does not matter what consents say"),
-        })
+        if !is_shown && otherwise && !reasons.deny() {
+            let because = "everything else lets it through, and it is not shown: the consents about a record that would show it stand in the way";
+            reasons.steps.push(Step::new("consent", Says::No, because));
+        }
+        let comes = if is_shown && !reasons.deny() { Comes::Permit } else { Comes::Hidden };
+        Ok(told(comes, (steps, ways), reasons))
     }
 
     /// The record as it is stored.
@@ -284,64 +301,57 @@ impl Service {
             .map_err(|_| Refused::new(RefusalKind::Internal, "A search of an explanation cannot be understood."))
     }
 
-    /// Whether the store shows the record to the principal in question. It goes nowhere but into this answer.
-    async fn shown(&self, permit: &Permit, permitted: PermittedOperation) -> Result<bool, Refused> {
+    /// What the store shows of the record to the principal in question. It goes nowhere but into this answer.
+    async fn shown(&self, permit: &Permit, permitted: PermittedOperation) -> Result<Option<StoredVersion>, Refused> {
         let store = &self.server.store;
-        Ok(match permitted {
+        let found = match permitted {
             PermittedOperation::Read(read) => {
                 let found = store.read(read).await.map_err(|error| internal(&error))?;
-                permit
-                    .release(found)
-                    .map_err(|error| internal(&error))?
-                    .content()
-                    .as_ref()
-                    .is_some_and(|version| version.body.is_some())
+                permit.release(found).map_err(|error| internal(&error))?.into_content()
             }
             PermittedOperation::Search(search) => {
                 let found = store.search(search, b"explanation").await.map_err(|error| internal(&error))?;
-                !permit.release(found).map_err(|error| internal(&error))?.content().matches.is_empty()
+                permit.release(found).map_err(|error| internal(&error))?.into_content().matches.into_iter().next()
             }
-            PermittedOperation::VersionRead(_) | PermittedOperation::History(_) | PermittedOperation::Write(_) => false,
-        })
+            PermittedOperation::VersionRead(_) | PermittedOperation::History(_) | PermittedOperation::Write(_) => None,
+        };
+        Ok(found.filter(|version| version.body.is_some()))
     }
 }
 
-fn told(comes: Comes, steps: Vec<Step>, ways: Vec<Vec<Step>>) -> Explained {
-    let plain = plain(comes, &steps, &ways);
+/// What the record of an explanation says of the record that it is about.
+fn about(stored: &StoredVersion) -> OperationEntry {
+    OperationEntry {
+        interaction: "read".to_owned(),
+        resource_type: Some(stored.resource_type.name().to_owned()),
+        id: Some(stored.id.to_string()),
+        version: Some(stored.version.to_string()),
+        patients: stored.patients.iter().map(ToString::to_string).collect(),
+        ..OperationEntry::default()
+    }
+}
+
+fn told(comes: Comes, (mut steps, ways): (Vec<Step>, Vec<Vec<Step>>), mut reasons: Reasons) -> Explained {
+    let [english, spanish] =
+        [Language::English, Language::Spanish].map(|language| plain(comes, (&steps, &ways), &reasons, language));
+    steps.append(&mut reasons.steps);
     let of = |steps: Vec<Step>| steps.into_iter().map(ExplainedStep::from).collect::<Vec<_>>();
-    Explained { comes, steps: of(steps), ways: ways.into_iter().map(of).collect(), plain }
+    Explained {
+        comes,
+        steps: of(steps),
+        ways: ways.into_iter().map(of).collect(),
+        consents: reasons.consents,
+        labels: reasons.labels,
+        plain: english,
+        plain_spanish: spanish,
+    }
 }
 
-/// What a patient needs to know of it.
-fn plain(comes: Comes, steps: &[Step], ways: &[Vec<Step>]) -> String {
-    let refusing = |name: &str| steps.iter().any(|step| step.says == Says::No && step.rule.starts_with(name));
-    let missing = |part: &str| ways.iter().any(|way| way.iter().all(|step| step.says == Says::Yes || step.rule == part));
-    let because = match comes {
-        Comes::Permit => {
-            let care = steps.iter().find(|step| step.says == Says::Yes && step.rule.starts_with("relationship"));
-            return match care {
-                Some(step) => format!("Yes: this record can be seen. Why: {}.", step.because),
-                None => "Yes: this record can be seen, by whose record it is or by what the app was allowed to do.".to_owned(),
-            };
-        }
-        Comes::Absent => return "There is no such record.".to_owned(),
-        _ if refusing("scope") => "the app was not allowed to ask for this kind of record",
-        _ if refusing("purpose") => "nobody may ask for it for this purpose",
-        _ if refusing("rule:") => "a rule of the organisation that keeps the record does not allow it",
-        Comes::Deny => "the person or app has no right to such records",
-        Comes::Hidden if refusing("consent") => "the patient's consent does not allow it",
-        Comes::Hidden if missing("labels") => "the record is specially protected, and the person or app may not see such records",
-        Comes::Hidden if missing("criteria") => "the app was allowed to see other records of this kind only",
-        Comes::Hidden => "nothing says that the person has to do with this patient",
-    };
-    format!("No: this record cannot be seen, because {because}.")
-}
-
-fn internal(error: &dyn std::fmt::Display) -> Refused {
+pub(super) fn internal(error: &dyn std::fmt::Display) -> Refused {
     Refused::new(RefusalKind::Internal, format!("Not explained: {error}."))
 }
 
-fn denied() -> Refused {
+pub(super) fn denied() -> Refused {
     Refused::new(RefusalKind::Denied, "Policy does not let this command look.")
 }
 

@@ -47,6 +47,11 @@ impl Fault {
         format!("{}: {}", self.code, self.description)
     }
 
+    /// Whether the method was wrong.
+    pub fn is_method(&self) -> bool {
+        self.status == StatusCode::METHOD_NOT_ALLOWED
+    }
+
     /// How the exchange ended.
     pub fn outcome(&self) -> Outcome {
         match self.status {

@@ -46,6 +46,8 @@ pub enum SafeguardRequest {
         /// Exactly what is applied.
         content: String,
     },
+    /// The operator's rules that are in force, and whether others wait.
+    RulesInForce,
     /// Agrees to a proposal.
     Approve {
         /// Which.
@@ -77,6 +79,7 @@ impl SafeguardRequest {
             Self::Rights => (ListSafeguards, "rights listed".to_owned()),
             Self::Changes => (ListSafeguards, "changes that take two people listed".to_owned()),
             Self::Propose { kind, content } => (ChangeSafeguards, format!("change of {kind}, {} bytes", content.len())),
+            Self::RulesInForce => (ListSafeguards, "rules in force read".to_owned()),
             Self::Approve { id, digest } => (ChangeSafeguards, format!("change approved: {id} ({digest})")),
             Self::Refuse { id } => (ChangeSafeguards, format!("change refused: {id}")),
             Self::Glass => (ListSafeguards, "emergency access listed".to_owned()),
@@ -147,6 +150,18 @@ pub struct GlassSummary {
     pub ended_by: Option<String>,
 }
 
+/// The operator's rules that are in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RulesInForce {
+    /// Their file; empty where there is none.
+    pub text: String,
+    /// Its SHA-256; empty where there is none.
+    pub digest: String,
+    /// The SHA-256 of a file that was read and waits for a second person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<String>,
+}
+
 /// What is answered.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -161,6 +176,8 @@ pub enum SafeguardResponse {
     Changes(Vec<ChangeSummary>),
     /// To [`SafeguardRequest::Glass`].
     Glass(Vec<GlassSummary>),
+    /// To [`SafeguardRequest::RulesInForce`].
+    Rules(RulesInForce),
 }
 
 impl Service {
@@ -173,14 +190,15 @@ impl Service {
         let change = match request {
             SafeguardRequest::Entitle { username, right } => return self.entitle(task, &username, &right).await,
             SafeguardRequest::Propose { kind, content } => {
-                let kind = ChangeKind::parse(&kind).filter(|kind| kind.entitlement().is_none());
-                let kind = kind.ok_or_else(|| invalid("What can be proposed like this is rules or key-export."))?;
+                let kind = ChangeKind::parse(&kind).filter(|kind| *kind == ChangeKind::Rules);
+                let kind = kind.ok_or_else(|| invalid("What can be proposed like this is rules."))?;
                 if content.is_empty() || content.len() > MAXIMUM_CONTENT {
                     return Err(invalid(&format!("A proposal has 1 to {MAXIMUM_CONTENT} bytes.")));
                 }
                 let proposal = self.propose(task, (kind, content), None).await?;
                 return Ok(Response::Safeguard(SafeguardResponse::Waiting(summary(proposal, now))));
             }
+            SafeguardRequest::RulesInForce => return self.rules_in_force(task).await,
             SafeguardRequest::Unentitle { username, right } => {
                 let (user, entitlement) = (self.user_by_name(&username).await?, entitlement(&right)?);
                 SafeguardChange::End { user: user.id, entitlement, by }
@@ -208,14 +226,14 @@ impl Service {
                 return Ok(Response::Safeguard(SafeguardResponse::Rights(rights)));
             }
             SafeguardRequest::Changes => {
-                let changes = registry.pending_changes().await.map_err(failed)?;
+                let changes = registry.pending_changes(now).await.map_err(failed)?;
                 self.change(task, Change::Nothing).await?;
                 let changes = changes.into_iter().map(|change| summary(change, now)).collect();
                 return Ok(Response::Safeguard(SafeguardResponse::Changes(changes)));
             }
             SafeguardRequest::Glass => {
                 let mut glass = Vec::new();
-                for entry in registry.broken_glass().await.map_err(failed)? {
+                for entry in registry.broken_glass(now).await.map_err(failed)? {
                     let username = self.username(&entry.user).await?;
                     glass.push(glass_summary(entry, username, now));
                 }
@@ -225,6 +243,14 @@ impl Service {
         };
         self.change(task, Change::Safeguard(Box::new(change))).await?;
         Ok(Response::Safeguard(SafeguardResponse::Done))
+    }
+
+    async fn rules_in_force(&self, task: &Task) -> Result<Response, Refused> {
+        self.change(task, Change::Nothing).await?;
+        let rules = &self.server.operator_rules;
+        let (held, waiting) = (rules.held(), rules.waiting().map(|waiting| waiting.digest.clone()));
+        let in_force = RulesInForce { text: held.text.clone(), digest: held.digest.clone(), waiting };
+        Ok(Response::Safeguard(SafeguardResponse::Rules(in_force)))
     }
 
     /// Gives a right where one person is enough, and proposes it where not.

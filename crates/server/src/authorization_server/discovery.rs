@@ -7,7 +7,7 @@ use portcullis_oauth::metadata::Endpoints;
 use serde_json::Value;
 
 use crate::answer::Draft;
-use crate::context::{RegistrationPolicy, Server};
+use crate::context::{RegistrationPolicy, Server, Settings};
 
 /// The endpoints of this server.
 pub fn endpoints(public_url: &str) -> Endpoints {
@@ -33,7 +33,11 @@ pub fn endpoints(public_url: &str) -> Endpoints {
 
 /// The endpoints as this server is set up.
 pub fn of(server: &Server) -> Endpoints {
-    let settings = &server.settings;
+    configured(&server.settings)
+}
+
+/// The endpoints of a server with these settings.
+pub fn configured(settings: &Settings) -> Endpoints {
     let required = settings.authorization.require_pushed_authorization_requests;
     let mutual_tls = settings.mutual_tls_url.clone();
     let open = settings.authorization.registration != RegistrationPolicy::Off;

@@ -37,7 +37,7 @@ impl UncheckedForm {
             return Err(FormError::ContentType);
         }
         let bytes = body::read(incoming, body::MAXIMUM_FORM).await?;
-        Ok(Self(Parameters::parse(&bytes)?))
+        Ok(Self(Parameters::parse_page_form(&bytes)?))
     }
 
     /// A value for the page that is shown again, or for finding out whose token the form should carry. Nothing is done because of it.

@@ -168,6 +168,23 @@ pub async fn recorded(server: &Server, exchange: &Exchange, account: Account, dr
     }
 }
 
+/// The same about these resources; where there are none, about the request.
+pub async fn recorded_about(
+    server: &Server,
+    exchange: &Exchange,
+    (account, about): (Account, Vec<OperationEntry>),
+    draft: Draft,
+) -> Answer {
+    let mut record = record(exchange, account, &draft);
+    if !about.is_empty() {
+        record.operations = about;
+    }
+    match server.ledger.append(record).await {
+        Ok(receipt) => Answer::recorded(receipt, draft),
+        Err(error) => Answer::unrecorded(&error, Face::of(exchange)),
+    }
+}
+
 /// Makes a change together with its record, then answers. `Err` gives the exchange back to be answered otherwise.
 pub async fn changed(
     server: &Server,

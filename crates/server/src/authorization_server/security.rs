@@ -9,6 +9,7 @@ use portcullis_oauth::approval::{Actor, ChangeKind, PendingChange};
 use portcullis_oauth::entitlements::Entitlement;
 use portcullis_oauth::identifiers::UserId;
 use portcullis_oauth::users::Role;
+use portcullis_policy::operator_rules::{Widened, Widening};
 use portcullis_store::RegistryError;
 use portcullis_store::registry::Change;
 use portcullis_store::safeguards::SafeguardChange;
@@ -23,7 +24,7 @@ use crate::context::Server;
 use crate::listener::Incoming;
 use crate::resource_server::Exchange;
 use crate::ui::Reader;
-use crate::ui::pages::{EmergencyLine, ProposalLine, SecurityPage};
+use crate::ui::pages::{AgreedLine, EmergencyLine, ProposalLine, SecurityPage};
 
 /// Where the page is.
 const PATH: &str = "/security";
@@ -128,12 +129,18 @@ async fn shown(
 ) -> Result<Answer, RegistryError> {
     let (now, reader) = (server.clock.now_seconds(), &signed_in.reader);
     let rights = server.registry.entitlements_of(&signed_in.user.id).await?;
-    let mut proposals = Vec::new();
-    for proposal in server.registry.pending_changes().await?.into_iter().filter(|proposal| proposal.waits(now)) {
-        proposals.push(line(server, signed_in, proposal).await?);
+    let (mut proposals, mut agreed) = (Vec::new(), Vec::new());
+    for proposal in server.registry.pending_changes(now).await? {
+        if proposal.waits(now) {
+            proposals.push(line(server, signed_in, proposal).await?);
+        } else if proposal.can_be_applied(now) {
+            agreed.push(agreed_line(server, reader, proposal).await?);
+        }
     }
+    let waiting_rules = server.operator_rules.waiting();
+    let waiting_rules = waiting_rules.iter().flat_map(|waiting| &waiting.widenings).map(|widening| widened(widening, reader));
     let mut emergencies = Vec::new();
-    for entry in server.registry.broken_glass().await? {
+    for entry in server.registry.broken_glass(now).await? {
         let open_until = entry.is_open(now).then(|| reader.moment(entry.ends_at));
         let (since, who) = (reader.moment(entry.began_at), name(server, &entry.user).await?);
         emergencies.push(EmergencyLine {
@@ -155,7 +162,9 @@ async fn shown(
         person_name: signed_in.user.display_name.clone(),
         notice: failed.as_ref().map(|(reason, _)| failure(reason)),
         may_decide: rights.contains(&Entitlement::ApproveChanges),
+        waiting_rules: waiting_rules.collect(),
         proposals,
+        agreed,
         emergencies,
         csrf: server.form_tokens.token(Purpose::Security, session),
         sign_out_csrf: server.form_tokens.token(Purpose::OwnPage, session),
@@ -179,10 +188,7 @@ async fn line(server: &Server, signed_in: &SignedIn, proposal: PendingChange) ->
     };
     let own = Actor::User(signed_in.user.id.clone()).name() == proposal.proposed_by;
     let is_own = own || proposal.beneficiary.as_ref() == Some(&signed_in.user.id);
-    let by = match proposal.proposed_by.strip_prefix("user:").and_then(UserId::parse) {
-        Some(user) => name(server, &user).await?,
-        None => proposal.proposed_by.clone(),
-    };
+    let by = actor(server, &proposal.proposed_by).await?;
     Ok(ProposalLine {
         what: words(proposal.kind, &whom, reader),
         content: proposal.kind.entitlement().is_none().then_some(proposal.content),
@@ -193,6 +199,37 @@ async fn line(server: &Server, signed_in: &SignedIn, proposal: PendingChange) ->
         is_own,
         id: proposal.id,
     })
+}
+
+async fn agreed_line(server: &Server, reader: &Reader, proposal: PendingChange) -> Result<AgreedLine, RegistryError> {
+    Ok(AgreedLine {
+        what: words(proposal.kind, "", reader),
+        by: actor(server, &proposal.proposed_by).await?,
+        agreed_by: actor(server, proposal.decided_by.as_deref().unwrap_or_default()).await?,
+        until: reader.moment(proposal.expires_at),
+        digest: proposal.digest,
+    })
+}
+
+/// Who proposed or decided: a person by name, an account of the operating system as it is stored.
+async fn actor(server: &Server, stored: &str) -> Result<String, RegistryError> {
+    match stored.strip_prefix("user:").and_then(UserId::parse) {
+        Some(user) => name(server, &user).await,
+        None => Ok(stored.to_owned()),
+    }
+}
+
+/// What a rule of a file would open.
+fn widened(widening: &Widening, reader: &Reader) -> String {
+    let (english, spanish) = match widening.how {
+        Widened::DenialGone => ("denies nothing any more: it is gone", "ya no niega nada: no está"),
+        Widened::DenialWeaker => ("denies less, or to fewer", "niega menos, o a menos personas"),
+        Widened::DenialTried => ("denies nothing any more: it is only tried", "ya no niega nada: solo se prueba"),
+        Widened::PermitNew => ("permits something, and is new", "permite algo, y es nueva"),
+        Widened::PermitWider => ("permits more, or to more", "permite más, o a más personas"),
+        Widened::PermitCounts => ("permits something, and was only tried", "permite algo, y antes solo se probaba"),
+    };
+    format!("{} '{}' {}", reader.say("Rule", "La regla"), widening.rule, reader.say(english, spanish))
 }
 
 /// What a change does.

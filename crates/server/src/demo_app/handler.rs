@@ -81,6 +81,9 @@ impl Handler for DemoApp {
         let answer = Answer::counted(Counted::StaticFile, &self.counters, draft);
         if request.method() == Method::HEAD { answer.without_body() } else { answer }
     }
+
+    /// Nothing of this app's is recorded.
+    async fn unreadable(self: Arc<Self>, _peer: Peer) {}
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use portcullis_oauth::confirmation::CertificateThumbprint;
 use super::accept::{Limits, Shutdown};
 use super::incoming::{self, Incoming, Outgoing};
 use crate::answer::{Answer, Body};
+use crate::middleware::framing;
 
 /// Who is at the other end.
 #[derive(Clone, Debug)]
@@ -38,14 +39,17 @@ pub trait Handler: Send + Sync + 'static {
     /// Answers one request. Called at once for each request; what it returns is dropped when the peer goes, so that what must be finished runs in a task
     /// of its own, begun in the call.
     fn handle(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> impl Future<Output = Answer> + Send;
+
+    /// Told after a connection ended with bytes that were no request of HTTP/1.1, which hyper has answered by itself (400, 414 or 431).
+    fn unreadable(self: Arc<Self>, peer: Peer) -> impl Future<Output = ()> + Send;
 }
 
 /// The first byte of a TLS record that carries a handshake (RFC 8446, section 5.1).
 const TLS_HANDSHAKE: u8 = 22;
-/// Header fields of one request.
-const MAXIMUM_HEADERS: usize = 64;
-/// Bytes of one request's headers.
-const MAXIMUM_HEADER_BYTES: usize = 32 * 1024;
+/// Header fields of one request that hyper takes in: more than we answer, so that a refusal is ours.
+const MAXIMUM_HEADERS: usize = framing::MAXIMUM_HEADERS * 2;
+/// Bytes of one request's headers that hyper takes in.
+const MAXIMUM_HEADER_BYTES: usize = framing::MAXIMUM_HEADER_BYTES * 2;
 /// Concurrent requests of one HTTP/2 connection.
 const MAXIMUM_STREAMS: u32 = 128;
 /// What a peer may send of one HTTP/2 body before it is read, in bytes.
@@ -98,7 +102,7 @@ pub(super) async fn serve<H: Handler>(stream: TcpStream, peer: Peer, handler: Ar
     let chain = stream.get_ref().1.peer_certificates().filter(|chain| !chain.is_empty());
     let certificate = chain.and_then(<[_]>::first).map(|certificate| CertificateThumbprint::of(certificate));
     let peer = Peer { certificate, chain: chain.map(Arc::from), ..peer };
-    let address = peer.address;
+    let (address, listener, at) = (peer.address, Arc::clone(&handler), peer.clone());
     let activity = Arc::new(Activity::default());
     let seen = Arc::clone(&activity);
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
@@ -129,6 +133,9 @@ pub(super) async fn serve<H: Handler>(stream: TcpStream, peer: Peer, handler: Ar
             result = connection.as_mut() => {
                 if let Err(error) = result {
                     tracing::debug!(error = %error, peer = %address, "connection ended");
+                    if error.downcast_ref().is_some_and(hyper::Error::is_parse) {
+                        listener.unreadable(at).await;
+                    }
                 }
                 return;
             }

@@ -17,19 +17,12 @@ pub async fn of_change(server: &Server, change: &SafeguardChange) -> Result<Vec<
     match change {
         SafeguardChange::BreakGlass(entry) => {
             let now = server.clock.now_seconds();
-            let mut told = Vec::new();
-            for user in server.registry.users().await? {
-                let user = user.acting_at(now);
-                if user.id == entry.user {
-                    continue;
-                }
-                if user.patients.contains(&entry.patient) {
-                    told.push((user.id.clone(), LetterKind::GlassBroken));
-                }
-                if user.roles.contains(Role::SecurityOfficer) {
-                    told.push((user.id, LetterKind::GlassBrokenReview));
-                }
-            }
+            let users = server.registry.users().await?;
+            let reviewing = reviewers(server, &users, &entry.user).await?;
+            let others = users.into_iter().filter(|user| user.id != entry.user).map(|user| user.acting_at(now));
+            let people = others.filter(|user| user.patients.contains(&entry.patient));
+            let mut told: Vec<(UserId, LetterKind)> = people.map(|user| (user.id, LetterKind::GlassBroken)).collect();
+            told.extend(reviewing.into_iter().map(|user| (user, LetterKind::GlassBrokenReview)));
             let name = server.registry.user(&entry.user).await?.map(|user| user.display_name);
             written(server, told, name).await
         }
@@ -55,13 +48,48 @@ pub async fn of_change(server: &Server, change: &SafeguardChange) -> Result<Vec<
 
 /// Nothing but the word to the security officers that somebody without the right to it tried to break the glass. They get it once an hour at most.
 pub async fn of_refused_glass(server: &Server, user: Option<&User>) -> Result<Change, RegistryError> {
+    alert(server, LetterKind::GlassRefused, user, Change::Nothing).await
+}
+
+/// The change, with the word to the security officers that somebody with the right looked for several people whom nobody knows.
+pub async fn of_searched_glass(server: &Server, user: &User, change: Change) -> Result<Change, RegistryError> {
+    alert(server, LetterKind::GlassSearched, Some(user), change).await
+}
+
+async fn alert(server: &Server, kind: LetterKind, user: Option<&User>, change: Change) -> Result<Change, RegistryError> {
     if !server.mail.is_configured() {
-        return Ok(Change::Nothing);
+        return Ok(change);
     }
-    let officers = server.registry.users().await?.into_iter().filter(|user| user.roles.contains(Role::SecurityOfficer));
-    let told = officers.map(|officer| (officer.id, LetterKind::GlassRefused)).collect();
-    let letters = written(server, told, user.map(|user| user.display_name.clone())).await?;
-    Ok(notices::with(letters, Change::Nothing))
+    let users = server.registry.users().await?;
+    let reviewing = match user {
+        Some(user) => reviewers(server, &users, &user.id).await?,
+        None => users.into_iter().filter(|user| user.roles.contains(Role::SecurityOfficer)).map(|user| user.id).collect(),
+    };
+    let told = reviewing.into_iter().map(|reviewer| (reviewer, kind)).collect();
+    let mut letters = written(server, told, user.map(|user| user.display_name.clone())).await?;
+    for letter in &mut letters {
+        letter.about = user.map(|user| user.id.clone());
+    }
+    Ok(notices::with(letters, change))
+}
+
+/// Who looks at what somebody did: the security officers, but for that person; where no other one gets mail, the auditors, else the administrators.
+pub async fn reviewers(server: &Server, users: &[User], about: &UserId) -> Result<Vec<UserId>, RegistryError> {
+    for role in [Role::SecurityOfficer, Role::Auditor, Role::Administrator] {
+        let mut found = Vec::new();
+        for user in users.iter().filter(|user| user.id != *about && user.roles.contains(role)) {
+            if server.registry.address_of(&user.id).await?.is_some() {
+                found.push(user.id.clone());
+            }
+        }
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    tracing::warn!(
+        "nobody can be written to about emergency access but whoever asked for it: give a second officer or an auditor an address"
+    );
+    Ok(Vec::new())
 }
 
 async fn written(

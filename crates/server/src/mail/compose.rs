@@ -85,7 +85,14 @@ fn kept(
     gives_up_at: i64,
 ) -> Result<NewLetter, RegistryError> {
     let content = serde_json::to_vec(content).map_err(|error| RegistryError::Corrupt(error.to_string()))?;
-    Ok(NewLetter { id: format!("{:032x}", server.random_u128()), user, kind, content: Secret::new(content), gives_up_at })
+    Ok(NewLetter {
+        id: format!("{:032x}", server.random_u128()),
+        user,
+        kind,
+        about: None,
+        content: Secret::new(content),
+        gives_up_at,
+    })
 }
 
 /// A stored letter as it is sent; `None` where it cannot be read.

@@ -39,6 +39,17 @@ pub fn happened(kind: LetterKind, reader: &Reader, about: &About<'_>) -> (&'stat
                 format!("{other} pidió acceso de emergencia a un expediente médico en {host} sin tener permiso. No se abrió nada."),
             ),
         ),
+        LetterKind::GlassSearched => (
+            reader.say("Alert: several look-ups for emergency access", "Alerta: varias búsquedas para acceso de emergencia"),
+            reader.say(
+                format!(
+                    "{other} looked several times at {host} for somebody whose record to open in an emergency, and nobody fit. Nothing was opened."
+                ),
+                format!(
+                    "{other} buscó varias veces en {host} a alguien para abrir su expediente por una emergencia, y nadie coincidió. No se abrió nada."
+                ),
+            ),
+        ),
         _ => (
             reader.say("A change waits for a second person", "Un cambio espera a una segunda persona"),
             reader.say(
@@ -59,10 +70,10 @@ pub fn advice(kind: LetterKind, reader: &Reader) -> &'static str {
             "Si usted sabe de una emergencia, no tiene que hacer nada. Si no, avise a quienes administran el servidor. Su página allí muestra qué se vio.",
         ),
         LetterKind::GlassBrokenReview => reader.say(
-            "Open the address of the server as you always do. If it was not right, end the access there.",
-            "Abra la dirección del servidor como siempre lo hace. Si no fue correcto, termine allí el acceso.",
+            "Open the address of the server as you always do. If it was not right, end the access there, or tell the people who run the server.",
+            "Abra la dirección del servidor como siempre lo hace. Si no fue correcto, termine allí el acceso, o avise a quienes administran el servidor.",
         ),
-        LetterKind::GlassRefused => reader.say(
+        LetterKind::GlassRefused | LetterKind::GlassSearched => reader.say(
             "Ask the person why. The audit trail tells when and from where.",
             "Pregunte a la persona por qué. El registro de auditoría dice cuándo y desde dónde.",
         ),

@@ -140,7 +140,11 @@ fn happened(kind: LetterKind, reader: &Reader, about: &About<'_>) -> (&'static s
             format!("Messages about your account at {host} come to this address from now on."),
             format!("Los mensajes sobre su cuenta en {host} llegarán a esta dirección desde ahora."),
         ),
-        LetterKind::GlassBroken | LetterKind::GlassBrokenReview | LetterKind::GlassRefused | LetterKind::ApprovalAwaited => {
+        LetterKind::GlassBroken
+        | LetterKind::GlassBrokenReview
+        | LetterKind::GlassRefused
+        | LetterKind::GlassSearched
+        | LetterKind::ApprovalAwaited => {
             return safeguards::happened(kind, reader, about);
         }
         LetterKind::NewBrowser => (
@@ -166,7 +170,11 @@ fn advice(kind: LetterKind, reader: &Reader) -> &'static str {
             "If it was not you, delete this message. Your password stays as it is.",
             "Si no fue usted, borre este mensaje. Su contraseña no cambia.",
         ),
-        LetterKind::GlassBroken | LetterKind::GlassBrokenReview | LetterKind::GlassRefused | LetterKind::ApprovalAwaited => {
+        LetterKind::GlassBroken
+        | LetterKind::GlassBrokenReview
+        | LetterKind::GlassRefused
+        | LetterKind::GlassSearched
+        | LetterKind::ApprovalAwaited => {
             safeguards::advice(kind, reader)
         }
         LetterKind::Reset => reader.say(

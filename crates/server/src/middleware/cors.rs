@@ -42,6 +42,7 @@ pub fn openness(route: &Route) -> Openness {
         | Route::Login
         | Route::Logout
         | Route::Consent
+        | Route::Explain
         | Route::Account(_)
         | Route::Federation(_)
         | Route::Developers(_)

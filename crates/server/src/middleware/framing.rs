@@ -1,14 +1,20 @@
-//! What is wrong with a request before its route matters: which host it means, and how its body is coded.
+//! What is wrong with a request before its route matters: which host it means, how much stands before its body, and how that is coded.
 //!
-//! RFC 9112, section 3.2 (Host), RFC 9110, sections 8.4 and 15.5.16 (Content-Encoding). Content-Length beside Transfer-Encoding is not seen here: hyper takes
+//! RFC 9112, section 3.2 (Host), RFC 9110, sections 8.4 and 15.5.16 (Content-Encoding), RFC 6585, section 5 (431). hyper has a limit of its own for headers,
+//! twice as high, so that a refusal is one of ours, with a record, and hyper's only where somebody means harm. Content-Length beside Transfer-Encoding is not seen here: hyper takes
 //! the first away, reads the chunks alone and closes the connection after the answer, as RFC 9112, section 6.3 wants. docs/threat-model.md says why that
 //! leaves nothing to smuggle.
 
-use http::{HeaderMap, StatusCode, Version, header};
+use http::{HeaderMap, StatusCode, Uri, Version, header};
 use portcullis_fhir::outcome::{self, Issue, IssueType};
 
 use crate::answer::Draft;
 use crate::face::Face;
+
+/// The most bytes of a request's target and header fields together.
+pub const MAXIMUM_HEADER_BYTES: usize = 32 * 1024;
+/// The most header fields of a request.
+pub const MAXIMUM_HEADERS: usize = 64;
 
 /// Why a request is refused whatever it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,11 +25,19 @@ pub enum FramingError {
     /// The body is compressed.
     #[error("Bodies are accepted without a Content-Encoding only: not compressed.")]
     ContentEncoding,
+    /// More than [`MAXIMUM_HEADER_BYTES`] or [`MAXIMUM_HEADERS`].
+    #[error("A request has at most 64 header fields, and 32 KiB in these and the address together.")]
+    HeadersTooLarge,
 }
 
 impl FramingError {
     /// Looks at a request; `has_body`: whether there is a body whose coding matters.
-    pub fn check(version: Version, headers: &HeaderMap, has_body: bool) -> Result<(), Self> {
+    pub fn check(version: Version, target: &Uri, headers: &HeaderMap, has_body: bool) -> Result<(), Self> {
+        let fields: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        let address = target.path_and_query().map_or(0, |address| address.as_str().len());
+        if headers.len() > MAXIMUM_HEADERS || fields + address > MAXIMUM_HEADER_BYTES {
+            return Err(Self::HeadersTooLarge);
+        }
         let hosts = headers.get_all(header::HOST).iter().count();
         if hosts > 1 || (hosts == 0 && version == Version::HTTP_11) {
             return Err(Self::Host);
@@ -41,6 +55,7 @@ impl FramingError {
         let (status, code, place) = match self {
             Self::Host => (StatusCode::BAD_REQUEST, IssueType::Invalid, "http.Host"),
             Self::ContentEncoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, IssueType::NotSupported, "http.Content-Encoding"),
+            Self::HeadersTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, IssueType::TooLong, "http"),
         };
         let message = self.to_string();
         let draft = Draft::new(status);
@@ -56,7 +71,7 @@ impl FramingError {
             Face::Page(_) => draft.body("text/plain; charset=utf-8", format!("{message}\n")),
         };
         match self {
-            Self::Host => draft,
+            Self::Host | Self::HeadersTooLarge => draft,
             Self::ContentEncoding => draft.with(header::ACCEPT_ENCODING, "identity"),
         }
     }
@@ -73,7 +88,26 @@ mod tests {
         for (name, value) in fields {
             headers.append(name, HeaderValue::from_static(value));
         }
-        FramingError::check(version, &headers, has_body)
+        FramingError::check(version, &Uri::from_static("/fhir/Patient/1"), &headers, has_body)
+    }
+
+    #[test]
+    fn headers_and_address_have_room_together() {
+        let check = |fields: usize, value: usize, address: usize| {
+            let mut headers: HeaderMap = (1..fields)
+                .map(|number| (format!("x-{number}").parse::<HeaderName>().unwrap(), HeaderValue::from_static("x")))
+                .collect();
+            headers.insert(header::HOST, HeaderValue::try_from("x".repeat(value)).unwrap());
+            FramingError::check(Version::HTTP_2, &format!("/{}", "x".repeat(address - 1)).parse().unwrap(), &headers, false)
+        };
+        let room = MAXIMUM_HEADER_BYTES - "host".len();
+        assert_eq!(check(1, room / 2, room / 2), Ok(()));
+        assert_eq!(check(1, room / 2, room / 2 + 1), Err(FramingError::HeadersTooLarge));
+        assert_eq!(check(1, room / 2 + 1, room / 2), Err(FramingError::HeadersTooLarge));
+        assert_eq!(
+            (check(MAXIMUM_HEADERS, 1, 1), check(MAXIMUM_HEADERS + 1, 1, 1)),
+            (Ok(()), Err(FramingError::HeadersTooLarge))
+        );
     }
 
     #[test]

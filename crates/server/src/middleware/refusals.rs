@@ -106,6 +106,23 @@ pub fn admit(server: &Server, address: IpAddr, standing: Standing) -> Admission 
     server.refusals.count(network_of(address), standing, server.clock.now_seconds())
 }
 
+/// Records that a peer sent what is no request, or counts it.
+pub async fn record_unreadable(server: &Server, address: IpAddr) {
+    if let Admission::Gather(_) = admit(server, address, Standing::Stranger) {
+        return;
+    }
+    let record = Record {
+        agent: Agent { address: Some(address.to_canonical().to_string()), ..Agent::default() },
+        outcome: Outcome::Rejected,
+        status: 400,
+        detail: Some("what was sent is no HTTP request, or has too large headers".to_owned()),
+        ..gathered_record(server, (None, Standing::Stranger), 0)
+    };
+    if let Err(error) = server.ledger.append(record).await {
+        tracing::error!(%error, "a request that could not be read is not recorded");
+    }
+}
+
 /// Sees to it that what was gathered is written soon. Called after every answer; costs nothing while nothing is gathered.
 pub fn follow(server: &Arc<Server>) {
     let refusals = &server.refusals;

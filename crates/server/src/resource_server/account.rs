@@ -14,6 +14,7 @@ use portcullis_store::{StoreError, Subject};
 
 use super::exchange::bounded;
 use super::refusal::Refusal;
+use super::respond::Summary;
 use super::{Exchange, named};
 use crate::context::Server;
 use crate::operator_rules;
@@ -117,9 +118,10 @@ impl Account {
         &self,
         server: &Server,
         exchange: &Exchange,
-        (patients, returned): (Vec<String>, u32),
+        summary: impl Into<Summary>,
         status: StatusCode,
     ) -> Record {
+        let Summary { patients, returned, labels } = summary.into();
         let outcome = if status.is_client_error() { Outcome::Rejected } else { Outcome::Success };
         let mut record = self.record(exchange, outcome, status);
         let in_vain = status == StatusCode::NOT_FOUND;
@@ -127,6 +129,7 @@ impl Account {
             operation.named.retain(|patient| !patients.contains(patient));
             operation.patients.clone_from(&patients);
             operation.returned = Some(returned);
+            operation.labels = labels.codings().map(|(_, code, _)| code.to_owned()).collect();
             if in_vain {
                 self.seek(server, operation, true).await;
             }

@@ -190,7 +190,7 @@ impl Credentials {
     /// The principal of this moment.
     pub async fn establish(&self, server: &Server) -> Result<Principal, AuthenticationError> {
         let now = server.clock.now_seconds();
-        let status = server.registry.token_status(&self.token).await.map_err(AuthenticationError::Unavailable)?;
+        let status = server.registry.token_status(&self.token, now).await.map_err(AuthenticationError::Unavailable)?;
         let certificate = self.certificate;
         let possession = match &self.proof {
             Some(proof) => Possession::Proven { proof, certificate },

@@ -346,8 +346,7 @@ pub async fn settle(
         operation.version = Some(version.version.to_string());
     }
     let reply = respond::existing(server, asked, version);
-    let patients = version.patients.iter().map(ToString::to_string).collect();
-    let record = account.completed(server, exchange, (patients, 1), reply.status()).await;
+    let record = account.completed(server, exchange, respond::Summary::of([version]), reply.status()).await;
     Finished { reply, recorded: Recorded::Next(Box::new(record)) }
 }
 

@@ -3,7 +3,7 @@
 use http::{HeaderName, StatusCode, header};
 use portcullis_fhir::bundle::{BundleWriter, EntryResponse};
 use portcullis_fhir::instant;
-use portcullis_fhir::labels::Labels;
+use portcullis_fhir::labels::HighWater;
 use portcullis_fhir::outcome::{self, Issue};
 use portcullis_fhir::types::LogicalId;
 use portcullis_policy::StoredVersion;
@@ -21,7 +21,7 @@ pub struct Reply {
     address: Option<(HeaderName, String)>,
     body: Option<Content>,
     /// The security labels of what it carries.
-    labels: Labels,
+    labels: HighWater,
 }
 
 /// The version that an answer speaks of.
@@ -45,13 +45,13 @@ enum Content {
 impl Reply {
     /// An answer of a status alone.
     pub fn new(status: StatusCode) -> Self {
-        Self { status, version: None, address: None, body: None, labels: Labels::NONE }
+        Self { status, version: None, address: None, body: None, labels: HighWater::default() }
     }
 
     /// The same about a version of the resource at this address.
     pub fn about(self, version: &StoredVersion, url: String) -> Self {
         let stamp = Stamp { url, version: version.version.clone(), last_updated: version.last_updated };
-        Self { version: Some(stamp), labels: version.security.labels, ..self }
+        Self { version: Some(stamp), labels: high_water([version]), ..self }
     }
 
     /// The same with the address of a version that was made (`Location`).
@@ -80,13 +80,13 @@ impl Reply {
     }
 
     /// The same, carrying something with these labels.
-    pub fn labelled(self, labels: Labels) -> Self {
+    pub fn labelled(self, labels: HighWater) -> Self {
         Self { labels, ..self }
     }
 
     /// The labels of what it carries; none where it carries no resource.
-    pub fn labels(&self) -> Labels {
-        if matches!(self.body, Some(Content::Resource(_))) { self.labels } else { Labels::NONE }
+    pub fn labels(&self) -> Option<&HighWater> {
+        matches!(self.body, Some(Content::Resource(_))).then_some(&self.labels)
     }
 
     /// Its status.
@@ -135,6 +135,17 @@ impl Reply {
             EntryResponse { status: self.status.as_str(), location: location.map(|(_, url)| url.as_str()), version, outcome };
         bundle.response(full_url, resource, &response);
     }
+}
+
+/// What is said of all these versions together, as far as they are shown.
+pub fn high_water<'a>(versions: impl IntoIterator<Item = &'a StoredVersion>) -> HighWater {
+    let mut water = HighWater::default();
+    for version in versions {
+        if let Some(body) = &version.body {
+            water.add(version.security, body);
+        }
+    }
+    water
 }
 
 /// `Last-Modified` (RFC 9110, section 5.6.7).

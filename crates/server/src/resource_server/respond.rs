@@ -10,7 +10,7 @@ use portcullis_fhir::bundle::{BundleWriter, HistoryEntry, Links, SearchMode};
 use portcullis_fhir::instant;
 use portcullis_fhir::interaction::{IfNoneMatch, Interaction, Preferences, Request, ReturnPreference};
 use portcullis_fhir::json;
-use portcullis_fhir::labels::Labels;
+use portcullis_fhir::labels::{HighWater, Labels};
 use portcullis_fhir::outcome::{self, Issue, IssueType, Severity};
 use portcullis_fhir::query;
 use portcullis_fhir::search::{Ignored, SearchQuery, Shape};
@@ -20,7 +20,7 @@ use portcullis_policy::{Change, HistoryPage, Predecessor, Released, SearchPage, 
 
 use super::Exchange;
 use super::refusal::{Refusal, not_found};
-use super::reply::Reply;
+use super::reply::{Reply, high_water};
 use super::several::Gathered;
 use crate::context::Server;
 
@@ -77,15 +77,44 @@ pub enum Found {
 }
 
 impl Found {
-    /// The patients concerned and the number of released resources, for the record.
-    pub fn summary(&self) -> (Vec<String>, u32) {
+    /// What the record says of it.
+    pub fn summary(&self) -> Summary {
         let versions: Vec<&StoredVersion> = match self {
             Self::Version(version) => version.content().iter().collect(),
             Self::History(page) => page.content().versions.iter().collect(),
             Self::Page(page) => page.content().matches.iter().chain(&page.content().included).collect(),
         };
-        let patients: BTreeSet<&LogicalId> = versions.iter().flat_map(|version| &version.patients).collect();
-        (patients.into_iter().map(ToString::to_string).collect(), u32::try_from(versions.len()).unwrap_or(u32::MAX))
+        Summary::of(versions)
+    }
+}
+
+/// What the record says of what was released.
+pub struct Summary {
+    /// The patients concerned.
+    pub patients: Vec<String>,
+    /// The number of resources.
+    pub returned: u32,
+    /// The labels of all of them.
+    pub labels: Labels,
+}
+
+impl Summary {
+    /// That of these versions.
+    pub fn of<'a>(versions: impl IntoIterator<Item = &'a StoredVersion>) -> Self {
+        let (mut patients, mut labels, mut returned) = (BTreeSet::<&LogicalId>::new(), Labels::NONE, 0_u32);
+        for version in versions {
+            patients.extend(&version.patients);
+            labels = labels | version.security.labels;
+            returned = returned.saturating_add(1);
+        }
+        Self { patients: patients.into_iter().map(ToString::to_string).collect(), returned, labels }
+    }
+}
+
+impl From<(Vec<String>, u32)> for Summary {
+    /// That of something without labels.
+    fn from((patients, returned): (Vec<String>, u32)) -> Self {
+        Self { patients, returned, labels: Labels::NONE }
     }
 }
 
@@ -111,8 +140,10 @@ fn version_reply(server: &Server, asked: &Asked, version: &StoredVersion) -> Res
     let Some(body) = &version.body else {
         return Ok(reply(StatusCode::GONE).outcome(&[Issue::error(IssueType::Deleted, "The resource was deleted.")]));
     };
-    // The header knows seconds only (RFC 9110, section 13.1.3).
-    let is_known = asked.if_modified_since.is_some_and(|since| version.last_updated.div_euclid(1000) <= since.div_euclid(1000));
+    // The header knows seconds only (RFC 9110, section 13.1.3). A time that says the year alone does not tell what changed since.
+    let is_exact = version.last_updated != instant::beginning_of_year(version.last_updated);
+    let is_old = |since: i64| version.last_updated.div_euclid(1000) <= since.div_euclid(1000);
+    let is_known = is_exact && asked.if_modified_since.is_some_and(is_old);
     if is_known || asked.if_none_match.matches(&version.version) {
         return Ok(reply(StatusCode::NOT_MODIFIED));
     }
@@ -155,11 +186,11 @@ fn search_reply(server: &Server, asked: &Asked, page: &SearchPage) -> Result<Rep
     let next = page.next.as_ref().map(|cursor| SearchQuery::page_link(self_link, cursor));
     let links = Links { this: self_link.clone(), next };
     let versions = page.matches.iter().chain(&page.included);
-    let labels = if matches!(shape, Shape::Count) { Labels::NONE } else { high_water(versions.clone()) };
+    let labels = if matches!(shape, Shape::Count) { HighWater::default() } else { high_water(versions.clone()) };
     let (entries, bytes) = versions
         .filter_map(|version| version.body.as_ref())
         .fold((0, 0), |(entries, bytes), body| (entries + 1, bytes + body.len()));
-    let mut bundle = BundleWriter::searchset(&links, page.total).with_room(entries, bytes).labelled(labels);
+    let mut bundle = BundleWriter::searchset(&links, page.total).with_room(entries, bytes).labelled(&labels);
     let mut address = String::new();
     if !matches!(shape, Shape::Count) {
         // "The list of elements does not apply to included resources." (https://hl7.org/fhir/R4/search.html#elements)
@@ -183,12 +214,6 @@ fn search_reply(server: &Server, asked: &Asked, page: &SearchPage) -> Result<Rep
     Ok(Reply::new(StatusCode::OK).labelled(labels).resource(bundle.finish()))
 }
 
-/// All labels of what is shown.
-fn high_water<'a>(versions: impl Iterator<Item = &'a StoredVersion>) -> Labels {
-    let shown = versions.filter(|version| version.body.is_some());
-    shown.fold(Labels::NONE, |labels, version| labels | version.security.labels)
-}
-
 /// The answer to a search of several types: each page in the shape of its search.
 pub fn several(server: &Server, asked: &Asked, gathered: &Gathered) -> Result<Reply, Refusal> {
     let Some(Searched { self_link, ignored, .. }) = &asked.search else {
@@ -200,7 +225,7 @@ pub fn several(server: &Server, asked: &Asked, gathered: &Gathered) -> Result<Re
     let shown = focus.chain(pages);
     let labels = high_water(shown.clone().map(|(version, _)| version));
     let links = Links { this: self_link.clone(), next };
-    let mut bundle = BundleWriter::searchset(&links, gathered.total).labelled(labels);
+    let mut bundle = BundleWriter::searchset(&links, gathered.total).labelled(&labels);
     for (version, shape) in shown {
         let body = version.body.as_deref().ok_or(Refusal::Internal("a search found a deletion"))?;
         let body = shaped(body, shape, version.resource_type)?;
@@ -238,7 +263,7 @@ fn history_reply(server: &Server, exchange: &Exchange, asked: &Asked, page: &His
         link(&kept.chain([place.as_str()]).collect::<Vec<_>>())
     });
     let labels = high_water(page.versions.iter());
-    let mut bundle = BundleWriter::history(&Links { this: link(&understood), next }, Some(page.total)).labelled(labels);
+    let mut bundle = BundleWriter::history(&Links { this: link(&understood), next }, Some(page.total)).labelled(&labels);
     for (index, version) in page.versions.iter().enumerate() {
         let predecessor = match page.versions.get(index + 1) {
             Some(StoredVersion { body: Some(_), .. }) => Predecessor::Content,

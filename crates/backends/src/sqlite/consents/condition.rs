@@ -6,10 +6,12 @@
 
 use portcullis_fhir::reference::Reference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
+use portcullis_mutants::off;
 use portcullis_policy::constraint::Asking;
-use portcullis_policy::rules::consent::{Actions, Match, Question, actions_of};
+use portcullis_policy::rules::consent::{Actions, Match, Purpose, Question, actions_of};
 
 use super::super::parameters::{Parameters, all};
+use super::parties::PARTIES;
 
 /// A reference as the columns `actor` hold it.
 pub fn key(reference: &Reference) -> String {
@@ -48,6 +50,13 @@ fn one_of(patients: &[LogicalId], parameters: &mut Parameters) -> String {
     format!("IN (SELECT pk FROM locator WHERE type = {} AND id IN ({ids}))", ResourceType::PATIENT.code())
 }
 
+/// The purposes that cover one, and those of which that is in doubt.
+fn bound(purpose: &Purpose, parameters: &mut Parameters) -> (String, String) {
+    let (covering, doubtful) = purpose.covering();
+    let covering = parameters.bind_list(covering.into_iter().map(String::from));
+    (covering, parameters.bind_list(doubtful.into_iter().map(String::from)))
+}
+
 /// The values of a question, bound once.
 struct Asked<'a> {
     question: &'a Question,
@@ -59,15 +68,24 @@ struct Asked<'a> {
     unresolved: String,
     /// The purposes that are asked for, and those of which that is in doubt.
     purposes: (String, String),
+    /// Purposes that nobody may deny besides, each with whose records it is about.
+    besides: Vec<(String, (String, String))>,
     parameters: &'a mut Parameters,
 }
 
 impl<'a> Asked<'a> {
     fn new(question: &'a Question, alias: &'a str, parameters: &'a mut Parameters) -> Self {
-        let (covering, doubtful) = question.purpose().covering();
         let types: Vec<String> = question.unresolved().iter().map(|unknown| format!("'{unknown}'")).collect();
-        let covering = parameters.bind_list(covering.into_iter().map(String::from));
-        let doubtful = parameters.bind_list(doubtful.into_iter().map(String::from));
+        let (acts_for, family, others) = question.capacities();
+        let mut besides = Vec::new();
+        if family.is_some() || others.is_some() {
+            let whose = if acts_for.is_empty() { "IN (0)".to_owned() } else { one_of(acts_for, parameters) };
+            let each = [(family, format!(" AND kc.patient {whose}")), (others, format!(" AND kc.patient NOT {whose}"))];
+            for (purpose, whose) in each.into_iter().filter_map(|(purpose, whose)| Some((purpose?, whose))) {
+                besides.push((whose, bound(purpose, parameters)));
+            }
+        }
+        let purposes = bound(question.purpose(), parameters);
         Self {
             question,
             alias,
@@ -75,16 +93,22 @@ impl<'a> Asked<'a> {
             actors: parameters.bind_list(question.actors().map(key)),
             client: parameters.bind_list(question.client().iter().map(key)),
             unresolved: types.join(", "),
-            purposes: (covering, doubtful),
+            purposes,
+            besides,
             parameters,
         }
     }
 
     /// Nobody's consent denies it, and where the implicit policy does not let it in, everybody's permits it.
     fn everybody(&mut self, actions: Actions) -> String {
-        let denied = format!("NOT {}", self.denied(actions, None));
-        if self.question.is_implicitly_permitted() {
-            return denied;
+        let mut denied = format!("NOT {}", self.denied(actions, Denying::Everybody));
+        for (whose, purposes) in self.besides.clone() {
+            let stated = std::mem::replace(&mut self.purposes, purposes);
+            denied = format!("{denied} AND NOT {}", self.denied(actions, Denying::Besides(&whose)));
+            self.purposes = stated;
+        }
+        if self.question.is_implicitly_permitted() || off!("consent-permit") {
+            return format!("({denied})");
         }
         let (alias, permits) = (self.alias, self.permits(actions));
         format!(
@@ -95,16 +119,24 @@ impl<'a> Asked<'a> {
 
     /// No own consent that names the client denies it.
     fn own(&mut self, actions: Actions, patients: &str) -> String {
-        format!("NOT {}", self.denied(actions, Some(patients)))
+        format!("NOT {}", self.denied(actions, Denying::Own(patients)))
     }
 
-    /// A consent of a patient of the record denies it; `own`: of one of these patients, by a rule that names the client.
-    fn denied(&mut self, actions: Actions, own: Option<&str>) -> String {
-        let (whose, by_unreadable, naming) = match own {
-            None => (String::new(), "kb.compilable = 0 OR ", String::new()),
-            Some(patients) => {
+    /// A consent of a patient of the record denies it.
+    fn denied(&mut self, actions: Actions, denying: Denying<'_>) -> String {
+        if off!("consent-deny") || off!("consent-own-app") && matches!(denying, Denying::Own(_)) {
+            return "0".to_owned();
+        }
+        let (whose, by_unreadable, naming) = match denying {
+            Denying::Everybody => (String::new(), "kb.compilable = 0 OR ", String::new()),
+            Denying::Besides(whose) => (whose.to_owned(), "", String::new()),
+            Denying::Own(patients) => {
                 let client = &self.client;
-                let naming = format!(" AND (kd.actor IN ({client}) OR kd.actor_2 IN ({client}))");
+                let names = |column: &str| {
+                    let device = Party { column, actors: client, unresolved: "" }.has_member();
+                    format!("{column} IN ({client}) OR {device}")
+                };
+                let naming = format!(" AND ({} OR {})", names("kd.actor"), names("kd.actor_2"));
                 (format!(" AND kc.patient {patients}"), "", naming)
             }
         };
@@ -118,6 +150,7 @@ impl<'a> Asked<'a> {
     /// A query for a rule of a base that denies and of which no exception permits.
     fn denying_rule(&self, base: &str, actions: Actions) -> String {
         let (denies, permits) = (self.matches("kd", actions, Match::Doubt), self.matches("kp", actions, Match::Yes));
+        let permits = if off!("consent-exception") { "0".to_owned() } else { permits };
         format!(
             "SELECT 1 FROM consent_rule kd WHERE kd.base = {base}.id AND kd.effect = 1 AND {denies} AND NOT EXISTS \
              (SELECT 1 FROM consent_rule kp WHERE kp.base = kd.base AND kp.effect = 0 AND kp.depth > kd.depth \
@@ -134,8 +167,9 @@ impl<'a> Asked<'a> {
         };
         let (of_base, of_current, denying) = (rule("kb"), rule("ku"), self.denying_rule("ku", actions));
         let valid = self.is_valid("ku");
+        let verified = if off!("consent-verified") { "1" } else { "kb.standing < 2" };
         format!(
-            "{counts} AND kb.compilable = 1 AND kb.standing < 2 AND {of_base} AND (kb.standing = 0 OR EXISTS \
+            "{counts} AND kb.compilable = 1 AND {verified} AND {of_base} AND (kb.standing = 0 OR EXISTS \
              (SELECT 1 FROM consent_base ku WHERE ku.consent = kb.consent AND ku.patient = kb.patient AND ku.standing = 2 \
              AND ku.compilable = 1 AND {valid} AND {of_current} AND NOT EXISTS ({denying})))"
         )
@@ -144,6 +178,10 @@ impl<'a> Asked<'a> {
     /// Whether a base counts now and none that counts has taken its place.
     fn counts(&self, base: &str) -> String {
         let (now, valid, other) = (&self.now, self.is_valid(base), self.is_valid("ko"));
+        let valid = if off!("consent-ended") { "1".to_owned() } else { valid };
+        if off!("consent-replaced") {
+            return valid;
+        }
         format!(
             "{valid} AND NOT EXISTS (SELECT 1 FROM consent_base ko WHERE ko.patient = {base}.patient AND ko.series = {base}.series \
              AND ko.standing < 2 AND {base}.since < ko.since AND ko.since <= {now} AND {other})"
@@ -159,11 +197,11 @@ impl<'a> Asked<'a> {
     fn matches(&self, rule: &str, actions: Actions, least: Match) -> String {
         let Self { alias, actors, unresolved, purposes: (covering, doubtful), .. } = self;
         let (bits, valid) = (actions.bits(), self.is_valid(rule));
-        let in_doubt = least == Match::Doubt;
+        let in_doubt = least == Match::Doubt && !off!("consent-doubt");
         let actor = |column: &str| {
-            let kind = format!("substr({rule}.{column}, 1, instr({rule}.{column}, '/') - 1)");
-            let doubt = if in_doubt { format!(" OR {kind} IN ({unresolved})") } else { String::new() };
-            format!("({rule}.{column} IS NULL OR {rule}.{column} IN ({actors}){doubt})")
+            let party = Party { column: &format!("{rule}.{column}"), actors, unresolved };
+            let (member, doubt) = (party.has_member(), if in_doubt { party.doubt() } else { "0".to_owned() });
+            format!("({rule}.{column} IS NULL OR {rule}.{column} IN ({actors}) OR {member} OR {doubt})")
         };
         let purposes = match (in_doubt, doubtful.is_empty()) {
             (true, false) => format!("{covering}, {doubtful}"),
@@ -186,6 +224,67 @@ impl<'a> Asked<'a> {
                  AND kv.resource = {alias}.pk{certain}))"
             ),
         ];
-        conditions.join(" AND ")
+        let off = [
+            off!("consent-rule-period"),
+            off!("consent-actions"),
+            off!("consent-actor"),
+            off!("consent-actor"),
+            off!("consent-purpose"),
+            off!("consent-type"),
+            off!("consent-label"),
+            off!("consent-label"),
+            off!("consent-label"),
+            off!("consent-content"),
+        ];
+        let on = conditions.iter().zip(off).filter(|(_, off)| !off).map(|(condition, _)| condition.as_str());
+        on.collect::<Vec<_>>().join(" AND ")
+    }
+}
+
+/// Whose denial is asked for.
+#[derive(Clone, Copy)]
+enum Denying<'a> {
+    /// That of everybody whose record it is.
+    Everybody,
+    /// That of these, of a purpose that was not stated.
+    Besides(&'a str),
+    /// That of these patients of their own record, by a rule that names the client.
+    Own(&'a str),
+}
+
+/// An actor that may stand for others: a care team, a group or a device, or a kind of which nobody knows whether the requester is one.
+struct Party<'a> {
+    column: &'a str,
+    actors: &'a str,
+    unresolved: &'a str,
+}
+
+impl Party<'_> {
+    fn kind(of: &str) -> String {
+        format!("substr({of}, 1, instr({of}, '/') - 1)")
+    }
+
+    fn is_one(&self) -> String {
+        let parties: Vec<String> = PARTIES.iter().map(|party| format!("'{party}'")).collect();
+        format!("{} IN ({})", Self::kind(self.column), parties.join(", "))
+    }
+
+    /// The requester is one of the members.
+    fn has_member(&self) -> String {
+        let (is_one, column, actors) = (self.is_one(), self.column, self.actors);
+        format!(
+            "{is_one} AND EXISTS (SELECT 1 FROM consent_party km WHERE km.party = {column} AND km.standing = 0 AND km.member IN ({actors}))"
+        )
+    }
+
+    /// The requester may be meant: it is not known of all members that they are somebody else.
+    fn doubt(&self) -> String {
+        let (kind, is_one, column, actors, unresolved) =
+            (Self::kind(self.column), self.is_one(), self.column, self.actors, self.unresolved);
+        let member = Self::kind("km.member");
+        format!(
+            "{kind} IN ({unresolved}) AND NOT ({is_one} AND EXISTS (SELECT 1 FROM consent_party km WHERE km.party = {column} AND km.member = '') \
+             AND NOT EXISTS (SELECT 1 FROM consent_party km WHERE km.party = {column} AND (km.member IN ({actors}) OR {member} IN ({unresolved}))))"
+        )
     }
 }

@@ -11,7 +11,9 @@ use portcullis_fhir::resource::Resource;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_policy::StoredVersion;
 use portcullis_policy::consulted::referring;
-use portcullis_policy::rules::consent::{Actions, ConsentRow, Context, Effect, Match, ResourceFacts, Standing, rows};
+use portcullis_policy::rules::consent::{
+    Actions, ConsentRow, Context, Effect, Interval, Match, Question, ResourceFacts, Standing, rows,
+};
 use portcullis_store::StoreError;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -19,7 +21,9 @@ use super::super::database::store_error;
 use super::super::locator::Locators;
 use super::super::seal::Seal;
 use super::condition::key;
-use super::load;
+use super::held::{self, Before};
+use super::verification::Writer;
+use super::{load, parties};
 
 /// Rules of one base at most, and the distance of the first rules of two bases.
 const RULES_OF_BASE: i64 = 1024;
@@ -28,7 +32,7 @@ const LABELS: u32 = (1 << 30) - 1;
 /// Every action.
 const ANY_ACTION: u8 = 31;
 /// Changes when this program derives other rows from the same Consents.
-const METHOD: &str = "consents 2";
+const METHOD: &str = "consents 3";
 
 /// Where rows are derived.
 pub struct Derivation<'a> {
@@ -50,8 +54,22 @@ struct Base {
 }
 
 impl Derivation<'_> {
-    /// A version of a Consent was stored, which nobody has confirmed yet: it is a base beside the one that was confirmed last, which is current no more.
-    pub fn consent_stored(&self, pk: i64, version: &StoredVersion) -> Result<(), StoreError> {
+    /// A version of a Consent was stored, which nobody has confirmed yet: it is a base beside the one that was confirmed last, which is current no more. What it
+    /// takes the place of is held, unless its writer takes it back, or an import (`by` is `None`) is about to confirm what follows.
+    pub fn consent_stored(
+        &self,
+        pk: i64,
+        version: &StoredVersion,
+        by: Option<(&Writer, Option<&Question>)>,
+    ) -> Result<(), StoreError> {
+        for base in self.bases("WHERE consent = ?1 AND standing = 2", pk)? {
+            let Some(by) = by else { break };
+            let before = Before { consent: pk, version: &base.version, patient: base.patient };
+            if !held::may_be_taken_back((self.connection, self.seal), &before, by, &self.context())? {
+                held::hold(self.connection, &before)?;
+                self.execute("UPDATE consent_base SET standing = 3 WHERE id = ?1", params![base.id])?;
+            }
+        }
         self.drop_bases(pk, "standing = 2")?;
         self.execute("UPDATE consent_base SET standing = 1 WHERE consent = ?1 AND standing = 0", params![pk])?;
         self.add_base(pk, version, Standing::Unverified)
@@ -59,7 +77,8 @@ impl Derivation<'_> {
 
     /// The current version of a Consent was confirmed, for the first time: it alone is the base. One that was confirmed before is the base already.
     pub fn consent_confirmed(&self, pk: i64) -> Result<(), StoreError> {
-        self.drop_bases(pk, "standing < 2")?;
+        held::release(self.connection, pk)?;
+        self.drop_bases(pk, "standing <> 2")?;
         self.execute("UPDATE consent_base SET standing = 0 WHERE consent = ?1", params![pk])
     }
 
@@ -68,7 +87,7 @@ impl Derivation<'_> {
         self.execute("DELETE FROM consent_covered WHERE resource = ?1", params![pk])?;
         for patient in patients {
             for base in self.bases("WHERE content = 1 AND patient = ?1", *patient)? {
-                if let Some(rules) = self.rules(&base)? {
+                if let Some(rules) = self.readable_rules(&base)? {
                     self.cover(&rules, pk, version)?;
                 }
             }
@@ -92,24 +111,95 @@ impl Derivation<'_> {
                 statement.query_map([ResourceType::CONSENT.code()], |row| Ok((row.get(0)?, row.get(1)?))).map_err(store_error)?;
             rows.collect::<Result<Vec<(i64, Option<String>)>, _>>().map_err(store_error)?
         };
+        self.parties()?;
         for (pk, confirmed) in consents {
-            let Some(current) = self.readable(load::current(self.connection, self.seal, pk))? else { continue };
-            let is_confirmed = confirmed.as_deref() == Some(current.version.as_str());
-            self.add_base(pk, &current, if is_confirmed { Standing::Verified } else { Standing::Unverified })?;
-            if let Some(confirmed) = confirmed.filter(|_| !is_confirmed)
-                && let Some(earlier) = self.readable(load::version(self.connection, self.seal, pk, &confirmed))?
-            {
-                self.add_base(pk, &earlier, Standing::Outdated)?;
+            let current = self.version_or_patients(pk, None)?;
+            let is_current = |confirmed: &str| match &current {
+                Found::Nothing => false,
+                Found::Version(current) => current.version.as_str() == confirmed,
+                Found::Unreadable { version, .. } => version == confirmed,
+            };
+            let is_confirmed = confirmed.as_deref().is_some_and(is_current);
+            self.add_found(pk, current, if is_confirmed { Standing::Verified } else { Standing::Unverified })?;
+            if let Some(confirmed) = confirmed.filter(|_| !is_confirmed) {
+                self.add_found(pk, self.version_or_patients(pk, Some(&confirmed))?, Standing::Outdated)?;
+            }
+            for version in held::of_consent(self.connection, pk)? {
+                self.add_found(pk, self.version_or_patients(pk, Some(&version))?, Standing::Held)?;
             }
         }
         Ok(())
     }
 
-    /// What cannot be read is told and passed over: whoever asks for it gets an error.
-    fn readable(&self, found: Result<Option<StoredVersion>, StoreError>) -> Result<Option<StoredVersion>, StoreError> {
+    /// Members of teams, groups and devices that were stored before anybody noted them: what they say, as far as nobody noted more.
+    fn parties(&self) -> Result<(), StoreError> {
+        let types: Vec<String> =
+            parties::PARTIES.into_iter().filter_map(ResourceType::parse).map(|party| party.code().to_string()).collect();
+        let sql = format!(
+            "SELECT r.pk FROM resource r CROSS JOIN locator l ON l.pk = r.pk WHERE r.type IN ({}) AND r.deleted = 0 \
+             AND NOT EXISTS (SELECT 1 FROM consent_party p WHERE p.party IN ('CareTeam/' || l.id, 'Group/' || l.id, 'Device/' || l.id))",
+            types.join(", ")
+        );
+        let waiting = {
+            let mut statement = self.connection.prepare(&sql).map_err(store_error)?;
+            let rows = statement.query_map([], |row| row.get(0)).map_err(store_error)?;
+            rows.collect::<Result<Vec<i64>, _>>().map_err(store_error)?
+        };
+        for pk in waiting {
+            match load::current(self.connection, self.seal, pk) {
+                // Nobody knows its members: a denial for it holds for everybody.
+                Err(StoreError::Corrupt(_)) | Ok(None) => {}
+                Ok(Some(version)) => parties::stored(self.connection, &version, false, &self.context())?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn add_found(&self, pk: i64, found: Found, standing: Standing) -> Result<(), StoreError> {
         match found {
+            Found::Nothing => Ok(()),
+            Found::Version(version) => self.add_base(pk, &version, standing),
+            Found::Unreadable { version, patients } => patients.into_iter().try_for_each(|patient| {
+                self.execute(
+                    "INSERT INTO consent_base (consent, version, patient, standing, valid_from, valid_to, compilable, content) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0)",
+                    params![pk, version, patient, number(standing), Interval::ALWAYS.from, Interval::ALWAYS.to],
+                )
+            }),
+        }
+    }
+
+    /// A version of a Consent, the current one or the one that is named. What cannot be read hides its patients from everybody else.
+    fn version_or_patients(&self, pk: i64, named: Option<&str>) -> Result<Found, StoreError> {
+        let found = match named {
+            None => load::current(self.connection, self.seal, pk),
+            Some(named) => load::version(self.connection, self.seal, pk, named),
+        };
+        match found {
+            Ok(found) => Ok(found.map_or(Found::Nothing, Found::Version)),
             Err(StoreError::Corrupt(problem)) => {
-                tracing::error!(problem, "a Consent cannot be read and decides nothing");
+                tracing::error!(
+                    problem,
+                    "a Consent cannot be read: its patient is hidden until another version is stored and confirmed"
+                );
+                let (version, patients) = load::outline(self.connection, pk, named)?;
+                let patients = locators_of(self.connection, &patients)?;
+                Ok(Found::Unreadable { version, patients })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The rules of a base. A Consent that cannot be read any more stops nobody else from writing: it hides its patient.
+    fn readable_rules(&self, base: &Base) -> Result<Option<Rules>, StoreError> {
+        match self.rules(base) {
+            Err(StoreError::Corrupt(problem)) => {
+                tracing::error!(
+                    problem,
+                    "a Consent cannot be read: its patient is hidden until another version is stored and confirmed"
+                );
+                self.execute("UPDATE consent_base SET compilable = 0 WHERE id = ?1", params![base.id])?;
                 Ok(None)
             }
             other => other,
@@ -122,11 +212,7 @@ impl Derivation<'_> {
         let patient = Locators::new().obtain(self.connection, ResourceType::PATIENT, consent.patient().as_str())?;
         let valid = consent.valid();
         let series = consent.series().map(|series| self.seal.hash64(series));
-        let standing = match standing {
-            Standing::Verified => 0,
-            Standing::Outdated => 1,
-            Standing::Unverified => 2,
-        };
+        let standing = number(standing);
         self.execute(
             "INSERT INTO consent_base (consent, version, patient, standing, valid_from, valid_to, series, since, compilable, content) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
@@ -229,7 +315,7 @@ impl Derivation<'_> {
     /// What the rules of a base cover of everything that its patient has.
     fn cover_all(&self, base: &Base) -> Result<(), StoreError> {
         self.uncover(base.id)?;
-        let Some(rules) = self.rules(base)? else { return Ok(()) };
+        let Some(rules) = self.readable_rules(base)? else { return Ok(()) };
         let records = {
             let sql = "SELECT DISTINCT pk FROM compartment WHERE patient = ?1";
             let mut statement = self.connection.prepare_cached(sql).map_err(store_error)?;
@@ -285,6 +371,23 @@ impl Derivation<'_> {
     }
 }
 
+/// How a standing is kept.
+fn number(standing: Standing) -> i64 {
+    match standing {
+        Standing::Verified => 0,
+        Standing::Outdated => 1,
+        Standing::Unverified => 2,
+        Standing::Held => 3,
+    }
+}
+
+/// A version of a Consent, as far as it can be read.
+enum Found {
+    Nothing,
+    Version(StoredVersion),
+    Unreadable { version: String, patients: Vec<i64> },
+}
+
 /// The rules of one base that ask for content, with their numbers.
 struct Rules {
     asking: Vec<(i64, ConsentRow)>,
@@ -302,6 +405,13 @@ pub fn refresh(connection: &Connection, seal: &Seal, base_url: &str) -> Result<b
     let sql = "INSERT INTO consent_derivation (one, made) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET made = excluded.made";
     connection.execute(sql, [made]).map_err(store_error)?;
     Ok(true)
+}
+
+/// For which address the rows were derived; none where nobody said yet.
+pub fn base_url(connection: &Connection) -> Result<String, StoreError> {
+    let made = connection.query_row("SELECT made FROM consent_derivation", [], |row| row.get::<_, String>(0));
+    let made = made.optional().map_err(store_error)?.unwrap_or_default();
+    Ok(made.strip_prefix(METHOD).unwrap_or_default().trim_start().to_owned())
 }
 
 /// Whether a rule of anybody asks for content: mostly none does, and an import asks this for each record.

@@ -49,26 +49,57 @@ pub fn of_patients(
         };
         parameters.for_each_row(connection, &current, take).map_err(store_error)?;
         for (row, confirmed) in rows {
-            let (_, version) = row?.open(&mut seal.opener(connection))?;
+            let row = row?;
+            let outline = row.outline()?;
+            let version = match row.open(&mut seal.opener(connection)) {
+                Err(StoreError::Corrupt(problem)) => {
+                    counting.extend(unreadable(&problem, (&outline.0, &outline.1), chunk));
+                    continue;
+                }
+                opened => opened?.1,
+            };
             let is_confirmed = confirmed.as_deref() == Some(version.version.as_str());
             let standing = if is_confirmed { Standing::Verified } else { Standing::Unverified };
             counting.extend(compiled(&version, context, standing));
         }
         let confirmed = format!(
-            "SELECT v.consent, v.version FROM locator p CROSS JOIN consent_verification v ON v.patient = p.pk \
+            "SELECT v.consent, v.version, p.id FROM locator p CROSS JOIN consent_verification v ON v.patient = p.pk \
              WHERE p.type = {patient} AND p.id IN ({ids}) \
              AND v.id = (SELECT max(w.id) FROM consent_verification w WHERE w.consent = v.consent) \
              AND NOT EXISTS (SELECT 1 FROM resource r WHERE r.pk = v.consent AND r.version = v.version)"
         );
-        let confirmed = parameters
-            .rows(connection, &confirmed, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))
-            .map_err(store_error)?;
-        for (consent, version) in confirmed {
-            let Some(outdated) = earlier(connection, seal, consent, &version)? else { continue };
-            counting.extend(compiled(&outdated, context, Standing::Outdated));
+        let held = format!(
+            "SELECT h.consent, h.version, p.id FROM locator p CROSS JOIN consent_held h ON h.patient = p.pk \
+             WHERE p.type = {patient} AND p.id IN ({ids})"
+        );
+        for (sql, standing) in [(confirmed, Standing::Outdated), (held, Standing::Held)] {
+            let named = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?));
+            for (consent, version, patient) in parameters.rows(connection, &sql, named).map_err(store_error)? {
+                match earlier(connection, seal, consent, &version) {
+                    // A version that counts and is not there any more denies as one that cannot be read.
+                    Ok(None) => counting.extend(lost("it is gone", &patient)),
+                    Err(StoreError::Corrupt(problem)) => counting.extend(lost(&problem, &patient)),
+                    Ok(Some(earlier)) => counting.extend(self::compiled(&earlier, context, standing)),
+                    Err(error) => return Err(error),
+                }
+            }
         }
     }
     Ok(counting)
+}
+
+/// A Consent that cannot be read denies everything to everybody but the patients themselves.
+fn unreadable(problem: &str, (id, patients): (&LogicalId, &[LogicalId]), asked: &[LogicalId]) -> Vec<CompiledConsent> {
+    tracing::error!(problem, "a Consent cannot be read: its patient is hidden until another version is stored and confirmed");
+    let whose = patients.iter().filter(|patient| asked.contains(patient));
+    whose.map(|patient| CompiledConsent::unreadable(id.clone(), patient.clone())).collect()
+}
+
+/// The same for an earlier version; its own id does not matter.
+fn lost(problem: &str, patient: &str) -> Option<CompiledConsent> {
+    tracing::error!(problem, "a version of a Consent that counts cannot be read: its patient is hidden");
+    let patient = LogicalId::parse(patient)?;
+    Some(CompiledConsent::unreadable(patient.clone(), patient))
 }
 
 /// What a version of a Consent says where it counts. One that could not be decided by rows denies everything, here as there.
@@ -92,6 +123,17 @@ pub fn version(connection: &Connection, seal: &Seal, pk: i64, version: &str) -> 
         Some(current) if current.version.as_str() == version => Ok(Some(current)),
         _ => earlier(connection, seal, pk, version),
     }
+}
+
+/// The id of a version, the current one or the one that is named, and its patients, of a row that cannot be opened. A deletion is nobody's.
+pub fn outline(connection: &Connection, pk: i64, named: Option<&str>) -> Result<(String, Vec<LogicalId>), StoreError> {
+    let sql = "SELECT version, patients FROM resource WHERE pk = ?1 AND deleted = 0 AND (?2 IS NULL OR version = ?2) \
+        UNION ALL SELECT version, patients FROM version WHERE pk = ?1 AND deleted = 0 AND version = ?2";
+    let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
+    let found = statement.query_row(params![pk, named], row).optional().map_err(store_error)?;
+    let (version, patients) = found.unwrap_or_default();
+    Ok((version, read::patients(&patients)?))
 }
 
 /// The current version of a resource, also where it is a deletion.

@@ -2,13 +2,16 @@
 //!
 //! - [`condition`]: the question of a request as SQL, over the rows that [`derive`] makes of each Consent that counts.
 //! - [`sight`]: who asks besides (organisations, care teams), and the Consents themselves, opened in the same snapshot, by which release decides again.
-//! - [`derive`]: those rows, written with the Consent or with the record that they cover; [`verification`]: who has confirmed which version.
+//! - [`derive`]: those rows, written with the Consent or with the record that they cover; [`verification`]: who has confirmed which version; [`held`]: whose denials
+//!   hold although somebody has changed them; [`parties`]: who is of the teams, groups and devices that they name.
 //!
 //! What a rule says about the content of resources is never written a second time in SQL: the functions that `decide` calls say which resources it covers.
 
 pub mod condition;
 pub mod derive;
+pub mod held;
 pub mod load;
+pub mod parties;
 pub mod sight;
 #[cfg(test)]
 mod tests;

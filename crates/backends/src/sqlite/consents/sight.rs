@@ -18,7 +18,7 @@ use super::super::database::store_error;
 use super::super::locator;
 use super::super::parameters::Parameters;
 use super::super::seal::Seal;
-use super::load;
+use super::{load, parties};
 
 /// A constraint with what the store knows about who asks.
 pub struct Sight<'a> {
@@ -73,13 +73,16 @@ impl<'a> Sight<'a> {
         let context = question.context();
         let consents = load::of_patients(connection, seal, &context, &patients)?;
         let related = load::related(connection, seal, context.base_url, &consents.iter().collect::<Vec<_>>())?;
-        Ok(Consulted { of: ConsentsOf::Patients(patients), consents, memberships: self.memberships.clone(), related })
+        let mut memberships = self.memberships.clone();
+        let actors: Vec<Reference> = question.actors().cloned().collect();
+        parties::resolve(connection, (&actors, question.unresolved()), &consents, &mut memberships)?;
+        Ok(Consulted { of: ConsentsOf::Patients(patients), consents, memberships, related })
     }
 }
 
 /// What a practitioner is besides: roles that are not ended, and their organisations. Only whoever may write everything puts anybody into one. Where no role is stored,
 /// nobody knows of what organisation somebody is.
-fn memberships(connection: &Connection, seal: &Seal, person: &LocalReference) -> Result<Memberships, StoreError> {
+pub fn memberships(connection: &Connection, seal: &Seal, person: &LocalReference) -> Result<Memberships, StoreError> {
     let mut memberships = Memberships::default();
     let Some(own) = locator::find(connection, person.resource_type, person.id.as_str())? else { return Ok(memberships) };
     let (mut any, mut all_have_one) = (false, true);

@@ -41,16 +41,38 @@ pub fn is_confirmed(connection: &Connection, (consent, version): (i64, &str)) ->
     Ok(last.as_deref() == Some(version))
 }
 
+/// Who stored a version of a Consent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Writer {
+    /// The account: a user, a client that acts for itself, an operator.
+    pub account: String,
+    /// The person as a resource, where that is known.
+    pub person: Option<String>,
+    /// The client, as the columns `actor` hold it, where that is known.
+    pub client: Option<String>,
+}
+
+impl Writer {
+    /// Whether both are known to be the same: the account, the person and the client.
+    pub fn is(&self, other: &Self) -> bool {
+        self.client.is_some() && self == other
+    }
+}
+
 /// Notes who stored a version.
-pub fn note_writer(connection: &Connection, (consent, version): (i64, &str), writer: &str) -> Result<(), StoreError> {
-    let sql = "INSERT OR IGNORE INTO consent_writer (consent, version, writer) VALUES (?1, ?2, ?3)";
-    let noted = connection.prepare_cached(sql).and_then(|mut statement| statement.execute(params![consent, version, writer]));
+pub fn note_writer(connection: &Connection, (consent, version): (i64, &str), writer: &Writer) -> Result<(), StoreError> {
+    let sql = "INSERT OR IGNORE INTO consent_writer (consent, version, writer, person, client) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let Writer { account, person, client } = writer;
+    let noted = connection
+        .prepare_cached(sql)
+        .and_then(|mut statement| statement.execute(params![consent, version, account, person, client]));
     noted.map(|_| ()).map_err(store_error)
 }
 
 /// Who stored a version, where that is known.
-pub fn writer_of(connection: &Connection, (consent, version): (i64, &str)) -> Result<Option<String>, StoreError> {
-    let sql = "SELECT writer FROM consent_writer WHERE consent = ?1 AND version = ?2";
+pub fn writer_of(connection: &Connection, (consent, version): (i64, &str)) -> Result<Option<Writer>, StoreError> {
+    let sql = "SELECT writer, person, client FROM consent_writer WHERE consent = ?1 AND version = ?2";
     let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
-    statement.query_row(params![consent, version], |row| row.get(0)).optional().map_err(store_error)
+    let writer = |row: &rusqlite::Row<'_>| Ok(Writer { account: row.get(0)?, person: row.get(1)?, client: row.get(2)? });
+    statement.query_row(params![consent, version], writer).optional().map_err(store_error)
 }

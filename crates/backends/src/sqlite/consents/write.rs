@@ -5,14 +5,18 @@ use portcullis_fhir::labels::Labels;
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::ResourceType;
 use portcullis_fhir::version::NewVersion;
+use portcullis_mutants::off;
+use portcullis_policy::rules::consent::{Context, Question};
 use portcullis_policy::{Change, Written};
 use portcullis_store::StoreError;
 
 use super::super::commit::{Application, Done};
 use super::super::locator;
+use super::condition::key;
 use super::derive::{self, Derivation};
+use super::parties;
 use super::sight::Sight;
-use super::verification::{self, Verification};
+use super::verification::{self, Verification, Writer};
 
 /// How a confirmation by an operator who loads data is kept.
 const BY_IMPORT: &str = "import";
@@ -24,20 +28,43 @@ impl Application<'_> {
         let sight = Sight::of(self.connection, self.seal, self.constraint)?;
         let consulted = sight.consult_patients(self.connection, self.seal, &version.patients)?;
         let target = LocalReference { resource_type: version.resource_type, id: version.id.clone() };
+        let question = &question.joined(&consulted.memberships);
         let facts = || consulted.facts(question, (target.clone(), labels), Some(&version.body));
         let permitted = consulted.permit(question, self.constraint.letter(), (&version.patients, &facts));
-        if permitted { Ok(()) } else { Err(StoreError::OutsideBoundary) }
+        if permitted || off!("consent-of-writes") { Ok(()) } else { Err(StoreError::OutsideBoundary) }
     }
 
-    /// Writes what decisions about consents need of a change that was made.
+    /// What was written with a Consent must be permitted by what all of that leaves, too: whoever stores a denial and a record that it denies stores neither. Consents
+    /// are not asked about themselves and each other, so that everything can be said.
+    pub(in super::super) fn require_afterwards(&self, written: &[Written]) -> Result<(), StoreError> {
+        let sight = Sight::of(self.connection, self.seal, self.constraint)?;
+        let Some(question) = sight.constraint().question() else { return Ok(()) };
+        let records = written.iter().map(Written::version).filter(|version| version.resource_type != ResourceType::CONSENT);
+        for version in records {
+            let consulted = sight.consult(self.connection, self.seal, &[version])?;
+            if !consulted.permits(&question.joined(&consulted.memberships), self.constraint.letter(), version)
+                && !off!("consent-of-writes")
+            {
+                return Err(StoreError::OutsideBoundary);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what decisions about consents need of a change that was made; `asked` is the question of whoever made it.
     pub(in super::super) fn derive_consents(
         &mut self,
-        change: &Change,
-        done: &Done,
+        (change, done): (&Change, &Done),
         record: &UnfinishedRecord,
+        asked: Option<&Question>,
     ) -> Result<(), StoreError> {
         let version = done.written.version();
         let is_consent = version.resource_type == ResourceType::CONSENT;
+        if parties::is_party(version.resource_type) && !matches!(done.written, Written::Unchanged(_)) {
+            let base_url = self.base_url(change, asked)?;
+            let trusted = self.is_unbounded(version.resource_type);
+            parties::stored(self.connection, version, trusted, &Context::of(&base_url))?;
+        }
         if !is_consent && !derive::is_anything_covered(self.connection)? {
             return Ok(());
         }
@@ -48,12 +75,7 @@ impl Application<'_> {
         }
         // What a rule covers is found by the rows of what was written before.
         self.put_waiting()?;
-        let base_url = match (change.proposed(), self.constraint.question()) {
-            (Some(proposed), _) => proposed.base_url.to_string(),
-            (None, Some(question)) => question.context().base_url.to_owned(),
-            // Only who is asked for consents deletes, or nobody has any.
-            (None, None) => String::new(),
-        };
+        let base_url = self.base_url(change, asked)?;
         let derivation = Derivation { connection: self.connection, seal: self.seal, base_url: &base_url };
         let changed = !matches!(done.written, Written::Unchanged(_));
         if changed {
@@ -62,19 +84,39 @@ impl Application<'_> {
         if !is_consent {
             return Ok(());
         }
-        let (at, writer) = (record.at(), record.writer());
+        let writer = writer(record, asked);
         let named = version.version.as_str();
         if changed {
-            derivation.consent_stored(pk, version)?;
+            let by = (!matches!(change, Change::Import(_))).then_some((&writer, asked));
+            derivation.consent_stored(pk, version, by)?;
             verification::note_writer(self.connection, (pk, named), &writer)?;
         }
         let is_confirmed = !changed && verification::is_confirmed(self.connection, (pk, named))?;
         if matches!(change, Change::Import(_)) && !is_confirmed {
             let patient = patients.first().copied().filter(|_| version.body.is_some());
-            let confirmed = Verification { consent: pk, version: named, patient, by_whom: &writer, how: BY_IMPORT, at };
+            let by_whom = writer.account.as_str();
+            let confirmed = Verification { consent: pk, version: named, patient, by_whom, how: BY_IMPORT, at: record.at() };
             verification::add(self.connection, &confirmed)?;
             derivation.consent_confirmed(pk)?;
         }
         Ok(())
+    }
+
+    /// Where the server is.
+    fn base_url(&self, change: &Change, asked: Option<&Question>) -> Result<String, StoreError> {
+        match (change.proposed(), asked) {
+            (Some(proposed), _) => Ok(proposed.base_url.to_string()),
+            (None, Some(question)) => Ok(question.context().base_url.to_owned()),
+            (None, None) => derive::base_url(self.connection),
+        }
+    }
+}
+
+/// Who makes a change.
+fn writer(record: &UnfinishedRecord, asked: Option<&Question>) -> Writer {
+    Writer {
+        account: record.writer(),
+        person: asked.and_then(Question::fhir_user).map(ToString::to_string),
+        client: asked.and_then(|question| question.client().first()).map(key),
     }
 }

@@ -3,6 +3,7 @@
 use portcullis_oauth::client_assertion::VerifiedAssertion;
 use portcullis_oauth::dpop::VerifiedProof;
 use portcullis_oauth::identifiers::TokenId;
+use portcullis_oauth::purposes::PurposeOfUse;
 use portcullis_store::StoreError;
 use portcullis_store::registry::{ASSERTION_USED, PROOF_USED};
 use rusqlite::{Connection, params};
@@ -29,6 +30,18 @@ pub fn spend_proof(connection: &Connection, proof: &VerifiedProof, now: i64) -> 
         0 => Err(conflict(PROOF_USED)),
         _ => Ok(()),
     }
+}
+
+/// Keeps for which purposes a token serves.
+pub fn bind_purposes(
+    connection: &Connection,
+    token: &TokenId,
+    purposes: &[PurposeOfUse],
+    expires_at: i64,
+) -> Result<(), StoreError> {
+    let codes: Vec<&str> = purposes.iter().map(|purpose| purpose.code()).collect();
+    let sql = "INSERT INTO token_purpose (token, purposes, expires_at) VALUES (?1, ?2, ?3)";
+    execute(connection, sql, params![token.as_str(), codes.join(" "), expires_at]).map(|_| ())
 }
 
 /// Ends one access token.

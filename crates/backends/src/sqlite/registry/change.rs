@@ -77,6 +77,9 @@ pub fn apply(connection: &Connection, seal: &Arc<Seal>, change: &Change, now: i6
             launches::spend(connection, launch)?;
             apply(connection, seal, then, now)
         }
+        Change::BindPurposes { token, purposes, expires_at } => {
+            assertions::bind_purposes(connection, token, purposes, *expires_at)
+        }
         Change::RevokeToken { token, expires_at } => assertions::revoke_token(connection, token, *expires_at),
         Change::Registration(change) => {
             registrations::apply(connection, change)?;
@@ -105,7 +108,7 @@ pub fn apply(connection: &Connection, seal: &Arc<Seal>, change: &Change, now: i6
                 _ => Ok(()),
             }
         }
-        Change::Safeguard(change) => safeguards::apply(connection, change, now),
+        Change::Safeguard(change) => safeguards::apply(connection, seal, change, now),
         Change::ReplaceSecret { name, before, after } => secrets::replace(connection, seal, name, (before, after)),
         Change::AppState(write) => app_state::apply(connection, seal, write),
         Change::ConfirmConsent(confirmation) => consents::confirm(connection, seal, confirmation, now),

@@ -38,6 +38,8 @@ pub fn remove_expired(connection: &Connection, now: i64) -> Result<(), StoreErro
     execute(connection, proofs, params![now, MAXIMUM_ROWS])?;
     let tokens = "DELETE FROM revoked_token WHERE id IN (SELECT id FROM revoked_token WHERE expires_at < ?1 LIMIT ?2)";
     execute(connection, tokens, params![now, MAXIMUM_ROWS])?;
+    let purposes = "DELETE FROM token_purpose WHERE token IN (SELECT token FROM token_purpose WHERE expires_at < ?1 LIMIT ?2)";
+    execute(connection, purposes, params![now, MAXIMUM_ROWS])?;
     let challenges =
         "DELETE FROM spent_challenge WHERE hash IN (SELECT hash FROM spent_challenge WHERE expires_at < ?1 LIMIT ?2)";
     execute(connection, challenges, params![now, MAXIMUM_ROWS])?;

@@ -59,8 +59,10 @@ fn keep(connection: &Connection, seal: &Seal, letter: &NewLetter, now: i64) -> R
     }
     if let Some(user) = &letter.user {
         let since = now.saturating_sub(letter.kind.pause_seconds());
-        let recent = "SELECT 1 FROM letter WHERE user = ?1 AND kind = ?2 AND created_at > ?3";
-        if exists(connection, recent, params![user.as_str(), letter.kind.as_str(), since])? && letter.kind.pause_seconds() > 0 {
+        let recent = "SELECT 1 FROM letter WHERE user = ?1 AND kind = ?2 AND created_at > ?3 AND about IS ?4";
+        let about = letter.about.as_ref().map(UserId::as_str);
+        let recent = exists(connection, recent, params![user.as_str(), letter.kind.as_str(), since, about])?;
+        if recent && letter.kind.pause_seconds() > 0 {
             return Ok(false);
         }
         // The first sign-in of an account is from a new browser always.
@@ -70,9 +72,9 @@ fn keep(connection: &Connection, seal: &Seal, letter: &NewLetter, now: i64) -> R
         }
     }
     let sealed = secrets::seal(seal, &secret_name(&letter.id), &letter.content)?;
-    let sql = "INSERT INTO letter (id, user, kind, sealed, created_at, due_at, gives_up_at, attempts) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, 0)";
-    let user = letter.user.as_ref().map(UserId::as_str);
-    execute(connection, sql, params![letter.id, user, letter.kind.as_str(), sealed, now, letter.gives_up_at])?;
+    let sql = "INSERT INTO letter (id, user, kind, sealed, created_at, due_at, gives_up_at, attempts, about) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, 0, ?7)";
+    let (user, about) = (letter.user.as_ref().map(UserId::as_str), letter.about.as_ref().map(UserId::as_str));
+    execute(connection, sql, params![letter.id, user, letter.kind.as_str(), sealed, now, letter.gives_up_at, about])?;
     Ok(true)
 }
 

@@ -141,8 +141,8 @@ impl Registry for SqliteRegistry {
         })
     }
 
-    fn token_status<'a>(&'a self, token: &'a VerifiedToken) -> BoxFuture<'a, Result<TokenStatus, RegistryError>> {
-        self.point(|connection| token_status::read(connection, token))
+    fn token_status<'a>(&'a self, token: &'a VerifiedToken, now: i64) -> BoxFuture<'a, Result<TokenStatus, RegistryError>> {
+        self.point(move |connection| token_status::read(connection, token, now))
     }
 
     fn client<'a>(&'a self, id: &'a ClientId) -> BoxFuture<'a, Result<Option<Client>, RegistryError>> {
@@ -318,8 +318,8 @@ impl SafeguardRegistry for SqliteRegistry {
         self.point(move |connection| safeguards::ever(connection, entitlement))
     }
 
-    fn pending_changes(&self) -> BoxFuture<'_, Result<Vec<PendingChange>, RegistryError>> {
-        self.listing(safeguards::pending_changes)
+    fn pending_changes(&self, now: i64) -> BoxFuture<'_, Result<Vec<PendingChange>, RegistryError>> {
+        self.listing(move |connection| safeguards::pending_changes(connection, now))
     }
 
     fn pending_change<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<PendingChange>, RegistryError>> {
@@ -330,16 +330,17 @@ impl SafeguardRegistry for SqliteRegistry {
         &'a self,
         kind: ChangeKind,
         digest: &'a str,
+        now: i64,
     ) -> BoxFuture<'a, Result<Option<PendingChange>, RegistryError>> {
-        self.point(move |connection| safeguards::approved(connection, kind, digest))
+        self.point(move |connection| safeguards::approved(connection, (kind, digest), now))
     }
 
-    fn broken_glass(&self) -> BoxFuture<'_, Result<Vec<GlassEntry>, RegistryError>> {
-        self.listing(safeguards::broken_glass)
+    fn broken_glass(&self, now: i64) -> BoxFuture<'_, Result<Vec<GlassEntry>, RegistryError>> {
+        self.listing(move |connection| safeguards::broken_glass(connection, now))
     }
 
-    fn broken_glass_of<'a>(&'a self, patient: &'a LogicalId) -> BoxFuture<'a, Result<Vec<GlassEntry>, RegistryError>> {
-        self.point(|connection| safeguards::broken_glass_of(connection, patient))
+    fn broken_glass_of<'a>(&'a self, patient: &'a LogicalId, now: i64) -> BoxFuture<'a, Result<Vec<GlassEntry>, RegistryError>> {
+        self.point(move |connection| safeguards::broken_glass_of(connection, patient, now))
     }
 
     fn glass_entry<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<GlassEntry>, RegistryError>> {

@@ -1,5 +1,7 @@
 //! Rights that take two people, changes that wait for the second of them, and broken glass.
 
+use std::sync::Arc;
+
 use portcullis_fhir::types::LogicalId;
 use portcullis_oauth::approval::{Actor, ChangeKind, ChangeState, PendingChange};
 use portcullis_oauth::break_glass::{GlassEntry, MAXIMUM_AT_ONCE};
@@ -7,14 +9,17 @@ use portcullis_oauth::entitlements::Entitlement;
 use portcullis_oauth::identifiers::UserId;
 use portcullis_oauth::users::{Role, Roles};
 use portcullis_store::StoreError;
-use portcullis_store::safeguards::{FIRST_APPROVERS, GivenEntitlement, NOT_ENTITLED, SafeguardChange, TOO_MUCH_GLASS};
+use portcullis_store::safeguards::{
+    FIRST_APPROVERS, GivenEntitlement, NOT_ENTITLED, OPEN_ALREADY, SafeguardChange, TOO_MUCH_GLASS,
+};
 use rusqlite::{Connection, Row, params};
 
 use super::statements::{all, column, conflict, execute, exists, one, optional, parsed};
-use super::users;
+use super::{change, users};
+use crate::sqlite::seal::Seal;
 
 /// Makes the change.
-pub fn apply(connection: &Connection, change: &SafeguardChange, now: i64) -> Result<(), StoreError> {
+pub fn apply(connection: &Connection, seal: &Arc<Seal>, change: &SafeguardChange, now: i64) -> Result<(), StoreError> {
     match change {
         SafeguardChange::Propose(proposal) => propose(connection, proposal, now),
         SafeguardChange::Approve { id, digest, by } => approve(connection, (id, digest), by, now),
@@ -24,11 +29,11 @@ pub fn apply(connection: &Connection, change: &SafeguardChange, now: i64) -> Res
             may_decide(connection, by, proposal.proposed_by == by.name())?;
             decide(connection, id, ChangeState::Refused, (by, now))
         }
-        SafeguardChange::Use { kind, digest } => {
+        SafeguardChange::Use { kind, digest, then } => {
             let sql = "UPDATE pending_change SET state = 'applied' WHERE kind = ?1 AND digest = ?2 AND state = 'approved' AND expires_at > ?3";
             match execute(connection, sql, params![kind.as_str(), digest, now])? {
-                0 => Err(conflict("nobody has approved this change, or it was applied before")),
-                _ => Ok(()),
+                0 => Err(conflict("nobody has approved this change, or it was applied before, or its time is over")),
+                _ => change::apply(connection, seal, then, now),
             }
         }
         SafeguardChange::Give { user, entitlement, by, first } => {
@@ -40,14 +45,11 @@ pub fn apply(connection: &Connection, change: &SafeguardChange, now: i64) -> Res
         SafeguardChange::End { user, entitlement, by } => {
             let sql = "UPDATE entitlement SET ended_at = ?3, ended_by = ?4 WHERE user = ?1 AND kind = ?2 AND ended_at IS NULL";
             match execute(connection, sql, params![user.as_str(), entitlement.as_str(), now, by.name()])? {
-                0 => return Err(conflict("the user does not have this right")),
-                _ if *entitlement != Entitlement::BreakGlass => return Ok(()),
-                _ => {}
+                0 => Err(conflict("the user does not have this right")),
+                _ if *entitlement != Entitlement::BreakGlass => Ok(()),
+                // The right given anew shall not open again what was opened before.
+                _ => end_glass_of(connection, user, &by.name(), now),
             }
-            // The right given anew shall not open again what was opened before.
-            let sql =
-                "UPDATE broken_glass SET ended_at = ?2, ended_by = ?3 WHERE user = ?1 AND ended_at IS NULL AND ends_at > ?2";
-            execute(connection, sql, params![user.as_str(), now, by.name()]).map(|_| ())
         }
         SafeguardChange::BreakGlass(entry) => break_glass(connection, entry),
         SafeguardChange::EndGlass { id, by } => {
@@ -133,6 +135,10 @@ fn break_glass(connection: &Connection, entry: &GlassEntry) -> Result<(), StoreE
     if !roles.is_some_and(|roles| roles.contains(Role::Clinician)) {
         return Err(conflict(NOT_ENTITLED));
     }
+    let same = "SELECT 1 FROM broken_glass WHERE user = ?1 AND ended_at IS NULL AND ends_at > ?2 AND patient = ?3";
+    if exists(connection, same, params![entry.user.as_str(), entry.began_at, entry.patient.as_str()])? {
+        return Err(conflict(OPEN_ALREADY));
+    }
     let open = "SELECT 1 FROM broken_glass WHERE user = ?1 AND ended_at IS NULL AND ends_at > ?2 LIMIT 1 OFFSET ?3";
     if exists(connection, open, params![entry.user.as_str(), entry.began_at, MAXIMUM_AT_ONCE - 1])? {
         return Err(conflict(TOO_MUCH_GLASS));
@@ -140,6 +146,12 @@ fn break_glass(connection: &Connection, entry: &GlassEntry) -> Result<(), StoreE
     let sql = "INSERT INTO broken_glass (id, user, patient, reason, began_at, ends_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let GlassEntry { id, user, patient, reason, began_at, ends_at, .. } = entry;
     execute(connection, sql, params![id, user.as_str(), patient.as_str(), reason, began_at, ends_at]).map(|_| ())
+}
+
+/// Ends all that somebody opened: the account is locked, was signed out everywhere, or lost the right.
+pub fn end_glass_of(connection: &Connection, user: &UserId, by: &str, now: i64) -> Result<(), StoreError> {
+    let sql = "UPDATE broken_glass SET ended_at = ?2, ended_by = ?3 WHERE user = ?1 AND ended_at IS NULL AND ends_at > ?2";
+    execute(connection, sql, params![user.as_str(), now, by]).map(|_| ())
 }
 
 fn waiting(connection: &Connection, id: &str) -> Result<PendingChange, StoreError> {
@@ -172,9 +184,14 @@ pub fn ever(connection: &Connection, entitlement: Entitlement) -> Result<u32, St
     Ok(one(connection, sql, [entitlement.as_str()], |row| column(row, "people"))?.unwrap_or_default())
 }
 
-/// The latest proposals.
-pub fn pending_changes(connection: &Connection) -> Result<Vec<PendingChange>, StoreError> {
-    all(connection, "SELECT * FROM pending_change ORDER BY proposed_at DESC, id LIMIT 200", [], of_row)
+/// The proposals that can still be decided or applied, then the latest others.
+pub fn pending_changes(connection: &Connection, now: i64) -> Result<Vec<PendingChange>, StoreError> {
+    let open =
+        "SELECT * FROM pending_change WHERE state IN ('waiting', 'approved') AND expires_at > ?1 ORDER BY proposed_at DESC, id";
+    let mut found = all(connection, open, [now], of_row)?;
+    let over = "SELECT * FROM pending_change WHERE state NOT IN ('waiting', 'approved') OR expires_at <= ?1 ORDER BY proposed_at DESC, id LIMIT 200";
+    found.extend(all(connection, over, [now], of_row)?);
+    Ok(found)
 }
 
 /// A proposal.
@@ -182,10 +199,14 @@ pub fn pending_change(connection: &Connection, id: &str) -> Result<Option<Pendin
     one(connection, "SELECT * FROM pending_change WHERE id = ?1", [id], of_row)
 }
 
-/// A proposal of this content to which somebody agreed.
-pub fn approved(connection: &Connection, kind: ChangeKind, digest: &str) -> Result<Option<PendingChange>, StoreError> {
-    let sql = "SELECT * FROM pending_change WHERE kind = ?1 AND digest = ?2 AND state IN ('approved', 'applied') ORDER BY decided_at DESC LIMIT 1";
-    one(connection, sql, [kind.as_str(), digest], of_row)
+/// A proposal of this content to which somebody agreed, and that can still be applied.
+pub fn approved(
+    connection: &Connection,
+    (kind, digest): (ChangeKind, &str),
+    now: i64,
+) -> Result<Option<PendingChange>, StoreError> {
+    let sql = "SELECT * FROM pending_change WHERE kind = ?1 AND digest = ?2 AND state = 'approved' AND expires_at > ?3 LIMIT 1";
+    one(connection, sql, params![kind.as_str(), digest, now], of_row)
 }
 
 fn of_row(row: &Row<'_>) -> Result<PendingChange, StoreError> {
@@ -204,15 +225,22 @@ fn of_row(row: &Row<'_>) -> Result<PendingChange, StoreError> {
     })
 }
 
-/// The latest times that somebody broke the glass.
-pub fn broken_glass(connection: &Connection) -> Result<Vec<GlassEntry>, StoreError> {
-    all(connection, "SELECT * FROM broken_glass ORDER BY began_at DESC, id LIMIT 200", [], entry_of_row)
+/// What is open, then the latest earlier times that somebody broke the glass.
+pub fn broken_glass(connection: &Connection, now: i64) -> Result<Vec<GlassEntry>, StoreError> {
+    let open = "SELECT * FROM broken_glass WHERE ended_at IS NULL AND ends_at > ?1 ORDER BY began_at DESC, id";
+    let mut found = all(connection, open, [now], entry_of_row)?;
+    let over = "SELECT * FROM broken_glass WHERE ended_at IS NOT NULL OR ends_at <= ?1 ORDER BY began_at DESC, id LIMIT 200";
+    found.extend(all(connection, over, [now], entry_of_row)?);
+    Ok(found)
 }
 
 /// The same for a patient.
-pub fn broken_glass_of(connection: &Connection, patient: &LogicalId) -> Result<Vec<GlassEntry>, StoreError> {
-    let sql = "SELECT * FROM broken_glass WHERE patient = ?1 ORDER BY began_at DESC, id LIMIT 20";
-    all(connection, sql, [patient.as_str()], entry_of_row)
+pub fn broken_glass_of(connection: &Connection, patient: &LogicalId, now: i64) -> Result<Vec<GlassEntry>, StoreError> {
+    let open = "SELECT * FROM broken_glass WHERE patient = ?1 AND ended_at IS NULL AND ends_at > ?2 ORDER BY began_at DESC, id";
+    let mut found = all(connection, open, params![patient.as_str(), now], entry_of_row)?;
+    let over = "SELECT * FROM broken_glass WHERE patient = ?1 AND (ended_at IS NOT NULL OR ends_at <= ?2) ORDER BY began_at DESC, id LIMIT 20";
+    found.extend(all(connection, over, params![patient.as_str(), now], entry_of_row)?);
+    Ok(found)
 }
 
 /// One of them.

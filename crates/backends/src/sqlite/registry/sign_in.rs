@@ -13,8 +13,11 @@ use portcullis_store::sign_in::{
 use rusqlite::{Connection, params};
 
 use super::statements::{column, conflict, execute, exists, one, optional, parsed};
-use super::{attempts, change, factors, federation, mail, sessions};
+use super::{attempts, change, factors, federation, mail, safeguards, sessions};
 use crate::sqlite::seal::Seal;
+
+/// Who ended emergency access where somebody was signed out everywhere.
+const SIGNED_OUT: &str = "sign-out";
 
 /// Makes the change, or says why it cannot be made.
 pub fn apply(connection: &Connection, seal: &Arc<Seal>, change: &SignInChange, now: i64) -> Result<(), StoreError> {
@@ -37,7 +40,10 @@ pub fn apply(connection: &Connection, seal: &Arc<Seal>, change: &SignInChange, n
             let sql = "DELETE FROM session WHERE user = ?1 AND id = ?2";
             execute(connection, sql, [user.as_str(), session.as_str()]).map(|_| ())
         }
-        SignInChange::EndOtherSessions { user, but } => sessions::end_all_but(connection, user, Some(but)),
+        SignInChange::EndOtherSessions { user, but } => {
+            safeguards::end_glass_of(connection, user, SIGNED_OUT, now)?;
+            sessions::end_all_but(connection, user, Some(but))
+        }
         SignInChange::SetTotp { user, secret, step } => factors::set_totp(connection, seal, user, (secret, *step), now),
         SignInChange::RemoveTotp(user) => {
             execute(connection, "DELETE FROM totp WHERE user = ?1", [user.as_str()])?;
@@ -52,7 +58,12 @@ pub fn apply(connection: &Connection, seal: &Arc<Seal>, change: &SignInChange, n
             execute(connection, "DELETE FROM passkey WHERE user = ?1 AND id = ?2", params![user.as_str(), id])?;
             factors::without_factors_no_codes(connection, user)
         }
-        SignInChange::MakeLink { link, hash, remove_factors } => make_link(connection, link, hash, *remove_factors),
+        SignInChange::MakeLink { link, hash, remove_factors } => {
+            if *remove_factors {
+                safeguards::end_glass_of(connection, &link.user, SIGNED_OUT, now)?;
+            }
+            make_link(connection, link, hash, *remove_factors)
+        }
         SignInChange::SetPasswordByLink { hash, password_hash } => {
             set_password_by_link(connection, hash, password_hash.expose(), now)
         }
@@ -60,6 +71,7 @@ pub fn apply(connection: &Connection, seal: &Arc<Seal>, change: &SignInChange, n
             set_password(connection, user, password_hash.expose())?;
             // A link that was made before could set another password after this one.
             execute(connection, "DELETE FROM one_time_link WHERE user = ?1", [user.as_str()])?;
+            safeguards::end_glass_of(connection, user, SIGNED_OUT, now)?;
             sessions::end_all_but(connection, user, Some(but))
         }
         SignInChange::Lock(user) => {
@@ -69,6 +81,7 @@ pub fn apply(connection: &Connection, seal: &Arc<Seal>, change: &SignInChange, n
                 params![user.as_str(), now],
             )?;
             execute(connection, "DELETE FROM one_time_link WHERE user = ?1", [user.as_str()])?;
+            safeguards::end_glass_of(connection, user, "lock", now)?;
             sessions::end_all_but(connection, user, None)
         }
         SignInChange::Unlock(user) => {
@@ -187,6 +200,7 @@ fn set_password_by_link(connection: &Connection, hash: &SecretHash, password: &s
     let link = link(connection, hash, now)?.ok_or_else(|| conflict(LINK_USED))?;
     execute(connection, "DELETE FROM one_time_link WHERE user = ?1", [link.user.as_str()])?;
     set_password(connection, &link.user, password)?;
+    safeguards::end_glass_of(connection, &link.user, SIGNED_OUT, now)?;
     sessions::end_all_but(connection, &link.user, None)?;
     let recovered = match link.purpose {
         LinkPurpose::Reset => true,

@@ -7,10 +7,10 @@ use portcullis_oauth::access_token::{Subject, VerifiedToken};
 use portcullis_oauth::clients::{GrantType, RegisteredClearance};
 use portcullis_oauth::identifiers::{ClientId, UserId};
 use portcullis_oauth::principal::{PrincipalUser, TokenFacts, TokenStatus};
-use portcullis_oauth::purposes::{BrokenGlass, PurposeFacts, PurposeOfUse, RegisteredPurpose};
+use portcullis_oauth::purposes::{BrokenGlass, PurposeFacts, PurposeOfUse, RegisteredPurpose, narrowed};
 use portcullis_oauth::scopes::ScopeSet;
 use portcullis_store::StoreError;
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Row, params};
 
 use super::statements::{column, list, one, optional, parsed, unreadable};
 use super::{representations, users};
@@ -20,20 +20,22 @@ const SQL: &str = "SELECT grant_.revoked_at, grant_.epoch, \
                    json_extract(client.properties, '$.clearance') AS clearance, user.id AS user, user.roles, user.fhir_user, user.patients, \
                    (SELECT coalesce(group_concat(patient || ' ' || valid_from || ' ' || coalesce(valid_until, '-') || ' ' || letters || ' ' || \
                    excluded, char(10)), '') FROM representation WHERE representation.user = user.id) AS represents, \
-                   EXISTS (SELECT 1 FROM entitlement WHERE entitlement.user = user.id AND entitlement.kind = 'break-glass' AND ended_at IS NULL) AS may_break_glass, \
-                   (SELECT coalesce(group_concat(patient || ' ' || ends_at, char(10)), '') FROM broken_glass WHERE broken_glass.user = user.id AND ended_at IS NULL) AS broken_glass \
+                   EXISTS (SELECT 1 FROM entitlement WHERE entitlement.user = user.id AND entitlement.kind = 'break-glass' AND ended_at IS NULL \
+                   AND user.recovered_by IS NULL) AS may_break_glass, \
+                   (SELECT coalesce(group_concat(patient || ' ' || ends_at, char(10)), '') FROM broken_glass WHERE broken_glass.user = user.id AND ended_at IS NULL AND ends_at > ?2) AS broken_glass \
                    FROM grant_ LEFT JOIN client ON client.id = grant_.client LEFT JOIN user ON user.id = grant_.user AND user.locked_at IS NULL WHERE grant_.id = ?1";
 
 /// A client's own token: its registration stands in the place of a grant, and a token that was given back ends alone.
 const CLIENT_SQL: &str = "SELECT client.id AS client, json_extract(client.properties, '$.purposes') AS purposes, \
                           json_extract(client.properties, '$.clearance') AS clearance, client.scope, client.grant_types, \
+                          (SELECT purposes FROM token_purpose WHERE token = ?2) AS asserted, \
                           EXISTS (SELECT 1 FROM revoked_token WHERE revoked_token.id = ?2) AS revoked \
                           FROM client_key JOIN client ON client.id = client_key.client WHERE client_key.registration = ?1";
 
-/// Reads the status of a token.
-pub fn read(connection: &Connection, token: &VerifiedToken) -> Result<TokenStatus, StoreError> {
+/// Reads the status of a token at a time in seconds since the epoch.
+pub fn read(connection: &Connection, token: &VerifiedToken, now: i64) -> Result<TokenStatus, StoreError> {
     let facts = match token.subject() {
-        Subject::User(_) => one(connection, SQL, [token.grant().as_str()], |row| facts(row, token))?,
+        Subject::User(_) => one(connection, SQL, params![token.grant().as_str(), now], |row| facts(row, token))?,
         Subject::Client(_) => {
             let keys = [token.grant().as_str(), token.token_id().as_str()];
             one(connection, CLIENT_SQL, keys, |row| client_facts(row, token))?
@@ -61,7 +63,7 @@ fn client_facts(row: &Row<'_>, token: &VerifiedToken) -> Result<TokenFacts, Stor
         epoch: 1,
         client: Some(client),
         user: None,
-        purposes: PurposeFacts { client: purposes(row)?, ..PurposeFacts::default() },
+        purposes: PurposeFacts { client: client_purposes(row)?, ..PurposeFacts::default() },
         registered: Some(parsed(row, "scope", |text| ScopeSet::parse(text).ok())?.compiled()),
         clearance: clearance(row)?,
     })
@@ -102,6 +104,15 @@ fn facts(row: &Row<'_>, token: &VerifiedToken) -> Result<TokenFacts, StoreError>
 fn clearance(row: &Row<'_>) -> Result<Clearance, StoreError> {
     let Some(text) = column::<Option<String>>(row, "clearance")? else { return Ok(Clearance::FULL) };
     RegisteredClearance::parse(&text).map(|registered| registered.clearance()).map_err(|_| unreadable("clearance"))
+}
+
+/// The purposes for which a client asks on its own behalf: those of its registration, as far as its assertion named some.
+fn client_purposes(row: &Row<'_>) -> Result<Vec<PurposeOfUse>, StoreError> {
+    let registered = purposes(row)?;
+    if column::<Option<String>>(row, "asserted")?.is_none() {
+        return Ok(registered);
+    }
+    Ok(narrowed(&registered, &list(row, "asserted", ' ', PurposeOfUse::parse)?))
 }
 
 /// The purposes that the client is registered for.

@@ -220,5 +220,11 @@ pub fn person(role: Role, fhir_user: &str, patients: &[&str], scope: &str, launc
     Principal::establish(&token, &portcullis_oauth::confirmation::Possession::NOTHING, TokenStatus::from_registry(facts), NOW)
         .unwrap()
         .cleared(portcullis_fhir::labels::Clearances::default())
-        .asking(Circumstances { address: None, now: NOW * 1000, base_url: BASE.into(), implicit: ImplicitPolicy::AllNormal })
+        .asking(Circumstances {
+            address: None,
+            now: NOW * 1000,
+            base_url: BASE.into(),
+            implicit: ImplicitPolicy::AllNormal,
+            membership: Default::default(),
+        })
 }

@@ -3,6 +3,7 @@
 mod decisions;
 mod files;
 mod model;
+mod widening;
 
 use std::sync::Arc;
 
@@ -94,6 +95,7 @@ impl Asking<'_> {
                 now: self.at * 1000,
                 base_url: BASE.into(),
                 implicit: ImplicitPolicy::AllNormal,
+                membership: Default::default(),
             },
         };
         Principal::imagined(imagined, Clearances { clinician: Clearance::FULL, ..Clearances::default() })

@@ -6,23 +6,23 @@ use super::*;
 
 /// A rule in the model: sets as lists, and no machinery.
 #[derive(Clone, Debug)]
-struct Modelled {
+pub(super) struct Modelled {
     deny: bool,
-    shadow: bool,
-    roles: Vec<&'static str>,
-    client: Option<&'static str>,
-    unless_network: bool,
-    night_only: bool,
-    types: Vec<&'static str>,
-    letters: &'static str,
-    status: Option<&'static str>,
-    label: Option<&'static str>,
+    pub(super) shadow: bool,
+    pub(super) roles: Vec<&'static str>,
+    pub(super) client: Option<&'static str>,
+    pub(super) unless_network: bool,
+    pub(super) night_only: bool,
+    pub(super) types: Vec<&'static str>,
+    pub(super) letters: &'static str,
+    pub(super) status: Option<&'static str>,
+    pub(super) label: Option<&'static str>,
 }
 
 const TYPES: [&str; 3] = ["Observation", "Condition", "Patient"];
 
 impl Modelled {
-    fn text(&self, number: usize) -> String {
+    pub(super) fn text(&self, number: usize) -> String {
         let list = |items: &[&str]| items.iter().map(|item| format!("'{item}'")).collect::<Vec<_>>().join(", ");
         let mut text = format!(
             "[[rule]]\nname = 'r{number}'\neffect = '{}'\nshadow = {}\n",
@@ -74,7 +74,7 @@ impl Modelled {
 
 /// A question about one record.
 #[derive(Clone, Debug)]
-struct Asked {
+pub(super) struct Asked {
     role: &'static str,
     client: &'static str,
     night: bool,
@@ -93,7 +93,7 @@ fn expected(rules: &[Modelled], asked: &Asked) -> bool {
     (by_role || by_permit) && !enforced().any(|rule| rule.deny)
 }
 
-fn answered(rules: &Arc<OperatorRules>, asked: &Asked) -> bool {
+pub(super) fn answered(rules: &Arc<OperatorRules>, asked: &Asked) -> bool {
     let asking = Asking {
         roles: if asked.role == "staff" { &[Role::Staff] } else { &[Role::Clinician] },
         client: asked.client,
@@ -110,7 +110,7 @@ fn answered(rules: &Arc<OperatorRules>, asked: &Asked) -> bool {
     asking.reads(rules, asked.kind).is_ok_and(|permit| releases(&permit, asked.relationship, &version))
 }
 
-fn any_rule() -> impl Strategy<Value = Modelled> {
+pub(super) fn any_rule() -> impl Strategy<Value = Modelled> {
     let roles = prop::sample::select(vec![vec![], vec!["staff"], vec!["clinician"], vec!["staff", "clinician"]]);
     let client = prop::option::of(prop::sample::select(vec!["one", "two"]));
     let types = prop::sample::subsequence(TYPES.to_vec(), 1..=3);
@@ -127,7 +127,7 @@ fn any_rule() -> impl Strategy<Value = Modelled> {
     )
 }
 
-fn any_question() -> impl Strategy<Value = Asked> {
+pub(super) fn any_question() -> impl Strategy<Value = Asked> {
     let who = (prop::sample::select(vec!["staff", "clinician"]), prop::sample::select(vec!["one", "two"]));
     let label = prop::option::of(prop::sample::select(vec!["HIV", "PSY"]));
     let what = (prop::sample::select(TYPES.to_vec()), prop::sample::select(vec!["a", "b"]), label);

@@ -9,11 +9,10 @@ use portcullis_fhir::reference::{LocalReference, Reference};
 use portcullis_fhir::resource::Resource;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 
-use super::compiled::{self, CompiledConsent, Context, Standing, is_privacy};
+use super::compiled::{self, CompiledConsent, Context, Standing, has_known_scope, is_privacy};
 use super::document::{ConsentDocument, Provision, Status};
 use super::profiles;
 use super::rows::rows;
-use super::vocabulary::{SCOPES, SYSTEM_SCOPE};
 
 /// How many levels may be nested in the outermost provision.
 const MAXIMUM_DEPTH: usize = 4;
@@ -33,6 +32,15 @@ pub fn check(resource: &Resource, context: &Context<'_>) -> Vec<Issue> {
     };
     issues.truncate(Resource::MAXIMUM_ISSUES);
     issues
+}
+
+/// Whether a consent that is there has a head, one patient and a size as a write asks for: what has not, was stored by something else, and denies everything.
+pub(super) fn is_sound(document: &ConsentDocument, patient: &LogicalId) -> bool {
+    let mut findings = Findings(Vec::new());
+    findings.head(document);
+    findings.one_patient(document, patient);
+    let too_large = document.provision.as_ref().is_some_and(|provision| findings.too_large(provision));
+    !too_large && findings.0.is_empty()
 }
 
 fn issues_of(document: &ConsentDocument, context: &Context<'_>) -> Vec<Issue> {
@@ -63,8 +71,7 @@ impl Findings {
 
     /// What every Consent needs: scope, patient, and a policy (invariants ppc-1 to ppc-5, of which the published ones never fire but for the first).
     fn head(&mut self, document: &ConsentDocument) -> Option<LogicalId> {
-        let known = |coding: &super::document::Coding| &*coding.system == SYSTEM_SCOPE && SCOPES.contains(&&*coding.code);
-        if !document.scope.iter().any(known) {
+        if !has_known_scope(document) {
             let reason = "scope must be patient-privacy, treatment, research or adr of http://terminology.hl7.org/CodeSystem/consentscope.";
             self.refuse(IssueType::Value, reason, "Consent.scope");
         }

@@ -6,10 +6,11 @@ use portcullis_fhir::reference::{LocalReference, Reference};
 use portcullis_fhir::resource::Resource;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 
+use super::check::is_sound;
 use super::criteria::{Criteria, Translator};
 use super::document::{Coding, ConsentDocument, Effect, Interval, Meaning, Provision, Status};
 use super::rows::rows;
-use super::vocabulary::{SCOPE_PRIVACY, SYSTEM_SCOPE, directives};
+use super::vocabulary::{SCOPE_PRIVACY, SCOPES, SYSTEM_SCOPE, directives};
 
 /// What is needed to read a consent besides itself.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +38,9 @@ pub enum Standing {
     Outdated,
     /// The current version, which nobody has confirmed: what it denies counts, what it permits does not, and it replaces no other.
     Unverified,
+    /// A version that nobody confirmed and that is current no more, changed by another than who wrote it, or by somebody whom it denies: what it denies counts until the
+    /// current version is confirmed, what it permits does not, and it replaces no other.
+    Held,
 }
 
 /// A provision in the tree.
@@ -75,12 +79,12 @@ impl CompiledConsent {
         (id, patient): (LogicalId, LogicalId),
         standing: Standing,
     ) -> Option<Self> {
-        if document.status != Status::Active || !is_privacy(document) {
+        if document.status != Status::Active || has_known_scope(document) && !is_privacy(document) {
             return None;
         }
         let is_own = document.patient
             == Some(Reference::Local(LocalReference { resource_type: ResourceType::PATIENT, id: patient.clone() }));
-        let top = tree(document, context, &patient).ok().filter(|_| is_own);
+        let top = tree(document, context, &patient).ok().filter(|_| is_own && is_sound(document, &patient));
         let period = document.provision.as_ref().and_then(|provision| provision.period);
         Some(Self {
             id,
@@ -162,6 +166,16 @@ impl CompiledConsent {
         targets
     }
 
+    /// Whether it counts and cannot be read.
+    pub fn is_unreadable(&self) -> bool {
+        self.top.is_none()
+    }
+
+    /// Whether it denies anybody anything.
+    pub fn denies(&self) -> bool {
+        self.top.is_none() || self.nodes().iter().any(|node| node.effect == Some(Effect::Deny))
+    }
+
     /// Everybody whom it names.
     pub fn actors(&self) -> Vec<&Reference> {
         self.nodes().into_iter().flat_map(|node| &node.criteria.actors).collect()
@@ -179,12 +193,17 @@ impl CompiledConsent {
 
     /// Whether a newer consent of the same organisation about the same policy has taken its place. One that says it will be given later has not.
     pub(super) fn is_replaced_by(&self, other: &Self, now: i64) -> bool {
-        other.standing != Standing::Unverified
+        matches!(other.standing, Standing::Verified | Standing::Outdated)
             && self.series.is_some()
             && self.series == other.series
             && self.patient == other.patient
             && matches!((self.since, other.since), (Some(own), Some(others)) if own < others && others <= now)
     }
+}
+
+/// Whether a consent says what it is about.
+pub(super) fn has_known_scope(document: &ConsentDocument) -> bool {
+    document.scope.iter().any(|coding| &*coding.system == SYSTEM_SCOPE && SCOPES.contains(&&*coding.code))
 }
 
 /// Whether a consent is about privacy.

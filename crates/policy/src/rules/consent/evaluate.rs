@@ -60,7 +60,7 @@ pub fn decide<'a>(
         let permits = || match consent.standing {
             Standing::Verified => true,
             Standing::Outdated => consents.iter().filter(counts).any(still_permits),
-            Standing::Unverified => false,
+            Standing::Unverified | Standing::Held => false,
         };
         let is_moot = verdict.effect == Effect::Permit && (permitted.is_some() || !permits());
         if is_moot || consents.iter().filter(counts).any(|other| consent.is_replaced_by(other, request.now)) {

@@ -51,6 +51,8 @@ pub struct Request<'a> {
     pub client: &'a [Reference],
     /// The types of actors of which nobody has looked up whether the requester is among them: provisions that name one are in doubt.
     pub unresolved: &'a TypeSet,
+    /// Of these the requester is certainly none.
+    pub others: &'a [Reference],
     /// Why. The server has a purpose for every request.
     pub purpose: &'a Purpose,
     /// What happens with the data.
@@ -70,7 +72,9 @@ impl Request<'_> {
             return Match::Yes;
         }
         match actor {
-            Reference::Local(local) if self.unresolved.contains(local.resource_type) => Match::Doubt,
+            Reference::Local(local) if self.unresolved.contains(local.resource_type) && !self.others.contains(actor) => {
+                Match::Doubt
+            }
             _ => Match::No,
         }
     }

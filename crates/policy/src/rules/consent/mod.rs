@@ -8,9 +8,11 @@
 
 mod check;
 mod compiled;
+mod confirming;
 mod criteria;
 mod document;
 mod evaluate;
+mod explained;
 mod facts;
 mod implicit;
 mod profiles;
@@ -22,11 +24,13 @@ mod vocabulary;
 
 pub use check::check;
 pub use compiled::{CompiledConsent, Context, Standing};
+pub use confirming::Confirming;
 pub use criteria::{Class, CodeKey, DataCriterion, LabelCriterion, Match};
 pub use document::{ConsentDocument, Effect, Interval, Meaning, Status};
 pub use evaluate::{Ground, Verdict, decide};
+pub use explained::{Answered, DecidedBy, PassedOver, Said};
 pub use facts::{Request, ResourceFacts};
 pub use implicit::ImplicitPolicy;
-pub use question::{Memberships, Question, actions_of};
+pub use question::{Memberships, Question, actions_of, own_records};
 pub use rows::{ConsentRow, NotCompilable, decide_by_rows, rows};
 pub use vocabulary::{Actions, Purpose};

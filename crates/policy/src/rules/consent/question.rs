@@ -3,17 +3,20 @@
 //! Made from the principal alone ([`Question::of`]). What only a store can tell (of which organisations a practitioner is) comes as [`Memberships`], read in the
 //! same snapshot as the data. Patients asking for the own record are asked by the own consents alone; everybody else by those of every patient of a record.
 
+use portcullis_fhir::purpose::PurposeOfUse;
 use portcullis_fhir::reference::{LocalReference, Reference};
 use portcullis_fhir::types::{LogicalId, ResourceType};
-use portcullis_oauth::principal::{Circumstances, Principal};
+use portcullis_oauth::principal::{Circumstances, Principal, PrincipalUser};
 use portcullis_oauth::scopes::Letter;
 use portcullis_oauth::users::Role;
 
 use super::compiled::{CompiledConsent, Context};
+use super::criteria::Match;
 use super::document::Effect;
 use super::evaluate::decide;
 use super::facts::{Request, ResourceFacts};
-use super::implicit::implied;
+use super::implicit::{ImplicitPolicy, implied};
+use super::rows::{ConsentRow, rows};
 use super::vocabulary::{Actions, Purpose};
 use crate::constraint::TypeSet;
 
@@ -24,6 +27,15 @@ pub struct Memberships {
     pub actors: Vec<Reference>,
     /// The types of actors of which all were found: a consent that names another one is about somebody else.
     pub known: TypeSet,
+    /// Care teams, groups and devices that consents name, of which all members are known and the requester is none.
+    pub others: Vec<Reference>,
+}
+
+impl Memberships {
+    /// Whether the requester is certainly not of this team, group or device.
+    pub fn excludes(&self, party: &Reference) -> bool {
+        self.others.contains(party)
+    }
 }
 
 /// The question of one request.
@@ -32,12 +44,18 @@ pub struct Question {
     actors: Vec<Reference>,
     client: Vec<Reference>,
     unresolved: TypeSet,
+    /// Of these the requester is certainly none.
+    others: Vec<Reference>,
     purpose: Purpose,
     by_clinician: bool,
     /// The patients whose own record the requester's is.
     own: Vec<LogicalId>,
-    /// The practitioner of whom a store knows more.
-    person: Option<LocalReference>,
+    /// Who asks, as a resource.
+    fhir_user: Option<LocalReference>,
+    /// The patients for whom the user acts.
+    acts_for: Vec<LogicalId>,
+    /// The purposes of who acts for a patient, and of a clinician.
+    capacities: [Purpose; 2],
     circumstances: Circumstances,
 }
 
@@ -49,29 +67,50 @@ impl Question {
         let client = Reference::Identifier { system: issuer, value: principal.client().as_str().into() };
         let user = principal.user();
         let fhir_user = user.and_then(|user| user.fhir_user.clone());
-        let is_practitioner = |person: &LocalReference| person.resource_type == ResourceType::PRACTITIONER;
         Some(Self {
             actors: fhir_user.iter().cloned().map(Reference::Local).collect(),
             client: vec![client],
             unresolved: unresolved(principal, fhir_user.as_ref()),
+            others: Vec::new(),
             purpose: Purpose::from(principal.purpose_of_use()),
             by_clinician: principal.roles().contains(Role::Clinician),
-            own: own_records(principal),
-            person: fhir_user.filter(is_practitioner),
+            own: principal.user().map(own_records).unwrap_or_default(),
+            fhir_user,
+            acts_for: user.map(acted_for).unwrap_or_default(),
+            capacities: [PurposeOfUse::FAMILY_REQUEST, PurposeOfUse::TREATMENT].map(Purpose::from),
             circumstances,
         })
     }
 
     /// The practitioner whose memberships a store knows.
     pub fn person(&self) -> Option<&LocalReference> {
-        self.person.as_ref()
+        self.fhir_user.as_ref().filter(|person| person.resource_type == ResourceType::PRACTITIONER)
+    }
+
+    /// Who asks, as a resource.
+    pub fn fhir_user(&self) -> Option<&LocalReference> {
+        self.fhir_user.as_ref()
+    }
+
+    /// Whether a consent denies whoever asks anything, or may: whatever for, whenever, and whatever its exceptions say.
+    pub fn may_be_denied_by(&self, consent: &CompiledConsent) -> bool {
+        let own_record = self.own.contains(consent.patient());
+        let request = self.request(Actions::NONE, own_record);
+        let Ok(rows) = rows(consent) else { return !own_record };
+        let names_client = |row: &ConsentRow| row.actors.iter().any(|actor| request.client.contains(actor));
+        let concerns = |row: &ConsentRow| row.actors.iter().all(|actor| request.is(actor) != Match::No);
+        rows.iter().any(|row| row.effect == Effect::Deny && concerns(row) && (!own_record || names_client(row)))
     }
 
     /// The same question when it is known what the person is besides.
     #[must_use]
     pub fn joined(&self, memberships: &Memberships) -> Self {
         let mut joined = self.clone();
-        joined.actors.extend(memberships.actors.iter().cloned());
+        let is_device =
+            |actor: &&Reference| matches!(actor, Reference::Local(local) if local.resource_type == ResourceType::DEVICE);
+        joined.client.extend(memberships.actors.iter().filter(is_device).cloned());
+        joined.actors.extend(memberships.actors.iter().filter(|actor| !is_device(actor)).cloned());
+        joined.others.extend(memberships.others.iter().cloned());
         joined.unresolved = self.unresolved.iter().filter(|unknown| !memberships.known.contains(*unknown)).collect();
         joined
     }
@@ -111,6 +150,26 @@ impl Question {
         &self.purpose
     }
 
+    /// The purpose in which somebody who is several things opens the record of a patient whatever the request states: what denies that purpose denies the request, too.
+    /// Who acts for a patient asks as the family, and a clinician who does not as a clinician.
+    pub(super) fn besides(&self, patient: &LogicalId) -> Option<&Purpose> {
+        let [family, treatment] = &self.capacities;
+        let capacity = match (self.acts_for.contains(patient), self.by_clinician) {
+            (true, _) => family,
+            (false, true) => treatment,
+            (false, false) => return None,
+        };
+        (!self.own.contains(patient) && capacity.covers(&self.purpose) == Match::No).then_some(capacity)
+    }
+
+    /// The same for statements: the patients for whom the user acts, the purpose in which the user opens their records besides, and that for the records of all others.
+    pub fn capacities(&self) -> (&[LogicalId], Option<&Purpose>, Option<&Purpose>) {
+        let [family, treatment] = &self.capacities;
+        let besides = |capacity: &'_ Purpose, holds: bool| holds && capacity.covers(&self.purpose) == Match::No;
+        let acts = besides(family, !self.acts_for.is_empty());
+        (&self.acts_for, acts.then_some(family), besides(treatment, self.by_clinician).then_some(treatment))
+    }
+
     /// Whether the implicit policy lets the request in.
     pub fn is_implicitly_permitted(&self) -> bool {
         // What happens with the data makes no difference to it.
@@ -133,16 +192,27 @@ impl Question {
         let (asked, own_record) = self.asked(patients);
         let permitted = |patient: &LogicalId, actions: Actions| {
             let request = self.request(actions, own_record);
-            decide(consents, patient, (&request, resource), self.circumstances.implicit).effect == Effect::Permit
+            let permits = |request: &Request<'_>, implicit| {
+                decide(consents, patient, (request, resource), implicit).effect == Effect::Permit
+            };
+            let besides = self.besides(patient).map(|purpose| Request { purpose, ..request });
+            permits(&request, self.circumstances.implicit)
+                && besides.is_none_or(|request| permits(&request, ImplicitPolicy::AllNormal))
         };
         asked.into_iter().all(|patient| actions_of(letter).iter().all(|actions| permitted(patient, *actions)))
     }
 
-    fn request(&self, actions: Actions, own_record: bool) -> Request<'_> {
+    /// What holds where no consent says anything.
+    pub(super) fn implicit(&self) -> ImplicitPolicy {
+        self.circumstances.implicit
+    }
+
+    pub(super) fn request(&self, actions: Actions, own_record: bool) -> Request<'_> {
         Request {
             actors: &self.actors,
             client: &self.client,
             unresolved: &self.unresolved,
+            others: &self.others,
             purpose: &self.purpose,
             actions,
             by_clinician: self.by_clinician,
@@ -165,8 +235,10 @@ pub fn actions_of(letter: Letter) -> &'static [Actions] {
 }
 
 /// The patients whose own record the user's is: not those for whom the user acts.
-fn own_records(principal: &Principal) -> Vec<LogicalId> {
-    let Some(user) = principal.user().filter(|user| user.roles.contains(Role::Patient)) else { return Vec::new() };
+pub fn own_records(user: &PrincipalUser) -> Vec<LogicalId> {
+    if !user.roles.contains(Role::Patient) {
+        return Vec::new();
+    }
     let acts_for = |patient: &LogicalId| user.represents.iter().any(|representation| representation.patient == *patient);
     let own: Vec<&LogicalId> = user.patients.iter().filter(|patient| !acts_for(patient)).collect();
     match (&user.fhir_user, own.as_slice()) {
@@ -177,6 +249,12 @@ fn own_records(principal: &Principal) -> Vec<LogicalId> {
         (_, [only]) if !user.roles.contains(Role::Representative) => vec![(*only).clone()],
         _ => Vec::new(),
     }
+}
+
+/// The patients for whom a user acts: not the own record.
+fn acted_for(user: &PrincipalUser) -> Vec<LogicalId> {
+    let own = own_records(user);
+    user.patients.iter().filter(|patient| !own.contains(patient)).cloned().collect()
 }
 
 /// The types of actors of which nobody knows whether the requester is one. People who ask for themselves or for a relative ask as no practitioner and for no

@@ -3,7 +3,7 @@
 use http::{StatusCode, header};
 use portcullis_audit::record::{Event, Outcome};
 use portcullis_jose::Secret;
-use portcullis_oauth::parameters::Parameters;
+use portcullis_oauth::parameters::{MAXIMUM_BYTES, Parameters};
 use portcullis_oauth::session::{Method, Methods};
 use portcullis_oauth::users::User;
 use portcullis_store::RegistryError;
@@ -27,7 +27,7 @@ use crate::ui::pages::{LoginError, LoginPage, SignedOutPage};
 /// Where a person goes after signing in without having come from an app.
 const DEFAULT_RETURN: &str = "/me";
 /// The longest return path, in bytes: an authorization request with all its parameters fits.
-const MAXIMUM_RETURN: usize = 8 * 1024;
+const MAXIMUM_RETURN: usize = MAXIMUM_BYTES + 256;
 
 /// The longest name that is looked up, in characters: a mail address fits (RFC 5321 section 4.5.3.1.3).
 const MAXIMUM_NAME: usize = 254;
@@ -290,5 +290,9 @@ mod tests {
         }
         assert_eq!(return_path(Some("/oauth/authorize?client_id=a&scope=b+c")), "/oauth/authorize?client_id=a&scope=b+c");
         assert_eq!(return_path(None), DEFAULT_RETURN);
+        // Whoever signs in for the longest request that an app may send comes back to it.
+        let longest = format!("{}{}", authorize::PATH, "x".repeat(MAXIMUM_BYTES));
+        assert_eq!(return_path(Some(&longest)), longest);
+        assert_eq!(return_path(Some(&format!("/{}", "x".repeat(MAXIMUM_RETURN)))), DEFAULT_RETURN);
     }
 }

@@ -142,6 +142,19 @@ pub async fn can_open(server: &Server, user: &User, reference: &LocalReference) 
     permit.release(found).is_ok_and(|released| released.content().as_ref().is_some_and(|version| version.body.is_some()))
 }
 
+/// What a person, organisation, team or device is called, where this person may see it.
+pub async fn name_of(server: &Server, user: &User, reference: &LocalReference) -> Option<String> {
+    let principal = opening(server, user, reference.resource_type);
+    let read = Operation::Read(Read { resource_type: reference.resource_type, id: reference.id.clone() });
+    let Decision::Permit(permit, PermittedOperation::Read(read)) = decide(server.basis(), &principal, read) else { return None };
+    let released = permit.release(server.store.read(read).await.ok()?).ok()?;
+    let body = json::parse(released.content().as_ref()?.body.as_deref()?).ok()?;
+    match body.member("name")? {
+        Value::Array(names) => names.iter().find_map(spoken),
+        name => name.as_str().map(str::to_owned),
+    }
+}
+
 fn opening(server: &Server, user: &User, resource_type: ResourceType) -> Principal {
     Principal::opening_app(principal_user(user), resource_type, server.clock.now_seconds() + 60)
         .cleared(&server.settings.authorization.labels)

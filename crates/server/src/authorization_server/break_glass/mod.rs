@@ -4,6 +4,7 @@
 //! reason. What was opened ends by itself, is written to the patient and to security officers, and stands in the audit trail as an emergency. Apps reach it by stating
 //! the purpose `BTG` ([`crate::resource_server`]). Whoever has no right is refused whatever they type, and learns of no record.
 
+mod lookups;
 mod patient;
 
 use http::StatusCode;
@@ -17,8 +18,9 @@ use portcullis_oauth::session::{AssuranceLevel, SECOND_FACTOR_COUNTS_SECONDS};
 use portcullis_oauth::users::Role;
 use portcullis_store::RegistryError;
 use portcullis_store::registry::Change;
-use portcullis_store::safeguards::{SafeguardChange, TOO_MUCH_GLASS};
+use portcullis_store::safeguards::{OPEN_ALREADY, SafeguardChange, TOO_MUCH_GLASS};
 
+use self::lookups::Lookups;
 use crate::answer::{Answer, Draft};
 use crate::authorization_server::accounts::second_factor;
 use crate::authorization_server::csrf::Purpose;
@@ -37,7 +39,7 @@ pub const PATH: &str = "/break-glass";
 /// `GET /break-glass`
 pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
     let answer = async {
-        let signed_in = match entitled(server, exchange).await? {
+        let signed_in = match entitled(server, exchange, Alert::Nobody).await? {
             Ok(signed_in) => signed_in,
             Err(answer) => return Ok(answer),
         };
@@ -50,7 +52,7 @@ pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
 pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
     let answer = async {
         let form = UncheckedForm::read(exchange, body).await.unwrap_or_default();
-        let signed_in = match entitled(server, exchange).await? {
+        let signed_in = match entitled(server, exchange, Alert::Officers).await? {
             Ok(signed_in) => signed_in,
             Err(answer) => return Ok(answer),
         };
@@ -108,15 +110,22 @@ pub async fn strengthened(
     Ok(reply::recorded(server, exchange, account, draft).await)
 }
 
+/// Whom a refusal is told to. Anybody can put a link to the page before somebody, so that only what is sent from it tells of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Alert {
+    Nobody,
+    Officers,
+}
+
 /// The clinician in this browser, if entitled and signed in strongly a short time ago; else what is answered instead.
-async fn entitled(server: &Server, exchange: &Exchange) -> Result<Result<SignedIn, Answer>, RegistryError> {
+async fn entitled(server: &Server, exchange: &Exchange, alert: Alert) -> Result<Result<SignedIn, Answer>, RegistryError> {
     let Some(signed_in) = session::current(server, exchange).await? else {
         let draft = reply::see_other("/login?return_to=/break-glass");
         return Ok(Err(server.record_page(exchange, Outcome::Success, draft).await));
     };
     let rights = server.registry.entitlements_of(&signed_in.user.id).await?;
     if !signed_in.user.roles.contains(Role::Clinician) || !rights.contains(&Entitlement::BreakGlass) {
-        return refused(server, exchange, &signed_in).await.map(Err);
+        return refused(server, exchange, &signed_in, alert).await.map(Err);
     }
     if !is_strong(server, &signed_in) {
         return strengthened(server, exchange, &signed_in, PATH).await.map(Err);
@@ -132,14 +141,20 @@ async fn open(server: &Server, exchange: &Exchange, signed_in: &SignedIn, form: 
     };
     // Before anything is looked up: whoever has no room left learns nothing of whom they typed.
     let at = server.clock.now_seconds();
-    let entries = server.registry.broken_glass().await?;
+    let entries = server.registry.broken_glass(at).await?;
     let open = entries.iter().filter(|entry| entry.user == signed_in.user.id && entry.is_open(at));
     if open.count() >= usize::try_from(MAXIMUM_AT_ONCE).unwrap_or(usize::MAX) {
         return shown(server, exchange, signed_in, Some(BreakGlassProblem::TooMany)).await;
     }
+    let lookups = Lookups::of(server, signed_in).await?;
+    if let Some(seconds) = lookups.wait_seconds(at) {
+        return shown(server, exchange, signed_in, Some(BreakGlassProblem::Wait { minutes: (seconds + 59) / 60 })).await;
+    }
     let Some(found) = patient::find(server, &signed_in.user, &who, &born).await else {
         // That somebody looked is on record; whom they typed is not, since it may be nobody here.
-        return shown(server, exchange, signed_in, Some(BreakGlassProblem::NobodyFits)).await;
+        let (account, draft) = page(server, exchange, signed_in, Some(BreakGlassProblem::NobodyFits)).await?;
+        let missed = lookups.missed(server, &signed_in.user).await?;
+        return reply::changed(server, exchange, missed, account, draft).await;
     };
     let now = server.clock.now_seconds();
     let entry = GlassEntry {
@@ -159,8 +174,11 @@ async fn open(server: &Server, exchange: &Exchange, signed_in: &SignedIn, form: 
         Err(RegistryError::Conflict(TOO_MUCH_GLASS)) => {
             shown(server, exchange, signed_in, Some(BreakGlassProblem::TooMany)).await
         }
+        Err(RegistryError::Conflict(OPEN_ALREADY)) => {
+            shown(server, exchange, signed_in, Some(BreakGlassProblem::OpenAlready)).await
+        }
         // The right ended meanwhile.
-        Err(RegistryError::Conflict(_)) => refused(server, exchange, signed_in).await,
+        Err(RegistryError::Conflict(_)) => refused(server, exchange, signed_in, Alert::Officers).await,
         other => other,
     }
 }
@@ -197,17 +215,27 @@ pub async fn ended(
     }
 }
 
-/// The page with what is open, and what went wrong.
 async fn shown(
     server: &Server,
     exchange: &Exchange,
     signed_in: &SignedIn,
     problem: Option<BreakGlassProblem>,
 ) -> Result<Answer, RegistryError> {
+    let (account, draft) = page(server, exchange, signed_in, problem).await?;
+    Ok(reply::recorded(server, exchange, account, draft).await)
+}
+
+/// The page with what is open, and what went wrong.
+async fn page(
+    server: &Server,
+    exchange: &Exchange,
+    signed_in: &SignedIn,
+    problem: Option<BreakGlassProblem>,
+) -> Result<(Account, Draft), RegistryError> {
     let now = server.clock.now_seconds();
     let reader = &signed_in.reader;
     let mut opened = Vec::new();
-    for entry in server.registry.broken_glass().await? {
+    for entry in server.registry.broken_glass(now).await? {
         if entry.user == signed_in.user.id && entry.is_open(now) {
             let until = reader.moment(entry.ends_at);
             opened.push(OpenedRecord { id: entry.id, patient: entry.patient.to_string(), reason: entry.reason, until });
@@ -218,6 +246,7 @@ async fn shown(
         reader: reader.clone(),
         person_name: signed_in.user.display_name.clone(),
         minutes: server.settings.authorization.break_glass.0 / 60,
+        sends_mail: server.mail.is_configured(),
         opened,
         problem,
         csrf: server.form_tokens.token(Purpose::BreakGlass, signed_in.session.id.as_str()),
@@ -230,19 +259,24 @@ async fn shown(
         Some(BreakGlassProblem::Reason) => (Outcome::Rejected, "no sufficient reason"),
         Some(BreakGlassProblem::NobodyFits) => (Outcome::Rejected, "no single record fits what was typed"),
         Some(BreakGlassProblem::TooMany) => (Outcome::Rejected, TOO_MUCH_GLASS),
+        Some(BreakGlassProblem::OpenAlready) => (Outcome::Rejected, OPEN_ALREADY),
+        Some(BreakGlassProblem::Wait { .. }) => (Outcome::Denied, "too many look-ups that fit nobody"),
     };
     let event = if problem.is_some() { Event::BreakGlass } else { Event::Page };
     let account = Account { event, ..account(exchange, signed_in, outcome, detail) }.about(patients);
-    Ok(reply::recorded(server, exchange, account, draft).await)
+    Ok((account, draft))
 }
 
-/// Whoever has no right: nothing is looked up, the attempt is on record, and security officers are told.
-async fn refused(server: &Server, exchange: &Exchange, signed_in: &SignedIn) -> Result<Answer, RegistryError> {
-    let draft = not_entitled(exchange);
+/// Whoever has no right: nothing is looked up, and it is on record; of what was sent security officers are told.
+async fn refused(server: &Server, exchange: &Exchange, signed_in: &SignedIn, alert: Alert) -> Result<Answer, RegistryError> {
     let account = account(exchange, signed_in, Outcome::Denied, "no right to break the glass");
-    match alerts::of_refused_glass(server, Some(&signed_in.user)).await? {
-        Change::Nothing => Ok(reply::recorded(server, exchange, account, draft).await),
-        alert => reply::changed(server, exchange, alert, account, draft).await,
+    let letters = match alert {
+        Alert::Nobody => Change::Nothing,
+        Alert::Officers => alerts::of_refused_glass(server, Some(&signed_in.user)).await?,
+    };
+    match letters {
+        Change::Nothing => Ok(reply::recorded(server, exchange, account, not_entitled(exchange)).await),
+        letters => reply::changed(server, exchange, letters, account, not_entitled(exchange)).await,
     }
 }
 
@@ -253,13 +287,13 @@ fn not_entitled(exchange: &Exchange) -> Draft {
         [
             "You may not open records in an emergency",
             "This takes a right that two people give together. Your account does not have it.",
-            "No record was opened. The people who look after security here are told.",
+            "No record was opened. That you asked is on record, and the people who look after security can see it.",
             "In an emergency, ask a colleague who has the right. To get it, ask the people who run this server.",
         ],
         [
             "Usted no puede abrir expedientes por emergencia",
             "Para esto se necesita un permiso que dos personas dan juntas. Su cuenta no lo tiene.",
-            "No se abrió ningún expediente. Se avisa a los responsables de seguridad.",
+            "No se abrió ningún expediente. Queda registrado que usted lo pidió, y los responsables de seguridad lo pueden ver.",
             "En una emergencia, pida ayuda a un colega que tenga el permiso. Para tenerlo, pregunte a quienes administran este servidor.",
         ],
     )

@@ -173,7 +173,7 @@ async fn look(server: &Server, caller: &Client, token: &str) -> Result<Found, Re
     let capabilities = settings.authorization.capabilities;
     let grant = grant.map(|grant| capabilities.standing(grant));
     // Last, so that nothing is older than the word that it stands.
-    let status = server.registry.token_status(&verified).await?;
+    let status = server.registry.token_status(&verified, now).await?;
     match ActiveToken::access(&verified, status, grant.as_ref(), &issuer, now) {
         Ok(active) => {
             let active = active.authenticated(methods, grant.as_ref());

@@ -163,8 +163,8 @@ struct Begun {
 }
 
 async fn next(server: &Server, sent: &Parameters, client: &Client) -> Result<Option<Begun>, Ended> {
-    const REPEATED: (AuthorizationError, &str) = (AuthorizationError::InvalidRequest, "a parameter is repeated");
-    let (object, uri) = (sent.value("request").map_err(|_| REPEATED)?, sent.value("request_uri").map_err(|_| REPEATED)?);
+    let value = |name| sent.value(name).map_err(|repeated| (AuthorizationError::InvalidRequest, repeated.description()));
+    let (object, uri) = (value("request")?, value("request_uri")?);
     let now = server.clock.now_seconds();
     let mut random = Borrowed(&*server.entropy);
     match (object, uri) {

@@ -4,6 +4,7 @@
 
 use portcullis_oauth::authorize::{AuthorizationError, PageError};
 use portcullis_oauth::dpop::ProofError;
+use portcullis_oauth::parameters::Repeated;
 use portcullis_oauth::token_error::TokenError;
 
 use super::DEVELOPERS_ALONE;
@@ -99,12 +100,12 @@ const OF_DESCRIPTIONS: &[(&str, &str)] = &[
         "the body must be application/x-www-form-urlencoded",
         "Send the parameters as a form, with Content-Type: application/x-www-form-urlencoded. JSON is not taken.",
     ),
-    ("a parameter is repeated", "Send each parameter once."),
     ("response_type must be code", "Send response_type=code. Tokens never come in the redirect."),
 ];
 
 fn of_description(description: &str) -> Option<&'static str> {
-    OF_DESCRIPTIONS.iter().find(|(known, _)| *known == description).map(|(_, remedy)| *remedy)
+    let own = OF_DESCRIPTIONS.iter().find(|(known, _)| *known == description).map(|(_, remedy)| *remedy);
+    own.or_else(|| Repeated::is_described_by(description).then_some("Send each parameter once."))
 }
 
 /// What to change after an error of an endpoint at which clients authenticate.
@@ -223,6 +224,7 @@ mod tests {
     fn a_description_with_a_remedy_of_its_own_does_not_get_that_of_its_kind() {
         let known = of_token_error(TokenError::InvalidRequest("code_verifier is required"));
         assert!(known.contains("code_challenge"));
+        assert_eq!(of_token_error(TokenError::InvalidRequest(Repeated::of("scope").description())), "Send each parameter once.");
         assert_ne!(known, of_token_error(TokenError::InvalidRequest("another")));
         let pushed = TokenError::AuthorizationRequest(AuthorizationError::InvalidRequest, "state is required");
         assert_eq!(of_token_error(pushed), of_authorization_error(AuthorizationError::InvalidRequest, "state is required"));

@@ -3,7 +3,7 @@
 use http::Method;
 use portcullis_audit::record::Outcome;
 
-use super::{factors, own_mail, own_sessions};
+use super::{factors, own_consents, own_mail, own_sessions};
 use crate::answer::Answer;
 use crate::authorization_server::accounts::{forgotten, new_password, passkeys, second_factor};
 use crate::context::Server;
@@ -25,6 +25,7 @@ pub async fn serve(server: &Server, exchange: &Exchange, route: AccountRoute, bo
         AccountRoute::Authenticator if reading => factors::show(server, exchange).await,
         AccountRoute::Passkey if reading => passkeys::show_new(server, exchange).await,
         AccountRoute::Mail if reading => own_mail::show(server, exchange).await,
+        AccountRoute::Consents if reading => own_consents::show(server, exchange).await,
         other => {
             let allow = if other.has_page() { "GET, HEAD, POST" } else { "POST" };
             server.record_page(exchange, Outcome::Rejected, ui::method_not_allowed(exchange, allow)).await
@@ -45,6 +46,7 @@ async fn submit(server: &Server, exchange: &Exchange, route: AccountRoute, body:
         AccountRoute::Passkey => passkeys::add(server, exchange, body).await,
         AccountRoute::PasskeyRemove => passkeys::remove(server, exchange, body).await,
         AccountRoute::Mail => own_mail::submit(server, exchange, body).await,
+        AccountRoute::Consents => own_consents::submit(server, exchange, body).await,
         AccountRoute::SessionsEnd => own_sessions::end(server, exchange, body).await,
     }
 }

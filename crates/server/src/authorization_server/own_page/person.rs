@@ -16,7 +16,7 @@ use portcullis_store::RegistryError;
 use portcullis_store::registry::{Change, Session, StandingGrant};
 use portcullis_store::sign_in::{Passkey, SessionDetails};
 
-use super::{account, looks, own_sessions};
+use super::{account, looks, own_sessions, reach};
 use crate::answer::Answer;
 use crate::authorization_server::authorization::authorize::{Shown, field};
 use crate::authorization_server::authorization::people;
@@ -74,6 +74,7 @@ async fn page(server: &Server, exchange: &Exchange, signed_in: &SignedIn) -> Res
         person_name: user.display_name.clone(),
         notice: notice(server, exchange, signed_in).await?,
         apps,
+        reach: reach::reach(server, user, reader).await,
         looks: looks::looks(server, user, reader).await,
         has_record: !user.patients.is_empty(),
         is_officer: user.roles.contains(Role::SecurityOfficer),

@@ -21,7 +21,7 @@ use portcullis_oauth::capabilities::Capability;
 use portcullis_oauth::principal::Principal;
 use portcullis_oauth::scopes::Letter;
 use portcullis_policy::app_state::{self, AppStateCell, AppStateFacts};
-use portcullis_policy::{AppState, AppStateLookup, AppStatePermit, AppStateWrite, AuthorizedAppState, Denial};
+use portcullis_policy::{AppState, AppStateLookup, AppStatePermit, AppStateWrite, AuthorizedAppState, Consulted, Denial};
 use portcullis_store::app_state::{CELL_TAKEN, STATE_CHANGED};
 use portcullis_store::registry::Change;
 use portcullis_store::{RegistryError, StoreError};
@@ -211,7 +211,15 @@ async fn decide(server: &Server, principal: &Principal, letter: Letter) -> Resul
         _ => false,
     };
     let facts = AppStateFacts { entitlements: &entitlements, patient_in_reach: patient.filter(|_| in_reach) };
-    Ok(app_state::decide(server.basis(), principal, letter, facts))
+    let unasked = match app_state::decide(server.basis(), principal, letter, facts) {
+        Ok(unasked) => unasked,
+        Err(denial) => return Ok(Err(denial)),
+    };
+    let consulted = match unasked.asking() {
+        Some((constraint, patients)) => server.store.consult(constraint, patients).await?,
+        None => Consulted::default(),
+    };
+    Ok(Ok(unasked.consented(&consulted)))
 }
 
 async fn search(

@@ -15,6 +15,7 @@ use super::super::Exchange;
 use super::super::account::Account;
 use super::super::authenticate::Credentials;
 use super::super::pipeline::{Finished, Recorded, Sent, interact};
+use super::super::purpose;
 use super::super::refusal::Refusal;
 use super::{BundleLimits, as_asked, entry_exchange, refusal_of};
 use crate::authorization_server::developers::refused;
@@ -33,10 +34,11 @@ pub async fn perform(
     let placeholders: HashSet<Box<str>> = placeholders.filter(|name| links::is_placeholder(name)).collect();
     let mut finished = Vec::with_capacity(bundle.entries.len());
     let mut bytes = 0;
+    let mut alerted = false;
     for (index, entry) in bundle.entries.into_iter().enumerate() {
         let entry = entry.and_then(|entry| alone(entry, &placeholders, index));
         let limits = Limits { end, room: most.saturating_sub(bytes) };
-        let one = Entry { server, exchange, credentials, index, length }.perform(entry, limits).await;
+        let one = Entry { server, exchange, credentials, index, length }.perform(entry, limits, &mut alerted).await;
         bytes += one.reply.length();
         finished.push(one);
     }
@@ -73,7 +75,7 @@ struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    async fn perform(&self, entry: Result<BundleEntry, Issue>, limits: Limits) -> Finished {
+    async fn perform(&self, entry: Result<BundleEntry, Issue>, limits: Limits, alerted: &mut bool) -> Finished {
         let Self { server, index, .. } = *self;
         let mut account = Account::default();
         // Until it is known what the entry asks, its record says what the request was.
@@ -97,6 +99,13 @@ impl Entry<'_> {
                 refused::at_fhir(server, &exchange, account.principal.as_deref(), &refusal).await;
                 let reply = as_asked(&exchange, refusal.reply(index));
                 let record = account.refused(server, &exchange, &refusal, reply.status()).await;
+                // The entries of a batch have one purpose: the first word of it is enough.
+                if purpose::is_alert(&refusal) && !std::mem::replace(alerted, true) {
+                    let told = purpose::alerted(server, account.principal.as_deref(), &record).await;
+                    if let Some(receipt) = told {
+                        return Finished { reply, recorded: Recorded::Durable(receipt) };
+                    }
+                }
                 Finished { reply, recorded: Recorded::Next(Box::new(record)) }
             }
         }

@@ -11,7 +11,7 @@ use portcullis_audit::record::{OperationEntry, Outcome, Record};
 use portcullis_fhir::bundle::BundleWriter;
 use portcullis_fhir::interaction;
 use portcullis_fhir::interaction::bundle::{EntryLine, Kind};
-use portcullis_fhir::labels::Labels;
+use portcullis_fhir::labels::HighWater;
 use portcullis_fhir::outcome::{Issue, IssueType};
 
 use super::Exchange;
@@ -95,9 +95,10 @@ pub async fn perform(
 }
 
 fn gather(exchange: &Exchange, account: &Account, kind: Kind, finished: Vec<Finished>) -> Gathered {
-    let labels = finished.iter().fold(Labels::NONE, |labels, finished| labels | finished.reply.labels());
+    let mut labels = HighWater::default();
+    finished.iter().filter_map(|finished| finished.reply.labels()).for_each(|carried| labels.join(carried));
     let mut bundle = BundleWriter::responses(kind.response())
-        .labelled(labels)
+        .labelled(&labels)
         .with_room(finished.len(), finished.iter().map(|finished| finished.reply.length()).sum());
     let mut entries = Vec::with_capacity(finished.len());
     for Finished { reply, recorded } in finished {

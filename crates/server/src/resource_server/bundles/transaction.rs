@@ -19,6 +19,7 @@ use super::super::account::Account;
 use super::super::authenticate::Scheme;
 use super::super::conditions;
 use super::super::pipeline::{Finished, Recorded, execute_and_release, settle, written};
+use super::super::purpose;
 use super::super::refusal::Refusal;
 use super::super::respond::{self, Asked, Found};
 use super::preparation::{Coming, Entry, Prepared, at, prepare};
@@ -64,7 +65,13 @@ async fn records_of_failure(server: &Server, exchange: &Exchange, entries: &[Ent
     for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| !entry.durable) {
         records.push(match refusal {
             Refusal::Entry(failed, cause) if *failed == index => {
-                entry.account.refused(server, &entry.exchange, cause, status).await
+                let record = entry.account.refused(server, &entry.exchange, cause, status).await;
+                if purpose::is_alert(cause)
+                    && purpose::alerted(server, entry.account.principal.as_deref(), &record).await.is_some()
+                {
+                    continue;
+                }
+                record
             }
             _ => {
                 let mut record = entry.account.record(&entry.exchange, Outcome::Rejected, status);

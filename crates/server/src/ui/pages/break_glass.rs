@@ -15,6 +15,8 @@ pub struct BreakGlassPage {
     pub person_name: String,
     /// How long a record stays open, in minutes.
     pub minutes: i64,
+    /// Whether people are told by mail; else they see it on their pages.
+    pub sends_mail: bool,
     /// What is open.
     pub opened: Vec<OpenedRecord>,
     /// Why the last attempt opened nothing.
@@ -47,6 +49,13 @@ pub enum BreakGlassProblem {
     NobodyFits,
     /// Too many records are open.
     TooMany,
+    /// It is open already.
+    OpenAlready,
+    /// Too many look-ups fit nobody.
+    Wait {
+        /// How long nobody is looked up, in minutes.
+        minutes: i64,
+    },
 }
 
 impl BreakGlassPage {

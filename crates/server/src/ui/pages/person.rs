@@ -17,6 +17,8 @@ pub struct PersonPage {
     pub notice: Option<String>,
     /// The apps that the person allowed.
     pub apps: Vec<ConnectedApp>,
+    /// Who may see the record beside these apps, and why.
+    pub reach: Vec<Reach>,
     /// The latest looks at the record, newest first. If empty the page does not claim that nobody looked: it tells only of the last ones.
     pub looks: Vec<Look>,
     /// Whether the person has a record here, or acts for somebody who has.
@@ -48,6 +50,15 @@ pub struct ConnectedApp {
     pub last_used: Option<String>,
     /// When it ends by itself; none: not until it is taken back.
     pub ends: Option<String>,
+}
+
+/// Somebody who may see the record.
+#[derive(Clone, Debug)]
+pub struct Reach {
+    /// Who: a name, or a kind of people.
+    pub who: String,
+    /// Why: "because a visit names them".
+    pub why: String,
 }
 
 /// One look at the record.

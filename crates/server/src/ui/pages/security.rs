@@ -17,9 +17,13 @@ pub struct SecurityPage {
     pub notice: Option<String>,
     /// Whether the person may agree to changes.
     pub may_decide: bool,
+    /// What rules would open that were read and are not in force.
+    pub waiting_rules: Vec<String>,
     /// The changes that wait.
     pub proposals: Vec<ProposalLine>,
-    /// Who broke the glass, newest first.
+    /// The changes that somebody agreed to and that were not applied yet.
+    pub agreed: Vec<AgreedLine>,
+    /// Who broke the glass, what is open first.
     pub emergencies: Vec<EmergencyLine>,
     /// The form token.
     pub csrf: String,
@@ -46,6 +50,21 @@ pub struct ProposalLine {
     pub until: String,
     /// Whether it is for this person to agree to: not the own proposal, nor the own benefit.
     pub is_own: bool,
+}
+
+/// A change that two people want and that was not applied yet.
+#[derive(Clone, Debug)]
+pub struct AgreedLine {
+    /// What it does, in words.
+    pub what: String,
+    /// What was agreed to.
+    pub digest: String,
+    /// Who proposed it.
+    pub by: String,
+    /// Who agreed.
+    pub agreed_by: String,
+    /// Until when it can be applied.
+    pub until: String,
 }
 
 /// One time that somebody broke the glass.

@@ -21,6 +21,7 @@ fn all_pages(reader: &Reader, text: &str) -> Vec<(&'static str, String)> {
     pages.extend(person_pages(reader, text));
     pages.extend(developers::pages(reader, text));
     pages.extend(security::pages(reader, text));
+    pages.extend(own_consents::pages(reader, text));
     let text = || text.to_owned();
     let error = ErrorPage {
         reader: reader.clone(),
@@ -353,6 +354,7 @@ fn person_pages(reader: &Reader, text: &str) -> Vec<(&'static str, String)> {
         person_name: text(),
         notice: Some(text()),
         apps: vec![app, never],
+        reach: vec![Reach { who: text(), why: text() }],
         looks: vec![look],
         has_record: true,
         is_officer: true,
@@ -447,11 +449,11 @@ fn every_form_posts_to_this_server_and_has_its_token() {
         }
     }
     let developers = 1 + 2 * 2 + 3;
-    let emergencies = 3 * 2 + 3 + 4 + 1 + 3;
+    let (emergencies, rules) = (5 * 2 + 2 * 3 + 4 + 1 + 3, 3 + 1 + 1 + 1);
     let account = 8 + 4 + 2 * 2 + 1 + 2 + 3 + 8 + 3 * 2;
     assert_eq!(
         count,
-        4 + 2 * 2 + 3 * 2 + 6 * 2 + 3 + 1 + 1 + account + developers + emergencies,
+        4 + 2 * 2 + 3 * 2 + 6 * 2 + 3 + 1 + 1 + account + developers + emergencies + rules,
         "login, consent, picker, visits and charts, person with two apps, person without, accounts elsewhere, and how people sign in and get mail"
     );
 }
@@ -593,5 +595,6 @@ fn write_the_pages_for_a_look() {
 
 mod developers;
 mod languages;
+mod own_consents;
 mod sample;
 mod security;

@@ -16,7 +16,7 @@ const CONFIDENTIALITY: &str = "http://terminology.hl7.org/CodeSystem/v3-Confiden
 const NOW: i64 = 1_800_000_000;
 
 /// A client that reads for this purpose, on its own behalf, where nobody is let in without a consent.
-fn reading_for(purpose: &str) -> Principal {
+pub fn reading_for(purpose: &str) -> Principal {
     let client = ClientId::parse("backend").unwrap();
     let claims = AccessTokenClaims {
         issuer: "https://localhost:8443".into(),
@@ -52,7 +52,7 @@ fn reading_for(purpose: &str) -> Principal {
     )
 }
 
-fn strictly(principal: Principal) -> Principal {
+pub fn strictly(principal: Principal) -> Principal {
     principal.asking(Circumstances { implicit: ImplicitPolicy::Deny, ..circumstances() })
 }
 

@@ -2,9 +2,14 @@
 
 mod agreement;
 mod elements;
+mod matching;
+mod parties;
 mod plans;
 mod routes;
 mod standing;
+mod taking_back;
+mod unreadable;
+mod written_together;
 
 use portcullis_fhir::interaction::InstanceHistory;
 use serde_json::{Value, json};

@@ -69,7 +69,7 @@ async fn principal_of(world: &World, token: &VerifiedToken) -> Result<Principal,
     Principal::establish(
         token,
         &portcullis_oauth::confirmation::Possession::NOTHING,
-        world.registry.token_status(token).await.unwrap(),
+        world.registry.token_status(token, NOW).await.unwrap(),
         NOW,
     )
     .map(|principal| principal.cleared(portcullis_fhir::labels::Clearances::default()))

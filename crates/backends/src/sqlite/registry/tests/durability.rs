@@ -72,7 +72,7 @@ async fn rows_that_cannot_be_read_are_corrupt_and_never_a_principal() {
     ] {
         let world = World::granted().await;
         world.tamper(sql);
-        let status = world.registry.token_status(&token("app", "ann")).await;
+        let status = world.registry.token_status(&token("app", "ann"), NOW).await;
         assert!(matches!(status, Err(RegistryError::Corrupt(_))), "{sql}");
     }
     let world = World::new().await;

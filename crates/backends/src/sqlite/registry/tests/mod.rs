@@ -95,7 +95,7 @@ impl World {
     /// The principal of a token of the grant `g` at this moment.
     async fn principal(&self) -> Result<Principal, EstablishError> {
         let token = token("app", "ann");
-        let status = self.registry.token_status(&token).await.unwrap();
+        let status = self.registry.token_status(&token, NOW).await.unwrap();
         Principal::establish(&token, &portcullis_oauth::confirmation::Possession::NOTHING, status, NOW)
             .map(|principal| principal.cleared(portcullis_fhir::labels::Clearances::default()))
     }

@@ -3,8 +3,11 @@
 use portcullis_oauth::approval::{Actor, ChangeKind, ChangeState, PROPOSAL_SECONDS, PendingChange};
 use portcullis_oauth::break_glass::{GlassEntry, MAXIMUM_AT_ONCE};
 use portcullis_oauth::entitlements::Entitlement;
+use portcullis_oauth::identifiers::SessionId;
+use portcullis_oauth::lockout::{AttemptCounter, AttemptKey};
 use portcullis_oauth::principal::PurposeOfUse;
-use portcullis_store::safeguards::{NOT_ENTITLED, SafeguardChange, SafeguardRegistry, TOO_MUCH_GLASS};
+use portcullis_store::safeguards::{NOT_ENTITLED, OPEN_ALREADY, SafeguardChange, SafeguardRegistry, TOO_MUCH_GLASS};
+use portcullis_store::sign_in::SignInChange;
 
 use super::*;
 
@@ -63,6 +66,10 @@ async fn world() -> World {
         world.change(give(name, Entitlement::ApproveChanges, true)).await;
     }
     world
+}
+
+fn session_id() -> SessionId {
+    SessionId::parse("s").unwrap()
 }
 
 async fn broken(world: &World) -> Vec<String> {
@@ -161,17 +168,102 @@ async fn what_is_no_right_waits_for_its_use_and_is_used_once() {
     let world = world().await;
     let export = PendingChange::propose("1".into(), (ChangeKind::KeyExport, "kid-1".into()), &account("root"), NOW);
     let (kind, digest) = (ChangeKind::KeyExport, export.digest.clone());
-    let use_it = || change(SafeguardChange::Use { kind, digest: digest.clone() });
-    let missing = "nobody has approved this change, or it was applied before";
+    let counted = || Change::CountFailure { counters: vec![(AttemptCounter::Name, AttemptKey::from_bytes([7; 32]))], now: NOW };
+    let use_it = || change(SafeguardChange::Use { kind, digest: digest.clone(), then: Box::new(counted()) });
+    let missing = "nobody has approved this change, or it was applied before, or its time is over";
+    let applied = || world.integer("SELECT count(*) FROM sign_in_attempt");
     assert_eq!(world.conflict(use_it()).await, missing);
     world.change(propose(&export)).await;
     assert_eq!(world.conflict(use_it()).await, missing);
-    assert!(world.registry.approved_change(kind, &digest).await.unwrap().is_none());
+    let approved = async |kind, now| world.registry.approved_change(kind, &digest, now).await.unwrap().is_some();
+    assert!(!approved(kind, NOW).await);
     world.change(approve(&export, account("portcullis"))).await;
-    assert!(world.registry.approved_change(kind, &digest).await.unwrap().is_some());
-    assert!(world.registry.approved_change(ChangeKind::Rules, &digest).await.unwrap().is_none(), "of this kind alone");
+    assert!(approved(kind, NOW + PROPOSAL_SECONDS - 1).await);
+    assert!(!approved(kind, NOW + PROPOSAL_SECONDS).await, "its time is over");
+    let late = world.attempt_at(NOW + PROPOSAL_SECONDS, use_it()).await.unwrap_err();
+    assert!(late.to_string().contains("its time is over"), "{late}");
+    assert!(!approved(ChangeKind::Rules, NOW).await, "of this kind alone");
+    assert_eq!(applied(), 0);
     world.change(use_it()).await;
+    assert_eq!(applied(), 1, "what it is for happens together with it");
+    assert!(!approved(kind, NOW).await, "it was applied");
     assert_eq!(world.conflict(use_it()).await, missing);
+}
+
+#[tokio::test]
+async fn an_agreement_stands_where_what_it_is_for_could_not_be_done() {
+    let world = world().await;
+    let rules = PendingChange::propose("1".into(), (ChangeKind::Rules, "rules".into()), &account("root"), NOW);
+    world.change(propose(&rules)).await;
+    world.change(approve(&rules, person("sam"))).await;
+    let then = Box::new(give("ann", Entitlement::ApproveChanges, true));
+    let failing = change(SafeguardChange::Use { kind: ChangeKind::Rules, digest: rules.digest.clone(), then });
+    assert_eq!(world.conflict(failing).await, "two people are needed for this right by now");
+    assert!(world.registry.approved_change(ChangeKind::Rules, &rules.digest, NOW).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn what_can_still_be_decided_or_ended_is_listed_first_and_whole() {
+    let world = world().await;
+    world.change(give("ann", Entitlement::BreakGlass, false)).await;
+    world.change(propose(&proposal("old", &account("root")))).await;
+    world.change(glass("old", "p1")).await;
+    world.tamper(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 250) INSERT INTO broken_glass (id, user, patient, reason, \
+         began_at, ends_at, ended_at) SELECT 'g' || i, 'ann', 'p1', 'reason', 1900000000 + i, 1900003600, 1900000000 FROM n",
+    );
+    world.tamper(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 250) INSERT INTO pending_change (id, kind, content, digest, \
+         proposed_by, proposed_at, expires_at, state) SELECT 'c' || i, 'rules', 'x', 'd' || i, 'account:root', 1900000000 + i, 1900000000, 'refused' FROM n",
+    );
+    let glass = world.registry.broken_glass(NOW).await.unwrap();
+    assert_eq!((glass[0].id.as_str(), glass.len()), ("old", 201));
+    let of_patient = world.registry.broken_glass_of(&LogicalId::parse("p1").unwrap(), NOW).await.unwrap();
+    assert_eq!((of_patient[0].id.as_str(), of_patient.len()), ("old", 21));
+    let changes = world.registry.pending_changes(NOW).await.unwrap();
+    assert_eq!((changes[0].id.as_str(), changes.len()), ("old", 201));
+}
+
+#[tokio::test]
+async fn a_record_that_is_open_is_not_opened_once_more_by_the_same_person() {
+    let world = world().await;
+    world.change(give("ann", Entitlement::BreakGlass, false)).await;
+    world.change(glass("g1", "p1")).await;
+    assert_eq!(world.conflict(glass("g2", "p1")).await, OPEN_ALREADY);
+    world.change(change(SafeguardChange::EndGlass { id: "g1".into(), by: person("ann") })).await;
+    world.change(glass("g3", "p1")).await;
+    assert_eq!(broken(&world).await, ["p1"]);
+}
+
+#[tokio::test]
+async fn a_lock_and_a_sign_out_everywhere_end_what_is_open_for_good() {
+    for (ending, beginning) in [
+        (SignInChange::Lock(user_id("ann")), SignInChange::Unlock(user_id("ann"))),
+        (SignInChange::EndOtherSessions { user: user_id("ann"), but: session_id() }, SignInChange::Unlock(user_id("ann"))),
+        (
+            SignInChange::SetPassword {
+                user: user_id("ann"),
+                password_hash: portcullis_jose::Secret::new("x".to_owned()),
+                but: session_id(),
+            },
+            SignInChange::Unlock(user_id("ann")),
+        ),
+    ] {
+        let world = world().await;
+        world.change(give("ann", Entitlement::BreakGlass, false)).await;
+        world.change(glass("g1", "p1")).await;
+        assert_eq!(broken(&world).await, ["p1"]);
+        let said = format!("{ending:?}");
+        world.change(Change::SignIn(Box::new(ending))).await;
+        world.change(Change::SignIn(Box::new(beginning))).await;
+        assert!(broken(&world).await.is_empty(), "{said}");
+        assert_eq!(world.registry.entitlements_of(&user_id("ann")).await.unwrap(), [Entitlement::BreakGlass], "the right stays");
+    }
+    let world = world().await;
+    world.change(give("ann", Entitlement::BreakGlass, false)).await;
+    world.change(glass("g1", "p1")).await;
+    world.tamper("UPDATE user SET recovered_by = 'root' WHERE id = 'ann'");
+    assert!(broken(&world).await.is_empty(), "somebody else gave the account back, and nobody has confirmed it");
 }
 
 #[tokio::test]
@@ -213,5 +305,5 @@ async fn what_ended_is_closed_for_the_next_look_at_the_token() {
     assert!(broken(&world).await.is_empty());
     let entry = world.registry.glass_entry("g2").await.unwrap().unwrap();
     assert_eq!(entry.ended_by.as_deref(), Some("account:root"));
-    assert_eq!(world.registry.broken_glass_of(&LogicalId::parse("p2").unwrap()).await.unwrap().len(), 1);
+    assert_eq!(world.registry.broken_glass_of(&LogicalId::parse("p2").unwrap(), NOW).await.unwrap().len(), 1);
 }

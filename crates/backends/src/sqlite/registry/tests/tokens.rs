@@ -252,7 +252,7 @@ async fn a_token_of_another_client_or_user_than_its_grant_is_not_active() {
     world.change(Change::AddUser(Box::new(user("bob", "Bob")))).await;
     for (client, user) in [("other", "ann"), ("app", "bob")] {
         let token = token(client, user);
-        let status = world.registry.token_status(&token).await.unwrap();
+        let status = world.registry.token_status(&token, NOW).await.unwrap();
         assert_eq!(
             Principal::establish(&token, &portcullis_oauth::confirmation::Possession::NOTHING, status, NOW).unwrap_err(),
             EstablishError::Inactive

@@ -269,3 +269,56 @@ fn what_searches_could_not_decide_by_rows_is_refused() {
     let wide = json!({"type": "deny", "code": codes, "class": types, "purpose": purposes});
     refused_at(&consent(wide), "Consent.provision");
 }
+
+/// What is refused on write, and there all the same: whoever wrote it to this database, it opens nothing and closes everything but the own record.
+#[test]
+fn what_is_refused_denies_where_it_is_stored_all_the_same() {
+    let permit = || consent(json!({"type": "permit"}));
+    let nested = |depth: usize| {
+        let deepest = json!({"type": "permit", "purpose": [purpose("TREAT")]});
+        (0..depth).fold(deepest, |inner, _| json!({"type": "permit", "purpose": [purpose("TREAT")], "provision": [inner]}))
+    };
+    let many = |count: usize| json!({"type": "permit", "code": vec![concept("http://loinc.org", "1-8"); count]});
+    for (what, bad) in [
+        ("malformed: a status that does not exist", with(permit(), json!({"status": "revoked"}))),
+        ("malformed: an effect that does not exist", consent(json!({"type": "allow"}))),
+        (
+            "malformed: a period that ends before it begins",
+            consent(json!({"type": "permit", "period": {"start": "2024", "end": "2020"}})),
+        ),
+        ("malformed: no scope", with(permit(), json!({"scope": {"text": "all"}}))),
+        ("malformed: no policy", with(permit(), json!({"policy": null}))),
+        ("contradictory: opted out and permitted", with(permit(), json!({"policyRule": concept(ACT_CODE, "OPTOUT")}))),
+        (
+            "contradictory: opted in and out",
+            with(permit(), json!({"policyRule": {"coding": [coding(ACT_CODE, "OPTIN"), coding(ACT_CODE, "OPTOUT")]}})),
+        ),
+        ("cyclic: its own source", with(permit(), json!({"sourceReference": {"reference": "Consent/c"}}))),
+        (
+            "cyclic: about itself",
+            consent(json!({"type": "permit", "data": [{"meaning": "instance", "reference": {"reference": "Consent/c"}}]})),
+        ),
+        ("enormous: depth", consent(nested(9))),
+        ("enormous: values", consent(many(501))),
+        ("expired before it began to count", consent(json!({"type": "permit", "dataPeriod": {"start": "2024", "end": "2020"}}))),
+        ("of another patient", with(permit(), json!({"patient": {"reference": "Patient/q"}}))),
+        ("of nobody", with(permit(), json!({"patient": null}))),
+        ("given by another patient", with(permit(), json!({"performer": [{"reference": "Patient/q"}]}))),
+        (
+            "signed by another patient",
+            with(permit(), json!({"verification": [{"verified": true, "verifiedWith": {"reference": "Patient/q"}}]})),
+        ),
+    ] {
+        if !what.starts_with("of another patient") {
+            let found = issues(&bad);
+            assert!(!found.is_empty(), "{what}");
+            assert!(found.iter().all(|issue| issue.expression.is_some() && issue.diagnostics.len() > 20), "{what}: {found:?}");
+        }
+        let stored = CompiledConsent::of_body(bad.to_string().as_bytes(), &CONTEXT, (id("c"), id("p")), Standing::Verified);
+        let asked = Asked::for_resource(&observation());
+        assert_eq!(asked.of(&[stored.unwrap_or_else(|| panic!("decides nothing: {what}"))]), Some(Effect::Deny), "{what}");
+    }
+    // Signed by nobody: it says what it says, and opens nothing before somebody confirms it.
+    let unsigned = compiled_as(&permit(), Standing::Unverified).unwrap();
+    assert_eq!(Asked::for_resource(&observation()).of(&[unsigned]), None);
+}

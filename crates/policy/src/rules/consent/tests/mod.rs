@@ -13,6 +13,7 @@ use crate::constraint::TypeSet;
 
 mod checks;
 mod decisions;
+mod explained;
 mod model;
 mod random;
 mod speed;
@@ -147,6 +148,7 @@ impl Asked {
             actors: &self.actors,
             client: &self.client,
             unresolved: &self.unresolved,
+            others: &[],
             purpose: &self.purpose,
             actions: self.actions,
             by_clinician: self.by_clinician,

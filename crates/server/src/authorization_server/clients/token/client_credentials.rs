@@ -7,9 +7,11 @@ use http::{StatusCode, header};
 use portcullis_audit::record::{Agent, Event, Outcome};
 use portcullis_jose::Secret;
 use portcullis_oauth::access_token::{AccessTokenClaims, Subject};
+use portcullis_oauth::b2b::B2bAuthorization;
 use portcullis_oauth::clients::{Client, ClientKind};
 use portcullis_oauth::identifiers::TokenId;
 use portcullis_oauth::metadata;
+use portcullis_oauth::purposes::{PurposeOfUse, Purposes, RegisteredPurpose};
 use portcullis_oauth::scopes::{RequestedScopes, ScopeSet};
 use portcullis_oauth::token_error::TokenError;
 use portcullis_oauth::token_response::TokenResponse;
@@ -35,6 +37,9 @@ pub(super) fn issue(asking: &Asking<'_>, scope: &str) -> Result<Proposal, Refusa
     if scopes.is_empty() {
         return Err(TokenError::InvalidScope("the syntax of these scopes is switched off at this server").into());
     }
+    let stated =
+        asking.client.assertion().map(|assertion| assertion.authorization()).transpose().map_err(TokenError::from)?.flatten();
+    check_purposes(client, stated)?;
     let token_id = TokenId::generate(&mut Borrowed(&*server.entropy));
     let claims = AccessTokenClaims {
         issuer: server.settings.public_url.clone(),
@@ -61,10 +66,40 @@ pub(super) fn issue(asking: &Asking<'_>, scope: &str) -> Result<Proposal, Refusa
     };
     let draft =
         Draft::new(StatusCode::OK).body("application/json", response.to_json().to_string()).with(header::PRAGMA, "no-cache");
-    let agent =
-        Agent { client: Some(client.id.as_str().to_owned()), token: Some(token_id.as_str().to_owned()), ..exchange.agent() };
-    let account = Account::new(Event::Token, agent, Outcome::Success, format!("issued: {}", response.scope));
-    Ok(Proposal { change: Change::Nothing, account, draft, overtaken: None })
+    let agent = Agent {
+        client: Some(client.id.as_str().to_owned()),
+        token: Some(token_id.as_str().to_owned()),
+        purpose: stated.and_then(|stated| stated.purposes.first()).map(|purpose| purpose.code().to_owned()),
+        ..exchange.agent()
+    };
+    let account = Account::new(Event::Token, agent, Outcome::Success, format!("issued: {}{}", response.scope, told(stated)));
+    let change = stated.map_or(Change::Nothing, |stated| Change::BindPurposes {
+        token: token_id,
+        purposes: stated.purposes.clone(),
+        expires_at: now + LIFETIME_SECONDS,
+    });
+    Ok(Proposal { change, account, draft, overtaken: None })
+}
+
+/// Refuses purposes that the client is not registered for: all of them must be, so that nobody gets less than was agreed upon without a word.
+fn check_purposes(client: &Client, stated: Option<&B2bAuthorization>) -> Result<(), TokenError> {
+    let registered: Vec<PurposeOfUse> = client.properties.purposes.iter().map(|RegisteredPurpose(purpose)| *purpose).collect();
+    let allowed = Purposes::of_client(&registered);
+    let leave = |purpose: &PurposeOfUse| allowed.clone().stating(Some(*purpose)).is_allowed();
+    match stated {
+        Some(stated) if !stated.purposes.iter().all(leave) => {
+            Err(TokenError::InvalidGrant("hl7-b2b: this client is not registered for every purpose_of_use"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What the record says of whom the client asks for, by its own word.
+fn told(stated: Option<&B2bAuthorization>) -> String {
+    let Some(stated) = stated else { return String::new() };
+    let purposes: Vec<&str> = stated.purposes.iter().map(|purpose| purpose.code()).collect();
+    let subject = stated.subject.as_ref().map(|subject| format!(", subject {subject}")).unwrap_or_default();
+    format!("; for {} by {}{subject}, as the client states", purposes.join(" "), stated.organization_id)
 }
 
 /// The scopes that were asked for, are understood, and lie wholly within what the client was registered for.

@@ -169,6 +169,7 @@ fn person() -> PersonPage {
                 ..app
             },
         ],
+        reach: vec![Reach { who: "Dr. Amy Chen".into(), why: "because a visit names them".into() }],
         looks: vec![
             look("You, with Portcullis demo app,", "saw your insurance plans, twice", "14 March 2026 at 09:12 UTC"),
             look(

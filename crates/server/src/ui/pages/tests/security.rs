@@ -10,6 +10,7 @@ pub(super) fn pages(reader: &Reader, text: &str) -> Vec<(&'static str, String)> 
         reader: reader.clone(),
         person_name: text(),
         minutes: 60,
+        sends_mail: true,
         opened: vec![opened],
         problem: None,
         csrf: text(),
@@ -26,6 +27,7 @@ pub(super) fn pages(reader: &Reader, text: &str) -> Vec<(&'static str, String)> 
         until: text(),
         is_own: false,
     };
+    let agreed = AgreedLine { what: text(), digest: text(), by: text(), agreed_by: text(), until: text() };
     let own = ProposalLine { is_own: true, content: None, ..proposal.clone() };
     let open =
         EmergencyLine { id: text(), who: text(), patient: text(), reason: text(), since: text(), open_until: Some(text()) };
@@ -35,17 +37,29 @@ pub(super) fn pages(reader: &Reader, text: &str) -> Vec<(&'static str, String)> 
         person_name: text(),
         notice: Some(text()),
         may_decide: true,
+        waiting_rules: vec![text()],
         proposals: vec![proposal, own],
+        agreed: vec![agreed],
         emergencies: vec![open, ended],
         csrf: text(),
         sign_out_csrf: text(),
     };
-    let idle = SecurityPage { notice: None, proposals: Vec::new(), emergencies: Vec::new(), ..security.clone() };
+    let idle = SecurityPage {
+        notice: None,
+        waiting_rules: Vec::new(),
+        agreed: Vec::new(),
+        proposals: Vec::new(),
+        emergencies: Vec::new(),
+        ..security.clone()
+    };
     let looking = SecurityPage { may_decide: false, ..security.clone() };
     vec![
         ("break_glass_reason", failed(BreakGlassProblem::Reason).render()),
         ("break_glass_nobody", failed(BreakGlassProblem::NobodyFits).render()),
         ("break_glass_many", failed(BreakGlassProblem::TooMany).render()),
+        ("break_glass_again", failed(BreakGlassProblem::OpenAlready).render()),
+        ("break_glass_wait", failed(BreakGlassProblem::Wait { minutes: 8 }).render()),
+        ("break_glass_without_mail", BreakGlassPage { sends_mail: false, ..glass.clone() }.render()),
         ("break_glass", glass.render()),
         ("security", security.render()),
         ("security_idle", idle.render()),

@@ -1,0 +1,81 @@
+//! Elements that an operator hides, told a second time. Only such as a resource need not have.
+
+use std::sync::Arc;
+
+use portcullis_fhir::redaction::ElementRules;
+use serde_json::Value;
+
+use super::people::Person;
+use super::stores::Answer;
+
+/// An element of the list.
+#[derive(Debug)]
+pub struct Element {
+    path: &'static str,
+    /// The type.
+    pub name: &'static str,
+    member: &'static str,
+    /// Who is not cleared for this confidentiality does not see it.
+    pub label: &'static str,
+    /// Whether it refers to others: then it shows nothing to whoever does not see it.
+    pub refers: bool,
+}
+
+const fn element(path: &'static str, name: &'static str, member: &'static str, label: &'static str, refers: bool) -> Element {
+    Element { path, name, member, label, refers }
+}
+
+/// Lists of operators; the first is the usual one.
+pub static LISTS: [&[Element]; 3] = [
+    &[],
+    &[
+        element("Observation.value[x]", "Observation", "valueQuantity", "R", false),
+        element("Observation.performer", "Observation", "performer", "R", true),
+        element("Patient.identifier", "Patient", "identifier", "R", false),
+    ],
+    &[
+        element("Condition.evidence", "Condition", "evidence", "R", true),
+        element("MedicationRequest.requester", "MedicationRequest", "requester", "V", true),
+        element("Organization.name", "Organization", "name", "R", false),
+        element("ExplanationOfBenefit.disposition", "ExplanationOfBenefit", "disposition", "V", false),
+    ],
+];
+
+/// A list as the product has it.
+pub fn compiled(list: usize) -> Arc<ElementRules> {
+    let line = |element: &Element| format!("{} -> {}\n", element.path, element.label);
+    Arc::new(ElementRules::parse(&LISTS[list].iter().map(line).collect::<String>()).unwrap())
+}
+
+/// A body without these elements, and without the text that was made of all of it.
+pub fn without(body: &mut Value, elements: &[&Element]) {
+    let Some(members) = body.as_object_mut().filter(|_| !elements.is_empty()) else { return };
+    members.remove("text");
+    for element in elements {
+        members.remove(element.member);
+    }
+}
+
+/// A body in one order of its members, without the mark that something is left out.
+pub fn comparable(body: &str) -> String {
+    let mut body: Value = serde_json::from_str(body).unwrap();
+    if let Some(Value::Array(labels)) = body.pointer_mut("/meta/security") {
+        labels.retain(|label| label["code"] != "REDACTED");
+        labels.sort_by_key(ToString::to_string);
+        labels.iter_mut().filter_map(Value::as_object_mut).for_each(|label| drop(label.remove("display")));
+    }
+    if body.pointer("/meta/security") == Some(&Value::Array(Vec::new())) {
+        body["meta"].as_object_mut().unwrap().remove("security");
+    }
+    body.to_string()
+}
+
+impl Person {
+    /// Whether an answer is the expected one. Where something is hidden, what asks for it or would change it is refused, by words alone.
+    pub fn may_be_answered(&self, found: &Answer, expected: &Answer) -> bool {
+        if LISTS[self.hidden].is_empty() {
+            return found == expected;
+        }
+        *found == Answer::Denied || found.clone().comparable() == expected.clone().comparable()
+    }
+}
