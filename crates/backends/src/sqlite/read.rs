@@ -176,6 +176,16 @@ pub struct SealedRow {
     body: Sealed,
 }
 
+/// Everything of a row but its sealed text: rows of which this is equal were sealed as one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Mark {
+    resource_type: ResourceType,
+    deleted: bool,
+    numbers: [i64; 4],
+    texts: [Box<str>; 3],
+    seal: ([u8; 12], [u8; 16]),
+}
+
 impl SealedRow {
     /// Copies a row.
     pub fn take(row: &Row<'_>) -> Result<Self, StoreError> {
@@ -199,6 +209,18 @@ impl SealedRow {
     /// The type.
     pub fn resource_type(&self) -> ResourceType {
         self.resource_type
+    }
+
+    /// The version.
+    pub fn version(&self) -> &LogicalId {
+        &self.version
+    }
+
+    /// What tells this row from every other that can be opened.
+    pub fn mark(&self) -> Mark {
+        let numbers = [self.pk, self.last_updated, self.security, self.key];
+        let texts = [self.id.as_str(), self.version.as_str(), &self.patients].map(Box::from);
+        Mark { resource_type: self.resource_type, deleted: self.deleted, numbers, texts, seal: self.body.mark() }
     }
 
     /// The bytes of the sealed body.

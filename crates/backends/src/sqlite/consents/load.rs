@@ -48,11 +48,12 @@ pub fn of_patients(
             Ok(true)
         };
         parameters.for_each_row(connection, &current, take).map_err(store_error)?;
+        let mut opener = seal.opener(connection);
         for (row, confirmed) in rows {
-            let (_, version) = row?.open(&mut seal.opener(connection))?;
-            let is_confirmed = confirmed.as_deref() == Some(version.version.as_str());
+            let row = row?;
+            let is_confirmed = confirmed.as_deref() == Some(row.version().as_str());
             let standing = if is_confirmed { Standing::Verified } else { Standing::Unverified };
-            counting.extend(compiled(&version, context, standing));
+            counting.extend(seal.consents().compiled(row, &mut opener, (context, standing))?);
         }
         let confirmed = format!(
             "SELECT v.consent, v.version FROM locator p CROSS JOIN consent_verification v ON v.patient = p.pk \
@@ -64,8 +65,8 @@ pub fn of_patients(
             .rows(connection, &confirmed, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))
             .map_err(store_error)?;
         for (consent, version) in confirmed {
-            let Some(outdated) = earlier(connection, seal, consent, &version)? else { continue };
-            counting.extend(compiled(&outdated, context, Standing::Outdated));
+            let Some(outdated) = earlier_row(connection, consent, &version)? else { continue };
+            counting.extend(seal.consents().compiled(outdated, &mut opener, (context, Standing::Outdated))?);
         }
     }
     Ok(counting)
@@ -79,11 +80,15 @@ pub fn compiled(stored: &StoredVersion, context: &Context<'_>, standing: Standin
 
 /// A version that is not the current one.
 fn earlier(connection: &Connection, seal: &Seal, pk: i64, version: &str) -> Result<Option<StoredVersion>, StoreError> {
+    let row = earlier_row(connection, pk, version)?;
+    row.map(|row| Ok(row.open(&mut seal.opener(connection))?.1)).transpose()
+}
+
+fn earlier_row(connection: &Connection, pk: i64, version: &str) -> Result<Option<SealedRow>, StoreError> {
     let sql = "SELECT r.pk, l.type, l.id, r.version, r.last_updated, r.deleted, r.patients, r.data_key, r.body, r.security \
         FROM version r CROSS JOIN locator l ON l.pk = r.pk WHERE r.pk = ?1 AND r.version = ?2";
     let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
-    let row = statement.query_row(params![pk, version], |row| Ok(SealedRow::take(row))).optional().map_err(store_error)?;
-    row.map(|row| Ok(row?.open(&mut seal.opener(connection))?.1)).transpose()
+    statement.query_row(params![pk, version], |row| Ok(SealedRow::take(row))).optional().map_err(store_error)?.transpose()
 }
 
 /// The version of a Consent that is stored under this id, current or not.

@@ -2,6 +2,7 @@
 
 mod agreement;
 mod elements;
+mod own;
 mod plans;
 mod routes;
 mod standing;
