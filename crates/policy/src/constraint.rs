@@ -423,6 +423,25 @@ impl Constraint {
         Self { question, ..self.clone() }
     }
 
+    /// The patients who alone are asked, where nothing but their own records is inside and nothing is changed. Others have a say in everything else.
+    pub fn asks_only_of_own_records(&self) -> Option<&[LogicalId]> {
+        let own = self.question()?.own();
+        let is_own = |boundary: &Boundary| match boundary {
+            Boundary::Patients(patients) => patients.items().iter().all(|patient| own.contains(patient)),
+            Boundary::CareRelationship(_) | Boundary::PatientsInCare(..) | Boundary::Related(..) | Boundary::Whole => false,
+        };
+        let is_read = matches!(self.letter, Letter::Read | Letter::Search);
+        (is_read && self.boundaries().all(is_own)).then_some(own)
+    }
+
+    /// The same for the statements of a store that has just found no consent of any of those [who alone are asked](Self::asks_only_of_own_records): then their own
+    /// records are open to them, whatever the implicit policy says. Release asks again, and of the constraint as it was.
+    #[must_use]
+    pub fn where_owners_said_nothing(&self) -> Self {
+        let question = self.question.clone().filter(|_| self.asks_only_of_own_records().is_none());
+        Self { question, ..self.clone() }
+    }
+
     /// The ways in which records of this type are visible for the decided letter; empty: hidden.
     pub fn visibility(&self, resource_type: ResourceType) -> Vec<Visibility<'_>> {
         self.visibility_for(resource_type, self.letter)

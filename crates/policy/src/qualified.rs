@@ -131,7 +131,7 @@ impl Qualifications {
             return Self::default();
         }
         let opening = |resource_type, letter| Admission::of(letters.opening(resource_type, letter), letters.base_url());
-        Self::each(opening)
+        Self::each(letters.qualified_types(), opening)
     }
 
     /// What both the scopes and a registration say: where either has criteria, they hold.
@@ -142,15 +142,22 @@ impl Qualifications {
         // A registration is read from the registry, which does not know where this server is; a token was verified by it.
         let base_url = letters.base_url();
         let of = |letters: &TypeLetters, resource_type, letter| Admission::of(letters.opening(resource_type, letter), base_url);
-        Self::each(|resource_type, letter| match (of(letters, resource_type, letter), of(registered, resource_type, letter)) {
-            (Some(own), Some(other)) => Some(own.and(&other)),
-            (own, other) => own.or(other),
+        let types = letters.qualified_types().chain(registered.qualified_types());
+        Self::each(types, |resource_type, letter| {
+            match (of(letters, resource_type, letter), of(registered, resource_type, letter)) {
+                (Some(own), Some(other)) => Some(own.and(&other)),
+                (own, other) => own.or(other),
+            }
         })
     }
 
-    fn each(admission: impl Fn(ResourceType, Letter) -> Option<Admission>) -> Self {
+    /// What holds for each of these types, of which every other one is open as a whole or closed.
+    fn each(types: impl Iterator<Item = ResourceType>, admission: impl Fn(ResourceType, Letter) -> Option<Admission>) -> Self {
+        let mut types: Vec<ResourceType> = types.collect();
+        types.sort_unstable();
+        types.dedup();
         let of_type = |resource_type| Letter::ALL.into_iter().map(move |letter| (resource_type, letter));
-        let qualified = ResourceType::all().flat_map(of_type);
+        let qualified = types.into_iter().flat_map(of_type);
         Self(
             qualified
                 .filter_map(|(resource_type, letter)| Some((resource_type, letter, Arc::new(admission(resource_type, letter)?))))

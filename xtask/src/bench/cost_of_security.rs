@@ -84,7 +84,7 @@ fn tell(everybody: &[Bounded], report: &mut Report) {
 }
 
 /// A token of the demo's client that signs.
-fn whole(workshop: &Workshop, directory: &Path, port: u16) -> Result<String> {
+pub fn whole(workshop: &Workshop, directory: &Path, port: u16) -> Result<String> {
     let description: Value = serde_json::from_slice(&std::fs::read(directory.join("demo.json"))?)?;
     let clients = description.get("clients").and_then(Value::as_array).context("demo.json has no clients")?;
     let client = clients.iter().find(|client| client.get("client_id").and_then(Value::as_str) == Some(SIGNING));

@@ -4,6 +4,7 @@
 //! what loads them to the other; rounds interleave, and each number is the median of its rounds with the spread beside it. `docs/benchmarks.md` says
 //! what each id means and what was measured. Everything stays on loopback, and in `bench` in the target directory.
 
+mod consents;
 mod cost_of_security;
 mod load_generator;
 mod login;
@@ -28,7 +29,7 @@ use self::workshop::Workshop;
 use crate::{packages, run};
 
 /// What can be asked for.
-const IDS: &[&str] = &["G2", "G2b", "G3", "G3b", "G5", "G6", "G7", "G7b", "G8", "G10", "LOGIN", "COST"];
+const IDS: &[&str] = &["G2", "G2b", "G3", "G3b", "G5", "G6", "G7", "G7b", "G8", "G9", "G10", "LOGIN", "COST"];
 /// Rounds where nothing else is said.
 const ROUNDS: usize = 5;
 /// Programs that drive or anchor a run, and their Debian packages.
@@ -73,6 +74,9 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     }
     if options.wanted.any(&["LOGIN"]) {
         login::measure(&workshop, options.rounds, &mut report)?;
+    }
+    if options.wanted.any(&["G9"]) {
+        consents::measure(&workshop, options.rounds, &mut report)?;
     }
     if options.wanted.any(&["COST"]) {
         cost_of_security::measure(&workshop, options.rounds, &mut report)?;

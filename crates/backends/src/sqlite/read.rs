@@ -178,6 +178,16 @@ pub struct SealedRow {
     body: Sealed,
 }
 
+/// Everything of a row but its sealed text: rows of which this is equal were sealed as one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Mark {
+    resource_type: ResourceType,
+    deleted: bool,
+    numbers: [i64; 4],
+    texts: [Box<str>; 3],
+    seal: ([u8; 12], [u8; 16]),
+}
+
 impl SealedRow {
     /// Copies a row.
     pub fn take(row: &Row<'_>) -> Result<Self, StoreError> {
@@ -206,6 +216,18 @@ impl SealedRow {
     /// The id and the patients, which nothing vouches for before the row is opened.
     pub fn outline(&self) -> Result<(LogicalId, Vec<LogicalId>), StoreError> {
         Ok((self.id.clone(), patients(&self.patients)?))
+    }
+
+    /// The version.
+    pub fn version(&self) -> &LogicalId {
+        &self.version
+    }
+
+    /// What tells this row from every other that can be opened.
+    pub fn mark(&self) -> Mark {
+        let numbers = [self.pk, self.last_updated, self.security, self.key];
+        let texts = [self.id.as_str(), self.version.as_str(), &self.patients].map(Box::from);
+        Mark { resource_type: self.resource_type, deleted: self.deleted, numbers, texts, seal: self.body.mark() }
     }
 
     /// The bytes of the sealed body.

@@ -14,10 +14,13 @@ use portcullis_store::StoreError;
 use rusqlite::{Connection, OptionalExtension, params};
 use siphasher::sip::SipHasher24;
 
+use super::consents::memory::Memory;
 use super::database::{OpenError, store_error};
 use super::generations::Generations;
 use super::root_key::{RootKey, RootKeyError};
 
+/// The bytes of a tag.
+const TAG: usize = 16;
 /// Unwrapped data keys kept for readers, at most twice this number.
 const MAXIMUM_KEYS: usize = 2048;
 
@@ -81,6 +84,11 @@ impl Sealed {
         self.text.len()
     }
 
+    /// What is another one wherever something else was sealed, or under another header or key: the nonce, and the tag.
+    pub fn mark(&self) -> ([u8; NONCE_LEN], [u8; TAG]) {
+        (self.nonce, self.text.last_chunk().copied().unwrap_or_default())
+    }
+
     fn open(self, cipher: &LessSafeKey, authenticated: &[u8]) -> Option<Vec<u8>> {
         let Self { nonce, mut text } = self;
         let length = cipher.open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(authenticated), &mut text).ok()?.len();
@@ -139,6 +147,8 @@ pub struct Seal {
     opened: Mutex<Generations<i64, DataKey>>,
     /// The keys of page bookmarks by their purpose, of which the program names a handful.
     bookmarks: Mutex<Vec<(&'static str, Arc<RandomizedNonceKey>)>>,
+    /// What was read of Consents that these keys have opened.
+    consents: Memory,
 }
 
 impl Seal {
@@ -149,7 +159,7 @@ impl Seal {
         let (hash_key, _) = hash_key.split_first_chunk::<16>().ok_or(OpenError::Cryptography)?;
         let hash = SipHasher24::new_with_key(hash_key);
         let opened = Mutex::new(Generations::new(MAXIMUM_KEYS));
-        Ok(Self { root: root.clone(), wrapping, hash, opened, bookmarks: Mutex::default() })
+        Ok(Self { root: root.clone(), wrapping, hash, opened, bookmarks: Mutex::default(), consents: Memory::default() })
     }
 
     /// A keyed 64-bit hash (SipHash-2-4) by which index tables hold codes and systems.
@@ -157,6 +167,11 @@ impl Seal {
         let mut hasher = self.hash;
         hasher.write(text.as_bytes());
         hasher.finish().cast_signed()
+    }
+
+    /// What was read of Consents.
+    pub fn consents(&self) -> &Memory {
+        &self.consents
     }
 
     /// A key for another purpose (cursors), derived from the root key.

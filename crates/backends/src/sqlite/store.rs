@@ -28,6 +28,7 @@ use super::database::{OpenError, open_writer};
 use super::evidence::evidence;
 use super::read::Found;
 use super::readers::Readers;
+use super::registry::client_cache::ClientCache;
 use super::relabelling::Labelled;
 use super::root_key::RootKey;
 use super::seal::Seal;
@@ -51,6 +52,8 @@ pub struct SqliteStore {
     writing: Arc<Writing>,
     /// Told of each record that got into the outbox.
     filled: Arc<Notify>,
+    /// The clients that were asked for last, for all registries in this file.
+    clients: Arc<ClientCache>,
 }
 
 /// What write sets share on the writer's thread.
@@ -90,6 +93,7 @@ impl SqliteStore {
             rules,
             writing,
             filled: Arc::default(),
+            clients: Arc::default(),
         }))
     }
 
@@ -138,6 +142,11 @@ impl SqliteStore {
     pub fn derive_consents(&self, base_url: &str) -> Result<bool, StoreError> {
         let (seal, base_url) = (Arc::clone(&self.seal), base_url.to_owned());
         self.writer.run_blocking(move |connection| derive::refresh(connection, &seal, &base_url))
+    }
+
+    /// The clients that were asked for last.
+    pub(super) fn clients(&self) -> &Arc<ClientCache> {
+        &self.clients
     }
 
     /// The writer, for what else lives in the same file.

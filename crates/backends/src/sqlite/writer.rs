@@ -255,7 +255,7 @@ impl GroupCommit {
         if self.connection.is_autocommit() {
             self.batch("BEGIN IMMEDIATE")?;
         } else if *kept {
-            self.batch("SAVEPOINT request")?;
+            self.statement("SAVEPOINT request")?;
         }
         let in_savepoint = *kept;
         let succeeded = request.execute(&mut self.connection);
@@ -265,7 +265,7 @@ impl GroupCommit {
             return if *kept || succeeded { Err("the transaction was rolled back".into()) } else { Ok(()) };
         }
         match (succeeded, in_savepoint) {
-            (true, true) => self.batch("RELEASE request")?,
+            (true, true) => self.statement("RELEASE request")?,
             (true, false) => *kept = true,
             (false, true) => {
                 self.rollbacks.fetch_add(1, Ordering::Release);
@@ -287,6 +287,12 @@ impl GroupCommit {
         {
             tracing::error!(reason, "a transaction could not be rolled back");
         }
+    }
+
+    /// What each request needs stays prepared.
+    fn statement(&mut self, sql: &str) -> Result<(), String> {
+        let done = self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
+        done.map(|_| ()).map_err(|error| store_error(error).to_string())
     }
 
     fn batch(&mut self, sql: &str) -> Result<(), String> {

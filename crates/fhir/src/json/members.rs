@@ -2,8 +2,8 @@
 //!
 //! For a stored body, of which a decision looks at one or two members. Nothing that comes from outside is read this way: what is passed over is not checked.
 
+use super::Value;
 use super::parse::parse;
-use super::{Value, plain_length};
 
 /// The object with those of its members whose names are wanted, in their order. `None` where the text is no object as far as it was looked at, or a member
 /// that is wanted is no JSON.
@@ -76,43 +76,46 @@ impl<'a> Rest<'a> {
         self.text.get(start..self.position)
     }
 
-    /// Passes over an array or object.
+    /// Passes over an array or object, byte by byte: their strings are short.
     fn nested(&mut self) -> Option<()> {
+        let mut bytes = self.text.get(self.position..)?.iter();
         let mut depth = 0_usize;
         loop {
-            match self.text.get(self.position)? {
-                b'"' => {
-                    self.string()?;
-                    continue;
-                }
+            match bytes.next()? {
+                b'"' => pass_over_string(&mut bytes)?,
                 b'{' | b'[' => depth += 1,
-                b'}' | b']' => depth -= 1,
+                b'}' | b']' => {
+                    depth = depth.checked_sub(1)?;
+                    if depth == 0 {
+                        self.position = self.text.len() - bytes.len();
+                        return Some(());
+                    }
+                }
                 _ => {}
-            }
-            self.position += 1;
-            if depth == 0 {
-                return Some(());
             }
         }
     }
 
     /// Passes over a string.
     fn string(&mut self) -> Option<()> {
-        if *self.text.get(self.position)? != b'"' {
+        let mut bytes = self.text.get(self.position..)?.iter();
+        if *bytes.next()? != b'"' {
             return None;
         }
-        self.position += 1;
-        loop {
-            self.position += plain_length(self.text.get(self.position..)?);
-            match self.text.get(self.position)? {
-                b'"' => {
-                    self.position += 1;
-                    return Some(());
-                }
-                // What follows a reverse solidus is no end.
-                b'\\' => self.position += 2,
-                _ => return None,
-            }
+        pass_over_string(&mut bytes)?;
+        self.position = self.text.len() - bytes.len();
+        Some(())
+    }
+}
+
+/// Passes over what follows the quotation mark at which a string begins, up to the one at which it ends.
+fn pass_over_string(bytes: &mut std::slice::Iter<'_, u8>) -> Option<()> {
+    loop {
+        match bytes.next()? {
+            b'"' => return Some(()),
+            // What follows a reverse solidus is no end.
+            b'\\' => _ = bytes.next()?,
+            _ => {}
         }
     }
 }

@@ -83,19 +83,20 @@ pub(super) fn labels_of_value(value: &Value) -> Option<Labels> {
 /// Finds the labels of the elements of a resource.
 pub fn find(resource: &Value) -> Inline {
     let mut inline = Inline::default();
-    find_in(resource, false, &mut inline);
+    find_in(resource, &|| false, &mut inline);
     inline
 }
 
-/// `stays`: whether the whole of it is a part of something that is never left out.
-fn find_in(resource: &Value, stays: bool, inline: &mut Inline) {
+/// `stays`: whether the whole of it is a part of something that is never left out; asked only where there is a label, which is seldom.
+fn find_in(resource: &Value, stays: &dyn Fn() -> bool, inline: &mut Inline) {
     if let Some(labels) = own_labels(resource) {
         *inline = Inline { present: true, raised: inline.raised | labels.raised() };
     }
     let resource_type = resource.member("resourceType").and_then(Value::as_str).and_then(ResourceType::parse);
     for (name, value) in resource.as_object().unwrap_or_default() {
         let name = name.strip_prefix('_').unwrap_or(name);
-        collect(value, stays || resource_type.is_none_or(|of| is_fixed(of, stem_of(of, name))), inline);
+        let stays = || stays() || resource_type.is_none_or(|of| is_fixed(of, stem_of(of, name)));
+        collect(value, &stays, inline);
     }
 }
 
@@ -104,14 +105,14 @@ fn stem_of(resource_type: ResourceType, member: &str) -> &str {
     structure(structure_of(resource_type)).member(member).map_or(member, |(element, _)| element.stem)
 }
 
-fn collect(value: &Value, stays: bool, inline: &mut Inline) {
+fn collect(value: &Value, stays: &dyn Fn() -> bool, inline: &mut Inline) {
     match value {
         // A contained resource is referred to, and cannot be left out: as with any resource its own labels count for the whole.
         Value::Object(_) if is_resource(value) => find_in(value, stays, inline),
         Value::Object(members) => {
             if let Some(labels) = own_labels(value) {
                 inline.present = true;
-                if stays {
+                if stays() {
                     inline.raised = inline.raised | labels.raised();
                 }
             }

@@ -1,5 +1,7 @@
 //! Which search parameters look at which elements.
 
+use std::sync::{LazyLock, OnceLock};
+
 use super::deidentify;
 use super::element_path::ElementPath;
 use crate::compartment::membership_parameters;
@@ -28,9 +30,24 @@ pub fn is_fixed(resource_type: ResourceType, stem: &str) -> bool {
         ResourceType::PRACTITIONER_ROLE if matches!(stem, "active" | "practitioner" | "organization") => return true,
         _ => {}
     }
-    let times = CLINICAL_TIME.iter().copied();
-    let deciding = membership_parameters(resource_type).into_iter().chain(times);
-    deciding.filter_map(|code| search_parameter(resource_type, code)).any(|parameter| begins_with(resource_type, parameter, stem))
+    deciding_elements(resource_type).contains(&stem)
+}
+
+/// The elements of a type that say whose record it is, or by what time it stands in order. Worked out once for each type: paths are compiled for it.
+fn deciding_elements(resource_type: ResourceType) -> &'static [&'static str] {
+    static OF_TYPES: LazyLock<Vec<OnceLock<Vec<&'static str>>>> =
+        LazyLock::new(|| ResourceType::all().map(|_| OnceLock::new()).collect());
+    let found = || {
+        let times = CLINICAL_TIME.iter().copied();
+        let deciding: Vec<&'static SearchParameter> = membership_parameters(resource_type)
+            .into_iter()
+            .chain(times)
+            .filter_map(|code| search_parameter(resource_type, code))
+            .collect();
+        let stems = structure(crate::definitions::structure_of(resource_type)).elements().map(|element| element.stem);
+        stems.filter(|stem| deciding.iter().any(|parameter| begins_with(resource_type, parameter, stem))).collect()
+    };
+    OF_TYPES.get(usize::from(resource_type.code())).map_or(&[], |of_type| of_type.get_or_init(found))
 }
 
 fn begins_with(resource_type: ResourceType, parameter: &'static SearchParameter, stem: &str) -> bool {

@@ -79,6 +79,17 @@ impl TypeLetters {
         ResourceType::all().filter(move |resource_type| self.allows(*resource_type, letter))
     }
 
+    /// The letters that are granted for a type, be it for some of its resources only.
+    pub fn granted(&self, resource_type: ResourceType) -> LetterSet {
+        let of_type = self.qualified.iter().filter(|scope| scope.qualifier.resource_type() == resource_type);
+        of_type.fold(self.of(resource_type), |letters, scope| letters.union(scope.letters))
+    }
+
+    /// The types that scopes with criteria are about, in no order, some more than once.
+    pub fn qualified_types(&self) -> impl Iterator<Item = ResourceType> + '_ {
+        self.qualified.iter().map(|scope| scope.qualifier.resource_type())
+    }
+
     /// Whether nothing at all is granted.
     pub fn is_empty(&self) -> bool {
         self.qualified.is_empty() && self.whole.iter().all(|letters| *letters == LetterSet::NONE)

@@ -166,6 +166,13 @@ impl Scope {
         }
     }
 
+    /// Whether it plainly permits all that another does: by the same context and the same types, for all their resources. Where it does not, several
+    /// scopes together may.
+    pub(super) fn spans(&self, other: &Self) -> bool {
+        let (ScopeKind::Resource(own), Some(others)) = (self.kind, other.reach()) else { return false };
+        own.context == others.context && own.target == others.target && own.letters.includes(others.letters)
+    }
+
     /// How it writes what it permits on resources; `None` where it is about none.
     pub fn syntax(&self) -> Option<ScopeSyntax> {
         self.reach()?;

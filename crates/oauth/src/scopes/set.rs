@@ -1,5 +1,6 @@
 //! Sets of scopes: the `scope` parameter, what a client may ask for, what is granted (RFC 6749 section 3.3).
 
+use std::cell::OnceCell;
 use std::fmt;
 
 use super::compiled::CompiledScopes;
@@ -117,9 +118,12 @@ impl ScopeSet {
 
     /// Splits the set into the scopes that `permitted` covers and those that it does not.
     pub fn within(&self, permitted: &Self) -> (Self, Self) {
-        let compiled = permitted.compiled();
+        let compiled = OnceCell::new();
         let (inside, outside) = self.0.iter().cloned().partition(|scope| match scope.kind() {
-            ScopeKind::Resource(_) | ScopeKind::Qualified(_) => compiled.includes(&CompiledScopes::of([scope])),
+            ScopeKind::Resource(_) | ScopeKind::Qualified(_) => {
+                permitted.0.iter().any(|one| one.spans(scope))
+                    || compiled.get_or_init(|| permitted.compiled()).includes(&CompiledScopes::of([scope]))
+            }
             kind => permitted.has(kind),
         });
         (Self(inside), Self(outside))
@@ -198,6 +202,7 @@ mod tests {
             ("patient/*.rs", "patient/*.cruds", false),
             ("patient/*.rs", "user/Observation.rs", false),
             ("user/*.cruds", "patient/Observation.rs", false),
+            ("user/*.cruds", "patient/*.rs", false),
             ("system/Patient.rs", "system/*.rs", false),
             ("patient/Observation.r patient/Observation.s", "patient/Observation.rs", true),
             ("openid", "fhirUser", false),

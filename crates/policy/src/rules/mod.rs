@@ -11,7 +11,8 @@ pub mod system_context;
 pub mod user_context;
 
 use portcullis_fhir::labels::Clearance;
-use portcullis_oauth::scopes::{Letter, TypeLetters};
+use portcullis_fhir::types::ResourceType;
+use portcullis_oauth::scopes::{Letter, LetterSet, TypeLetters};
 
 use crate::constraint::{Boundary, Grant, TypeSet};
 use crate::decision::DenialReason;
@@ -32,9 +33,15 @@ pub enum Ruling {
 pub(crate) fn grant(
     letters: &TypeLetters,
     (boundary, clearance): (Boundary, Clearance),
-    open: impl Fn(portcullis_fhir::types::ResourceType) -> bool,
+    open: impl Fn(ResourceType) -> bool,
 ) -> Grant {
-    let types = |letter: Letter| -> TypeSet { letters.types_with(letter).filter(|resource_type| open(*resource_type)).collect() };
+    let granted: Vec<(ResourceType, LetterSet)> = ResourceType::all()
+        .map(|resource_type| (resource_type, letters.granted(resource_type)))
+        .filter(|(resource_type, granted)| *granted != LetterSet::NONE && open(*resource_type))
+        .collect();
+    let types = |letter: Letter| -> TypeSet {
+        granted.iter().filter(|(_, granted)| granted.contains(letter)).map(|(resource_type, _)| *resource_type).collect()
+    };
     Grant {
         boundary,
         read: types(Letter::Read),

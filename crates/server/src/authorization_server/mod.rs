@@ -40,35 +40,39 @@ pub async fn serve(server: Arc<Server>, exchange: Exchange, route: Route, body: 
     let posting = method == Method::POST;
     let authorizes_by_post = server.settings.authorization.capabilities.has(Capability::AuthorizePost);
     match route {
-        Route::Federation(page) => accounts::federation::serve(server, &exchange, page, body).await,
-        Route::Developers(page) => developers::serve(server, &exchange, page, body).await,
-        Route::Account(page) => own_page::account_pages::serve(server, &exchange, page, body).await,
-        Route::Authorize if reading => authorization::authorize::show(server, &exchange).await,
+        Route::Federation(page) => Box::pin(accounts::federation::serve(server, &exchange, page, body)).await,
+        Route::Developers(page) => Box::pin(developers::serve(server, &exchange, page, body)).await,
+        Route::Account(page) => Box::pin(own_page::account_pages::serve(server, &exchange, page, body)).await,
+        Route::Authorize if reading => Box::pin(authorization::authorize::show(server, &exchange)).await,
         Route::Authorize if posting && authorizes_by_post => {
-            authorization::authorize::redirect_to_get(server, &exchange, body).await
+            Box::pin(authorization::authorize::redirect_to_get(server, &exchange, body)).await
         }
-        Route::Login if reading => accounts::login::show(server, &exchange).await,
-        Route::Login if posting => accounts::login::submit(server, &exchange, body).await,
-        Route::Logout if posting => accounts::login::sign_out(server, &exchange, body).await,
-        Route::Consent if posting => authorization::consent::submit(server, &exchange, body).await,
-        Route::Token if posting => clients::client_endpoint::serve::<clients::token::Token>(server, &exchange, body).await,
-        Route::Revoke if posting => clients::client_endpoint::serve::<clients::revoke::Revocation>(server, &exchange, body).await,
-        Route::Introspect if posting => clients::introspect::serve(server, &exchange, body).await,
+        Route::Login if reading => Box::pin(accounts::login::show(server, &exchange)).await,
+        Route::Login if posting => Box::pin(accounts::login::submit(server, &exchange, body)).await,
+        Route::Logout if posting => Box::pin(accounts::login::sign_out(server, &exchange, body)).await,
+        Route::Consent if posting => Box::pin(authorization::consent::submit(server, &exchange, body)).await,
+        Route::Token if posting => {
+            Box::pin(clients::client_endpoint::serve::<clients::token::Token>(server, &exchange, body)).await
+        }
+        Route::Revoke if posting => {
+            Box::pin(clients::client_endpoint::serve::<clients::revoke::Revocation>(server, &exchange, body)).await
+        }
+        Route::Introspect if posting => Box::pin(clients::introspect::serve(server, &exchange, body)).await,
         Route::PushedRequest if posting => {
-            clients::client_endpoint::serve::<clients::pushed::PushedRequests>(server, &exchange, body).await
+            Box::pin(clients::client_endpoint::serve::<clients::pushed::PushedRequests>(server, &exchange, body)).await
         }
         Route::Launch if posting => {
-            clients::client_endpoint::serve::<clients::launch::LaunchEndpoint>(server, &exchange, body).await
+            Box::pin(clients::client_endpoint::serve::<clients::launch::LaunchEndpoint>(server, &exchange, body)).await
         }
-        Route::Chart if reading => authorization::chart::show(server, &exchange).await,
-        Route::Chart if posting => authorization::chart::submit(server, &exchange, body).await,
-        Route::BreakGlass if reading => break_glass::show(server, &exchange).await,
-        Route::BreakGlass if posting => break_glass::submit(server, &exchange, body).await,
-        Route::Security if reading => security::show(server, &exchange).await,
-        Route::Security if posting => security::submit(server, &exchange, body).await,
-        Route::Person if reading => own_page::person::show(server, &exchange).await,
-        Route::History(form) if reading => own_page::history::show(server, &exchange, form).await,
-        Route::PersonRevoke if posting => own_page::person::revoke(server, &exchange, body).await,
+        Route::Chart if reading => Box::pin(authorization::chart::show(server, &exchange)).await,
+        Route::Chart if posting => Box::pin(authorization::chart::submit(server, &exchange, body)).await,
+        Route::BreakGlass if reading => Box::pin(break_glass::show(server, &exchange)).await,
+        Route::BreakGlass if posting => Box::pin(break_glass::submit(server, &exchange, body)).await,
+        Route::Security if reading => Box::pin(security::show(server, &exchange)).await,
+        Route::Security if posting => Box::pin(security::submit(server, &exchange, body)).await,
+        Route::Person if reading => Box::pin(own_page::person::show(server, &exchange)).await,
+        Route::History(form) if reading => Box::pin(own_page::history::show(server, &exchange, form)).await,
+        Route::PersonRevoke if posting => Box::pin(own_page::person::revoke(server, &exchange, body)).await,
         other => {
             let allow = match other {
                 Route::Authorize if !authorizes_by_post => "GET, HEAD",

@@ -6,6 +6,7 @@ use portcullis_audit::record::{Agent, Event, OperationEntry, Outcome, Record};
 use portcullis_oauth::grant::Grant;
 use portcullis_oauth::purposes::Purposes;
 use portcullis_oauth::token_error::TokenError;
+use portcullis_oauth::users::User;
 use portcullis_store::RegistryError;
 use portcullis_store::registry::Change;
 
@@ -112,11 +113,17 @@ pub fn agent(exchange: &Exchange, signed_in: &SignedIn) -> Agent {
 pub async fn agent_of_grant(server: &Server, exchange: &Exchange, grant: &Grant) -> Agent {
     // A record without the reference is still a record: whoever the user is to FHIR may be gone.
     let user = server.registry.user(&grant.user).await.ok().flatten();
+    agent_in_name_of(exchange, grant, user.as_ref())
+}
+
+/// The same where the user was read already.
+pub fn agent_in_name_of(exchange: &Exchange, grant: &Grant, user: Option<&User>) -> Agent {
+    let fhir_user = user.and_then(|user| user.fhir_user.as_ref());
     Agent {
         client: Some(grant.client.as_str().to_owned()),
         user: Some(grant.user.as_str().to_owned()),
-        purpose: user.as_ref().map(|user| Purposes::of_page(user.roles).of_use().code().to_owned()),
-        fhir_user: user.and_then(|user| user.fhir_user).map(|reference| reference.to_string()),
+        purpose: user.map(|user| Purposes::of_page(user.roles).of_use().code().to_owned()),
+        fhir_user: fhir_user.map(ToString::to_string),
         ..exchange.agent()
     }
 }

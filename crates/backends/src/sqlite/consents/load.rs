@@ -48,19 +48,16 @@ pub fn of_patients(
             Ok(true)
         };
         parameters.for_each_row(connection, &current, take).map_err(store_error)?;
+        let mut opener = seal.opener(connection);
         for (row, confirmed) in rows {
             let row = row?;
             let outline = row.outline()?;
-            let version = match row.open(&mut seal.opener(connection)) {
-                Err(StoreError::Corrupt(problem)) => {
-                    counting.extend(unreadable(&problem, (&outline.0, &outline.1), chunk));
-                    continue;
-                }
-                opened => opened?.1,
-            };
-            let is_confirmed = confirmed.as_deref() == Some(version.version.as_str());
+            let is_confirmed = confirmed.as_deref() == Some(row.version().as_str());
             let standing = if is_confirmed { Standing::Verified } else { Standing::Unverified };
-            counting.extend(compiled(&version, context, standing));
+            match seal.consents().compiled(row, &mut opener, (context, standing)) {
+                Err(StoreError::Corrupt(problem)) => counting.extend(unreadable(&problem, (&outline.0, &outline.1), chunk)),
+                read => counting.extend(read?),
+            }
         }
         let confirmed = format!(
             "SELECT v.consent, v.version, p.id FROM locator p CROSS JOIN consent_verification v ON v.patient = p.pk \
@@ -75,11 +72,14 @@ pub fn of_patients(
         for (sql, standing) in [(confirmed, Standing::Outdated), (held, Standing::Held)] {
             let named = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?));
             for (consent, version, patient) in parameters.rows(connection, &sql, named).map_err(store_error)? {
-                match earlier(connection, seal, consent, &version) {
+                let earlier = earlier_row(connection, consent, &version);
+                match earlier
+                    .and_then(|row| row.map(|row| seal.consents().compiled(row, &mut opener, (context, standing))).transpose())
+                {
                     // A version that counts and is not there any more denies as one that cannot be read.
                     Ok(None) => counting.extend(lost("it is gone", &patient)),
                     Err(StoreError::Corrupt(problem)) => counting.extend(lost(&problem, &patient)),
-                    Ok(Some(earlier)) => counting.extend(self::compiled(&earlier, context, standing)),
+                    Ok(Some(earlier)) => counting.extend(earlier),
                     Err(error) => return Err(error),
                 }
             }
@@ -110,11 +110,15 @@ pub fn compiled(stored: &StoredVersion, context: &Context<'_>, standing: Standin
 
 /// A version that is not the current one.
 fn earlier(connection: &Connection, seal: &Seal, pk: i64, version: &str) -> Result<Option<StoredVersion>, StoreError> {
+    let row = earlier_row(connection, pk, version)?;
+    row.map(|row| Ok(row.open(&mut seal.opener(connection))?.1)).transpose()
+}
+
+fn earlier_row(connection: &Connection, pk: i64, version: &str) -> Result<Option<SealedRow>, StoreError> {
     let sql = "SELECT r.pk, l.type, l.id, r.version, r.last_updated, r.deleted, r.patients, r.data_key, r.body, r.security \
         FROM version r CROSS JOIN locator l ON l.pk = r.pk WHERE r.pk = ?1 AND r.version = ?2";
     let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
-    let row = statement.query_row(params![pk, version], |row| Ok(SealedRow::take(row))).optional().map_err(store_error)?;
-    row.map(|row| Ok(row?.open(&mut seal.opener(connection))?.1)).transpose()
+    statement.query_row(params![pk, version], |row| Ok(SealedRow::take(row))).optional().map_err(store_error)?.transpose()
 }
 
 /// The version of a Consent that is stored under this id, current or not.

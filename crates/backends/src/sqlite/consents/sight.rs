@@ -12,7 +12,7 @@ use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_policy::rules::consent::Memberships;
 use portcullis_policy::{ConsentsOf, Constraint, Consulted, StoredVersion};
 use portcullis_store::StoreError;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::super::database::store_error;
 use super::super::locator;
@@ -24,25 +24,36 @@ use super::{load, parties};
 pub struct Sight<'a> {
     constraint: Cow<'a, Constraint>,
     memberships: Memberships,
-    /// Whether a question is asked at all, and whether there is anybody whom to ask.
-    asks: bool,
-    anybody: bool,
+    asked: Asked,
+}
+
+/// Whose consents a piece of work asks for.
+enum Asked {
+    /// Nobody's: no question is asked.
+    Nobody,
+    /// Everybody's, and nobody has any.
+    NobodyHasAny,
+    /// Those of these patients alone, ascending, who have none.
+    Silent(Vec<LogicalId>),
+    /// Those of the patients of what is found.
+    Patients,
 }
 
 impl<'a> Sight<'a> {
     /// What the constraint is in this snapshot.
     pub fn of(connection: &Connection, seal: &Seal, constraint: &'a Constraint) -> Result<Self, StoreError> {
-        let plain = |constraint, asks, anybody| Self { constraint, memberships: Memberships::default(), asks, anybody };
-        let Some(question) = constraint.question() else { return Ok(plain(Cow::Borrowed(constraint), false, false)) };
-        // Rows that were lost say nothing of who has consented: whoever wrote or confirmed a Consent is remembered besides.
-        let sql = "SELECT EXISTS (SELECT 1 FROM consent_base) OR EXISTS (SELECT 1 FROM consent_verification) OR EXISTS (SELECT 1 FROM consent_writer)";
-        let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
-        if !statement.query_row([], |row| row.get(0)).map_err(store_error)? {
-            return Ok(plain(Cow::Owned(constraint.where_nobody_consented()), true, false));
+        let sight = |constraint, asked| Self { constraint, memberships: Memberships::default(), asked };
+        let Some(question) = constraint.question() else { return Ok(sight(Cow::Borrowed(constraint), Asked::Nobody)) };
+        if let Some(own) = constraint.asks_only_of_own_records() {
+            if says_nothing(connection, own)? {
+                return Ok(sight(Cow::Owned(constraint.where_owners_said_nothing()), Asked::Silent(ascending(own.iter()))));
+            }
+        } else if says_nobody_anything(connection)? {
+            return Ok(sight(Cow::Owned(constraint.where_nobody_consented()), Asked::NobodyHasAny));
         }
-        let Some(person) = question.person() else { return Ok(plain(Cow::Borrowed(constraint), true, true)) };
+        let Some(person) = question.person() else { return Ok(sight(Cow::Borrowed(constraint), Asked::Patients)) };
         let memberships = memberships(connection, seal, person)?;
-        Ok(Self { constraint: Cow::Owned(constraint.joined(&memberships)), memberships, asks: true, anybody: true })
+        Ok(Self { constraint: Cow::Owned(constraint.joined(&memberships)), memberships, asked: Asked::Patients })
     }
 
     /// The constraint for statements.
@@ -62,14 +73,13 @@ impl<'a> Sight<'a> {
         seal: &Seal,
         patients: impl IntoIterator<Item = &'p LogicalId>,
     ) -> Result<Consulted, StoreError> {
-        let question = match self.constraint.question() {
-            Some(question) if self.anybody => question,
-            _ if self.asks => return Ok(Consulted::nobody_has_any()),
-            _ => return Ok(Consulted::default()),
+        let question = match (&self.asked, self.constraint.question()) {
+            (Asked::Patients, Some(question)) => question,
+            (Asked::NobodyHasAny, _) => return Ok(Consulted::nobody_has_any()),
+            (Asked::Silent(own), _) => return Ok(Consulted { of: ConsentsOf::Patients(own.clone()), ..Consulted::default() }),
+            (Asked::Nobody | Asked::Patients, _) => return Ok(Consulted::default()),
         };
-        let mut patients: Vec<LogicalId> = patients.into_iter().cloned().collect();
-        patients.sort_unstable();
-        patients.dedup();
+        let patients = ascending(patients);
         let context = question.context();
         let consents = load::of_patients(connection, seal, &context, &patients)?;
         let related = load::related(connection, seal, context.base_url, &consents.iter().collect::<Vec<_>>())?;
@@ -78,6 +88,42 @@ impl<'a> Sight<'a> {
         parties::resolve(connection, (&actors, question.unresolved()), &consents, &mut memberships)?;
         Ok(Consulted { of: ConsentsOf::Patients(patients), consents, memberships, related })
     }
+}
+
+/// Each once, as [`ConsentsOf::Patients`] has them.
+fn ascending<'p>(patients: impl IntoIterator<Item = &'p LogicalId>) -> Vec<LogicalId> {
+    let mut patients: Vec<&LogicalId> = patients.into_iter().collect();
+    patients.sort_unstable();
+    patients.dedup();
+    patients.into_iter().cloned().collect()
+}
+
+/// Whether no consent at all is here. Rows that were lost say nothing of who has consented: whoever wrote or confirmed a Consent is remembered besides.
+fn says_nobody_anything(connection: &Connection) -> Result<bool, StoreError> {
+    let sql = "SELECT NOT (EXISTS (SELECT 1 FROM consent_base) OR EXISTS (SELECT 1 FROM consent_verification) \
+        OR EXISTS (SELECT 1 FROM consent_writer) OR EXISTS (SELECT 1 FROM consent_held))";
+    connection.prepare_cached(sql).and_then(|mut statement| statement.query_row([], |row| row.get(0))).map_err(store_error)
+}
+
+/// Whether none of these patients has a Consent: asked of the rows by which statements decide, and, since some may be lost, of those by which release does.
+fn says_nothing(connection: &Connection, patients: &[LogicalId]) -> Result<bool, StoreError> {
+    let sql = format!(
+        "SELECT EXISTS (SELECT 1 FROM consent_base b WHERE b.patient = p.pk) \
+         OR EXISTS (SELECT 1 FROM consent_verification v WHERE v.patient = p.pk) \
+         OR EXISTS (SELECT 1 FROM consent_held h WHERE h.patient = p.pk) \
+         OR EXISTS (SELECT 1 FROM compartment c WHERE c.patient = p.pk AND c.type = {}) FROM locator p WHERE p.type = {} AND p.id = ?1",
+        ResourceType::CONSENT.code(),
+        ResourceType::PATIENT.code()
+    );
+    let mut statement = connection.prepare_cached(&sql).map_err(store_error)?;
+    for patient in patients {
+        // Of whom nothing is known there is nothing to show either.
+        let says = statement.query_row([patient.as_str()], |row| row.get::<_, bool>(0)).optional().map_err(store_error)?;
+        if says == Some(true) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// What a practitioner is besides: roles that are not ended, and their organisations. Only whoever may write everything puts anybody into one. Where no role is stored,

@@ -7,6 +7,7 @@ mod app_state;
 mod assertions;
 mod attempts;
 mod change;
+pub(super) mod client_cache;
 mod clients;
 mod codes;
 mod consents;
@@ -65,6 +66,7 @@ use super::readers::Readers;
 use super::seal::Seal;
 use super::store::SqliteStore;
 use super::writer::Writer;
+use client_cache::ClientCache;
 use statements::registry_error;
 
 /// Every how many changes what has expired is removed.
@@ -82,6 +84,8 @@ pub struct SqliteRegistry {
     letters: tokio::sync::Notify,
     changes: AtomicU64,
     uses: uses::Uses,
+    /// Shared by all registries of the store.
+    clients: Arc<ClientCache>,
 }
 
 impl SqliteRegistry {
@@ -95,6 +99,7 @@ impl SqliteRegistry {
             letters: tokio::sync::Notify::new(),
             changes: AtomicU64::new(0),
             uses: uses::Uses::default(),
+            clients: Arc::clone(store.clients()),
         }
     }
 
@@ -122,17 +127,20 @@ impl Registry for SqliteRegistry {
         let removal_is_due = self.changes.fetch_add(1, Ordering::Relaxed).is_multiple_of(CHANGES_PER_REMOVAL);
         let tells = matches!(change, Change::Mail(_));
         let (id, bytes) = (record.id().0.clone(), record.bytes().to_vec());
-        let seal = Arc::clone(&self.seal);
+        let (seal, clients) = (Arc::clone(&self.seal), Arc::clone(&self.clients));
         let applied = self.writer.run_sized(bytes.len(), move |connection| {
             let now = change::recorded_at(&bytes)?;
+            // It goes back with the result, which nobody gets, or drops, before the COMMIT has returned.
+            let changing = clients.changing(&change);
             change::apply(connection, &seal, &change, now)?;
             if removal_is_due {
                 expiry::remove_expired(connection, now)?;
             }
-            outbox::store_bytes(connection, &id, &bytes)
+            Ok((outbox::store_bytes(connection, &id, &bytes)?, changing))
         });
         Box::pin(async move {
-            let stored = applied.await.map_err(registry_error)?;
+            let (stored, changing) = applied.await.map_err(registry_error)?;
+            drop(changing);
             self.filled.notify_one();
             if tells {
                 self.letters.notify_one();
@@ -146,7 +154,9 @@ impl Registry for SqliteRegistry {
     }
 
     fn client<'a>(&'a self, id: &'a ClientId) -> BoxFuture<'a, Result<Option<Client>, RegistryError>> {
-        self.point(|connection| clients::by_id(connection, id))
+        let read = || self.readers.with(|connection| clients::by_id(connection, id));
+        let found = self.clients.find(id, read).map_err(registry_error);
+        Box::pin(std::future::ready(found))
     }
 
     fn clients(&self) -> BoxFuture<'_, Result<Vec<Client>, RegistryError>> {

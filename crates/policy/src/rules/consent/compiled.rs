@@ -121,6 +121,12 @@ impl CompiledConsent {
         Self { id, patient, valid: Interval::ALWAYS, series: None, since: None, standing: Standing::Unverified, top: None }
     }
 
+    /// The same version of a consent, of which the server knows this.
+    #[must_use]
+    pub fn standing_as(self, standing: Standing) -> Self {
+        Self { standing, ..self }
+    }
+
     /// The id of the Consent.
     pub fn id(&self) -> &LogicalId {
         &self.id

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
 use portcullis_jose::Secret;
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, MutexGuard, Semaphore, oneshot};
 
 use super::breached::BreachedPasswords;
-use super::password_memory::HashingMemory;
+use super::password_memory::{HashingMemory, KEPT};
 use crate::ui::Language;
 
 /// The most hashes that may run at once: each takes 19 MiB and a core for some 26 ms.
@@ -156,14 +157,18 @@ impl Passwords {
     pub async fn verify(&self, password: Secret<String>, hash: Option<Secret<String>>) -> Result<bool, Busy> {
         let _waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| Busy)?;
         let running = Arc::clone(&self.running).acquire_owned().await.map_err(|_| Busy)?;
-        let (memory, waiting) = (Arc::clone(&self.memory), Arc::clone(&self.waiting));
+        let (memory, runtime) = (Arc::clone(&self.memory), Handle::current());
         let check = move || {
             let _running = running;
             let known = hash.is_some();
             let stored = hash.as_ref().map_or(DECOY, |hash| hash.expose().as_str());
-            // Those who hash hold a place of those who wait, too.
-            let others_wait = || WAITING.saturating_sub(waiting.available_permits()) > concurrent();
-            memory.verify(password.expose().as_bytes(), stored, others_wait) && known
+            let (matches, left) = memory.verify(password.expose().as_bytes(), stored);
+            // Here and not where the answer is waited for: a caller that goes away leaves the memory, too.
+            runtime.spawn(async move {
+                tokio::time::sleep(KEPT).await;
+                memory.release(left);
+            });
+            matches && known
         };
         behind(check).await
     }

@@ -24,6 +24,7 @@ use portcullis_oauth::session::Methods;
 use portcullis_oauth::token_error::TokenError;
 use portcullis_oauth::token_request::{AuthenticatedClient, ClientCredentials, TokenGrant, TokenRequest};
 use portcullis_oauth::token_response::TokenResponse;
+use portcullis_oauth::users::User;
 use portcullis_store::RegistryError;
 use portcullis_store::registry::Change;
 
@@ -257,10 +258,11 @@ struct Order {
     confirmation: Option<Confirmation>,
 }
 
-/// A response that is ready and the identifier that its record names.
+/// A response that is ready, the identifier that its record names, and the user where that one was read.
 struct Minted {
     response: TokenResponse,
     token_id: TokenId,
+    user: Option<User>,
 }
 
 async fn mint(server: &Server, grant: &Grant, order: Order, now: i64) -> Result<Minted, Refused> {
@@ -283,7 +285,7 @@ async fn mint(server: &Server, grant: &Grant, order: Order, now: i64) -> Result<
         confirmation,
     };
     let access_token = access.sign(&server.keys.at(now).access).map_err(failed)?;
-    let id_token = if scopes.has(ScopeKind::OpenId) {
+    let (id_token, user) = if scopes.has(ScopeKind::OpenId) {
         let user = server.registry.user(&grant.user).await?.ok_or(TokenError::InvalidGrant("the user is gone"))?;
         let fhir_user = user.fhir_user.as_ref().map(|reference| format!("{}/{reference}", server.settings.fhir_base));
         let methods = server.registry.methods_of_grant(&grant.id).await?;
@@ -298,12 +300,12 @@ async fn mint(server: &Server, grant: &Grant, order: Order, now: i64) -> Result<
             amr: methods.map(Methods::amr).unwrap_or_default(),
             nonce,
             fhir_user: fhir_user.filter(|_| scopes.has(ScopeKind::FhirUser)),
-            name: Some(user.display_name).filter(|_| scopes.has(ScopeKind::Profile)),
+            name: Some(user.display_name.clone()).filter(|_| scopes.has(ScopeKind::Profile)),
             access_token_hash: Some(access_token_hash(&access_token)),
         };
-        Some(sign_identity(server, claims).await?)
+        (Some(sign_identity(server, claims).await?), Some(user))
     } else {
-        None
+        (None, None)
     };
     let response = TokenResponse {
         access_token: Secret::new(access_token),
@@ -315,7 +317,7 @@ async fn mint(server: &Server, grant: &Grant, order: Order, now: i64) -> Result<
         patient,
         context: grant.context.clone(),
     };
-    Ok(Minted { response, token_id })
+    Ok(Minted { response, token_id, user })
 }
 
 /// Signs an id_token. RSA takes most of a millisecond, so it leaves the async threads, a bounded number at a time.
@@ -336,7 +338,10 @@ async fn issue(asking: &Asking<'_>, change: Change, (grant, minted): (&Grant, Mi
     let draft = Draft::new(StatusCode::OK)
         .body("application/json", minted.response.to_json().to_string())
         .with(header::PRAGMA, "no-cache");
-    let agent = reply::agent_of_grant(server, exchange, grant).await;
+    let agent = match &minted.user {
+        Some(user) => reply::agent_in_name_of(exchange, grant, Some(user)),
+        None => reply::agent_of_grant(server, exchange, grant).await,
+    };
     let late = Account::new(Event::Token, agent.clone(), Outcome::Denied, "the code or refresh token was used meanwhile");
     let agent = Agent { token: Some(minted.token_id.as_str().to_owned()), ..agent };
     let detail = format!("issued: {}", minted.response.scope);

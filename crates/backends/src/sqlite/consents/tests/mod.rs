@@ -3,6 +3,7 @@
 mod agreement;
 mod elements;
 mod matching;
+mod own;
 mod parties;
 mod plans;
 mod routes;

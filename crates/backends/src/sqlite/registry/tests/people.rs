@@ -185,3 +185,20 @@ async fn clients_are_listed_by_id() {
     let ids: Vec<ClientId> = world.registry.clients().await.unwrap().into_iter().map(|client| client.id).collect();
     assert_eq!(ids, [client_id("aaa"), client_id("app")]);
 }
+
+#[tokio::test]
+async fn a_client_that_was_asked_for_before_is_as_each_change_leaves_it_for_every_registry_of_the_store() {
+    let world = World::new().await;
+    let (id, other) = (client_id("app"), SqliteRegistry::new(&world.store));
+    for name in ["First", "Second"] {
+        world.change(Change::ReplaceClient(Box::new(Client { name: name.to_owned(), ..client("app") }))).await;
+        for registry in [&world.registry, &other, &world.registry] {
+            assert_eq!(registry.client(&id).await.unwrap().unwrap().name, name);
+        }
+    }
+    // One that is undone, too.
+    assert_eq!(world.conflict(Change::AddClient(Box::new(client("app")))).await, "the client id is taken");
+    assert_eq!(other.client(&id).await.unwrap().unwrap().name, "Second");
+    world.change(Change::RemoveClient(id.clone())).await;
+    assert!(other.client(&id).await.unwrap().is_none() && world.registry.client(&id).await.unwrap().is_none());
+}
