@@ -44,7 +44,10 @@ const CALL_SITES: &[(&str, &[&str])] = &[
     ),
     ("Released {", &["crates/policy/src/release.rs"]),
     ("AuthorizedAppState {", &["crates/policy/src/app_state.rs"]),
-    ("AppStatePermit {", &["crates/policy/src/app_state.rs", "crates/policy/src/release.rs"]),
+    (
+        "AppStatePermit {",
+        &["crates/policy/src/app_state.rs", "crates/policy/src/app_state/narrowed.rs", "crates/policy/src/release.rs"],
+    ),
     ("AuditReceipt::for_durable(", &["crates/audit/src/ledger.rs", "crates/audit/src/pending.rs"]),
     (
         "PendingRecord::new(",
@@ -113,6 +116,7 @@ const CALL_SITES: &[(&str, &[&str])] = &[
         &[
             "crates/server/src/authorization_server/clients/client_authentication.rs",
             "crates/backends/src/sqlite/registry/change.rs",
+            "crates/backends/src/sqlite/registry/client_cache.rs",
         ],
     ),
     ("credentials.authenticate(", &["crates/server/src/authorization_server/clients/client_authentication.rs"]),
@@ -122,18 +126,22 @@ const CALL_SITES: &[(&str, &[&str])] = &[
         &[
             "crates/server/src/authorization_server/clients/client_authentication.rs",
             "crates/backends/src/sqlite/registry/change.rs",
+            "crates/backends/src/sqlite/registry/client_cache.rs",
         ],
     ),
     (
         "Boundary::Whole,",
         &[
+            "crates/policy/src/app_state/narrowed.rs",
             "crates/policy/src/rules/break_glass.rs",
+            "crates/policy/src/rules/membership.rs",
             "crates/policy/src/rules/operator.rs",
             "crates/policy/src/rules/system_context.rs",
             "crates/policy/src/rules/user_context.rs",
         ],
     ),
     (".where_nobody_consented(", &["crates/backends/src/sqlite/consents/sight.rs"]),
+    (".where_owners_said_nothing(", &["crates/backends/src/sqlite/consents/sight.rs"]),
     ("Consulted::nobody_has_any(", &["crates/backends/src/sqlite/consents/sight.rs"]),
     (".consulting(", &["crates/backends/src/sqlite/store.rs"]),
     (

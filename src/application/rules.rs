@@ -255,8 +255,10 @@ mod tests {
             .filter_map(|record| Some((record.outcome, record.detail.filter(|detail| detail.contains("rules"))?)))
             .collect();
         let outcomes: Vec<Ended> = told.iter().map(|(outcome, _)| *outcome).collect();
-        assert_eq!(outcomes, [Ended::Success, Ended::Failed, Ended::Failed, Ended::Failed, Ended::Success], "{told:?}");
-        assert!(told.last().unwrap().1.contains(&digest), "{told:?}");
+        // What is adopted is recorded by way of the outbox, so the ledger may have it later than what came after it.
+        let count = |ended| outcomes.iter().filter(|outcome| **outcome == ended).count();
+        assert_eq!((count(Ended::Success), count(Ended::Failed), told.len()), (2, 3, 5), "{told:?}");
+        assert!(told.iter().any(|(outcome, detail)| *outcome == Ended::Success && detail.contains(&digest)), "{told:?}");
     }
 
     /// The same, but that it takes less away.

@@ -67,7 +67,7 @@ async fn what_an_app_wrote_opens_something_when_the_patient_agrees_and_not_befor
     visitor.sign_in("ann").await;
     let page = visitor.get(PAGE).await.text();
     // By the name that the server has of the person, not by what the app wrote.
-    assert!(page.contains("Who may see your"), "{page}");
+    assert!(page.contains("Practitioner/who may see your"), "{page}");
     assert!(!page.contains("Mother Teresa may"), "{page}");
     let forged =
         [("csrf", "x"), ("consent", permit["id"].as_str().unwrap()), ("version", permit["meta"]["versionId"].as_str().unwrap())];

@@ -342,9 +342,9 @@ async fn consents_and_rules_of_the_operator_decide_about_state_as_about_records(
         "policy": [{"uri": "https://example.org/c"}], "provision": {"type": "deny", "actor": [app]}});
     server.import(&[consent.to_string()]).await;
     assert!(keeping.found(&ann, PREFERENCES, of_ann).await.is_empty(), "as if there were none");
-    let put = keeping
-        .send(&ann, (Method::PUT, &path(&first)), Some(&tag(&first)), Some(&keeping.state(PREFERENCES, of_ann, "light")))
-        .await;
+    let mut light = keeping.state(PREFERENCES, of_ann, "light");
+    light["id"] = first["id"].clone();
+    let put = keeping.send(&ann, (Method::PUT, &path(&first)), Some(&tag(&first)), Some(&light)).await;
     assert_eq!(put.status, 412, "{}", put.text());
     assert_eq!(keeping.create(&ann, &keeping.state(PREFERENCES, of_ann, "light")).await.status, 403);
 }

@@ -65,7 +65,7 @@ async fn what_visitors_see_keeps_to_wcag_2_2() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_people_see_of_their_own_keeps_to_wcag_2_2() {
-    walked(own_page::way, [10, 8]).await;
+    walked(own_page::way, [13, 10]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -47,7 +47,7 @@ async fn a_write_set_asks_a_denial_that_it_stores_itself() {
 async fn so_do_the_steps_of_a_transaction() {
     let step = |who: Who<'_>, number: u32, change: Change| {
         let (permit, operation) = who.permit(Operation::Write(WriteSet { changes: vec![change] }));
-        (permit, Step { operation, record: Some(record(&format!("{number:032x}"), 1)) })
+        (permit, Step { operation, record: Some(record(&format!("{:032x}", number + 0xf000), 1)) })
     };
     for (who, is_done) in [(DOC, false), (OTHER, true)] {
         let world = world(&[]).await;
