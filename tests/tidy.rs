@@ -52,6 +52,7 @@ const CALL_SITES: &[(&str, &[&str])] = &[
     (
         "PendingRecord::new(",
         &[
+            "src/application/rules.rs",
             "crates/audit/src/pending.rs",
             "crates/server/src/resource_server/purpose.rs",
             "crates/server/src/admin/service.rs",

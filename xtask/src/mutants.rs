@@ -123,7 +123,7 @@ fn build() -> Result<PathBuf> {
     let text = String::from_utf8(output.stdout)?;
     let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let of_tests = messages.filter(|message| message.pointer("/target/name").and_then(Value::as_str) == Some("it"));
-    let program = of_tests.filter_map(|message| message.get("executable")?.as_str().map(PathBuf::from)).last();
+    let program = of_tests.filter_map(|message| message.get("executable")?.as_str().map(PathBuf::from)).next_back();
     program.context("cargo names no program of tests")
 }
 

@@ -50,6 +50,7 @@ impl NewVersion {
         last_updated: i64,
         base_url: &str,
     ) -> Result<Self, Issue> {
+        check_labels(&resource)?;
         let labelled_by = resource.take_labels()?;
         let resource = resource.with_identity(id.clone(), &version, last_updated);
         let references = index::references(&resource, base_url);
@@ -101,6 +102,17 @@ impl NewVersion {
     }
 }
 
+/// Refuses more labels than a body may have: each is compared with those of the version before.
+fn check_labels(resource: &Resource) -> Result<(), Issue> {
+    let maximum = labels::carried::MAXIMUM_LABELS;
+    let given = resource.body().member("meta").and_then(|meta| meta.member("security"));
+    if given.map_or(0, |given| given.items().len()) <= maximum {
+        return Ok(());
+    }
+    let name = resource.resource_type().name();
+    Err(Issue::error(IssueType::TooLong, format!("There are more than {maximum} labels.")).at(format!("{name}.meta.security")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,6 +120,18 @@ mod tests {
     fn version_of(resource: &str) -> Result<NewVersion, Issue> {
         let id = |text| LogicalId::parse(text).unwrap();
         NewVersion::of(Resource::parse(resource.as_bytes()).unwrap(), id("a"), id("v"), 0, "https://fhir.example")
+    }
+
+    #[test]
+    fn more_labels_than_a_body_may_have_are_refused() {
+        let labelled = |count: usize| {
+            let coding = r#"{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"NOCOLLECT"}"#;
+            let security = vec![coding; count].join(",");
+            version_of(&format!(r#"{{"resourceType":"Basic","meta":{{"security":[{security}]}},"code":{{"text":"x"}}}}"#))
+        };
+        assert!(labelled(labels::carried::MAXIMUM_LABELS).is_ok());
+        let refused = labelled(labels::carried::MAXIMUM_LABELS + 1).err().unwrap();
+        assert_eq!(refused.expression.as_deref(), Some("Basic.meta.security"));
     }
 
     #[test]

@@ -228,13 +228,7 @@ async fn labels_that_a_record_was_made_with_are_on_every_answer_and_in_the_recor
     let answers = [
         get(&world, &ann, &format!("{path}/_history")).await.1,
         get(&world, &ann, &format!("Condition?_id={id}")).await.1,
-        get(
-            &world,
-            &ann,
-            &format!("Encounter?_id=enc-ann&_revinclude=Condition:encounter&_revinclude:iterate=Provenance:target"),
-        )
-        .await
-        .1,
+        get(&world, &ann, "Encounter?_id=enc-ann&_revinclude=Condition:encounter&_revinclude:iterate=Provenance:target").await.1,
         get(&world, &ann, &format!("?_type=Condition&_id={id}")).await.1,
         get(&world, &ann, "Patient/ann/$everything").await.1,
         get(&world, &ann, "Patient/ann/*").await.1,

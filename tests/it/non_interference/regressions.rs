@@ -495,11 +495,11 @@ fn what_is_written_is_judged_by_what_it_says() {
     assert_eq!(after(&[P0, &coded], &[person], &[update], &[]).written, 0, "the criteria of the scope");
     let clinician = with_all_letters(Person::clinician("d0"));
     let restricted = Write::Create(Draft { code: 1, value: 1, ..draft("Encounter", 0, &[]) });
-    assert_eq!(after(&[P0, D0, E0], &[clinician.clone()], &[restricted], &[]).written, 0, "labels");
+    assert_eq!(after(&[P0, D0, E0], std::slice::from_ref(&clinician), &[restricted], &[]).written, 0, "labels");
     let denied = r#"{"type":"deny","class":[{"system":"http://hl7.org/fhir/resource-types","code":"Observation"}]}"#;
     let texts = [P0, D0, E0, &consent("n0", "2026-01-01", denied)];
     let create = || [Write::Create(draft("Observation", 0, &[]))];
-    assert_eq!(after(&texts, &[clinician.clone()], &create(), &[]).written, 0, "a consent");
+    assert_eq!(after(&texts, std::slice::from_ref(&clinician), &create(), &[]).written, 0, "a consent");
     let scopes = clinician.scopes.iter().map(|scope| Scope { letters: "c", ..*scope }).collect();
     assert_eq!(after(&texts[..3], &[Person { scopes, ..clinician }], &create(), &[]).written, 1, "without the body");
 }

@@ -4,7 +4,7 @@
 //! A label that names its policy keeps it. Of the others those of substance use, and the refrain that goes with them, stand under 42 CFR Part 2, those of mental health
 //! under HIPAA's rule about notes of psychotherapy, and the rest, such as the one confidentiality, under the policy that is named first.
 
-use super::carried::LABEL_BASIS;
+use super::carried::{LABEL_BASIS, MAXIMUM_LABELS};
 use super::vocabulary::{SYSTEM_ACT_CODE, is_policy};
 use crate::json::Value;
 
@@ -13,6 +13,9 @@ const MENTAL_HEALTH: (&str, &[&str]) = ("HIPAAPsyNotes", &["PSY", "PSYTHPN", "MH
 
 /// Gives each label its policy, where there are several.
 pub(super) fn add(labels: &mut [Value]) {
+    if labels.len() > MAXIMUM_LABELS {
+        return;
+    }
     let mut policies: Vec<Value> = Vec::new();
     for policy in labels.iter().filter_map(stated) {
         if !policies.iter().any(|known| code(known) == code(&policy)) {
@@ -39,12 +42,14 @@ pub(super) fn add(labels: &mut [Value]) {
 
 /// The policy that a label names, or is.
 fn stated(label: &Value) -> Option<Value> {
+    let coding =
+        |(system, code): (Option<&str>, Option<&str>)| Some(Value::object([("system", system?.into()), ("code", code?.into())]));
     let own = || {
         let (system, code) = code(label);
-        let code = code.filter(|code| system == Some(SYSTEM_ACT_CODE) && is_policy(code))?;
-        Some(Value::object([("system", SYSTEM_ACT_CODE.into()), ("code", code.into())]))
+        coding((system, code.filter(|code| system == Some(SYSTEM_ACT_CODE) && is_policy(code))))
     };
-    basis(label).cloned().or_else(own)
+    // No more than what it is: it is said again with each label that has none.
+    basis(label).map_or_else(own, |basis| coding(code(basis)))
 }
 
 fn basis(label: &Value) -> Option<&Value> {

@@ -21,18 +21,26 @@ struct Found {
     effective: Labels,
 }
 
+/// So many labelled elements are compared, and so many bytes of what they say.
+const MOST_COMPARED: usize = 1000;
+const MOST_BYTES: usize = 32 << 20;
+
 type Elements = HashMap<String, Vec<Found>>;
 
 /// Labels of elements of the version before that the new one does not have on the same elements.
 pub fn dropped(before: &Value, after: &Value) -> Labels {
-    let mut labelled = HashSet::new();
+    let (mut labelled, mut count, mut all) = (HashSet::new(), 0_usize, Labels::NONE);
     let mut note = |path: &str, _: &dyn Fn() -> Vec<u8>, own: Option<Labels>, _: Labels| {
-        if own.is_some() && !labelled.contains(path) {
+        let Some(own) = own else { return };
+        (count, all) = (count + 1, all | own);
+        if !labelled.contains(path) {
             labelled.insert(path.to_owned());
         }
     };
     walk(before, (&mut String::new(), Labels::NONE), &mut note);
-    let (had, has) = (elements(before, &labelled), elements(after, &labelled));
+    let compared = |resource| (count <= MOST_COMPARED).then(|| elements(resource, &labelled)).flatten();
+    // Of more than this nobody works out which is which: what any of them had counts for the whole.
+    let (Some(had), Some(has)) = (compared(before), compared(after)) else { return all };
     had.iter().fold(Labels::NONE, |dropped, (path, had)| {
         dropped | dropped_at(had, has.get(path).map(Vec::as_slice).unwrap_or_default())
     })
@@ -74,16 +82,18 @@ fn take<'a>(
     found.map(|position| same.swap_remove(position)).is_some()
 }
 
-/// Every element at these places.
-fn elements(resource: &Value, places: &HashSet<String>) -> Elements {
-    let mut elements = Elements::new();
+/// Every element at these places; `None` where they say too much.
+fn elements(resource: &Value, places: &HashSet<String>) -> Option<Elements> {
+    let (mut elements, mut bytes) = (Elements::new(), 0_usize);
     let mut note = |path: &str, says: &dyn Fn() -> Vec<u8>, own: Option<Labels>, effective: Labels| {
-        if places.contains(path) {
-            elements.entry(path.to_owned()).or_default().push(Found { says: says(), own, effective });
+        if bytes <= MOST_BYTES && places.contains(path) {
+            let says = says();
+            bytes += says.len();
+            elements.entry(path.to_owned()).or_default().push(Found { says, own, effective });
         }
     };
     walk(resource, (&mut String::new(), Labels::NONE), &mut note);
-    elements
+    (bytes <= MOST_BYTES).then_some(elements)
 }
 
 type Note<'a> = dyn FnMut(&str, &dyn Fn() -> Vec<u8>, Option<Labels>, Labels) + 'a;
@@ -223,5 +233,12 @@ mod tests {
         ] {
             assert_eq!(dropped_codes(before, after), expected, "{after}");
         }
+    }
+
+    #[test]
+    fn of_more_elements_than_are_compared_every_label_counts_for_the_whole() {
+        let many = |count: usize| format!(r#""telecom":[{}]"#, vec![r#"{<R>,"value":"1"}"#; count].join(","));
+        assert_eq!(dropped_codes(&many(MOST_COMPARED), &many(MOST_COMPARED)), Vec::<&str>::new());
+        assert_eq!(dropped_codes(&many(MOST_COMPARED + 1), &many(MOST_COMPARED + 1)), ["R"]);
     }
 }

@@ -16,7 +16,7 @@ use portcullis_oauth::principal::{Parts, Principal};
 use portcullis_oauth::scopes::Letter;
 use portcullis_oauth::users::Role;
 
-use super::{Ruling, break_glass, grant, purpose};
+use super::{Ruling, break_glass, grant, purpose, represented};
 use crate::constraint::{Boundary, Grant, TypeSet};
 use crate::qualified::Admission;
 
@@ -51,6 +51,7 @@ pub fn apply(principal: &Principal) -> Ruling {
     }
     let given =
         grant(letters, (Boundary::Whole, clearance), |resource_type| admissions.iter().any(|(of, _)| *of == resource_type));
+    let given = within_limits(principal, own, given);
     let mut given = Grant { create: TypeSet::default(), update: TypeSet::default(), delete: TypeSet::default(), ..given };
     for (resource_type, admission) in &admissions {
         for letter in [Letter::Read, Letter::Search] {
@@ -73,7 +74,9 @@ fn part_of(principal: &Principal) -> Option<(&LocalReference, Parts, Compartment
             treats.then_some((chosen.practitioner, CompartmentType::Practitioner, clearances.clinician))
         }
         ResourceType::RELATED_PERSON => {
-            let acts = user.roles.contains(Role::Representative);
+            // Whose representation has ended is nobody's any more.
+            let acts =
+                user.roles.contains(Role::Representative) && user.patients.iter().any(|of| purpose::may_act_for(principal, of));
             acts.then_some((chosen.related_person, CompartmentType::RelatedPerson, clearances.patient))
         }
         ResourceType::PATIENT => {
@@ -84,6 +87,13 @@ fn part_of(principal: &Principal) -> Option<(&LocalReference, Parts, Compartment
     };
     let (parts, compartment, clearance) = found.filter(|(parts, ..)| !parts.are_none())?;
     Some((own, parts, compartment, clearance))
+}
+
+/// Without what is excluded from any representation: a record by a relative says nothing of the patient for whom it was made.
+fn within_limits(principal: &Principal, own: &LocalReference, given: Grant) -> Grant {
+    let represents = principal.user().filter(|_| own.resource_type == ResourceType::RELATED_PERSON);
+    let limits = represents.into_iter().flat_map(|user| &user.represents).map(|representation| &representation.limits);
+    limits.fold(given, represented::limited)
 }
 
 /// Whether records of a type are about patients, so that there is somebody who is asked for consent.

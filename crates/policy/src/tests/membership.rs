@@ -112,3 +112,14 @@ fn the_patient_whom_it_is_about_is_asked_as_always() {
         StoredVersion { security: Security { labels: Labels::named("V").unwrap(), ..Security::NONE }, ..by("Practitioner/dr") };
     assert!(!shows(&asking, labelled), "and its labels are judged");
 }
+
+#[test]
+fn what_is_excluded_from_a_representation_opens_to_no_relative_by_another_part_either() {
+    let relative = |represents: &[&str], patients: &[&str]| {
+        let person = Person { represents, patients, ..RELATIVE };
+        shows(&choosing(principal("user/*.cruds", None, &person), everything()), by("RelatedPerson/r"))
+    };
+    assert!(relative(&["a 0 - rw -"], &["a"]));
+    assert!(!relative(&["a 0 - rw Observation"], &["a"]), "excluded");
+    assert!(!relative(&[], &[]), "whose representation has ended");
+}

@@ -137,8 +137,13 @@ impl Derivation<'_> {
             parties::PARTIES.into_iter().filter_map(ResourceType::parse).map(|party| party.code().to_string()).collect();
         let sql = format!(
             "SELECT r.pk FROM resource r CROSS JOIN locator l ON l.pk = r.pk WHERE r.type IN ({}) AND r.deleted = 0 \
-             AND NOT EXISTS (SELECT 1 FROM consent_party p WHERE p.party IN ('CareTeam/' || l.id, 'Group/' || l.id, 'Device/' || l.id))",
-            types.join(", ")
+             AND NOT EXISTS (SELECT 1 FROM consent_party p WHERE p.party = CASE r.type {} END || '/' || l.id)",
+            types.join(", "),
+            parties::PARTIES
+                .into_iter()
+                .filter_map(|name| Some(format!("WHEN {} THEN '{name}'", ResourceType::parse(name)?.code())))
+                .collect::<Vec<_>>()
+                .join(" ")
         );
         let waiting = {
             let mut statement = self.connection.prepare(&sql).map_err(store_error)?;

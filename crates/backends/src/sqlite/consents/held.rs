@@ -55,7 +55,7 @@ pub fn hold(connection: &Connection, before: &Before<'_>) -> Result<(), StoreErr
     let mut statement = connection.prepare_cached(count).map_err(store_error)?;
     let held: i64 = statement.query_row([before.consent], |row| row.get(0)).map_err(store_error)?;
     if held >= MAXIMUM_HELD {
-        let reason = "Too many changes of this Consent wait for a confirmation: confirm or correct the current version first.";
+        let reason = "Too many changes of this Consent wait for a confirmation: confirm the current version first.";
         return Err(StoreError::NotSupported(reason.to_owned()));
     }
     let sql = "INSERT OR IGNORE INTO consent_held (consent, version, patient) VALUES (?1, ?2, ?3)";

@@ -23,6 +23,8 @@ use super::condition::key;
 pub const PARTIES: [&str; 3] = ["CareTeam", "Group", "Device"];
 /// The member that says that all members are known.
 const ALL_ARE_KNOWN: &str = "";
+/// The member that says that some are not: it keeps whoever may not write everything from saying later that there are none.
+const SOME_ARE_NOT_KNOWN: &str = "?";
 
 /// Whether a type is one of parties.
 pub fn is_party(resource_type: ResourceType) -> bool {
@@ -45,6 +47,11 @@ pub fn stored(connection: &Connection, version: &StoredVersion, trusted: bool, c
         connection.prepare_cached(sql).and_then(|mut statement| statement.execute(parameters)).map(|_| ()).map_err(store_error)
     };
     let Stated { members, complete } = stated(version, context);
+    let known = "SELECT EXISTS (SELECT 1 FROM consent_party WHERE party = ?1)";
+    let is_noted: bool = connection
+        .prepare_cached(known)
+        .and_then(|mut statement| statement.query_row([&party], |row| row.get(0)))
+        .map_err(store_error)?;
     if trusted {
         execute("DELETE FROM consent_party WHERE party = ?1", params![party])?;
     } else {
@@ -57,11 +64,13 @@ pub fn stored(connection: &Connection, version: &StoredVersion, trusted: bool, c
         let sql = "INSERT OR IGNORE INTO consent_party (party, member, standing) VALUES (?1, ?2, ?3)";
         execute(sql, params![party, member, i64::from(!(certain && trusted))])?;
     }
-    if complete {
-        let sql = "INSERT OR IGNORE INTO consent_party (party, member, standing) VALUES (?1, ?2, 0)";
-        execute(sql, params![party, ALL_ARE_KNOWN])?;
+    let sql = "INSERT OR IGNORE INTO consent_party (party, member, standing) VALUES (?1, ?2, ?3)";
+    match complete {
+        // Somebody may have been a member of whom no row knows: only whoever may write everything says that there is nobody else.
+        true if trusted || !is_noted => execute(sql, params![party, ALL_ARE_KNOWN, 0]),
+        true => Ok(()),
+        false => execute(sql, params![party, SOME_ARE_NOT_KNOWN, 1]),
     }
-    Ok(())
 }
 
 fn stated(version: &StoredVersion, context: &Context<'_>) -> Stated {

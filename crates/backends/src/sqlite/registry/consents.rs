@@ -69,6 +69,8 @@ fn entry(connection: &Connection, seal: &Seal, pk: i64) -> Result<Option<Consent
     for earlier in named.iter().filter(|earlier| *earlier != version.as_str()) {
         // What cannot be read is shown to nobody.
         let earlier = load::version(connection, seal, pk, earlier).ok().flatten();
+        // A version may have been about somebody else, who is nobody's business here.
+        let earlier = earlier.filter(|earlier| earlier.patients == patients);
         counting.extend(earlier.and_then(|earlier| earlier.body).filter(|body| status(Some(body)) == "active"));
     }
     Ok(Some(ConsentEntry {
@@ -225,7 +227,9 @@ fn memberships_of(
     let mut unresolved: TypeSet = [ResourceType::PRACTITIONER, ResourceType::PRACTITIONER_ROLE, ResourceType::ORGANIZATION]
         .into_iter()
         .filter(|unknown| {
-            !memberships.known.contains(*unknown) && !(practitioner.is_some() && *unknown == ResourceType::PRACTITIONER)
+            let is_known =
+                memberships.known.contains(*unknown) || practitioner.is_some() && *unknown == ResourceType::PRACTITIONER;
+            !is_known
         })
         .collect();
     unresolved.insert(ResourceType::CARE_TEAM);

@@ -25,9 +25,10 @@ impl Confirming<'_> {
         consent.is_unreadable() || consent.actors().into_iter().any(|actor| self.may_be(actor))
     }
 
-    /// Whether the consent says anything about the person, by name or about everybody.
+    /// Whether the consent says anything about the person, by name or about everybody, or about an app or a device, which the person may use.
     pub fn is_concerned_by(&self, consent: &CompiledConsent) -> bool {
-        rows(consent).map_or(true, |rows| rows.iter().any(|row| row.actors.iter().all(|actor| self.may_be(actor))))
+        let may_act_as = |actor: &Reference| is_program(actor) || self.may_be(actor);
+        rows(consent).map_or(true, |rows| rows.iter().any(|row| row.actors.iter().all(may_act_as)))
     }
 
     fn may_be(&self, actor: &Reference) -> bool {
@@ -58,6 +59,14 @@ impl Confirming<'_> {
                 as_practitioner || by_membership && !known
             }
         }
+    }
+}
+
+/// Whether an actor is an app or a device, and no person.
+fn is_program(actor: &Reference) -> bool {
+    match actor {
+        Reference::Local(local) => local.resource_type.name() == "Device",
+        _ => true,
     }
 }
 

@@ -91,3 +91,15 @@ async fn a_device_is_that_of_the_client_whose_id_it_has() {
     assert!(!sees(&world, DOC, "Observation", "of-pat").await);
     assert!(!sees(&world, PAT, "Observation", "of-pat").await, "the app in the patient's own hands is named");
 }
+
+#[tokio::test]
+async fn nobody_gets_a_member_whom_no_reference_names_out_of_a_team() {
+    let mut unnamed = team(&[]);
+    unnamed["participant"] = json!([{"member": {"identifier": {"value": "dr-x"}}}]);
+    let world = world(&[unnamed.to_string(), about("deny", "CareTeam/team")]).await;
+    assert!(!sees(&world, DOC, "Observation", "of-pat").await, "may be the one with the identifier");
+    world.commit(PAT, vec![update(&team(&[]).to_string(), "v2", None)]).await.unwrap();
+    assert!(!sees(&world, DOC, "Observation", "of-pat").await, "nobody who may not write everything says that there are none");
+    world.commit(Who::Operator, vec![import(&team(&[]).to_string())]).await.unwrap();
+    assert!(sees(&world, DOC, "Observation", "of-pat").await);
+}
