@@ -100,6 +100,6 @@ async fn nobody_gets_a_member_whom_no_reference_names_out_of_a_team() {
     assert!(!sees(&world, DOC, "Observation", "of-pat").await, "may be the one with the identifier");
     world.commit(PAT, vec![update(&team(&[]).to_string(), "v2", None)]).await.unwrap();
     assert!(!sees(&world, DOC, "Observation", "of-pat").await, "nobody who may not write everything says that there are none");
-    world.commit(Who::Operator, vec![import(&team(&[]).to_string())]).await.unwrap();
+    world.commit(Who::Operator, vec![import(&team(&["Practitioner/third"]).to_string())]).await.unwrap();
     assert!(sees(&world, DOC, "Observation", "of-pat").await);
 }
