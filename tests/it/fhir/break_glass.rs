@@ -183,6 +183,22 @@ async fn the_page_wants_the_right_a_second_factor_a_reason_and_exactly_one_patie
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guesses_that_come_at_once_are_counted_one_after_the_other() {
+    let world = World::start().await;
+    let (mut who, _) = entitled(&world).await;
+    let csrf = in_form(&who.get("/break-glass").await, "/break-glass", "csrf");
+    let guess = async || {
+        let mut same = Visitor { jar: who.jar.clone(), ..Visitor::new(&world) };
+        let typed = [("csrf", csrf.as_str()), ("who", "Nobody Here"), ("born", "1970-01-01"), ("reason", REASON)];
+        same.post("/break-glass", &typed).await.text().contains("No single record fits")
+    };
+    let four = async || tokio::join!(guess(), guess(), guess(), guess());
+    let (first, second, third) = tokio::join!(four(), four(), four());
+    let looked_up = [first, second, third].map(|(a, b, c, d)| [a, b, c, d]).concat().into_iter().filter(|was| *was).count();
+    assert_eq!(looked_up, 5, "of twelve that came together");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_entitled_clinician_opens_one_record_for_a_time_and_everybody_learns_of_it() {
     verifies!("LABEL-08");
     let world = World::start().await;

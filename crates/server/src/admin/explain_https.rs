@@ -7,12 +7,12 @@
 use std::sync::Arc;
 
 use http::{Method, StatusCode, header};
-use portcullis_audit::record::{Agent, Event, OperationEntry, Outcome};
+use portcullis_audit::record::{Event, OperationEntry, Outcome};
 use portcullis_oauth::identifiers::ClientId;
 use portcullis_oauth::principal::OperatorOperation;
 
 use super::explain::{ExplainRequest, Explained};
-use super::https::{Fault, json_draft};
+use super::https::{Fault, asking, json_draft};
 use super::protocol::{RefusalKind, Refused};
 use super::service::{Caller, Service, Task};
 use crate::answer::Answer;
@@ -20,23 +20,13 @@ use crate::authorization_server::reply::{self, Account};
 use crate::context::Server;
 use crate::listener::Incoming;
 use crate::middleware::body;
-use crate::resource_server::{Exchange, authenticate};
+use crate::resource_server::Exchange;
 
 /// Serves one request.
 pub async fn serve(server: &Arc<Server>, exchange: &Exchange, incoming: Incoming) -> Answer {
-    let (principal, _) = match authenticate::authenticate(server, exchange).await {
-        Ok(authenticated) => authenticated,
-        Err(error) => {
-            let (outcome, draft) = reply::not_authenticated(&error);
-            let account = Account::new(Event::Administration, exchange.agent(), outcome, error.to_string());
-            return reply::recorded(server, exchange, account, draft).await;
-        }
-    };
-    let agent = Agent {
-        client: Some(principal.client().as_str().to_owned()),
-        token: principal.token_id().map(|token| token.as_str().to_owned()),
-        user: principal.user().map(|user| user.id.as_str().to_owned()),
-        ..exchange.agent()
+    let (principal, agent) = match asking(server, exchange).await {
+        Ok(asking) => asking,
+        Err(answer) => return answer,
     };
     let own = principal.registered().is_some();
     match explained(server, exchange, (principal.client(), own), incoming).await {

@@ -9,6 +9,7 @@ use http::{Method, StatusCode, header};
 use portcullis_audit::record::{Agent, Event, Outcome};
 use portcullis_oauth::clients::{Client, ClientKind, KeySource};
 use portcullis_oauth::identifiers::ClientId;
+use portcullis_oauth::principal::Principal;
 use portcullis_oauth::registration::{ClientMetadata, MetadataError, Registered, Registrar, described};
 use portcullis_store::RegistryError;
 use portcullis_store::client_registration::RegistrationChange;
@@ -123,14 +124,14 @@ async fn read(server: &Server, bytes: &[u8], registrar: Registrar) -> Result<Cli
     }
 }
 
-/// Serves one request.
-pub async fn serve(server: &Arc<Server>, exchange: &Exchange, route: ClientRoute, incoming: Incoming) -> Answer {
+/// Who asks by a token, and as whom the record names them; otherwise the answer that asks for a token, recorded.
+pub(super) async fn asking(server: &Arc<Server>, exchange: &Exchange) -> Result<(Principal, Agent), Answer> {
     let (principal, _) = match authenticate::authenticate(server, exchange).await {
         Ok(authenticated) => authenticated,
         Err(error) => {
             let (outcome, draft) = reply::not_authenticated(&error);
             let account = Account::new(Event::Administration, exchange.agent(), outcome, error.to_string());
-            return reply::recorded(server, exchange, account, draft).await;
+            return Err(reply::recorded(server, exchange, account, draft).await);
         }
     };
     let agent = Agent {
@@ -138,6 +139,15 @@ pub async fn serve(server: &Arc<Server>, exchange: &Exchange, route: ClientRoute
         token: principal.token_id().map(|token| token.as_str().to_owned()),
         user: principal.user().map(|user| user.id.as_str().to_owned()),
         ..exchange.agent()
+    };
+    Ok((principal, agent))
+}
+
+/// Serves one request.
+pub async fn serve(server: &Arc<Server>, exchange: &Exchange, route: ClientRoute, incoming: Incoming) -> Answer {
+    let (principal, agent) = match asking(server, exchange).await {
+        Ok(asking) => asking,
+        Err(answer) => return answer,
     };
     let fault = match allowed(server, principal.client(), principal.registered().is_some()).await {
         Ok(()) => match act(server, exchange, (&route, incoming), &agent).await {

@@ -146,6 +146,8 @@ async fn open(server: &Server, exchange: &Exchange, signed_in: &SignedIn, form: 
     if open.count() >= usize::try_from(MAXIMUM_AT_ONCE).unwrap_or(usize::MAX) {
         return shown(server, exchange, signed_in, Some(BreakGlassProblem::TooMany)).await;
     }
+    // One after the other, so that each sees the misses of those before.
+    let _turn = server.passwords.turn(&signed_in.user.username).await;
     let lookups = Lookups::of(server, signed_in).await?;
     if let Some(seconds) = lookups.wait_seconds(at) {
         return shown(server, exchange, signed_in, Some(BreakGlassProblem::Wait { minutes: (seconds + 59) / 60 })).await;
