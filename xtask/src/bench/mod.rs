@@ -65,32 +65,41 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     let workshop = Workshop::open(options.rounds)?;
     let started = Instant::now();
     machine(&mut report, options.rounds);
-    storage::measure(&workshop, &options.wanted, options.rounds, &mut report)?;
-    if options.wanted.any(&["G2b", "G5", "G6", "G8", "G10"]) {
-        serving::measure(&workshop, &options.wanted, options.rounds, &mut report)?;
-    }
-    if options.wanted.any(&["G3", "G3b"]) {
-        token_endpoint::measure(&workshop, &options.wanted, options.rounds, &mut report)?;
-    }
-    if options.wanted.any(&["LOGIN"]) {
-        login::measure(&workshop, options.rounds, &mut report)?;
-    }
-    if options.wanted.any(&["G9"]) {
-        consents::measure(&workshop, options.rounds, &mut report)?;
-    }
-    if options.wanted.any(&["COST"]) {
-        cost_of_security::measure(&workshop, options.rounds, &mut report)?;
-    }
+    let measured = measure(&workshop, &options, &mut report);
     report.note("load average at the end", load_average());
     report.note("seconds, without builds and data", format!("{:.0}", started.elapsed().as_secs_f64()));
-    std::fs::remove_dir_all(&workshop.folder)?;
+    // What was measured before something failed is not lost with it.
     eprintln!("\n{}", report.table());
     if let Some(file) = &options.json {
         let text = serde_json::to_string_pretty(&report.json())?;
         std::fs::write(file, text + "\n").with_context(|| format!("cannot write {}", file.display()))?;
     }
+    measured?;
+    std::fs::remove_dir_all(&workshop.folder)?;
     let missed = report.missed();
     ensure!(missed.is_empty(), "floors missed: {}", missed.join(", "));
+    Ok(())
+}
+
+/// Everything that is wanted, one after the other.
+fn measure(workshop: &Workshop, options: &Options, report: &mut Report) -> Result<()> {
+    let Options { rounds, wanted, .. } = options;
+    storage::measure(workshop, wanted, *rounds, report)?;
+    if wanted.any(&["G2b", "G5", "G6", "G8", "G10"]) {
+        serving::measure(workshop, wanted, *rounds, report)?;
+    }
+    if wanted.any(&["G3", "G3b"]) {
+        token_endpoint::measure(workshop, wanted, *rounds, report)?;
+    }
+    if wanted.any(&["LOGIN"]) {
+        login::measure(workshop, *rounds, report)?;
+    }
+    if wanted.any(&["G9"]) {
+        consents::measure(workshop, *rounds, report)?;
+    }
+    if wanted.any(&["COST"]) {
+        cost_of_security::measure(workshop, *rounds, report)?;
+    }
     Ok(())
 }
 
