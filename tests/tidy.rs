@@ -52,7 +52,7 @@ const CALL_SITES: &[(&str, &[&str])] = &[
     (
         "PendingRecord::new(",
         &[
-            "src/application/rules.rs",
+            "src/application/in_force.rs",
             "crates/audit/src/pending.rs",
             "crates/server/src/resource_server/purpose.rs",
             "crates/server/src/admin/service.rs",
@@ -66,6 +66,10 @@ const CALL_SITES: &[(&str, &[&str])] = &[
     ("Acknowledgement::of_stored(", &["crates/backends/src/sqlite/store.rs", "crates/backends/src/sqlite/registry/mod.rs"]),
     ("TokenStatus::from_registry(", &["crates/backends/src/sqlite/registry/token_status.rs"]),
     ("Principal::establish(", &["crates/server/src/resource_server/authenticate.rs"]),
+    // Whoever reads FHIR decides for the purpose that the request states.
+    (".beside_fhir(", &["crates/server/src/admin/https.rs", "crates/server/src/authorization_server/clients/introspect.rs"]),
+    // A permit without an operation is for words about it.
+    ("decide_change(", &["crates/policy/src/combine.rs", "crates/server/src/admin/explain.rs"]),
     ("Principal::imagined(", &["crates/server/src/admin/explain.rs", "src/commands/policy/cases.rs"]),
     // What consents say goes into a decision or into words about one.
     ("store.evidence(", &["crates/backends/src/sqlite/audit_store.rs", "crates/server/src/admin/explain_reasons.rs"]),
@@ -165,6 +169,7 @@ const CALL_SITES: &[(&str, &[&str])] = &[
 
 /// Where rules stand that builds with mutants switch off (ADR 0023): nowhere else is there a switch.
 const SWITCHED: &[&str] = &[
+    "crates/fhir/src/redaction/show.rs",
     "crates/oauth/src/scopes/compiled.rs",
     "crates/policy/src/",
     "crates/backends/src/sqlite/",

@@ -3,10 +3,12 @@
 //! The order matters and is the same for servers and for commands: lock, store, ledger, what the outbox still holds, keys. What a kill left behind in the
 //! outbox is in the ledger before anything else is recorded.
 
+mod in_force;
 mod keys;
 mod outbox;
 mod rules;
 mod run;
+mod settings;
 
 use std::sync::Arc;
 
@@ -36,7 +38,7 @@ use portcullis_store::{Clock, Registry, SystemClock};
 
 use self::outbox::OutboxFlusher;
 pub use self::run::{Listen, check_addresses, check_certificate, serve};
-use crate::config::PolicySettings;
+use crate::config::{AccessSettings, PolicySettings};
 use crate::failure::{Exit, Failure, OrFail, Outcome, causes};
 
 /// What an instance is made of.
@@ -68,8 +70,8 @@ pub struct Setup {
     pub federation: Vec<Provider>,
     /// How letters go to people.
     pub mail: Mail,
-    /// What codes mean for security labels.
-    pub label_rules: Arc<Rules>,
+    /// What of the configuration decides who sees what, beside the rules.
+    pub access: AccessSettings,
     /// Where the operator's own rules are.
     pub policy: PolicySettings,
 }
@@ -103,6 +105,29 @@ fn passwords(breached: Option<&std::path::Path>) -> Outcome<Passwords> {
         BreachedPasswords::open(path).map_err(failed)
     };
     Ok(Passwords::default().refusing(breached.map(open).transpose()?))
+}
+
+/// Opens the database with the settings that hold: what codes mean for labels must be known before anything is stored.
+async fn open_store(
+    directory: &DataDirectory,
+    root_key: &RootKey,
+    read: AccessSettings,
+    now: i64,
+) -> Outcome<(Arc<SqliteStore>, settings::Held)> {
+    let open = |rules| {
+        SqliteStore::open_labelling(&directory.database(), root_key, rules).map_err(|error| {
+            Failure::failed(format!("The database {} cannot be used: {}", directory.database().display(), causes(&error)))
+        })
+    };
+    let rules = read.label_rules();
+    let store = open(Arc::clone(&rules))?;
+    let access = settings::hold(&SqliteRegistry::new(&store), read, now).await?;
+    let held = access.settings.label_rules();
+    if *held == *rules {
+        return Ok((store, access));
+    }
+    drop(store);
+    Ok((open(held)?, access))
 }
 
 /// Adds what search finds resources by that an earlier version of this program has stored.
@@ -157,6 +182,7 @@ pub struct Instance {
     index: Arc<AuditIndex>,
     flusher: OutboxFlusher,
     policy: PolicySettings,
+    access: settings::Held,
     /// Last, so that the directory is given back after all else has ended.
     directory: DataDirectory,
 }
@@ -178,18 +204,17 @@ impl Instance {
             breached_passwords,
             federation,
             mail,
-            label_rules,
+            access,
             policy,
         } = setup;
         let rules = rules::load(&policy, &public_url)?;
         let outbound = Arc::new(outbound.client()?);
         let client_keys = ClientKeys::new(Arc::clone(&outbound));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let (store, access) = open_store(&directory, &root_key, access, clock.now_seconds()).await?;
+        let authorization = AuthorizationSettings { access: access.shown()?, ..access.settings.apply(authorization) };
         let settings = Settings { brand, guides, language, authorization, mutual_tls_url, ..settings(public_url, demo, &*clock) };
-        let labelling = Arc::clone(&label_rules);
-        let store = SqliteStore::open_labelling(&directory.database(), &root_key, label_rules).map_err(|error| {
-            Failure::failed(format!("The database {} cannot be used: {}", directory.database().display(), causes(&error)))
-        })?;
+        let labelling = access.settings.label_rules();
         complete_index(&store, &settings.fhir_base)?;
         let labelled = label_anew(&store, &labelling, &settings.fhir_base)?;
         derive_consents(&store, &settings.fhir_base)?;
@@ -233,7 +258,7 @@ impl Instance {
             record_labelling(&server, labelled).await?;
         }
         let service = Arc::new(Service::new(Arc::clone(&server)));
-        Ok(Self { server, service, ledger, index, flusher, policy, directory })
+        Ok(Self { server, service, ledger, index, flusher, policy, access, directory })
     }
 
     /// The server.

@@ -4,35 +4,20 @@
 //! agreement is spent in the transaction that keeps them. Until then those before hold, also after a restart. What the first start of a server finds is the operator's
 //! installation and counts.
 
-use portcullis_audit::PendingRecord;
-use portcullis_audit::record::{Event, Outcome as Ended, Record};
-use portcullis_jose::Secret;
-use portcullis_jose::digest::sha256;
-use portcullis_oauth::approval::{ChangeKind, digest};
+use portcullis_audit::record::{Event, Outcome as Ended};
+use portcullis_oauth::approval::ChangeKind;
 use portcullis_server::approvals::{Leave, leave};
 use portcullis_server::context::Server;
 use portcullis_server::operator_rules::{Held, WaitingRules, proposal};
-use portcullis_store::registry::Change;
-use portcullis_store::safeguards::SafeguardChange;
-use portcullis_store::{Registry, RegistryError};
-use serde::{Deserialize, Serialize};
 
 use super::Instance;
-use super::run::{of_process, record};
+use super::in_force::InForce;
+use super::run::record;
 use crate::config::{PolicySettings, kept_rules};
 use crate::failure::{Failure, OrFail, Outcome};
 
 /// Under which name the registry keeps the rules in force.
 const KEPT_NAME: &str = "operator rules in force";
-
-/// What is kept of the rules in force.
-#[derive(Debug, Serialize, Deserialize)]
-struct Kept {
-    /// Their file; empty where there is none.
-    text: String,
-    /// Since when, in seconds since the epoch.
-    since: i64,
-}
 
 /// What becomes of rules that were read.
 #[derive(Debug)]
@@ -81,7 +66,7 @@ pub fn load(policy: &PolicySettings, public_url: &str) -> Outcome<Held> {
 /// Has the rules in force hold where those that were read must wait. Nothing is kept or recorded: only a server that serves does that ([`begin`]).
 pub async fn hold(server: &Server) -> Outcome {
     let read = server.operator_rules.held();
-    if let Next::Wait(in_force, waiting) = judge(server, &read, &kept(&*server.registry)?).await? {
+    if let Next::Wait(in_force, waiting) = judge(server, &read, &InForce::read(&*server.registry, KEPT_NAME)?).await? {
         server.operator_rules.keep(in_force, waiting);
     }
     Ok(())
@@ -111,7 +96,7 @@ pub async fn reload(instance: &Instance) -> Outcome {
 
 async fn bring(instance: &Instance, read: Held) -> Outcome {
     let server = instance.server();
-    let kept = kept(&*server.registry)?;
+    let kept = InForce::read(&*server.registry, KEPT_NAME)?;
     match judge(server, &read, &kept).await? {
         Next::Unchanged => {
             // Also where others waited, and the file was put back.
@@ -124,7 +109,7 @@ async fn bring(instance: &Instance, read: Held) -> Outcome {
         Next::Adopt(reason) => {
             let detail = format!("{}: {}", told(&read), reason.told());
             // What cannot be recorded does not hold.
-            adopt(server, (&read, reason), &kept, &detail).await?;
+            adopt(server, (&read, reason), &kept, detail.clone()).await?;
             server.operator_rules.exchange(read);
             tracing::info!(%detail, "from the next request on these rules hold");
             Ok(())
@@ -142,20 +127,12 @@ async fn bring(instance: &Instance, read: Held) -> Outcome {
     }
 }
 
-/// What was in force last, as it is kept; empty where nothing was.
-fn kept(registry: &dyn Registry) -> Outcome<Secret<Vec<u8>>> {
-    registry.server_secret(KEPT_NAME, &|| Some(Vec::new())).or_fail("The rules that were in force cannot be read")
-}
-
-async fn judge(server: &Server, read: &Held, kept: &Secret<Vec<u8>>) -> Outcome<Next> {
-    if kept.expose().is_empty() {
-        return Ok(Next::Adopt(Reason::First));
-    }
-    let Kept { text, .. } = serde_json::from_slice(kept.expose()).or_fail("The rules that were in force cannot be read")?;
-    if text == read.text {
+async fn judge(server: &Server, read: &Held, kept: &InForce) -> Outcome<Next> {
+    let Some(text) = &kept.text else { return Ok(Next::Adopt(Reason::First)) };
+    if *text == read.text {
         return Ok(Next::Unchanged);
     }
-    let in_force = kept_rules(text, &server.settings.fhir_base);
+    let in_force = kept_rules(text.clone(), &server.settings.fhir_base);
     let widenings = read.rules.widen(&in_force.rules);
     if widenings.is_empty() {
         return Ok(Next::Adopt(Reason::Narrower));
@@ -169,25 +146,11 @@ async fn judge(server: &Server, read: &Held, kept: &Secret<Vec<u8>>) -> Outcome<
 }
 
 /// Keeps the rules as those in force, together with the record, and spends the agreement where one was needed.
-async fn adopt(server: &Server, (read, reason): (&Held, Reason), kept: &Secret<Vec<u8>>, detail: &str) -> Outcome {
-    let failed = "The rules cannot be brought into force";
-    let next = Kept { text: read.text.clone(), since: server.clock.now_seconds() };
-    let after = Secret::new(serde_json::to_vec(&next).or_fail(failed)?);
-    let kept_now = Change::ReplaceSecret { name: KEPT_NAME, before: sha256(kept.expose()), after };
-    let change = match reason {
-        Reason::First | Reason::Narrower | Reason::OnePerson => kept_now,
-        Reason::Agreed => {
-            let Kept { text, .. } = serde_json::from_slice(kept.expose()).or_fail(failed)?;
-            let content = proposal(&kept_rules(text, &server.settings.fhir_base), read);
-            let digest = digest(ChangeKind::Rules, &content);
-            let spent = SafeguardChange::Use { kind: ChangeKind::Rules, digest, then: Box::new(kept_now) };
-            Change::Safeguard(Box::new(spent))
-        }
-    };
-    let record: Record = of_process(server, (Event::Administration, Ended::Success), detail.to_owned());
-    let pending = PendingRecord::new(&record).or_fail(failed)?;
-    let stored: Result<_, RegistryError> = server.registry.apply(change, &pending).await;
-    pending.receipt(&stored.or_fail(failed)?).map(|_receipt| ()).or_fail(failed)
+async fn adopt(server: &Server, (read, reason): (&Held, Reason), kept: &InForce, detail: String) -> Outcome {
+    let content = || proposal(&kept_rules(kept.text.clone().unwrap_or_default(), &server.settings.fhir_base), read);
+    let agreed = (reason == Reason::Agreed).then(content);
+    let spending = agreed.as_deref().map(|content| (ChangeKind::Rules, content));
+    kept.exchange(server, read.text.clone(), spending, detail).await
 }
 
 /// What a record says of rules.

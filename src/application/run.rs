@@ -16,7 +16,7 @@ use portcullis_server::middleware::refusals;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
-use super::{Instance, rules};
+use super::{Instance, rules, settings};
 use crate::failure::{Failure, OrFail, Outcome, causes};
 
 /// The longest path of a Unix socket, in bytes, without its closing zero (unix(7)).
@@ -42,7 +42,11 @@ pub async fn serve(instance: Instance, listen: Listen, announce: impl FnOnce() -
     let mut signals = Signals::new()?;
     let shutdown = Shutdown::default();
     // Before anybody is answered: those that must wait never decided anything.
-    if let Err(failure) = rules::begin(&instance).await {
+    let begun = async {
+        settings::begin(&instance).await?;
+        rules::begin(&instance).await
+    };
+    if let Err(failure) = begun.await {
         instance.close().await?;
         return Err(failure);
     }

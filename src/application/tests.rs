@@ -27,6 +27,11 @@ pub(super) async fn instance(root: &Path) -> Instance {
 
 /// The instance under these rules about labels.
 async fn labelling(root: &Path, label_rules: Arc<Rules>) -> Instance {
+    with_access(root, AccessSettings::default().with_label_rules(&label_rules)).await
+}
+
+/// The instance with these settings.
+pub(super) async fn with_access(root: &Path, access: AccessSettings) -> Instance {
     let directory =
         if DataDirectory::exists(root) { DataDirectory::open(root, "test") } else { DataDirectory::create(root, false, "test") }
             .unwrap();
@@ -49,7 +54,7 @@ async fn labelling(root: &Path, label_rules: Arc<Rules>) -> Instance {
         breached_passwords: None,
         federation: Vec::new(),
         mail: Default::default(),
-        label_rules,
+        access,
         policy: Default::default(),
     })
     .await

@@ -7,12 +7,13 @@ use std::path::Path;
 use portcullis_backends::DataDirectory;
 use portcullis_backends::sqlite::RootKey;
 use portcullis_oauth::capabilities::Capabilities;
-use portcullis_server::listener::{CertificateFiles, ClientAuthorities, ReloadingCertificate};
+use portcullis_server::listener::{CertificateFiles, ClientAuthorities, ReloadingCertificate, transport_in_force};
 
 use super::clients::all_risks;
 use super::place::configuration;
+use super::safeguards::rules_in_force;
 use crate::args::Target;
-use crate::config::Configuration;
+use crate::config::{AccessSettings, Configuration, Configured};
 use crate::failure::{Failure, Outcome, causes};
 use crate::terminal::{self, counted};
 
@@ -22,6 +23,12 @@ pub fn check(path: &Path) -> Outcome {
     let problems = problems(&configuration);
     if problems.is_empty() {
         for line in switched(configuration.capabilities) {
+            terminal::print_line(&format!("{}: {line}", path.display()))?;
+        }
+        for line in transport_in_force() {
+            terminal::print_line(&format!("{}: transport, {line}", path.display()))?;
+        }
+        for line in waiting(path, &configuration) {
             terminal::print_line(&format!("{}: {line}", path.display()))?;
         }
         for risk in risks(path, &configuration) {
@@ -45,6 +52,26 @@ fn switched(capabilities: Capabilities) -> impl Iterator<Item = String> {
     let off = capabilities.off().filter(|capability| !capability.is_optional());
     let off = off.map(|capability| format!("off: {} (smart.disabled)", capability.as_str()));
     off.chain(capabilities.switched_on().map(|capability| format!("on: {} (smart.enabled)", capability.as_str())))
+}
+
+/// Which settings would wait for a second person at the next start; nothing where nothing is in force yet.
+fn waiting(path: &Path, configuration: &Configuration) -> Vec<String> {
+    if !DataDirectory::exists(&configuration.data_dir) {
+        return Vec::new();
+    }
+    let target = Target { config: Some(path.to_owned()), data_dir: None };
+    let in_force = match rules_in_force(&target, "config check") {
+        Ok(in_force) => in_force.settings,
+        Err(failure) => return vec![format!("the settings that are in force could not be looked at: {failure}")],
+    };
+    let Ok(next) = Configured::of(configuration).read() else { return Vec::new() };
+    let wider = if in_force.is_empty() { Vec::new() } else { next.widen(&AccessSettings::kept(&in_force)) };
+    let line = |key| {
+        format!(
+            "{key} lets more be seen than what is in force, which goes on until a second person agreed (portcullis policy propose)"
+        )
+    };
+    wider.into_iter().map(line).collect()
 }
 
 /// What a client may do that weakens the rules; nothing where there are no data yet, or where nobody can be asked about them.
@@ -97,7 +124,7 @@ fn problems(configuration: &Configuration) -> Vec<String> {
     if let Err(problem) = configuration.labels.rules() {
         problems.push(format!("labels.rules: {problem}"));
     }
-    if let Err(problem) = configuration.labels.policy() {
+    if let Err(problem) = configuration.labels.element_rules() {
         problems.push(format!("labels.elements: {problem}"));
     }
     if DataDirectory::exists(&configuration.data_dir) && configuration.data_dir.join("demo.json").exists() {

@@ -7,7 +7,6 @@ use std::process::Command;
 
 use portcullis_backends::sqlite::RootKey;
 use portcullis_backends::{DataDirectory, DirectoryError};
-use portcullis_fhir::labels::Rules;
 use portcullis_server::admin::Service;
 use portcullis_server::context::AuthorizationSettings;
 use portcullis_server::demo_app::{AppSettings, DemoApp};
@@ -50,7 +49,7 @@ pub fn run(arguments: &args::Demo) -> Outcome {
         breached_passwords: None,
         federation: Vec::new(),
         mail: Default::default(),
-        label_rules: Rules::built_in(),
+        access: Default::default(),
         policy: Default::default(),
     };
     if let Some(plan) = plan(root, addresses, arguments.patients)? {

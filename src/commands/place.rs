@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::application::{OutboundSettings, Setup};
 use crate::args::Target;
-use crate::config::{Configuration, FederationProvider, LabelSettings, MailSettings, PolicySettings, StatementIssuerEntry};
+use crate::config::{Configuration, Configured, FederationProvider, MailSettings, PolicySettings, StatementIssuerEntry};
 use crate::demo::Description;
 use crate::failure::{Exit, Failure, OrFail, Outcome, causes};
 
@@ -40,7 +40,7 @@ pub struct Place {
     statement_issuers: Vec<StatementIssuerEntry>,
     federation: Vec<FederationProvider>,
     mail: Option<MailSettings>,
-    labels: LabelSettings,
+    access: Configured,
     policy: PolicySettings,
 }
 
@@ -68,18 +68,13 @@ impl Place {
             authorization: AuthorizationSettings {
                 developers: configuration.developers.settings(),
                 assurance: configuration.assurance.clone(),
-                implicit_consent: configuration.consent.implicit(),
-                membership: configuration.compartments.membership(),
-                trusted_proxies: configuration.policy.trusted_proxies(),
                 capabilities: configuration.capabilities,
-                two_people: configuration.two_people.settings(),
-                break_glass: configuration.break_glass.settings(),
                 ..configuration.clients.settings()
             },
             outbound: configuration.outbound.settings(),
             federation: configuration.federation.clone(),
             mail: configuration.mail.clone(),
-            labels: configuration.labels.clone(),
+            access: Configured::of(configuration),
             policy: configuration.policy.clone(),
             breached_passwords: configuration.breached_passwords.clone(),
             mutual_tls_url: configuration.mutual_tls.as_ref().map(|mutual| mutual.public_url.clone()),
@@ -114,7 +109,7 @@ impl Place {
             outbound: OutboundSettings::default(),
             federation: Vec::new(),
             mail: None,
-            labels: LabelSettings::default(),
+            access: Configured::default(),
             policy: PolicySettings::default(),
             breached_passwords: None,
             mutual_tls_url: None,
@@ -133,7 +128,6 @@ impl Place {
         let federation = self.federation.iter().map(FederationProvider::load).collect::<Outcome<_>>()?;
         let mut authorization = self.authorization.clone();
         authorization.client_authorities = self.client_authorities.as_deref().map(client_authorities).transpose()?;
-        authorization.labels = self.labels.load_policy()?;
         authorization.statement_issuers =
             self.statement_issuers.iter().map(StatementIssuerEntry::load).collect::<Outcome<_>>()?;
         Ok(Setup {
@@ -150,7 +144,7 @@ impl Place {
             outbound,
             federation,
             mail: self.mail.as_ref().map(MailSettings::load).transpose()?.unwrap_or_default(),
-            label_rules: self.labels.load()?,
+            access: self.access.read().map_err(Failure::usage)?,
             policy: self.policy.clone(),
         })
     }

@@ -31,7 +31,8 @@ pub fn entitle(arguments: UsersRight) -> Outcome {
     }
 }
 
-fn waiting(change: &ChangeSummary) -> Outcome {
+/// Says that a change waits, and for whom.
+pub fn waiting(change: &ChangeSummary) -> Outcome {
     let ChangeSummary { id, expires_at, .. } = change;
     let until = terminal::minute(*expires_at);
     let text = format!(
@@ -41,18 +42,11 @@ fn waiting(change: &ChangeSummary) -> Outcome {
     terminal::print(&terminal::wrapped(&text, 0))
 }
 
-/// Proposes rules that let more be seen.
-pub fn propose_rules(target: &Target, content: String, json: bool) -> Outcome {
-    let request = SafeguardRequest::Propose { kind: ChangeKind::Rules.as_str().to_owned(), content };
+/// Proposes rules or settings that let more be seen.
+pub fn propose(target: &Target, (kind, content): (ChangeKind, String)) -> Outcome<ChangeSummary> {
+    let request = SafeguardRequest::Propose { kind: kind.as_str().to_owned(), content };
     match asked(target, "policy propose", request)? {
-        SafeguardResponse::Waiting(change) if json => print_json(&json!({"proposed": true, "change": change})),
-        SafeguardResponse::Waiting(change) => {
-            waiting(&change)?;
-            terminal::print(&terminal::wrapped(
-                "Once somebody agreed, have the server read the file: systemctl reload portcullis.",
-                0,
-            ))
-        }
+        SafeguardResponse::Waiting(change) => Ok(change),
         _ => Err(unexpected()),
     }
 }

@@ -60,6 +60,7 @@ impl Clients {
             implicit_consent: Default::default(),
             membership: Default::default(),
             trusted_proxies: Default::default(),
+            access: Default::default(),
         }
     }
 

@@ -1,10 +1,10 @@
 //! `[compartments]`: by what part in a record somebody sees it who is not its subject. Nothing, where nothing is said.
 
 use portcullis_oauth::principal::{Membership, Part, Parts};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// `[compartments]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct CompartmentSettings {
     /// Clinicians.
@@ -16,8 +16,8 @@ pub struct CompartmentSettings {
 }
 
 /// A part by the name of its search parameter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "&'static str")]
 struct Named(Part);
 
 impl TryFrom<String> for Named {
@@ -29,7 +29,21 @@ impl TryFrom<String> for Named {
     }
 }
 
+impl From<Named> for &'static str {
+    fn from(Named(part): Named) -> Self {
+        part.code()
+    }
+}
+
 impl CompartmentSettings {
+    /// Whether some part counts that does not in the other.
+    pub fn open_more_than(&self, other: &Self) -> bool {
+        let more = |own: &[Named], other: &[Named]| own.iter().any(|part| !other.contains(part));
+        more(&self.practitioner, &other.practitioner)
+            || more(&self.related_person, &other.related_person)
+            || more(&self.patient, &other.patient)
+    }
+
     /// What was chosen.
     pub fn membership(&self) -> Membership {
         let parts = |named: &[Named]| -> Parts { named.iter().map(|Named(part)| *part).collect() };

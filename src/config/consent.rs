@@ -1,17 +1,17 @@
 //! `[consent]`: what holds where no consent of a patient says anything.
 
 use portcullis_oauth::principal::ImplicitPolicy;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// `[consent]`
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConsentSettings {
     implicit: Implicit,
 }
 
 /// The implicit policies of IHE PCF by the last part of their URIs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Implicit {
     /// Clinicians, for treatment.
@@ -26,6 +26,17 @@ enum Implicit {
 }
 
 impl ConsentSettings {
+    /// The policy that lets nobody in.
+    pub fn deny() -> Self {
+        Self { implicit: Implicit::Deny }
+    }
+
+    /// Whether somebody sees something by this policy who does not by the other.
+    pub fn lets_in_more_than(self, other: Self) -> bool {
+        // Neither of the two in the middle includes the other: treatment is no emergency.
+        self != other && self.implicit != Implicit::Deny && other.implicit != Implicit::AllNormal
+    }
+
     /// The policy.
     pub fn implicit(self) -> ImplicitPolicy {
         match self.implicit {

@@ -8,15 +8,14 @@ use std::sync::Arc;
 use portcullis_fhir::labels::{Clearance, Clearances, LabelPolicy, Rules};
 use portcullis_fhir::purpose::PurposeOfUse;
 use portcullis_fhir::redaction::ElementRules;
-use serde::Deserialize;
-
-use crate::failure::{Failure, Outcome};
+use serde::{Deserialize, Serialize};
 
 /// `[labels]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LabelSettings {
     /// A file of rules instead of those that are built in.
+    #[serde(skip_serializing)]
     rules: Option<PathBuf>,
     /// Whether records that are marked as test data are hidden from clinicians and clients.
     hide_test_data: bool,
@@ -29,13 +28,14 @@ pub struct LabelSettings {
     /// What holds for single purposes of use instead.
     purpose: BTreeMap<String, PurposeEntry>,
     /// A file with elements that are shown only to those who are cleared for their labels.
+    #[serde(skip_serializing)]
     elements: Option<PathBuf>,
     /// What happens to records with labels that nobody understands.
     unknown: UnknownLabels,
 }
 
 /// `[labels.clinician]`, `[labels.client]` or `[labels.break_glass]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct ClearanceEntry {
     /// The highest confidentiality.
@@ -52,7 +52,7 @@ impl ClearanceEntry {
 }
 
 /// `[labels.purpose.CODE]`: what holds for this purpose of use instead.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct PurposeEntry {
     /// What clinicians see.
@@ -64,7 +64,7 @@ struct PurposeEntry {
 }
 
 /// What happens to records with labels that nobody understands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum UnknownLabels {
     /// Only those see them who are cleared for everything.
@@ -132,24 +132,30 @@ impl LabelSettings {
         }
     }
 
-    /// What is decided about labels, or what is wrong with the file of elements.
-    pub fn policy(&self) -> Result<LabelPolicy, String> {
-        let elements = match &self.elements {
-            None => Arc::default(),
-            Some(path) => {
-                let text = fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-                let elements = ElementRules::parse(&text);
-                elements.map(Arc::new).map_err(|error| format!("{}, {error}", path.display()))?
-            }
-        };
-        let purpose = |(code, entry): (&String, &PurposeEntry)| Some((PurposeOfUse::parse(code)?, self.for_purpose(entry)));
-        let purposes = self.purpose.iter().filter_map(purpose).collect();
-        Ok(LabelPolicy { clearances: self.clearances(), purposes, elements })
+    /// The list of elements, or what is wrong with its file.
+    pub fn element_rules(&self) -> Result<Arc<ElementRules>, String> {
+        let Some(path) = &self.elements else { return Ok(Arc::default()) };
+        let text = fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+        ElementRules::parse(&text).map(Arc::new).map_err(|error| format!("{}, {error}", path.display()))
     }
 
-    /// The same for a server that starts.
-    pub fn load_policy(&self) -> Outcome<LabelPolicy> {
-        self.policy().map_err(|problem| Failure::usage(format!("labels.elements: {problem}")))
+    /// What is decided about labels, with this list of elements.
+    pub fn policy_with(&self, elements: Arc<ElementRules>) -> LabelPolicy {
+        let purpose = |(code, entry): (&String, &PurposeEntry)| Some((PurposeOfUse::parse(code)?, self.for_purpose(entry)));
+        let purposes = self.purpose.iter().filter_map(purpose).collect();
+        LabelPolicy { clearances: self.clearances(), purposes, elements }
+    }
+
+    /// The same without the files, which are kept by what is in them.
+    #[must_use]
+    pub fn without_files(&self) -> Self {
+        Self { rules: None, elements: None, ..self.clone() }
+    }
+
+    /// The least that can be said: nothing restricted or sensitive, for nobody but patients.
+    pub fn least() -> Self {
+        let normal = || Some(ClearanceEntry { confidentiality: "N".to_owned(), sensitivities: Vec::new() });
+        Self { clinician: normal(), client: normal(), break_glass: normal(), hide_test_data: true, ..Self::default() }
     }
 
     /// The rules, or what is wrong with their file.
@@ -157,11 +163,6 @@ impl LabelSettings {
         let Some(path) = &self.rules else { return Ok(Rules::built_in()) };
         let text = fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
         Rules::parse(&text).map(Arc::new).map_err(|error| format!("{}, {error}", path.display()))
-    }
-
-    /// The rules for a server that starts.
-    pub fn load(&self) -> Outcome<Arc<Rules>> {
-        self.rules().map_err(|problem| Failure::usage(format!("labels.rules: {problem}")))
     }
 }
 
@@ -206,7 +207,7 @@ mod tests {
             "[purpose.HRESCH]\ndeidentify = true\nclient = { confidentiality = 'N' }\n[purpose.TREAT]\nclinician = { confidentiality = 'R', sensitivities = ['HIV'] }",
         );
         assert_eq!(policy.check(), Ok(()));
-        let policy = policy.policy().unwrap();
+        let policy = policy.policy_with(Arc::default());
         let of = |code| policy.clearances(PurposeOfUse::parse(code).unwrap(), Clearance::FULL);
         assert!(of("TREAT").clinician.covers(labels(&["R", "HIV"])) && !of("HPAYMT").clinician.covers(labels(&["R"])));
         let research = of("HRESCH");
@@ -239,11 +240,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut named = settings("elements = 'elements.txt'");
         named.relative_to(folder.path());
-        assert!(named.policy().unwrap_err().contains("cannot be read"));
+        assert!(named.element_rules().unwrap_err().contains("cannot be read"));
         fs::write(folder.path().join("elements.txt"), "Patient.identifier -> R\nPatient.nam -> R").unwrap();
-        assert!(named.policy().unwrap_err().contains("elements.txt, line 2"));
+        assert!(named.element_rules().unwrap_err().contains("elements.txt, line 2"));
         fs::write(folder.path().join("elements.txt"), "Patient.identifier -> R").unwrap();
-        assert_eq!(named.policy().unwrap().elements.entries().len(), 1);
+        assert_eq!(named.element_rules().unwrap().entries().len(), 1);
     }
 
     #[test]

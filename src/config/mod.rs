@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::application::OutboundSettings;
 
+mod access;
 mod clients;
 mod compartments;
 mod conformance;
@@ -27,6 +28,7 @@ mod safeguards;
 mod smart;
 mod software_statements;
 
+pub use access::{AccessSettings, Configured};
 pub use clients::Clients;
 pub use compartments::CompartmentSettings;
 pub use conformance::ConformanceSettings;

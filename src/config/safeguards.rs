@@ -2,13 +2,13 @@
 
 use portcullis_oauth::approval::{ChangeKind, TwoPeople};
 use portcullis_server::context::BreakGlassSeconds;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The longest time that a record stays open, in minutes.
 const MAXIMUM_MINUTES: i64 = 240;
 
 /// `[two_people]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TwoPeopleSettings {
     /// Changes for which one person is enough.
@@ -32,6 +32,11 @@ impl TwoPeopleSettings {
         TwoPeople::but_for(self.disabled.iter().filter_map(|name| ChangeKind::parse(name)))
     }
 
+    /// Whether one person is enough for something that takes two by the others.
+    pub fn ask_less_than(&self, other: &Self) -> bool {
+        self.settings().disabled().any(|kind| other.settings().are_needed(kind))
+    }
+
     /// What weakens the rules, in words.
     pub fn risks(&self) -> impl Iterator<Item = String> {
         self.settings()
@@ -43,7 +48,7 @@ impl TwoPeopleSettings {
 }
 
 /// `[break_glass]`
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BreakGlassSettings {
     /// How long a record stays open, in minutes.

@@ -27,13 +27,16 @@ pub enum ChangeKind {
     ApproveChanges,
     /// Rules that let somebody see more.
     Rules,
+    /// Settings of the configuration that let somebody see more.
+    Settings,
     /// A key leaves the server.
     KeyExport,
 }
 
 impl ChangeKind {
     /// All kinds.
-    pub const ALL: [Self; 5] = [Self::BreakGlass, Self::VerifyConsents, Self::ApproveChanges, Self::Rules, Self::KeyExport];
+    pub const ALL: [Self; 6] =
+        [Self::BreakGlass, Self::VerifyConsents, Self::ApproveChanges, Self::Rules, Self::Settings, Self::KeyExport];
 
     /// The name as it is stored, configured and shown.
     pub fn as_str(self) -> &'static str {
@@ -42,6 +45,7 @@ impl ChangeKind {
             Self::VerifyConsents => "verify-consents",
             Self::ApproveChanges => "approve-changes",
             Self::Rules => "rules",
+            Self::Settings => "settings",
             Self::KeyExport => "key-export",
         }
     }

@@ -120,7 +120,13 @@ impl Parameters {
 
     /// Refuses parameters of which any, known or not, occurs more than once; one that has a name in the error comes first.
     pub fn check_each_once(&self) -> Result<(), Repeated> {
-        let several = self.values.iter().filter(|(_, occurrences)| matches!(occurrences, Occurrences::Several(_)));
+        self.check_each_once_but(&[])
+    }
+
+    /// The same for a form in which these may occur more than once: rows of tick boxes.
+    pub fn check_each_once_but(&self, rows: &[&str]) -> Result<(), Repeated> {
+        let several = |occurrences: &Occurrences| matches!(occurrences, Occurrences::Several(_));
+        let several = self.values.iter().filter(|(name, values)| several(values) && !rows.contains(&name.as_str()));
         let mut repeated = several.map(|(name, _)| Repeated::of(name));
         let Some(first) = repeated.next() else { return Ok(()) };
         Err(if first.is_named() { first } else { repeated.find(|found| found.is_named()).unwrap_or(first) })
@@ -218,6 +224,9 @@ mod tests {
         assert_eq!(parameters.check_each_once(), Err(Repeated::of("scope")), "before one that has no name in the error");
         assert_eq!(Parameters::parse(b"a=1&b=1&a=").unwrap().check_each_once(), Err(Repeated::of("a")));
         assert_eq!(Parameters::parse(b"a=1&b=1").unwrap().check_each_once(), Ok(()));
+        let ticked = Parameters::parse(b"box=1&box=2&a=1").unwrap();
+        assert_eq!(ticked.check_each_once_but(&["box"]), Ok(()));
+        assert_eq!(ticked.check_each_once_but(&["a"]), Err(Repeated::of("box")));
     }
 
     #[test]

@@ -258,6 +258,12 @@ impl Principal {
         Self::of_page(user, &format!("user/{resource_type}.rs"), expires_at)
     }
 
+    /// A signed-in person to whom a page names people and organisations: may read and search within the own rights. Directory records are visible where a record
+    /// of a type in scope refers to them, so all types are.
+    pub fn naming(user: PrincipalUser, expires_at: i64) -> Uncleared {
+        Self::of_page(user, "user/*.rs", expires_at)
+    }
+
     /// A signed-in clinician who is entitled to break the glass, gave a reason and a second factor, and says for whom: may find that Patient, nothing else.
     pub fn breaking_glass(user: PrincipalUser, expires_at: i64) -> Uncleared {
         let Uncleared(page) = Self::of_page(user, "user/Patient.s", expires_at);

@@ -209,6 +209,13 @@ impl Grant {
         }
     }
 
+    /// From now on a type is not open for a letter.
+    pub(crate) fn close(&mut self, resource_type: ResourceType, letter: Letter) {
+        let one: TypeSet = std::iter::once(resource_type).collect();
+        let types = self.types_mut(letter);
+        *types = types.without(&one);
+    }
+
     /// Which resources of an open type are open for a letter, where that is not all of them.
     pub fn admission(&self, resource_type: ResourceType, letter: Letter) -> Option<&Admission> {
         self.qualifications.admission(resource_type, letter)

@@ -9,7 +9,7 @@ use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::principal::Principal;
 use portcullis_oauth::scopes::{Letter, ScopeContext};
 
-use crate::constraint::{Boundary, Relationship, Visibility};
+use crate::constraint::{Boundary, Constraint, Relationship, Visibility};
 use crate::consulted::Consulted;
 use crate::decision::{DenialReason, Permit, Trace};
 use crate::operator_rules::{Holds, OperatorRules, Rule, RuleEffect};
@@ -173,6 +173,11 @@ fn conditions(rule: &Rule, principal: &Principal) -> String {
 }
 
 impl Permit {
+    /// Under what constraint it is.
+    pub fn constraint(&self) -> &Constraint {
+        &self.constraint
+    }
+
     /// Whether each way in which records of this type are visible shows a version to whom these patients are related so, and which part of it does not. Consents
     /// are not asked. Empty: the type is hidden.
     pub fn explain(&self, version: &StoredVersion, in_care: &[(Relationship, LogicalId)]) -> Vec<Vec<Step>> {
@@ -236,6 +241,9 @@ pub struct Evidence {
     pub labels: Vec<LabelReason>,
 }
 
+/// The part of a way that is opened by who wrote, did or recorded something.
+pub const BY_PART: &str = "membership";
+
 fn parts(way: &Visibility<'_>, version: &StoredVersion, in_care: &[(Relationship, LogicalId)]) -> Vec<Step> {
     let yes = |holds: bool| if holds { Says::Yes } else { Says::No };
     match way {
@@ -262,6 +270,14 @@ fn parts(way: &Visibility<'_>, version: &StoredVersion, in_care: &[(Relationship
         Visibility::Qualified { way, admission } => {
             let mut steps = parts(way, version, in_care);
             let admitted = admission.admits_version(version);
+            if admission.is_by_part() {
+                let because = match admitted {
+                    true => "it names the user as [compartments] asks for: by who wrote, did or recorded it",
+                    false => "it does not name the user as [compartments] asks for, or criteria of scopes and rules leave it out",
+                };
+                steps.push(Step::new(BY_PART, yes(admitted), because));
+                return steps;
+            }
             let because = if admitted {
                 "its content is what scopes and rules leave open"
             } else {

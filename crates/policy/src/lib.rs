@@ -24,7 +24,7 @@ mod tests;
 
 pub use app_state::{AppState, AppStateLookup, AppStatePermit, AppStateWrite, AuthorizedAppState};
 pub use authorized::{Authorized, PermittedOperation};
-pub use combine::{decide, denial};
+pub use combine::{decide, decide_change, denial};
 pub use constraint::{Boundary, Constraint, InCare, Relationship, Visibility, WriteBoundary};
 pub use consulted::{ConsentsOf, Consulted};
 pub use decision::{Basis, Decision, DecisionId, Denial, Permit};

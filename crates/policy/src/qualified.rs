@@ -21,6 +21,8 @@ pub struct Admission {
     alternatives: Vec<Vec<Arc<Qualifier>>>,
     exclusions: Vec<Exclusion>,
     base_url: Arc<str>,
+    /// Whether the operator chose the criteria and no client asked for them: one that is not shown opens nothing, instead of having the request refused.
+    by_part: bool,
 }
 
 /// Resources of one type that a rule takes away: those that some qualifier admits and that have some label. Where one of the two is not named, the other decides.
@@ -93,7 +95,7 @@ impl Admission {
             Opening::Closed | Opening::Whole => None,
             Opening::Qualified(qualifiers) => {
                 let alternatives = qualifiers.into_iter().map(|qualifier| vec![qualifier]).collect();
-                Some(Self { alternatives, exclusions: Vec::new(), base_url: Arc::clone(base_url) })
+                Some(Self { alternatives, exclusions: Vec::new(), base_url: Arc::clone(base_url), by_part: false })
             }
         }
     }
@@ -101,12 +103,29 @@ impl Admission {
     /// What one of these qualifiers admits.
     pub(crate) fn of_any(criteria: Vec<Arc<Qualifier>>, base_url: &Arc<str>) -> Self {
         let alternatives = criteria.into_iter().map(|qualifier| vec![qualifier]).collect();
-        Self { alternatives, exclusions: Vec::new(), base_url: Arc::clone(base_url) }
+        Self { alternatives, exclusions: Vec::new(), base_url: Arc::clone(base_url), by_part: false }
+    }
+
+    /// The same where the operator chose by which part in a record somebody sees it.
+    pub(crate) fn of_parts(criteria: Vec<Arc<Qualifier>>, base_url: &Arc<str>) -> Self {
+        Self { by_part: true, ..Self::of_any(criteria, base_url) }
+    }
+
+    /// Whether the operator chose by which part in a record somebody sees it.
+    pub fn is_by_part(&self) -> bool {
+        self.by_part
+    }
+
+    /// What is left of it where only some criteria are shown; `None` where that is nothing. What a client asked for stays: it is refused where it is looked at.
+    fn shown(&self, is_shown: &dyn Fn(&Qualifier) -> bool) -> Option<Self> {
+        let shown = |alternative: &&Vec<Arc<Qualifier>>| !self.by_part || alternative.iter().all(|qualifier| is_shown(qualifier));
+        let alternatives: Vec<_> = self.alternatives.iter().filter(shown).cloned().collect();
+        (!alternatives.is_empty()).then(|| Self { alternatives, ..self.clone() })
     }
 
     /// Everything but what the exclusion hits.
     pub(crate) fn all_but(exclusion: Exclusion, base_url: &Arc<str>) -> Self {
-        Self { alternatives: vec![Vec::new()], exclusions: vec![exclusion], base_url: Arc::clone(base_url) }
+        Self { alternatives: vec![Vec::new()], exclusions: vec![exclusion], base_url: Arc::clone(base_url), by_part: false }
     }
 
     /// What both open.
@@ -116,7 +135,8 @@ impl Admission {
             other.alternatives.iter().map(joined).collect::<Vec<_>>()
         };
         let exclusions = self.exclusions.iter().chain(&other.exclusions).cloned().collect();
-        Self { alternatives: self.alternatives.iter().flat_map(both).collect(), exclusions, base_url: Arc::clone(&self.base_url) }
+        let alternatives = self.alternatives.iter().flat_map(both).collect();
+        Self { alternatives, exclusions, base_url: Arc::clone(&self.base_url), by_part: self.by_part || other.by_part }
     }
 }
 
@@ -169,6 +189,27 @@ impl Qualifications {
     pub fn qualifiers(&self) -> impl Iterator<Item = &Qualifier> + Clone {
         let admissions = self.0.iter().map(|(_, _, admission)| admission);
         admissions.flat_map(|admission| admission.alternatives()).flatten().map(Arc::as_ref)
+    }
+
+    /// Whether the operator chose some of the criteria by parts in records.
+    pub(crate) fn are_by_part(&self) -> bool {
+        self.0.iter().any(|(_, _, admission)| admission.by_part)
+    }
+
+    /// Leaves out criteria by parts that are not shown; gives what is open for nothing any more.
+    pub(crate) fn without_hidden_parts(&mut self, is_shown: &dyn Fn(&Qualifier) -> bool) -> Vec<(ResourceType, Letter)> {
+        let mut closed = Vec::new();
+        self.0.retain_mut(|(of, letter, admission)| match admission.shown(is_shown) {
+            Some(left) => {
+                *admission = Arc::new(left);
+                true
+            }
+            None => {
+                closed.push((*of, *letter));
+                false
+            }
+        });
+        closed
     }
 
     /// Whether every open type is open as a whole.

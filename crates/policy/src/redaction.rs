@@ -11,13 +11,14 @@ use std::sync::Arc;
 
 use portcullis_fhir::definitions::{SearchParameter, search_parameter};
 use portcullis_fhir::labels::Clearance;
+use portcullis_fhir::qualifier::Qualifier;
 use portcullis_fhir::redaction::{ElementPath, ElementRules, Redactions};
 use portcullis_fhir::search::{Filter, SearchQuery, SortKey, Test};
 use portcullis_fhir::types::ResourceType;
 use portcullis_mutants::off;
 use portcullis_oauth::scopes::Letter;
 
-use crate::constraint::{Constraint, Relationship, Visibility};
+use crate::constraint::{Constraint, Grant, Relationship, TypeSet, Visibility};
 use crate::decision::DenialReason;
 use crate::operation::{Change, Operation};
 use crate::operator_rules::{Rule, RuleEffect};
@@ -75,10 +76,16 @@ pub(crate) fn refusal(constraint: &Constraint, operation: &Operation) -> Option<
     }
     let hides = |of: ResourceType, parameter: &SearchParameter| constraint.hides(of, parameter);
     let hides_texts = |of: ResourceType| constraint.hides_texts(of);
+    // What is opened by a hidden element is opened so for each letter: a read, too, would tell what the element says.
+    let hides_by_any = |of: ResourceType, parameter: &SearchParameter| {
+        let of_letter = |letter| constraint.redactions_of(of, letter).any(|redactions| redactions.hides_parameter(of, parameter));
+        Letter::ALL.into_iter().any(of_letter)
+    };
+    let texts_by_any = |of: ResourceType| Letter::ALL.into_iter().any(|letter| constraint.deidentifies(of, letter));
     let qualifiers = constraint.grants().iter().flat_map(|grant| grant.qualifications.qualifiers());
     let by_scope = || {
         qualifiers.clone().find_map(|qualifier| {
-            Redactions::hidden_in_criteria(qualifier.resource_type(), qualifier.filters(), &hides, &hides_texts)
+            Redactions::hidden_in_criteria(qualifier.resource_type(), qualifier.filters(), &hides_by_any, &texts_by_any)
         })
     };
     let by_operation = match operation {
@@ -114,6 +121,29 @@ fn in_shown_order(constraint: &Constraint, query: &mut SearchQuery) {
     }
 }
 
+/// Takes from the grants what is opened by a part in records that somebody is not shown: an author that is hidden opens nothing. It is asked when all rules have had their say,
+/// and of all grants that open the type, since the answer would tell by any of them.
+pub(crate) fn without_hidden_parts(elements: &Arc<ElementRules>, grants: &mut [Grant]) {
+    if elements.entries().is_empty() || !grants.iter().any(|grant| grant.qualifications.are_by_part()) {
+        return;
+    }
+    let open: Vec<(TypeSet, Redactions)> =
+        grants.iter().map(|grant| (grant.search, Redactions::of(elements, grant.clearance))).collect();
+    let hides = |of: ResourceType, parameter: &SearchParameter| {
+        open.iter().any(|(types, redactions)| types.contains(of) && redactions.hides_parameter(of, parameter))
+    };
+    let hides_texts =
+        |of: ResourceType| open.iter().any(|(types, redactions)| types.contains(of) && redactions.is_deidentified());
+    let is_shown = |qualifier: &Qualifier| {
+        Redactions::hidden_in_criteria(qualifier.resource_type(), qualifier.filters(), &hides, &hides_texts).is_none()
+    };
+    for grant in grants {
+        for (resource_type, letter) in grant.qualifications.without_hidden_parts(&is_shown) {
+            grant.close(resource_type, letter);
+        }
+    }
+}
+
 /// The operation without those of several ways into a compartment (`$everything`, `Practitioner/1/*`) that go by what is not shown: they lead nowhere, as over a
 /// store that holds only what is shown. Where no way is left the search is refused. What is de-identified is ordered by what is shown.
 pub(crate) fn by_shown_ways(constraint: &Constraint, operation: Operation) -> Operation {
@@ -139,12 +169,19 @@ pub(crate) fn by_shown_ways(constraint: &Constraint, operation: Operation) -> Op
 /// Whoever does not see all of a resource cannot say what all of it shall be.
 fn changed(constraint: &Constraint, operation: &Operation) -> Option<DenialReason> {
     let Operation::Write(set) = operation else { return None };
-    let is_partly_seen = |resource_type| {
-        !off!("redacted-update")
-            && constraint.redactions_of(resource_type, Letter::Update).any(|redactions| redactions.concerns(resource_type))
-    };
-    let updated = set.changes.iter().filter(|change| matches!(change, Change::Update { .. })).map(Change::resource_type);
-    updated.into_iter().find(|resource_type| is_partly_seen(*resource_type)).map(DenialReason::RedactedVersion)
+    let mut updated = set.changes.iter().filter(|change| matches!(change, Change::Update { .. })).map(Change::resource_type);
+    updated.find_map(|resource_type| refusal_of_change(constraint, (resource_type, Letter::Update)))
+}
+
+/// Why a change of records of a type is refused whatever it says.
+pub(crate) fn refusal_of_change(
+    constraint: &Constraint,
+    (resource_type, letter): (ResourceType, Letter),
+) -> Option<DenialReason> {
+    let is_partly_seen = letter == Letter::Update
+        && !off!("redacted-update")
+        && constraint.redactions_of(resource_type, Letter::Update).any(|redactions| redactions.concerns(resource_type));
+    is_partly_seen.then_some(DenialReason::RedactedVersion(resource_type))
 }
 
 /// The same way without records that refer to others by what is not shown of them: such a reference makes nothing visible.

@@ -74,6 +74,17 @@ pub struct AuthorizationSettings {
     pub break_glass: BreakGlassSeconds,
     /// The developer's page; `None` where it is off.
     pub developers: Option<DeveloperSettings>,
+    /// Which of these were agreed to, where it takes two people.
+    pub access: AccessInForce,
+}
+
+/// The sections of the configuration that decide who sees what, as they are in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccessInForce {
+    /// Their text, as it is kept; empty where none is.
+    pub text: String,
+    /// The keys of what was read, lets more be seen and waits for a second person.
+    pub waiting: Vec<&'static str>,
 }
 
 /// How long the glass stays broken, in seconds.

@@ -64,8 +64,10 @@ pub async fn ready(server: &Server) -> Draft {
         return unavailable(&reasons);
     }
     // The server serves, by the rules before; who looks after it should know.
-    let warning = if server.operator_rules.waiting().is_some() { "warning: rules wait for a second person\n" } else { "" };
-    text(StatusCode::OK, format!("ready\n{warning}"))
+    let rules = if server.operator_rules.waiting().is_some() { "warning: rules wait for a second person\n" } else { "" };
+    let waiting = !server.settings.authorization.access.waiting.is_empty();
+    let settings = if waiting { "warning: settings of the configuration wait for a second person\n" } else { "" };
+    text(StatusCode::OK, format!("ready\n{rules}{settings}"))
 }
 
 fn unavailable(reasons: &[String]) -> Draft {

@@ -91,7 +91,7 @@ pub struct ConsentEntry {
     pub version: LogicalId,
     /// Whose it is.
     pub patient: Option<LogicalId>,
-    /// `Consent.status`, or `deleted`.
+    /// `Consent.status`, `deleted`, or `unreadable`: then it hides its patient.
     pub status: String,
     /// Who stored the current version, where that is known.
     pub writer: Option<String>,
@@ -101,6 +101,10 @@ pub struct ConsentEntry {
     pub body: Option<Vec<u8>>,
     /// Earlier versions that hold until the current one is confirmed: the one that was confirmed last, and those whose denials are held.
     pub counting: Vec<Vec<u8>>,
+    /// Such versions of somebody else's: the Consent was moved to another patient, and goes on for the one before.
+    pub moved: Vec<(LogicalId, Vec<u8>)>,
+    /// Whether so many changes wait that nobody but the patients sees anything until the current one is confirmed.
+    pub is_folded: bool,
 }
 
 impl ConsentEntry {
@@ -113,7 +117,7 @@ impl ConsentEntry {
 /// Which Consents are listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConsentsListed {
-    /// Those whose current version nobody has confirmed; at most 200.
+    /// Those whose current version nobody has confirmed, and those that cannot be read; at most 200.
     Waiting,
     /// Those of a patient.
     OfPatient(LogicalId),

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use portcullis_audit::{Acknowledgement, PendingRecord};
+use portcullis_fhir::reference::LocalReference;
 use portcullis_jose::Secret;
 use portcullis_oauth::access_token::VerifiedToken;
 use portcullis_oauth::client_assertion::VerifiedAssertion;
@@ -257,6 +258,9 @@ pub trait Registry:
 
     /// A user.
     fn user<'a>(&'a self, id: &'a UserId) -> BoxFuture<'a, Result<Option<User>, RegistryError>>;
+
+    /// What the accounts are called whose record this is, each name once; at most two, which is as good as many.
+    fn names_of_record<'a>(&'a self, record: &'a LocalReference) -> BoxFuture<'a, Result<Vec<String>, RegistryError>>;
 
     /// All users, by name.
     fn users(&self) -> BoxFuture<'_, Result<Vec<User>, RegistryError>>;

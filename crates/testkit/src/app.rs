@@ -146,7 +146,8 @@ pub fn hidden(reply: &Reply, name: &str) -> String {
     unescape(value)
 }
 
-fn unescape(text: &str) -> String {
+/// The text of an attribute, as a browser reads it.
+pub fn unescape(text: &str) -> String {
     let mut text = text.to_owned();
     for (escaped, plain) in [
         ("&#38;", "&"),

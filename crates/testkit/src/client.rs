@@ -130,6 +130,8 @@ impl Client {
     /// A TLS connection on which nothing was said yet.
     pub async fn connect(&self) -> Result<TlsStream<TcpStream>, Box<dyn std::error::Error + Send + Sync>> {
         let stream = TcpStream::connect(self.address).await?;
+        // Else the second frame of a request waits for the acknowledgement of the first, which waits too: 40 ms for each request with a body.
+        stream.set_nodelay(true)?;
         let connector = TlsConnector::from(Arc::clone(&self.config));
         let stream = connector.connect(ServerName::try_from(self.host.clone())?, stream).await?;
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(self.protocol.alpn()));

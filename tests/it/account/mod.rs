@@ -36,7 +36,7 @@ impl<'a> Visitor<'a> {
         Self { world, jar: BTreeMap::new(), agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0" }
     }
 
-    fn cookies(&self) -> String {
+    pub fn cookies(&self) -> String {
         self.jar.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
     }
 

@@ -159,7 +159,7 @@ async fn an_app_is_added_only_with_a_code_of_the_secret_that_was_shown_here() {
     let secret = portcullis_oauth::totp::TotpSecret::from_base32(&own).unwrap();
     let code = world.code(&secret);
     let fields = [("csrf", "x"), ("secret", own.as_str()), ("proof", proof.as_str()), ("code", code.as_str())];
-    assert_eq!(owner.post("/me/authenticator", &fields).await.header("location"), "/me", "the form of another page");
+    assert_eq!(owner.post("/me/authenticator", &fields).await.status, 403, "the form of another page");
     assert!(owner.get("/me").await.text().contains("Off. An app on your phone"), "nothing was added");
     assert_eq!(owner.authenticator_form(&page, &code).await.status, 200);
 }
@@ -183,7 +183,7 @@ async fn changes_need_a_fresh_sign_in_with_the_second_factor() {
     let asked = owner.password("ann", "/me/authenticator").await;
     assert_eq!(owner.second(&asked, &world.code(&secret)).await.header("location"), "/me/authenticator");
     let csrf = owner.own_csrf().await;
-    assert_eq!(owner.post("/me/authenticator/remove", &[("csrf", "x")]).await.status, 303);
+    assert_eq!(owner.post("/me/authenticator/remove", &[("csrf", "x")]).await.status, 403);
     assert!(owner.get("/me").await.text().contains("On since"), "a form of another site changes nothing");
     owner.post("/me/authenticator/remove", &[("csrf", &csrf)]).await;
     let me = owner.get("/me").await.text();

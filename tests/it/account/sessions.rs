@@ -33,7 +33,7 @@ async fn the_own_page_lists_where_somebody_is_signed_in_and_ends_it_there() {
     }
     assert_eq!(text.matches("action=\"/me/sessions/end\"").count(), 2, "one other session, and all others");
     let (csrf, session) = (in_form(&page, "/me/sessions/end", "csrf"), in_form(&page, "/me/sessions/end", "session"));
-    assert_eq!(other.post("/me/sessions/end", &[("csrf", &csrf), ("session", &session)]).await.status, 303);
+    assert_eq!(other.post("/me/sessions/end", &[("csrf", &csrf), ("session", &session)]).await.status, 403);
     assert_eq!(phone.get("/me").await.status, 200, "another person's form ends nothing");
     let own = other.own_csrf().await;
     other.post("/me/sessions/end", &[("csrf", &own), ("session", &session)]).await;

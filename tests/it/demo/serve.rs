@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use portcullis_testkit::process::{Ended, Running, free_ports, responds};
 use portcullis_testkit::{App, Client, Demo};
+use portcullis_verifies::verifies;
 use rustls_pki_types::CertificateDer;
 use tempfile::TempDir;
 
@@ -79,7 +80,16 @@ impl Site {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_configured_server_works_from_nothing_to_an_app_that_reads() {
     let site = Site::new();
-    assert!(portcullis().run(&["config", "check", &site.config()]).expect(0).contains("OK"));
+    verifies!("BP-04");
+    let checked = portcullis().run(&["config", "check", &site.config()]).expect(0);
+    assert!(checked.contains("OK"), "{checked}");
+    for listed in [
+        "versions: TLSv1_3, TLSv1_2\n",
+        "cipher suites: TLS13_AES_256_GCM_SHA384, TLS13_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, ",
+        "groups: X25519MLKEM768, secp256r1, secp384r1\n",
+    ] {
+        assert!(checked.contains(listed), "{listed}: {checked}");
+    }
     let running = site.serve().await;
     let client = site.client(&site.certificate);
     let start = client.get("/").send().await;

@@ -204,6 +204,7 @@ async fn whoever_writes_what_the_organisation_keeps_is_told_so() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_faulty_query_is_refused_and_names_the_parameter() {
+    verifies!("SAFE-08");
     for protocol in Protocol::BOTH {
         let world = World::start_over(protocol).await;
         let token = world.ann().await;
@@ -235,7 +236,7 @@ async fn each_faulty_query_is_refused_and_names_the_parameter() {
         let bundle = ignored.json();
         let outcome =
             bundle["entry"].as_array().unwrap().iter().find(|entry| entry["search"]["mode"] == "outcome").unwrap().to_string();
-        assert!(outcome.contains("unknown") && outcome.contains("_content"), "{outcome}");
+        assert!(outcome.contains("unknown") && outcome.contains("_content") && outcome.contains("\"warning\""), "{outcome}");
         assert!(!bundle["link"][0]["url"].as_str().unwrap().contains("unknown"));
         let strict = world
             .server

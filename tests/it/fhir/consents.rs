@@ -87,6 +87,58 @@ async fn a_consent_that_could_not_be_obeyed_is_refused_with_its_place() {
     assert!(matches!(reply.status.as_u16(), 403 | 404), "a consent for somebody else: {}", reply.text());
 }
 
+/// What PCF asks of a Consent Registry (ITI-108), but for XML: this server speaks JSON alone, and says so (406).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn consents_are_searched_by_patient_status_actor_id_and_time_by_get_and_post() {
+    let world = World::start().await;
+    let token = world.ann().await;
+    let client = &world.server.client;
+    let ann = json!({"resourceType": "Patient", "id": "ann", "identifier": [{"system": "urn:mrn", "value": "a-1"}], "name": [{"family": "A"}]});
+    world.server.import(&[ann.to_string()]).await;
+    let recipient = concept("http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "IRCP");
+    let who = json!({"type": "deny", "actor": [{"role": recipient, "reference": {"reference": "Practitioner/who"}}]});
+    let mut made = Vec::new();
+    for members in [json!({"provision": who}), json!({"status": "inactive"})] {
+        let reply = client.post("/fhir/Consent").bearer(&token).fhir(consent(members)).send().await;
+        assert_eq!(reply.status, 201, "{}", reply.text());
+        made.push(reply.json()["id"].as_str().unwrap().to_owned());
+    }
+    let both = {
+        let mut both = made.clone();
+        both.sort();
+        both
+    };
+    for whose in ["patient=ann", "patient=Patient/ann", "patient.identifier=urn:mrn%7Ca-1"] {
+        for (more, expected) in [
+            ("", both.clone()),
+            ("&status=active", vec![made[0].clone()]),
+            ("&status=inactive", vec![made[1].clone()]),
+            ("&actor=Practitioner/who", vec![made[0].clone()]),
+            ("&actor=Practitioner/other", vec![]),
+            (&format!("&_id={}", made[1]), vec![made[1].clone()]),
+            ("&_lastUpdated=ge2020", both.clone()),
+            ("&_lastUpdated=lt2020", vec![]),
+            ("&status=active&_lastUpdated=ge2020", vec![made[0].clone()]),
+        ] {
+            let query = format!("{whose}{more}");
+            let got = client.get(&format!("/fhir/Consent?{query}")).bearer(&token).send().await;
+            let posted = client.post("/fhir/Consent/_search").bearer(&token);
+            let posted = posted.header("content-type", "application/x-www-form-urlencoded").bytes(query.clone()).send().await;
+            for reply in [got, posted] {
+                assert_eq!(reply.status, 200, "{query}: {}", reply.text());
+                let mut found = ids(&reply.json());
+                found.sort();
+                assert_eq!(found, expected, "{query}");
+            }
+        }
+    }
+    let path = format!("/fhir/Consent/{}", made[0]);
+    let read = client.get(&path).bearer(&token).send().await.json();
+    let version = read["meta"]["versionId"].as_str().unwrap();
+    assert_eq!(client.get(&format!("{path}/_history/{version}")).bearer(&token).send().await.json(), read);
+    assert_eq!(client.get(&path).bearer(&token).header("accept", "application/fhir+xml").send().await.status, 406);
+}
+
 #[test]
 fn the_consents_of_synthetic_patients_can_be_obeyed() {
     let options = Options { patients: 40, seed: DEMO_SEED, as_of: "2026-01-31".parse().unwrap() };

@@ -147,6 +147,21 @@ async fn an_explanation_comes_to_what_the_request_comes_to() {
             assert!(ways.iter().any(all), "some way shows it: {explained}");
         }
     }
+    // A change is explained as a change, and not as a read that would come before it.
+    for (user, interaction, record, scopes, comes) in [
+        ("ann", "update", "Observation/obs-ann-1", "user/Observation.u", "permit"),
+        ("ann", "update", "Observation/obs-ann-1", "user/Observation.rs", "deny"),
+        ("ann", "delete", "Observation/obs-ann-1", "user/Observation.d", "permit"),
+        ("ann", "update", "Observation/obs-bob-1", "user/*.cruds", "hidden"),
+        ("ann", "update", "Observation/none", "user/Observation.u", "absent"),
+        ("ann", "create", "Observation", "user/Observation.c", "permit"),
+        ("ann", "create", "Observation", "user/Observation.rs", "deny"),
+        ("who", "delete", "Observation/obs-ann-1", "user/Observation.d", "hidden"),
+    ] {
+        let asked = json!({"interaction": interaction, "record": record, "user": user, "client": "app", "scopes": scopes});
+        let explained = ask(&world, &token, &asked).await.json();
+        assert_eq!(explained["comes"], comes, "{asked}: {explained}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

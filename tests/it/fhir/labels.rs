@@ -74,8 +74,14 @@ fn codes(resource: &Value) -> Vec<&str> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clinician_without_clearance_meets_nothing_of_a_sensitive_condition_and_the_patient_all() {
+    verifies!("SEED-USCORE-22");
     let world = world().await;
     let (ann, who) = (world.ann().await, clinician(&world).await);
+    let labels = get(&world, &ann, "Condition/sud").await.1["meta"]["security"].clone();
+    for (system, code) in [(CONFIDENTIALITY, "R"), (ACT_CODE, "ETHUD")] {
+        let has = labels.as_array().unwrap().iter().any(|label| label["system"] == system && label["code"] == code);
+        assert!(has, "{system}|{code}: {labels}");
+    }
     for path in ["Condition/sud", "Condition/sud/_history", "Practitioner/of-sud", "Provenance/about-sud"] {
         assert_eq!(get(&world, &ann, path).await.0, 200, "{path}");
         let (hidden, body) = get(&world, &who, path).await;

@@ -153,6 +153,7 @@ async fn a_search_over_what_is_not_shown_is_refused_wherever_it_stands_and_whate
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_does_not_see_all_of_a_resource_does_not_replace_it() {
+    verifies!("FHIR-SEC-35");
     let world = world(listed(LIST)).await;
     let (ann_token, who) = (world.ann().await, clinician(&world).await);
     let note = json!({"resourceType": "Observation", "id": "obs-ann-1", "status": "amended", "code": {"text": "c"}, "subject": {"reference": "Patient/ann"}});
@@ -162,6 +163,10 @@ async fn who_does_not_see_all_of_a_resource_does_not_replace_it() {
     let put = client.request(Method::PUT, path).bearer(&who).fhir(note.to_string()).send().await;
     assert_eq!(put.status, 422, "{}", put.text());
     assert!(put.text().contains("would be lost"), "{}", put.text());
+    let seen = get(&world, &who, "Observation/obs-ann-1").await.1;
+    assert!(codes(&seen).contains(&"REDACTED"), "{seen}");
+    let back = client.request(Method::PUT, path).bearer(&who).fhir(seen.to_string()).send().await;
+    assert_eq!(back.status, 422, "as it was shown: {}", back.text());
     let document = json!([{"op": "replace", "path": "/status", "value": "amended"}]);
     let patch = client.request(Method::PATCH, path).bearer(&who).header("content-type", "application/json-patch+json");
     assert_eq!(patch.bytes(document.to_string()).send().await.status, 422);

@@ -88,7 +88,7 @@ async fn letters_go_to_a_new_address_only_after_its_code_came_back_in_the_same_s
     let made_at = in_form(&page, PAGE, "made_at");
     let fields = [("csrf", csrf.as_str()), ("address", NEW), ("made_at", &made_at), ("code", &code)];
     assert_eq!(elsewhere.post(PAGE, &fields).await.status, 400, "the code is good in the session that asked for it");
-    assert_eq!(ann.post(PAGE, &[&[("csrf", "x")][..], &fields[1..]].concat()).await.status, 303, "no form of ours");
+    assert_eq!(ann.post(PAGE, &[&[("csrf", "x")][..], &fields[1..]].concat()).await.status, 403, "no form of ours");
     assert_eq!(of_ann(&world).await.unwrap().address, "ann@example.org");
     deliver(&world).await.unwrap();
     while !smtp.is_quiet() {}

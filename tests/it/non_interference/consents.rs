@@ -3,7 +3,7 @@
 //! In words: a consent denies from the moment at which anybody has stored it. The version that was imported last (which confirms it) denies until another
 //! one is imported, whatever clients write; the current version denies, too. What permits counts while it is confirmed, and while nothing that was written later takes it
 //! back; where the operator's policy is that nobody is let in without, it is needed. A provision may be about one practitioner or one app, about a purpose, a type,
-//! a label or a code; it may except Patients; it may be over. Whoever reads the own record is asked only where the app is named. A record of several patients needs all of
+//! a label, a code or something that is done; it may except Patients; it may be over. Whoever reads the own record is asked only where the app is named. A record of several patients needs all of
 //! them, but for whoever reads the own. What a deletion said nobody knows: it has every code, and is no reason to permit.
 
 use portcullis_oauth::principal::ImplicitPolicy;
@@ -18,6 +18,7 @@ use super::view::{Labels, patients};
 pub const APP: &str = "app";
 const ISSUER: &str = "https://localhost:8443";
 const CODE: &str = "4548-4";
+const ACTION: &str = "http://terminology.hl7.org/CodeSystem/consentaction";
 const REASON: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
 
 /// A consent of the draft's subject.
@@ -50,6 +51,10 @@ pub fn body(draft: &Draft, subject: &Value) -> Value {
         _ if draft.date < 4 => {
             let class = json!([{"system": "http://hl7.org/fhir/resource-types", "code": "Patient"}]);
             provision["provision"] = json!([{"type": inner, "class": class}]);
+        }
+        _ if draft.date == 6 => {
+            let action = if draft.value.is_multiple_of(2) { "collect" } else { "correct" };
+            provision["action"] = json!([{"coding": [{"system": ACTION, "code": action}]}]);
         }
         _ => {}
     }
@@ -90,12 +95,37 @@ fn counting(records: &[Record]) -> Vec<Counting<'_>> {
     counting
 }
 
-/// Whether the consents let a person have something: `stated` says whose it is, `content` is `None` for a deletion.
-pub fn permit(records: &[Record], person: &Person, (stated, content): (&Value, Option<&Value>), labels: &Labels) -> bool {
+/// Whether the consents let a person have something for a letter: `stated` says whose it is, `content` is `None` for a deletion.
+pub fn permit(
+    records: &[Record],
+    (person, letter): (&Person, char),
+    (stated, content): (&Value, Option<&Value>),
+    labels: &Labels,
+) -> bool {
+    let reading: &[&str] = &["access", "use", "disclose"];
+    // Who changes something has found it first.
+    let done: &[&[&str]] = match letter {
+        'r' | 's' => &[reading],
+        'c' => &[&["collect"]],
+        _ => &[reading, &["correct"]],
+    };
+    done.iter().all(|done| permit_doing(records, (person, done), (stated, content), labels))
+}
+
+fn permit_doing(
+    records: &[Record],
+    (person, done): (&Person, &[&str]),
+    (stated, content): (&Value, Option<&Value>),
+    labels: &Labels,
+) -> bool {
     let patients = patients(stated);
     let own = own(person).filter(|own| patients.iter().any(|patient| patient == own));
     let counting = counting(records);
-    let says = |consent: &Value| said(&consent["provision"], person, own.is_some(), (stated, content, labels));
+    let says = |consent: &Value| {
+        let action = consent["provision"]["action"][0]["coding"][0]["code"].as_str();
+        let is_about = action.is_none_or(|action| done.contains(&action));
+        is_about.then(|| said(&consent["provision"], person, own.is_some(), (stated, content, labels))).flatten()
+    };
     let lets_in = |patient: &String| {
         let is_theirs = |consent: &&Counting<'_>| self::patients(consent.body).contains(patient);
         // A newer one of the same organisation about the same policy takes the place of an older one.

@@ -29,6 +29,7 @@ mod people;
 mod purposes;
 mod redaction;
 mod regressions;
+mod regressions_of_operators;
 mod requests;
 mod rules;
 mod stores;
@@ -50,6 +51,9 @@ const CASES: u32 = 2_500;
 const PEOPLE: std::ops::RangeInclusive<usize> = 1..=5;
 const REQUESTS: std::ops::RangeInclusive<usize> = 0..=80;
 const CASES_PER_DATA_SET: u32 = 120;
+/// A run of so many asks more of each data set: most of the time goes into making stores.
+const LONG: u32 = 20_000;
+const LONGER: u32 = 4;
 /// Writes to each data set, shared among its people.
 const WRITES: std::ops::RangeInclusive<usize> = 0..=40;
 
@@ -211,6 +215,11 @@ fn cases(otherwise: u32) -> u32 {
     std::env::var("PORTCULLIS_CASES").map_or(otherwise, |text| text.parse().unwrap())
 }
 
+/// By how much more a run of so many questions asks of each data set.
+const fn longer(asked: u32) -> u32 {
+    if asked < LONG { 1 } else { LONGER }
+}
+
 /// A run over this many data sets, after those of the corpus.
 fn config(data_sets: u32) -> ProptestConfig {
     let defaults = ProptestConfig::default();
@@ -229,7 +238,9 @@ fn an_answer_tells_nothing_but_what_the_asking_person_may_see() {
     let asked = cases(CASES);
     // The cheapest to shrink first: with one person and one request the rest goes quickly.
     let people = prop::collection::vec(people::people(), PEOPLE);
-    let questions = (prop::collection::vec(requests::requests(), REQUESTS), prop::collection::vec(writes::writes(), WRITES));
+    let longer = longer(asked);
+    let requests = *REQUESTS.start()..=*REQUESTS.end() * longer as usize;
+    let questions = (prop::collection::vec(requests::requests(), requests), prop::collection::vec(writes::writes(), WRITES));
     let runtime = runtime();
     let tally = Mutex::new(Tally::default());
     let started = Instant::now();
@@ -238,7 +249,7 @@ fn an_answer_tells_nothing_but_what_the_asking_person_may_see() {
         runtime.block_on(check(&records, &people, (&requests, &writes), &tally)).map_err(TestCaseError::fail)
     };
     let case = (questions, people, data::events());
-    if let Err(failure) = TestRunner::new(config(asked.div_ceil(CASES_PER_DATA_SET))).run(&case, run) {
+    if let Err(failure) = TestRunner::new(config(asked.div_ceil(CASES_PER_DATA_SET * longer))).run(&case, run) {
         panic!("{failure}");
     }
     let tally = tally.into_inner().unwrap();

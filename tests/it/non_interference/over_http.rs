@@ -264,7 +264,8 @@ async fn what_is_hidden_answers_as_what_does_not_exist_by_every_route() {
                     }
                 };
                 let (of_hidden, of_absent) = (send(&record.id).await, send(ABSENT).await);
-                let expected = comparable(&of_absent);
+                // An id may also stand by chance in that of a version.
+                let expected = comparable(&of_absent).replace(&record.id, ABSENT);
                 assert_eq!(comparable(&of_hidden).replace(&record.id, ABSENT), expected, "{name} {method} {path}");
                 asked += 1;
             }

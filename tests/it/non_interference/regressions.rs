@@ -9,11 +9,11 @@ use super::stores::{Answer, Held, Seen};
 use super::writes::{Match, Write};
 use super::{Tally, check, runtime};
 
-const P0: &str = r#"{"resourceType":"Patient","id":"p0"}"#;
-const P1: &str = r#"{"resourceType":"Patient","id":"p1","identifier":[{"system":"ssn","value":"123-45"}]}"#;
-const D0: &str = r#"{"resourceType":"Practitioner","id":"d0"}"#;
+pub const P0: &str = r#"{"resourceType":"Patient","id":"p0"}"#;
+pub const P1: &str = r#"{"resourceType":"Patient","id":"p1","identifier":[{"system":"ssn","value":"123-45"}]}"#;
+pub const D0: &str = r#"{"resourceType":"Practitioner","id":"d0"}"#;
 
-fn observation(id: &str, subject: &str, more: &str) -> String {
+pub fn observation(id: &str, subject: &str, more: &str) -> String {
     format!(
         r#"{{"resourceType":"Observation","id":"{id}","status":"final","code":{{"coding":[{{"system":"s","code":"c"}}]}},
         "subject":{{"reference":"Patient/{subject}"}}{more}}}"#
@@ -29,7 +29,7 @@ fn provenance(targets: &[&str], agent: &str) -> String {
 }
 
 /// The answers to these requests, after each was compared with the view.
-fn answers(texts: &[&str], person: &Person, requests: &[Request]) -> Vec<Answer> {
+pub fn answers(texts: &[&str], person: &Person, requests: &[Request]) -> Vec<Answer> {
     let records: Vec<Record> = records_of(texts);
     runtime().block_on(async {
         let people = [person.clone()];
@@ -46,7 +46,7 @@ fn answers(texts: &[&str], person: &Person, requests: &[Request]) -> Vec<Answer>
 }
 
 /// The names of everything in an answer.
-fn names(answer: &Answer) -> Vec<&str> {
+pub fn names(answer: &Answer) -> Vec<&str> {
     let all: Vec<&Seen> = match answer {
         Answer::Denied | Answer::Refused(_) | Answer::Written(..) => panic!("{answer:?}"),
         Answer::Version(version) => version.iter().collect(),
@@ -218,14 +218,14 @@ fn a_clinician_sees_nothing_of_a_patient_whose_encounter_was_deleted_or_moved() 
 }
 
 /// The subject, and whom else it names.
-fn draft(name: &str, subject: u8, others: &[(&str, u8)]) -> Draft {
+pub fn draft(name: &str, subject: u8, others: &[(&str, u8)]) -> Draft {
     let link = |name: &str, slot| Link { kind: kind(name), slot, form: Form::Relative };
     let others = others.iter().map(|(name, slot)| link(name, *slot)).collect();
     Draft { kind: kind(name), slot: 0, subject: link("Patient", subject), others, code: 0, date: 0, value: 0 }
 }
 
 /// Writes of these people in turn, each compared with what must come of it; each asks these requests before and after the own writes.
-fn after(texts: &[&str], people: &[Person], writes: &[Write], requests: &[Request]) -> Tally {
+pub fn after(texts: &[&str], people: &[Person], writes: &[Write], requests: &[Request]) -> Tally {
     let tally = Mutex::new(Tally::default());
     let requests = [requests, requests].concat();
     let records = records_of(texts);
@@ -234,12 +234,12 @@ fn after(texts: &[&str], people: &[Person], writes: &[Write], requests: &[Reques
     tally.into_inner().unwrap()
 }
 
-fn with_all_letters(person: Person) -> Person {
+pub fn with_all_letters(person: Person) -> Person {
     let scopes = person.scopes.iter().map(|scope| Scope { letters: "cruds", ..*scope }).collect();
     Person { scopes, ..person }
 }
 
-const E0: &str = r#"{"resourceType":"Encounter","id":"e0","status":"finished","class":{"code":"AMB"},"subject":{"reference":"Patient/p0"},
+pub const E0: &str = r#"{"resourceType":"Encounter","id":"e0","status":"finished","class":{"code":"AMB"},"subject":{"reference":"Patient/p0"},
     "participant":[{"individual":{"reference":"Practitioner/d0"}}]}"#;
 
 /// Found by the property: SQL's NULL for a patient who does not exist was an internal error, and told that somebody else by that id does.
@@ -440,7 +440,7 @@ fn a_consent_is_about_what_it_says_and_about_nothing_else() {
     after(&texts, &people, &[], &requests);
 }
 
-fn consent(id: &str, day: &str, provision: &str) -> String {
+pub fn consent(id: &str, day: &str, provision: &str) -> String {
     format!(
         r#"{{"resourceType":"Consent","id":"{id}","status":"active","scope":{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/consentscope","code":"patient-privacy"}}]}},
         "category":[{{"coding":[{{"system":"http://loinc.org","code":"59284-0"}}]}}],"patient":{{"reference":"Patient/p0"}},"dateTime":"{day}",

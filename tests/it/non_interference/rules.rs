@@ -30,17 +30,37 @@ pub enum Relation {
 pub struct Rule {
     /// Whose records it opens; `None`: it denies.
     pub permits: Option<Relation>,
-    role: Option<&'static str>,
-    purpose: Option<&'static str>,
-    unless: Option<&'static str>,
+    /// Who has this role.
+    pub role: Option<&'static str>,
+    /// Who asks for this.
+    pub purpose: Option<&'static str>,
+    /// But for who asks for this.
+    pub unless: Option<&'static str>,
     /// None: all.
-    types: Vec<&'static str>,
-    letters: &'static str,
-    criteria: Option<&'static Criteria>,
-    label: Option<&'static str>,
+    pub types: Vec<&'static str>,
+    /// A part of `cruds`.
+    pub letters: &'static str,
+    /// About records with this content.
+    pub criteria: Option<&'static Criteria>,
+    /// About records with this label.
+    pub label: Option<&'static str>,
 }
 
 impl Rule {
+    /// A rule about everything, for all.
+    pub fn of(permits: Option<Relation>) -> Self {
+        Self {
+            permits,
+            role: None,
+            purpose: None,
+            unless: None,
+            types: Vec::new(),
+            letters: "cruds",
+            criteria: None,
+            label: None,
+        }
+    }
+
     fn text(&self, number: usize) -> String {
         let list = |items: &[&str]| items.iter().map(|item| format!("'{item}'")).collect::<Vec<_>>().join(", ");
         let effect = if self.permits.is_some() { "permit" } else { "deny" };
@@ -152,16 +172,7 @@ fn rule() -> impl Strategy<Value = Rule> {
     let role = || prop::option::weighted(0.4, select(&["clinician", "patient", "representative"][..]));
     let label = || select(&["HIV", "PSY", "R"][..]);
     let conditions = (role(), purpose(), purpose());
-    let plain = |permits| Rule {
-        permits,
-        role: None,
-        purpose: None,
-        unless: None,
-        types: Vec::new(),
-        letters: "cruds",
-        criteria: None,
-        label: None,
-    };
+    let plain = Rule::of;
     let about = prop_oneof![
         3 => types().prop_map(move |types| Rule { types: types.to_vec(), ..plain(None) }),
         2 => label().prop_map(move |label| Rule { label: Some(label), ..plain(None) }),

@@ -27,7 +27,7 @@ use serde_json::Value;
 
 use super::consents;
 use super::data::{BASE, KINDS, Links, Name, Record, Version};
-use super::people::{CLEARANCES, Context, Person, Scope};
+use super::people::{CLEARANCES, Context, Criteria, Person, Scope};
 use super::redaction::Element;
 use super::rules::{Relation, Rule};
 use super::{bodies, redaction};
@@ -124,7 +124,7 @@ impl<'a> View<'a> {
         self.opened.iter().any(|opened| {
             self.admits(opened, name, content, labels)
                 && self.clears(opened, labels)
-                && consents::permit(self.records, self.person, (stated, content), labels)
+                && consents::permit(self.records, (self.person, self.letter), (stated, content), labels)
                 && !patients.is_empty()
                 && patients.iter().all(|patient| self.is_someone_inside(opened, patient))
         })
@@ -145,7 +145,7 @@ impl<'a> View<'a> {
         let (stated, name) = (record.stated(number), record.resource_type.as_str());
         let content = record.versions[number].body.as_ref();
         let labels = Labels::of(record, number);
-        if !consents::permit(self.records, self.person, (stated, content), &labels) {
+        if !consents::permit(self.records, (self.person, self.letter), (stated, content), &labels) {
             return None;
         }
         let shows = |opened: &&Opened<'_>| {
@@ -197,8 +197,18 @@ impl<'a> View<'a> {
     fn admits(&self, opened: &Opened<'_>, resource_type: &str, content: Option<&Value>, labels: &Labels) -> bool {
         let of_type = |scope: &&&Scope| scope.resource_type.is_none_or(|name| name == resource_type);
         let opening = opened.scopes.iter().filter(of_type).filter(|scope| scope.letters.contains(self.letter));
+        // What is not shown admits nothing.
+        let hidden: Vec<&Element> = self.hidden(opened).filter(|element| element.name == resource_type).collect();
+        let admit = |criteria: &Criteria, content: &Value| {
+            if hidden.is_empty() {
+                return (criteria.admit)(content);
+            }
+            let mut shown = content.clone();
+            redaction::without(&mut shown, &hidden);
+            (criteria.admit)(&shown)
+        };
         let admits =
-            |scope: &Scope| scope.criteria.is_none_or(|criteria| content.is_some_and(|content| (criteria.admit)(content)));
+            |scope: &Scope| scope.criteria.is_none_or(|criteria| content.is_some_and(|content| admit(criteria, content)));
         opening.copied().any(admits)
             && self.opens(opened, resource_type)
             && opened.permit.is_none_or(|permit| permit.gives_record(content))
@@ -221,7 +231,7 @@ impl<'a> View<'a> {
     /// Whether the consents of those whom it is about let the person have the current version.
     fn consented(&self, record: &Record) -> bool {
         let said = (record.last_stated(), record.current());
-        consents::permit(self.records, self.person, said, &Labels::last(record))
+        consents::permit(self.records, (self.person, self.letter), said, &Labels::last(record))
     }
 
     fn is_about_visible(&self, opened: &Opened<'_>, record: &Record) -> bool {

@@ -17,10 +17,11 @@ use super::rules::Relation;
 use super::stores::{Answer, Held};
 use super::view::{View, reasons};
 use super::writes::{self, Planned, Write};
-use super::{cases, config, runtime};
+use super::{cases, config, longer, runtime};
 
-/// Questions to each pair of worlds, on average.
-const QUESTIONS_PER_PAIR: u32 = 28;
+/// Requests and writes of each pair of worlds: half of that on average.
+const REQUESTS: u32 = 40;
+const WRITES: u32 = 16;
 /// Questions of one run where `PORTCULLIS_CASES` says nothing.
 const CASES: u32 = 1_500;
 
@@ -145,9 +146,10 @@ async fn check(case: &Case, tally: &Mutex<Tally>) -> Result<(), String> {
 #[test]
 fn what_a_person_may_not_see_changes_no_answer() {
     let asked = cases(CASES);
+    let most = REQUESTS * longer(asked);
     let parts = (
-        prop::collection::vec(requests::requests(), 0..=39),
-        prop::collection::vec(writes::writes(), 0..=16),
+        prop::collection::vec(requests::requests(), 0..=most as usize),
+        prop::collection::vec(writes::writes(), 0..=WRITES as usize),
         people::people(),
         differences(),
         data::events(),
@@ -157,7 +159,7 @@ fn what_a_person_may_not_see_changes_no_answer() {
     let runtime = runtime();
     let tally = Mutex::new(Tally::default());
     let run = |case: Case| runtime.block_on(check(&case, &tally)).map_err(TestCaseError::fail);
-    if let Err(failure) = TestRunner::new(config(asked.div_ceil(QUESTIONS_PER_PAIR))).run(&case, run) {
+    if let Err(failure) = TestRunner::new(config(asked.div_ceil((most + WRITES) / 2))).run(&case, run) {
         panic!("{failure}");
     }
     let tally = tally.into_inner().unwrap();

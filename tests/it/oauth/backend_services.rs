@@ -289,33 +289,51 @@ async fn malformed_mixed_and_repeated_requests_get_their_exact_error() {
         fields
     };
     let long = "x".repeat(17 * 1024);
-    for (fields, status, code) in [
-        (with("grant_type", ""), 400, "invalid_request"),
-        (with("grant_type", "not_a_grant_type"), 400, "unsupported_grant_type"),
-        (with("scope", ""), 400, "invalid_request"),
-        (with("client_assertion_type", ""), 400, "invalid_request"),
-        (with("client_assertion_type", "not_an_assertion_type"), 400, "invalid_request"),
-        (with("client_assertion", ""), 400, "invalid_request"),
-        (with("client_id", "shop"), 401, "invalid_client"),
-        (with("client_secret", "guess"), 400, "invalid_request"),
-        ([base.to_vec(), vec![("scope", "system/*.rs")]].concat(), 400, "invalid_request"),
-        ([base.to_vec(), vec![("client_assertion", "x")]].concat(), 400, "invalid_request"),
-        ([base.to_vec(), vec![("grant_type", "client_credentials")]].concat(), 400, "invalid_request"),
-        ([base.to_vec(), vec![("anything", long.as_str())]].concat(), 400, "invalid_request"),
+    let invalid = |told| (400, "invalid_request", told);
+    let jwt_bearer = "client_assertion_type must be urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+    let grant_types = "grant_type must be authorization_code, refresh_token or client_credentials";
+    let outside = "scope names no system/ scope that this client is registered for";
+    let mut problems = Vec::new();
+    let mut judge = |what: String, reply: &Reply, expected: (u16, &str, &str)| {
+        let body = reply.json();
+        let got = (reply.status.as_u16(), body["error"].as_str().unwrap_or(""), body["error_description"].as_str().unwrap_or(""));
+        if got != expected {
+            problems.push(format!("{what}: expected {expected:?}, got {got:?}"));
+        }
+    };
+    for (fields, expected) in [
+        (with("grant_type", ""), invalid("grant_type is required")),
+        (with("grant_type", "not_a_grant_type"), (400, "unsupported_grant_type", grant_types)),
+        (with("scope", ""), invalid("scope is required")),
+        (with("client_assertion_type", ""), invalid(jwt_bearer)),
+        (with("client_assertion_type", "not_an_assertion_type"), invalid(jwt_bearer)),
+        (with("client_assertion", ""), invalid("client_assertion is required")),
+        (with("client_id", "shop"), (401, "invalid_client", "client_id differs from the sub of client_assertion")),
+        (with("client_secret", "guess"), invalid("only one way of client authentication may be used")),
+        ([base.to_vec(), vec![("scope", "system/*.rs")]].concat(), invalid("scope is repeated")),
+        ([base.to_vec(), vec![("client_assertion", "x")]].concat(), invalid("client_assertion is repeated")),
+        ([base.to_vec(), vec![("grant_type", "client_credentials")]].concat(), invalid("grant_type is repeated")),
+        ([base.to_vec(), vec![("anything", long.as_str())]].concat(), invalid("the request has too many or too long parameters")),
     ] {
         let reply = backend.client.client.post("/oauth/token").form(&fields).send().await;
-        assert_eq!(error(&reply), refused(status, code), "{} {fields:?}", reply.text());
+        judge(format!("{fields:?}"), &reply, expected);
     }
     for scope in ["patient/*.rs openid", "system/Nonsense.rs", "system/*", "offline_access"] {
         let reply = backend.client.request(&backend.client.assertion(backend.now(), scope), scope).await;
-        assert_eq!(error(&reply), refused(400, "invalid_scope"), "{scope}");
+        judge(scope.to_owned(), &reply, (400, "invalid_scope", outside));
     }
     let basic = backend.client.client.post("/oauth/token").header("authorization", "Basic c2hvcDp4").form(&base).send().await;
-    assert_eq!(error(&basic), refused(400, "invalid_request"), "two ways of authentication");
+    judge("two ways of authentication".into(), &basic, invalid("only one way of client authentication may be used"));
     let symmetric = app.token_request(&[("grant_type", "client_credentials"), ("scope", "system/*.rs")]).await;
-    assert_eq!(error(&symmetric), refused(400, "unauthorized_client"), "a secret is not for backend services");
+    let no_leave = (400, "unauthorized_client", "this client may not use this grant type");
+    judge("a secret is not for backend services".into(), &symmetric, no_leave);
     let named = [("grant_type", "client_credentials"), ("scope", "system/*.rs"), ("client_id", "backend")];
-    assert_eq!(error(&backend.client.client.post("/oauth/token").form(&named).send().await), refused(401, "invalid_client"));
+    let bare = backend.client.client.post("/oauth/token").form(&named).send().await;
+    judge("no credentials".into(), &bare, (401, "invalid_client", "this client must authenticate by client_assertion"));
+    let percent = format!("{}&client_id=%ff", url::form_urlencoded::Serializer::new(String::new()).extend_pairs(base).finish());
+    let request = backend.client.client.post("/oauth/token").header("content-type", "application/x-www-form-urlencoded");
+    judge("wrong encoding".into(), &request.bytes(percent).send().await, invalid("the body is not valid form data"));
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
     let get = backend.client.client.request(Method::GET, "/oauth/token").send().await;
     assert_eq!((get.status.as_u16(), get.header("allow")), (405, "POST"));
     let json = backend.client.client.post("/oauth/token").header("content-type", "application/json").bytes("{}").send().await;

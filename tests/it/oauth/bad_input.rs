@@ -2,6 +2,7 @@
 //! that are no forms; client authentication that is mixed, forged or sent twice. Each has its exact error.
 
 mod authentication;
+mod forms;
 mod pages;
 mod register;
 

@@ -6,6 +6,8 @@ use portcullis_oauth::break_glass::GlassEntry;
 use portcullis_oauth::entitlements::Entitlement;
 use portcullis_oauth::identifiers::UserId;
 use portcullis_oauth::users::Role;
+use portcullis_policy::operator_rules::{Widened, Widening};
+use portcullis_server::operator_rules::{Held, WaitingRules};
 use portcullis_store::Clock as _;
 use portcullis_store::registry::Change;
 use portcullis_store::safeguards::SafeguardChange;
@@ -17,6 +19,23 @@ use crate::account::Visitor;
 
 /// Amy opened a record; Sam looks at it, and at a change that waits.
 pub async fn way(hospital: &Hospital, inspector: &mut Inspector) {
+    happen(hospital).await;
+    let widening = |rule: &str, how| Widening { rule: rule.into(), how };
+    let widenings = vec![widening("care team", Widened::PermitWider), widening("no night shift", Widened::DenialGone)];
+    let rules = &hospital.world.server.server.operator_rules;
+    rules.keep(Held::default(), WaitingRules { digest: "0".repeat(64), widenings });
+    for (name, page, path) in [("amy", "break-glass", "/break-glass"), ("sam", "security", "/security")] {
+        let mut visitor = Visitor::new(&hospital.world);
+        visitor.sign_in(name).await;
+        visitor.add_authenticator().await;
+        forget(&inspector.browser);
+        wear(hospital, &inspector.browser, &visitor);
+        open(hospital, inspector, page, path).await;
+    }
+}
+
+/// Amy may break the glass and has opened Maria's record; two changes wait for Sam, who may agree to them.
+pub async fn happen(hospital: &Hospital) {
     let server = &hospital.world.server;
     server.add_user("sam", &[Role::SecurityOfficer], None, &[]).await;
     let amy = server.server.registry.user_named("amy").await.unwrap().unwrap().id;
@@ -44,13 +63,5 @@ pub async fn way(hospital: &Hospital, inspector: &mut Inspector) {
         PendingChange::propose("2".repeat(32), (ChangeKind::VerifyConsents, "{}".into()), &by(), now).benefiting(amy.clone()),
     ] {
         server.change(safeguard(SafeguardChange::Propose(Box::new(proposal)))).await;
-    }
-    for (name, page, path) in [("amy", "break-glass", "/break-glass"), ("sam", "security", "/security")] {
-        let mut visitor = Visitor::new(&hospital.world);
-        visitor.sign_in(name).await;
-        visitor.add_authenticator().await;
-        forget(&inspector.browser);
-        wear(hospital, &inspector.browser, &visitor);
-        open(hospital, inspector, page, path).await;
     }
 }

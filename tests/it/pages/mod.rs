@@ -7,10 +7,10 @@
 mod apps;
 mod clinicians;
 mod developers;
-mod emergencies;
+pub mod emergencies;
 mod inspector;
 mod own_page;
-mod people;
+pub mod people;
 mod visitors;
 mod walk;
 

@@ -105,7 +105,8 @@ fn demo(workshop: &Workshop, (name, what): (&'static str, &'static str), (patien
     Ok(Consented { what, server, places: [client, patient], runs: Default::default() })
 }
 
-fn write(path: &Path, first: &str, (patients, each): (usize, usize)) -> Result<()> {
+/// Writes so many consents of a patient, and of others so that there are `patients`.
+pub fn write(path: &Path, first: &str, (patients, each): (usize, usize)) -> Result<()> {
     let mut output = BufWriter::new(File::create(path)?);
     for number in 0..patients {
         let other = format!("consenting-{number}");

@@ -1,5 +1,7 @@
 //! COST: what each layer of the access control costs a search. One server with 10^5 resources answers the same page to principals who are bounded in
-//! different ways, and to one that sees everything.
+//! different ways, and to one that sees everything; and to that one again where the patient has consents, which are asked then for every record.
+//!
+//! What labels cost is in the clinician's row, whose clearance is compared with each record's. Records of audit cannot be switched off: they are in every row.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,8 +9,10 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use super::consents;
 use super::load_generator::{LoadGenerator, Place, Run};
 use super::person::Person;
+use super::process::{self, Server};
 use super::report::{Bound, Report, Target};
 use super::statistics::ratios;
 use super::token_endpoint::SIGNING;
@@ -20,14 +24,20 @@ const CONNECTIONS: u32 = 64;
 const SECONDS: u32 = 2;
 /// Entries of the page.
 const ENTRIES: usize = 20;
+/// Consents of the patient whose page it is, where there are any.
+const CONSENTS: usize = 10;
 /// Criteria that admit every observation of the page, so that only their judgement costs.
 const CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/observation-category|laboratory";
+/// The row of the copy with consents.
+const CONSENTED: &str = "everything, by consents of the patient";
 /// The kind of the demo's client that may have `user/` scopes, in `demo.json`.
 const CLINICIANS_CLIENT: &str = "confidential-symmetric";
 
 /// How somebody is bounded, and the page that they get.
 struct Bounded {
     how: &'static str,
+    /// The server of the copy where the patient has consents.
+    consented: bool,
     page: Place,
     runs: Vec<Run>,
 }
@@ -35,19 +45,28 @@ struct Bounded {
 /// Measures the page for everybody in turn, as often as there are rounds; the large store must be there.
 pub fn measure(workshop: &Workshop, rounds: usize, report: &mut Report) -> Result<()> {
     eprintln!("==> cost of security");
+    workshop.copy("large", "large-consented")?;
     let (server, person, port) = workshop.demo("large", "large demo")?;
     let directory = workshop.path("large");
+    let file = "large-consents.ndjson";
+    consents::write(&workshop.path(file), &person.patient, (1, CONSENTS))?;
+    workshop.load(file, "large-consented")?;
+    let (other, other_person, other_port) = workshop.demo("large-consented", "large demo with consents")?;
     let generator = LoadGenerator::new(&workshop.folder)?;
     let query = format!("Observation?patient={}&category={CATEGORY}&_sort=-date&_count={ENTRIES}", person.patient);
     let criteria = format!("patient/Observation.rs?category={CATEGORY}");
     let clinician = Person::of_role(&directory, "clinician", CLINICIANS_CLIENT)?;
     let mut everybody = Vec::new();
+    let consented = whole(workshop, &workshop.path("large-consented"), other_port)?;
     for (how, token) in [
         ("everything (system scope)", whole(workshop, &directory, port)?),
+        (CONSENTED, consented),
         ("a patient's compartment", person.access_token_for(&["launch/patient", "patient/Observation.rs"])?),
         ("a compartment, by scopes with criteria", person.access_token_for(&["launch/patient", &criteria])?),
         ("a clinician's care relationships", clinician.access_token_for(&["user/Observation.rs"])?),
     ] {
+        let consented = how == CONSENTED;
+        let (person, port) = if consented { (&other_person, other_port) } else { (&person, port) };
         let bundle = person.fetch(&query, &token).with_context(|| how.to_owned())?;
         let entries: Value = serde_json::from_str(&bundle)?;
         let count = entries.get("entry").and_then(Value::as_array).map_or(0, Vec::len);
@@ -57,22 +76,26 @@ pub fn measure(workshop: &Workshop, rounds: usize, report: &mut Report) -> Resul
             headers: vec![format!("Authorization: Bearer {token}"), format!("Host: localhost:{port}")],
             body_bytes: bundle.len(),
         };
-        everybody.push(Bounded { how, page, runs: Vec::new() });
+        everybody.push(Bounded { how, consented, page, runs: Vec::new() });
     }
     for round in 0..rounds {
         eprintln!("    round {} of {rounds}", round + 1);
         for bounded in &mut everybody {
-            bounded.runs.push(generator.run(&server, &bounded.page, CONNECTIONS, SECONDS)?);
+            let asked = if bounded.consented { &other } else { &server };
+            let servers: [&Server; 2] = [&server, &other];
+            let run = process::alone(asked, &servers, || generator.run(asked, &bounded.page, CONNECTIONS, SECONDS))?;
+            bounded.runs.push(run);
         }
     }
     tell(&everybody, report);
+    other.stop()?;
     server.stop()
 }
 
 fn tell(everybody: &[Bounded], report: &mut Report) {
     let costs = |bounded: &Bounded| -> Vec<f64> { bounded.runs.iter().map(|run| run.cost).collect() };
     let Some((whole, others)) = everybody.split_first() else { return };
-    for (bounded, id) in others.iter().zip(["COSTp", "COSTs", "COSTc"]) {
+    for (bounded, id) in others.iter().zip(["COSTk", "COSTp", "COSTs", "COSTc"]) {
         let what = "a page's rate, as far as C allows, against that of one who sees everything";
         let target = Target { id, what, unit: "", bound: Bound::AtLeast, floor: 0.7, goal: 0.9 };
         report.result(target, ratios(&costs(whole), &costs(bounded)));

@@ -105,10 +105,15 @@ impl Workshop {
 
     /// A data directory with what the small demo holds.
     pub fn copy_small(&self, name: &str) -> Result<()> {
+        self.copy("small", name)
+    }
+
+    /// A data directory with what another one holds, which no server has open.
+    pub fn copy(&self, from: &str, name: &str) -> Result<()> {
         if self.path(name).exists() {
             fs::remove_dir_all(self.path(name))?;
         }
-        run_quietly(Command::new("cp").arg("-a").arg(self.path("small")).arg(self.path(name)))
+        run_quietly(Command::new("cp").arg("-a").arg(self.path(from)).arg(self.path(name)))
     }
 
     /// Serves a data directory on the servers' core and waits until it answers.

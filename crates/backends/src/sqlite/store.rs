@@ -149,6 +149,19 @@ impl SqliteStore {
         &self.clients
     }
 
+    /// Whether something that was read since `before` met a Consent that cannot be read and whose rows did not say so. They do now, and what was read is to be read
+    /// again: then it answers as what is absent, and not with an error.
+    async fn met_unreadable(&self, before: u64) -> Result<bool, StoreError> {
+        if self.seal.consents().noticed() == before {
+            return Ok(false);
+        }
+        // Also where another request has taken them: its work comes before this.
+        let unreadable = self.seal.consents().take_unreadable();
+        let size = unreadable.len();
+        self.writer.run_sized(size, move |connection| derive::hide_unreadable(connection, unreadable)).await?;
+        Ok(true)
+    }
+
     /// The writer, for what else lives in the same file.
     pub fn writer(&self) -> &Arc<Writer> {
         &self.writer
@@ -238,7 +251,11 @@ impl FhirStore for SqliteStore {
                 |connection: &Connection| read::read(connection, &self.seal, authorized.constraint(), authorized.operation());
             // A snapshot costs two statements; most reads are one.
             let single = read::is_single_statement(authorized.constraint(), authorized.operation().resource_type);
-            let found = if single { self.readers.with(work)? } else { self.readers.with_snapshot(work)? };
+            let before = self.seal.consents().noticed();
+            let mut found = if single { self.readers.with(work)? } else { self.readers.with_snapshot(work)? };
+            if self.met_unreadable(before).await? {
+                found = self.readers.with_snapshot(work)?;
+            }
             Ok(unreleased(&authorized, found))
         })
     }
@@ -251,7 +268,11 @@ impl FhirStore for SqliteStore {
             let work = |connection: &Connection| {
                 read::version_read(connection, &self.seal, authorized.constraint(), authorized.operation())
             };
-            let found = self.readers.with_snapshot(work)?;
+            let before = self.seal.consents().noticed();
+            let mut found = self.readers.with_snapshot(work)?;
+            if self.met_unreadable(before).await? {
+                found = self.readers.with_snapshot(work)?;
+            }
             Ok(unreleased(&authorized, found))
         })
     }
@@ -262,12 +283,14 @@ impl FhirStore for SqliteStore {
         binding: &'a [u8],
     ) -> BoxFuture<'a, Result<Unreleased<HistoryPage>, StoreError>> {
         Box::pin(async move {
-            let (seal, binding) = (Arc::clone(&self.seal), binding.to_vec());
+            let (seal, binding, authorized) = (Arc::clone(&self.seal), binding.to_vec(), Arc::new(authorized));
             let work = move |connection: &Connection| {
                 let found = history::history(connection, &seal, authorized.constraint(), authorized.operation(), &binding)?;
                 Ok(unreleased(&authorized, found))
             };
-            self.readers.blocking(work).await
+            let (before, again) = (self.seal.consents().noticed(), work.clone());
+            let found = self.readers.blocking(work).await?;
+            if self.met_unreadable(before).await? { self.readers.blocking(again).await } else { Ok(found) }
         })
     }
 
@@ -277,13 +300,15 @@ impl FhirStore for SqliteStore {
         binding: &'a [u8],
     ) -> BoxFuture<'a, Result<Unreleased<SearchPage>, StoreError>> {
         Box::pin(async move {
-            let (seal, binding) = (Arc::clone(&self.seal), binding.to_vec());
+            let (seal, binding, authorized) = (Arc::clone(&self.seal), binding.to_vec(), Arc::new(authorized));
             let small = is_small(authorized.operation());
             let work = move |connection: &Connection| {
                 let found = search::search(connection, &seal, authorized.constraint(), authorized.operation(), &binding)?;
                 Ok(unreleased(&authorized, found))
             };
-            if small { self.readers.quick_or_blocking(work).await } else { self.readers.blocking(work).await }
+            let (before, again) = (self.seal.consents().noticed(), work.clone());
+            let found = if small { self.readers.quick_or_blocking(work).await? } else { self.readers.blocking(work).await? };
+            if self.met_unreadable(before).await? { self.readers.blocking(again).await } else { Ok(found) }
         })
     }
 

@@ -139,6 +139,29 @@ impl Rules {
         labels
     }
 
+    /// The codes that mean less than by other rules, or nothing any more: `system|code`, ordered.
+    pub fn lowered_from(&self, before: &Self) -> Vec<String> {
+        let mut lowered = Vec::new();
+        for (system, codes) in &before.systems {
+            let own = |code: &str| self.labels(system, code);
+            let exact = codes.exact.keys().filter(|code| !own(code).contains(before.labels(system, code)));
+            lowered.extend(exact.map(|code| format!("{system}|{code}")));
+            let beginnings = codes.beginnings.keys();
+            let less = beginnings.filter(|code| !self.of_beginnings(system, code).contains(before.of_beginnings(system, code)));
+            lowered.extend(less.map(|code| format!("{system}|{code}*")));
+        }
+        lowered.sort();
+        lowered
+    }
+
+    /// What every continuation of a code means.
+    fn of_beginnings(&self, system: &str, code: &str) -> Labels {
+        let Some(codes) = self.systems.get(system) else { return Labels::NONE };
+        let ends = code.char_indices().map(|(start, char)| start + char.len_utf8());
+        let known = ends.filter_map(|end| codes.beginnings.get(code.get(..end)?));
+        known.fold(Labels::NONE, |labels, more| labels | *more)
+    }
+
     /// The text that they were read from.
     pub fn text(&self) -> &str {
         &self.text

@@ -46,7 +46,7 @@ pub fn apply(principal: &Principal) -> Ruling {
         let criteria: Vec<Arc<Qualifier>> =
             codes.filter_map(|code| Qualifier::parse(resource_type, &format!("{code}={own}")).map(Arc::new)).collect();
         if !criteria.is_empty() {
-            admissions.push((resource_type, Arc::new(Admission::of_any(criteria, &circumstances.base_url))));
+            admissions.push((resource_type, Arc::new(Admission::of_parts(criteria, &circumstances.base_url))));
         }
     }
     let given =

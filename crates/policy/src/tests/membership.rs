@@ -52,6 +52,19 @@ fn what_somebody_did_about_another_opens_to_nobody_by_itself() {
 }
 
 #[test]
+fn an_explanation_says_that_it_is_by_a_part_in_the_record() {
+    let asking = choosing(principal("user/*.cruds", None, &CLINICIAN), everything());
+    let Ok((permit, _)) = decided(&asking, read("Observation", "o")) else { panic!("denied") };
+    for (performer, says) in
+        [("Practitioner/dr", crate::explanation::Says::Yes), ("Practitioner/other", crate::explanation::Says::No)]
+    {
+        let ways = permit.explain(&by(performer), &[]);
+        let steps: Vec<_> = ways.iter().flatten().filter(|step| step.rule == crate::explanation::BY_PART).collect();
+        assert!(steps.len() == 1 && steps[0].says == says, "{performer}: {ways:?}");
+    }
+}
+
+#[test]
 fn only_the_chosen_part_of_the_chosen_kind_of_person_opens_and_only_to_read_and_search() {
     let performing = parts(&[Part::Performer]);
     let clinician = |membership| choosing(principal("user/*.cruds", None, &CLINICIAN), membership);

@@ -5,10 +5,9 @@ use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::principal::Principal;
 use portcullis_policy::constraint::Boundary;
 use portcullis_policy::explanation::{Says, Step};
-use portcullis_policy::{InCare, PermittedOperation, Relationship, StoredVersion};
+use portcullis_policy::{Constraint, InCare, Relationship, StoredVersion};
 
 use super::explain::parameter;
-use super::explain_reasons;
 use super::protocol::Refused;
 use super::service::Service;
 
@@ -28,10 +27,9 @@ pub(super) struct Evidence {
 pub(super) async fn of(
     service: &Service,
     operator: &Principal,
-    (permitted, version): (&PermittedOperation, &StoredVersion),
+    (constraint, version): (&Constraint, &StoredVersion),
 ) -> Result<Evidence, Refused> {
     let mut evidence = Evidence::default();
-    let Some(constraint) = explain_reasons::constraint(permitted) else { return Ok(evidence) };
     let mut asked: Vec<(Relationship, LocalReference)> = Vec::new();
     for (relationship, actors) in constraint.boundaries().filter_map(Boundary::relationship) {
         asked.extend(actors.items().iter().map(|actor| (relationship, actor.clone())));

@@ -17,7 +17,7 @@ use portcullis_oauth::principal::{Circumstances, Imagined, OperatorOperation, Pr
 use portcullis_oauth::purposes::{PurposeFacts, RegisteredPurpose};
 use portcullis_oauth::scopes::{Letter, ScopeSet};
 use portcullis_policy::explanation::{self, Says, Step};
-use portcullis_policy::{Decision, Operation, Permit, PermittedOperation, SearchPage, StoredVersion, decide};
+use portcullis_policy::{Basis, Decision, Operation, Permit, PermittedOperation, SearchPage, StoredVersion, decide};
 use portcullis_store::registry::Change;
 use serde::{Deserialize, Serialize};
 
@@ -222,7 +222,9 @@ impl Service {
             steps.extend(rules);
             return Ok(told(Comes::Deny, (steps, Vec::new()), Reasons::default()));
         }
-        // What is written is judged by the store with its content, which nobody has here: the boundary of a read is told.
+        if matches!(letter, Letter::Create | Letter::Update | Letter::Delete) {
+            return self.change_explained(operator, (basis, question), (steps, rules), stored).await;
+        }
         let query = id.as_ref().map(|id| ("_id".to_owned(), id.to_string()));
         let operation = match (letter, id) {
             (Letter::Search, _) | (_, None) => {
@@ -244,9 +246,9 @@ impl Service {
             let comes = if id.is_some() { Comes::Absent } else { Comes::Permit };
             return Ok(told(comes, (steps, Vec::new()), Reasons::default()));
         };
-        let related = evidence::of(self, operator, (&permitted, &stored)).await?;
+        let related = evidence::of(self, operator, (permit.constraint(), &stored)).await?;
         steps.extend(related.steps);
-        let mut reasons = explain_reasons::of(self, operator, (&permit, &permitted, *letter), &stored).await?;
+        let mut reasons = explain_reasons::of(self, operator, (&permit, *letter), &stored).await?;
         let shown = self.shown(&permit, permitted).await?;
         let is_shown = shown.is_some();
         stored.grounds = shown.and_then(|shown| shown.grounds);
@@ -258,6 +260,39 @@ impl Service {
             reasons.steps.push(Step::new("consent", Says::No, because));
         }
         let comes = if is_shown && !reasons.deny() { Comes::Permit } else { Comes::Hidden };
+        Ok(told(comes, (steps, ways), reasons))
+    }
+
+    /// What would come of a change: judged by the boundary of the change, not of a read. What is proposed nobody has here; the store judges it, too, and a change whose content
+    /// lies outside is refused though the record could be changed.
+    async fn change_explained(
+        &self,
+        operator: &Principal,
+        (basis, question): (Basis, &Question),
+        (mut steps, rules): (Vec<Step>, Vec<Step>),
+        stored: Option<StoredVersion>,
+    ) -> Result<Explained, Refused> {
+        let Question { principal, letter, resource_type, id } = question;
+        let permit = match portcullis_policy::decide_change(basis, principal, (*resource_type, *letter)) {
+            Ok(permit) => permit,
+            Err(denial) => {
+                steps.extend(explanation::built_in(&denial.trace, Some(denial.reason)));
+                steps.extend(rules);
+                return Ok(told(Comes::Deny, (steps, Vec::new()), Reasons::default()));
+            }
+        };
+        steps.extend(explanation::built_in(permit.trace(), None));
+        steps.extend(rules);
+        let Some(stored) = stored else {
+            let comes = if id.is_some() && *letter != Letter::Create { Comes::Absent } else { Comes::Permit };
+            return Ok(told(comes, (steps, Vec::new()), Reasons::default()));
+        };
+        let related = evidence::of(self, operator, (permit.constraint(), &stored)).await?;
+        steps.extend(related.steps);
+        let reasons = explain_reasons::of(self, operator, (&permit, *letter), &stored).await?;
+        let ways = permit.explain(&stored, &related.in_care);
+        let is_inside = ways.iter().any(|way| way.iter().all(|step| step.says == Says::Yes));
+        let comes = if is_inside && !reasons.deny() { Comes::Permit } else { Comes::Hidden };
         Ok(told(comes, (steps, ways), reasons))
     }
 

@@ -1,6 +1,6 @@
 //! What of an explanation a patient needs to know, in plain words: English and Spanish.
 
-use portcullis_policy::explanation::{Says, Step};
+use portcullis_policy::explanation::{BY_PART, Says, Step};
 
 use super::explain::Comes;
 use super::explain_reasons::{ExplainedConsent, Reasons};
@@ -12,7 +12,7 @@ pub(super) fn plain(comes: Comes, (steps, ways): (&[Step], &[Vec<Step>]), reason
     match comes {
         Comes::Absent => say("There is no such record.", "Ese registro no existe."),
         Comes::Permit => {
-            let why = permitting(steps, reasons, language);
+            let why = permitting((steps, ways), reasons, language);
             match language {
                 Language::English => format!("Yes: this record can be seen, because {why}."),
                 Language::Spanish => format!("Sí: este registro se puede ver, porque {why}."),
@@ -28,9 +28,16 @@ pub(super) fn plain(comes: Comes, (steps, ways): (&[Step], &[Vec<Step>]), reason
     }
 }
 
-fn permitting(steps: &[Step], reasons: &Reasons, language: Language) -> String {
+fn permitting((steps, ways): (&[Step], &[Vec<Step>]), reasons: &Reasons, language: Language) -> String {
     let says_yes = |name: &str| steps.iter().any(|step| step.says == Says::Yes && step.rule.starts_with(name));
-    let mut why = if says_yes("break-glass") {
+    let mut open = ways.iter().filter(|way| way.iter().all(|step| step.says == Says::Yes)).peekable();
+    let by_part_alone = open.peek().is_some() && open.all(|way| way.iter().any(|step| step.rule == BY_PART));
+    let mut why = if by_part_alone {
+        language.say(
+            "the person who asks wrote it, did it or recorded it, and the organisation that keeps the record lets such people see it",
+            "la persona que lo pide lo escribió, lo hizo o lo registró, y la organización que guarda el expediente deja que esas personas lo vean",
+        )
+    } else if says_yes("break-glass") {
         language.say("somebody opened it in an emergency", "alguien lo abrió por una emergencia")
     } else if says_yes("relationship:care") {
         language.say(
@@ -109,4 +116,26 @@ fn refusing(comes: Comes, (steps, ways): (&[Step], &[Vec<Step>]), reasons: &Reas
 
 fn deciding<'a>(reasons: &'a Reasons, effect: &str) -> Option<&'a ExplainedConsent> {
     reasons.consents.iter().find(|consent| consent.decided && consent.says.as_deref() == Some(effect))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_seen_by_a_part_in_it_is_not_called_the_own_record() {
+        let yes = |rule: &str| Step::new(rule, Says::Yes, "");
+        let by_part = vec![yes("boundary"), yes(BY_PART)];
+        let own = vec![yes("boundary"), yes("labels")];
+        let told =
+            |ways: &[Vec<Step>], language| plain(Comes::Permit, (&[yes("user-context")], ways), &Reasons::default(), language);
+        for (language, part, record) in
+            [(Language::English, "recorded it", "is the record of"), (Language::Spanish, "lo registró", "es el expediente de")]
+        {
+            let alone = told(&[by_part.clone(), vec![yes("boundary"), Step::new("labels", Says::No, "")]], language);
+            assert!(alone.contains(part) && !alone.contains(record), "{alone}");
+            let both = told(&[by_part.clone(), own.clone()], language);
+            assert!(both.contains(record) && !both.contains(part), "{both}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use portcullis_oauth::principal::Principal;
 use portcullis_oauth::scopes::Letter;
 use portcullis_policy::explanation::{Assigned, LabelReason, Says, Step};
 use portcullis_policy::rules::consent::{Answered, DecidedBy, Effect, PassedOver, Said, Standing};
-use portcullis_policy::{Constraint, Decision, Operation, Permit, PermittedOperation, StoredVersion, decide};
+use portcullis_policy::{Decision, Operation, Permit, PermittedOperation, StoredVersion, decide};
 use portcullis_store::consents::{ConsentEntry, ConsentsListed};
 use serde::{Deserialize, Serialize};
 
@@ -73,16 +73,15 @@ impl Reasons {
 pub(super) async fn of(
     service: &Service,
     operator: &Principal,
-    (permit, permitted, letter): (&Permit, &PermittedOperation, Letter),
+    (permit, letter): (&Permit, Letter),
     stored: &StoredVersion,
 ) -> Result<Reasons, Refused> {
-    let Some(asked) = constraint(permitted) else { return Ok(Reasons::default()) };
     let read = Operation::Read(Read { resource_type: stored.resource_type, id: stored.id.clone() });
     let Decision::Permit(_, PermittedOperation::Read(read)) = decide(service.server.basis(), operator, read) else {
         return Err(denied());
     };
     let base_url = &service.server.settings.fhir_base;
-    let evidence = service.server.store.evidence(read, asked, base_url).await.map_err(|error| internal(&error))?;
+    let evidence = service.server.store.evidence(read, permit.constraint(), base_url).await.map_err(|error| internal(&error))?;
     let answers = permit.explain_consents(&evidence.consulted, stored, letter);
     let mut reasons = Reasons { labels: labels(permit, stored, &evidence.labels), ..Reasons::default() };
     if stored.patients.is_empty() {
@@ -101,15 +100,6 @@ pub(super) async fn of(
         reasons.steps.push(Step::new(format!("label:{}", label.code), Says::Nothing, why));
     }
     Ok(reasons)
-}
-
-/// Whose constraint an operation is under.
-pub(super) fn constraint(permitted: &PermittedOperation) -> Option<&Constraint> {
-    match permitted {
-        PermittedOperation::Read(read) => Some(read.constraint()),
-        PermittedOperation::Search(search) => Some(search.constraint()),
-        PermittedOperation::VersionRead(_) | PermittedOperation::History(_) | PermittedOperation::Write(_) => None,
-    }
 }
 
 /// The Consents of a patient with who stands behind them, by id.

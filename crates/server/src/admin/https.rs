@@ -126,8 +126,8 @@ async fn read(server: &Server, bytes: &[u8], registrar: Registrar) -> Result<Cli
 
 /// Who asks by a token, and as whom the record names them; otherwise the answer that asks for a token, recorded.
 pub(super) async fn asking(server: &Arc<Server>, exchange: &Exchange) -> Result<(Principal, Agent), Answer> {
-    let (principal, _) = match authenticate::authenticate(server, exchange).await {
-        Ok(authenticated) => authenticated,
+    let principal = match authenticate::authenticate(server, exchange).await {
+        Ok(authenticated) => authenticated.beside_fhir(),
         Err(error) => {
             let (outcome, draft) = reply::not_authenticated(&error);
             let account = Account::new(Event::Administration, exchange.agent(), outcome, error.to_string());

@@ -160,6 +160,9 @@ pub struct RulesInForce {
     /// The SHA-256 of a file that was read and waits for a second person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<String>,
+    /// The sections of the configuration that decide who sees what; empty where none are kept.
+    #[serde(default)]
+    pub settings: String,
 }
 
 /// What is answered.
@@ -190,8 +193,8 @@ impl Service {
         let change = match request {
             SafeguardRequest::Entitle { username, right } => return self.entitle(task, &username, &right).await,
             SafeguardRequest::Propose { kind, content } => {
-                let kind = ChangeKind::parse(&kind).filter(|kind| *kind == ChangeKind::Rules);
-                let kind = kind.ok_or_else(|| invalid("What can be proposed like this is rules."))?;
+                let kind = ChangeKind::parse(&kind).filter(|kind| matches!(kind, ChangeKind::Rules | ChangeKind::Settings));
+                let kind = kind.ok_or_else(|| invalid("What can be proposed like this is rules and settings."))?;
                 if content.is_empty() || content.len() > MAXIMUM_CONTENT {
                     return Err(invalid(&format!("A proposal has 1 to {MAXIMUM_CONTENT} bytes.")));
                 }
@@ -249,7 +252,8 @@ impl Service {
         self.change(task, Change::Nothing).await?;
         let rules = &self.server.operator_rules;
         let (held, waiting) = (rules.held(), rules.waiting().map(|waiting| waiting.digest.clone()));
-        let in_force = RulesInForce { text: held.text.clone(), digest: held.digest.clone(), waiting };
+        let settings = self.server.settings.authorization.access.text.clone();
+        let in_force = RulesInForce { text: held.text.clone(), digest: held.digest.clone(), waiting, settings };
         Ok(Response::Safeguard(SafeguardResponse::Rules(in_force)))
     }
 

@@ -16,7 +16,7 @@ use portcullis_store::safeguards::SafeguardChange;
 
 use super::break_glass::{ended, is_strong, strengthened};
 use super::csrf::Purpose;
-use super::form::{Form, UncheckedForm};
+use super::form::{self, Form};
 use super::reply::{self, Account};
 use super::session::{self, SignedIn};
 use crate::answer::Answer;
@@ -43,7 +43,10 @@ pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
 /// `POST /security`
 pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
     let answer = async {
-        let form = UncheckedForm::read(exchange, body).await.unwrap_or_default();
+        let form = match form::received(server, exchange, Event::Administration, body).await {
+            Ok(form) => form,
+            Err(answer) => return Ok(answer),
+        };
         let signed_in = match officer(server, exchange).await? {
             Ok(signed_in) => signed_in,
             Err(answer) => return Ok(answer),
@@ -51,7 +54,7 @@ pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Ans
         let Ok(form) = form.checked(&server.form_tokens, &[Purpose::Security], Some(signed_in.session.id.as_str())) else {
             let agent = reply::agent(exchange, &signed_in);
             let account = Account::new(Event::Administration, agent, Outcome::Denied, "form token refused");
-            return Ok(reply::recorded(server, exchange, account, reply::see_other(PATH)).await);
+            return Ok(reply::recorded(server, exchange, account, form::outdated(exchange)).await);
         };
         if !is_strong(server, &signed_in) {
             return strengthened(server, exchange, &signed_in, PATH).await;
@@ -139,6 +142,7 @@ async fn shown(
     }
     let waiting_rules = server.operator_rules.waiting();
     let waiting_rules = waiting_rules.iter().flat_map(|waiting| &waiting.widenings).map(|widening| widened(widening, reader));
+    let waiting_settings = server.settings.authorization.access.waiting.iter().map(|key| wider_setting(key, reader));
     let mut emergencies = Vec::new();
     for entry in server.registry.broken_glass(now).await? {
         let open_until = entry.is_open(now).then(|| reader.moment(entry.ends_at));
@@ -163,6 +167,7 @@ async fn shown(
         notice: failed.as_ref().map(|(reason, _)| failure(reason)),
         may_decide: rights.contains(&Entitlement::ApproveChanges),
         waiting_rules: waiting_rules.collect(),
+        waiting_settings: waiting_settings.collect(),
         proposals,
         agreed,
         emergencies,
@@ -229,7 +234,13 @@ fn widened(widening: &Widening, reader: &Reader) -> String {
         Widened::PermitWider => ("permits more, or to more", "permite más, o a más personas"),
         Widened::PermitCounts => ("permits something, and was only tried", "permite algo, y antes solo se probaba"),
     };
-    format!("{} '{}' {}", reader.say("Rule", "La regla"), widening.rule, reader.say(english, spanish))
+    format!("{} “{}” {}", reader.say("Rule", "La regla"), widening.rule, reader.say(english, spanish))
+}
+
+/// What a setting of the configuration would do.
+fn wider_setting(key: &str, reader: &Reader) -> String {
+    let (english, spanish) = ("would let more be seen than what is in force", "dejaría ver más que lo que está en vigor");
+    format!("{} '{key}' {}", reader.say("The setting", "El ajuste"), reader.say(english, spanish))
 }
 
 /// What a change does.
@@ -239,6 +250,7 @@ fn words(kind: ChangeKind, whom: &str, reader: &Reader) -> String {
         ChangeKind::VerifyConsents => ("may verify consents", "podrá verificar consentimientos"),
         ChangeKind::ApproveChanges => ("may agree to changes", "podrá aceptar cambios"),
         ChangeKind::Rules => ("New rules that let somebody see more", "Reglas nuevas que dejan ver más"),
+        ChangeKind::Settings => ("New settings that let somebody see more", "Ajustes nuevos que dejan ver más"),
         ChangeKind::KeyExport => ("A key leaves this server", "Una llave sale de este servidor"),
     };
     let said = reader.say(english, spanish);

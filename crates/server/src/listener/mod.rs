@@ -16,4 +16,4 @@ pub use client_authorities::{ClientAuthorities, Untrusted};
 pub use client_certificate::{ClientTrust, ClientTrustError};
 pub use connection::{Handler, Peer};
 pub use incoming::Incoming;
-pub use tls::{TlsError, mutual_tls_config, server_config};
+pub use tls::{TlsError, in_force as transport_in_force, mutual_tls_config, server_config};

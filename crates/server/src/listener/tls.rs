@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{self, cipher_suite, kx_group};
 use rustls::server::NoServerSessionStorage;
 use rustls::version::{TLS12, TLS13};
+use rustls::{ServerConfig, SupportedProtocolVersion};
 
 use super::certificate::ReloadingCertificate;
 use super::client_certificate::ClientTrust;
@@ -34,10 +34,23 @@ pub fn provider() -> CryptoProvider {
     }
 }
 
+/// The versions, the newest first.
+const VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
+
+/// What is in force on every connection, for whoever has to list it (SMART App Launch 2.2.0, best practices): versions, cipher suites, groups.
+pub fn in_force() -> [String; 3] {
+    let provider = provider();
+    let versions: Vec<String> = VERSIONS.iter().map(|version| format!("{:?}", version.version)).collect();
+    let suites: Vec<String> = provider.cipher_suites.iter().map(|suite| format!("{:?}", suite.suite())).collect();
+    let groups: Vec<String> = provider.kx_groups.iter().map(|group| format!("{:?}", group.name())).collect();
+    [("versions", versions), ("cipher suites", suites), ("groups", groups)]
+        .map(|(what, names)| format!("{what}: {}", names.join(", ")))
+}
+
 /// The configuration of the listener.
 pub fn server_config(certificate: Arc<ReloadingCertificate>) -> Result<ServerConfig, TlsError> {
     let config = ServerConfig::builder_with_provider(Arc::new(provider()))
-        .with_protocol_versions(&[&TLS13, &TLS12])?
+        .with_protocol_versions(VERSIONS)?
         .with_no_client_auth()
         .with_cert_resolver(certificate);
     Ok(common(config))
@@ -47,7 +60,7 @@ pub fn server_config(certificate: Arc<ReloadingCertificate>) -> Result<ServerCon
 /// again, so that every connection proves the key anew.
 pub fn mutual_tls_config(certificate: Arc<ReloadingCertificate>, trust: &ClientTrust) -> Result<ServerConfig, TlsError> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
-        .with_protocol_versions(&[&TLS13, &TLS12])?
+        .with_protocol_versions(VERSIONS)?
         .with_client_cert_verifier(trust.verifier()?)
         .with_cert_resolver(certificate);
     config.session_storage = Arc::new(NoServerSessionStorage {});

@@ -18,7 +18,9 @@ use portcullis_oauth::scopes::ScopeSet;
 use portcullis_oauth::session::{AssuranceLevel, Methods};
 use portcullis_store::registry::RegistryError;
 
-use super::Exchange;
+use super::account::Account;
+use super::refusal::Refusal;
+use super::{Exchange, purpose};
 use crate::context::{Server, Settings};
 use crate::dpop::{self, Worn};
 use crate::middleware::refusals::Standing;
@@ -147,6 +149,27 @@ impl AuthenticationError {
 /// The longest token that is looked at, in bytes.
 const MAXIMUM_TOKEN: usize = 16 * 1024;
 
+/// Whose request it is. What it asks of FHIR is decided for the purpose that it states: whoever it is and what serves to look again are given together with that alone.
+#[derive(Debug)]
+pub struct Authenticated {
+    principal: Principal,
+    credentials: Credentials,
+    stated: Result<(), Refusal>,
+}
+
+impl Authenticated {
+    /// For FHIR: notes who asks and for which purpose, and gives the credentials. A purpose that nobody knows is refused, and on record with whoever stated it.
+    pub fn stating(self, account: &mut Account) -> Result<Credentials, Refusal> {
+        account.principal = Some(Arc::new(self.principal));
+        self.stated.map(|()| self.credentials)
+    }
+
+    /// For what reads no FHIR and decides by no purpose: registration, introspection, administration.
+    pub fn beside_fhir(self) -> Principal {
+        self.principal
+    }
+}
+
 /// What a request was authenticated with: a verified token, and the proof that it was presented with, which has counted. Made only by
 /// [`authenticate`].
 #[derive(Debug)]
@@ -159,7 +182,7 @@ pub struct Credentials {
 }
 
 /// Authenticates a request. The credentials serve to look again ([`Credentials::establish`]) while the same request goes on.
-pub async fn authenticate(server: &Server, exchange: &Exchange) -> Result<(Principal, Credentials), AuthenticationError> {
+pub async fn authenticate(server: &Server, exchange: &Exchange) -> Result<Authenticated, AuthenticationError> {
     let (scheme, text) = presented(exchange)?;
     let now = server.clock.now_seconds();
     let token = verified(server, text, now).map_err(|error| error.by(scheme))?;
@@ -167,7 +190,9 @@ pub async fn authenticate(server: &Server, exchange: &Exchange) -> Result<(Princ
         Scheme::Bearer => None,
         Scheme::Dpop => Some(dpop::proof(server, exchange, Some(text))?.ok_or(ProofError::Missing)?),
     };
-    let credentials = Credentials { token, proof, certificate: exchange.peer.certificate, purpose: None };
+    let stated = purpose::stated(exchange);
+    let purpose = stated.as_ref().copied().unwrap_or_default();
+    let credentials = Credentials { token, proof, certificate: exchange.peer.certificate, purpose };
     let principal = credentials.establish(server).await.map_err(|error| error.by(scheme))?;
     credentials.check_assurance(server).await.map_err(|error| error.by(scheme))?;
     if let Some(proof) = &credentials.proof {
@@ -177,17 +202,11 @@ pub async fn authenticate(server: &Server, exchange: &Exchange) -> Result<(Princ
         })?;
     }
     server.registry.note_use(credentials.token.grant(), now);
-    Ok((principal, credentials))
+    Ok(Authenticated { principal, credentials, stated: stated.map(|_| ()) })
 }
 
 impl Credentials {
-    /// The same for a request that states its purpose: every look counts for that one.
-    #[must_use]
-    pub fn stating(self, purpose: Option<PurposeOfUse>) -> Self {
-        Self { purpose, ..self }
-    }
-
-    /// The principal of this moment.
+    /// The principal of this moment, for the purpose that the request states.
     pub async fn establish(&self, server: &Server) -> Result<Principal, AuthenticationError> {
         let now = server.clock.now_seconds();
         let status = server.registry.token_status(&self.token, now).await.map_err(AuthenticationError::Unavailable)?;

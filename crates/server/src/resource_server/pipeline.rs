@@ -51,11 +51,7 @@ async fn stages(
     account: &mut Account,
 ) -> Result<Answer, Refusal> {
     // Nobody's body is read before we know whose it is.
-    let (principal, credentials) = authenticate::authenticate(server, exchange).await?;
-    // Whoever states a purpose that nobody knows is on record, too.
-    let stated = purpose::stated(exchange);
-    account.principal = Some(Arc::new(principal.stating(stated.as_ref().copied().unwrap_or_default())));
-    let credentials = credentials.stating(stated?);
+    let credentials = authenticate::authenticate(server, exchange).await?.stating(account)?;
     let body = body::read(body, body::MAXIMUM_RESOURCE).await?;
     if !body.is_empty() {
         // A body may take its time, and the access may have been taken back meanwhile.

@@ -7,7 +7,7 @@ use portcullis_testkit::{App, Reply};
 use portcullis_verifies::verifies;
 use serde_json::{Value, json};
 
-use super::{SCOPE, error};
+use super::{SCOPE, description, error};
 use crate::fhir::World;
 
 /// Each endpoint with a request that lacks only the client's authentication.
@@ -39,36 +39,43 @@ async fn wrong_and_mixed_secrets_have_their_error_at_every_endpoint() {
     let good = basic("shop", &secret);
     let shop = ("client_id", "shop");
     let asserted = [("client_assertion_type", ASSERTION_TYPE), ("client_assertion", "a.b.c")];
-    let (mixed, failed) = ((400, "invalid_request".to_owned()), (401, "invalid_client".to_owned()));
+    let one_way = (400, "invalid_request", "only one way of client authentication may be used");
+    let differs = (400, "invalid_request", "client_id differs from the one in the Authorization header");
+    let failed = |told: &'static str| (401, "invalid_client", told);
+    let wrong = failed("client authentication failed");
+    let no_basic = failed("the Authorization header is not valid HTTP Basic");
+    let public = failed("this client is public and must send client_id without a secret");
+    let mut problems = Vec::new();
     for (path, fields) in requests(&app) {
         world.server.clock.advance_seconds(1);
         for (more, header, expected) in [
-            (&[("client_secret", secret.as_str())][..], Some(good.as_str()), &mixed),
-            (&asserted, Some(&good), &mixed),
-            (&[asserted[0], asserted[1], ("client_secret", "x")], None, &mixed),
-            (&[shop, ("client_secret", &secret)], None, &failed),
-            (&[shop], None, &failed),
-            (&[("client_id", "app")], Some(&good), &failed),
-            (&[], Some(&basic("shop", "wrong")), &failed),
-            (&[], Some(&basic("shop", "")), &failed),
-            (&[], Some(&basic("nobody", &secret)), &failed),
-            (&[], Some(&basic("app", "x")), &failed),
-            (&[], Some("Basic"), &failed),
-            (&[], Some("Basic %%%"), &failed),
-            (&[], Some("Basic c2hvcA=="), &failed),
-            (&[], Some("Basic /w=="), &failed),
-            (&[], Some("Digest username=\"shop\""), &failed),
+            (&[("client_secret", secret.as_str())][..], Some(good.as_str()), one_way),
+            (&asserted, Some(&good), one_way),
+            (&[asserted[0], asserted[1], ("client_secret", "x")], None, one_way),
+            (&[shop, ("client_secret", &secret)], None, failed("send the client secret by HTTP Basic, not in the body")),
+            (&[shop], None, failed("this client must authenticate by HTTP Basic")),
+            (&[("client_id", "app")], Some(&good), differs),
+            (&[], Some(&basic("shop", "wrong")), wrong),
+            (&[], Some(&basic("shop", "")), wrong),
+            (&[], Some(&basic("nobody", &secret)), wrong),
+            (&[], Some(&basic("app", "x")), public),
+            (&[], Some("Basic"), no_basic),
+            (&[], Some("Basic %%%"), no_basic),
+            (&[], Some("Basic c2hvcA=="), no_basic),
+            (&[], Some("Basic /w=="), no_basic),
+            (&[], Some("Digest username=\"shop\""), no_basic),
         ] {
             let reply = send(&world, path, &fields, more, header).await;
-            let told = error(&reply);
-            // Whom a parameter names beside the header is a contradiction in the request or in the authentication.
-            let fits = told == *expected || (more == [("client_id", "app")] && told == mixed);
-            assert!(fits, "{path} {more:?} {header:?}: {told:?} {}", reply.text());
+            let (told, words) = (error(&reply), description(&reply));
+            if (told.0, told.1.as_str(), words.as_str()) != expected {
+                problems.push(format!("{path} {more:?} {header:?}: expected {expected:?}, got {told:?} {words}"));
+            }
             assert_eq!(reply.header("www-authenticate").starts_with("Basic "), told.0 == 401, "{path}");
         }
         let reply = send(&world, path, &fields, &[], Some(&good)).await;
         assert_ne!(reply.status, 401, "{path}: the right one works: {}", reply.text());
     }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
 /// Header and claims of a good assertion, before somebody spoils them.

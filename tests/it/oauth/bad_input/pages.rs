@@ -115,3 +115,44 @@ async fn an_unknown_name_takes_as_long_as_a_wrong_password() {
     // Without the hash, an unknown name is answered in a hundredth of the time.
     assert!(fastest[1] * 4 > fastest[0], "known {:?}, unknown {:?}", fastest[0], fastest[1]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_post_of_another_site_to_the_authorization_endpoint_asks_and_answers_nothing() {
+    verifies!("OAUTH-08");
+    let world = World::start().await;
+    let client = &world.server.client;
+    let query = world.app.authorization_query(SCOPE);
+    let at = world.app.sign_in(&query, "ann", PASSWORD).await;
+    let (csrf, request) = (hidden(&at.page, "csrf"), hidden(&at.page, "request"));
+    let form = "application/x-www-form-urlencoded";
+    let grants = async || {
+        let ann = world.server.server.registry.user_named("ann").await.unwrap().unwrap();
+        world.server.server.registry.grants_of(&ann.id).await.unwrap().len()
+    };
+    // Apps may post their requests from wherever they are; the answer leads to the page that asks the person, and never to the app.
+    let mut answer = url::form_urlencoded::Serializer::new(query.clone());
+    answer.extend_pairs([("csrf", csrf.as_str()), ("request", &request), ("decision", "allow"), ("scope", "patient/Patient.r")]);
+    let foreign = client.post("/oauth/authorize").header("cookie", &at.cookies).header("content-type", form);
+    let foreign = foreign.header("origin", "https://evil.example").header("sec-fetch-site", "cross-site");
+    let reply = foreign.bytes(query.clone()).send().await;
+    assert_eq!((reply.status.as_u16(), reply.header("location")), (303, format!("/oauth/authorize?{query}").as_str()));
+    let asked = client.get(reply.header("location")).header("cookie", &at.cookies).send().await;
+    assert_eq!((asked.status.as_u16(), asked.text().contains("name=\"decision\"")), (200, true), "the person is asked");
+    let foreign = client.post("/oauth/authorize").header("cookie", &at.cookies).header("content-type", form);
+    let reply = foreign.header("sec-fetch-site", "cross-site").bytes(answer.finish()).send().await;
+    let followed = client.get(reply.header("location")).header("cookie", &at.cookies).send().await;
+    assert!(query_value(&reply, "code").is_none() && query_value(&followed, "code").is_none(), "{}", followed.header("location"));
+    assert_eq!(grants().await, 0);
+    let long = format!("{query}&x={}", "x".repeat(17 * 1024));
+    for (media_type, body, told) in [
+        ("application/json", query.as_bytes(), "the parameters are not valid form data"),
+        ("", query.as_bytes(), "the parameters are not valid form data"),
+        (form, long.as_bytes(), "the request has too many or too long parameters"),
+        (form, b"client_id=\xff", "the parameters are not valid form data"),
+        (form, b"client_id=app\r\nset-cookie: x=y", "the parameters are not valid form data"),
+    ] {
+        let reply = client.post("/oauth/authorize").header("content-type", media_type).bytes(body.to_vec()).send().await;
+        assert_eq!((reply.status.as_u16(), reply.header("location")), (400, ""), "{media_type} {told}");
+        assert!(reply.text().contains(told), "{media_type}: {}", reply.text());
+    }
+}

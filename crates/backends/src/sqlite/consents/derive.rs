@@ -21,7 +21,7 @@ use super::super::database::store_error;
 use super::super::locator::Locators;
 use super::super::seal::Seal;
 use super::condition::key;
-use super::held::{self, Before};
+use super::held::{self, Before, Holding};
 use super::verification::Writer;
 use super::{load, parties};
 
@@ -66,13 +66,22 @@ impl Derivation<'_> {
             let Some(by) = by else { break };
             let before = Before { consent: pk, version: &base.version, patient: base.patient };
             if !held::may_be_taken_back((self.connection, self.seal), &before, by, &self.context())? {
-                held::hold(self.connection, &before)?;
-                self.execute("UPDATE consent_base SET standing = 3 WHERE id = ?1", params![base.id])?;
+                match held::hold((self.connection, self.seal), &before)? {
+                    Holding::Apart => self.execute("UPDATE consent_base SET standing = 3 WHERE id = ?1", params![base.id])?,
+                    Holding::Known => {}
+                    Holding::Folded => self.fold(pk)?,
+                }
             }
         }
         self.drop_bases(pk, "standing = 2")?;
         self.execute("UPDATE consent_base SET standing = 1 WHERE consent = ?1 AND standing = 0", params![pk])?;
         self.add_base(pk, version, Standing::Unverified)
+    }
+
+    /// The bases of what is held together: each hides its patient from everybody else.
+    fn fold(&self, consent: i64) -> Result<(), StoreError> {
+        self.drop_bases(consent, "standing = 3")?;
+        self.add_folded(consent)
     }
 
     /// The current version of a Consent was confirmed, for the first time: it alone is the base. One that was confirmed before is the base already.
@@ -124,11 +133,18 @@ impl Derivation<'_> {
             if let Some(confirmed) = confirmed.filter(|_| !is_confirmed) {
                 self.add_found(pk, self.version_or_patients(pk, Some(&confirmed))?, Standing::Outdated)?;
             }
-            for version in held::of_consent(self.connection, pk)? {
+            for version in held::apart(self.connection, pk)? {
                 self.add_found(pk, self.version_or_patients(pk, Some(&version))?, Standing::Held)?;
             }
+            self.add_folded(pk)?;
         }
         Ok(())
+    }
+
+    /// The same where nothing that is held is there yet.
+    fn add_folded(&self, consent: i64) -> Result<(), StoreError> {
+        let patients = held::folded(self.connection, consent)?;
+        self.add_found(consent, Found::Unreadable { version: String::new(), patients }, Standing::Held)
     }
 
     /// Members of teams, groups and devices that were stored before anybody noted them: what they say, as far as nobody noted more.
@@ -410,6 +426,16 @@ pub fn refresh(connection: &Connection, seal: &Seal, base_url: &str) -> Result<b
     let sql = "INSERT INTO consent_derivation (one, made) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET made = excluded.made";
     connection.execute(sql, [made]).map_err(store_error)?;
     Ok(true)
+}
+
+/// Versions of Consents that cannot be read hide their patients from now on.
+pub fn hide_unreadable(connection: &Connection, unreadable: impl IntoIterator<Item = (i64, String)>) -> Result<(), StoreError> {
+    let sql = "UPDATE consent_base SET compilable = 0 WHERE consent = ?1 AND version = ?2";
+    let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
+    for (consent, version) in unreadable {
+        statement.execute(params![consent, version]).map_err(store_error)?;
+    }
+    Ok(())
 }
 
 /// For which address the rows were derived; none where nobody said yet.

@@ -4,6 +4,7 @@
 //! anybody else does, or somebody whom it denies, its denials are held until the version that is then current is confirmed. Which versions are held is the server's
 //! knowledge, like who has confirmed what; release finds them there and not by the rows that statements join.
 
+use portcullis_fhir::json::{self, Value};
 use portcullis_policy::rules::consent::{Context, Question, Standing};
 use portcullis_store::StoreError;
 use rusqlite::{Connection, params};
@@ -13,8 +14,20 @@ use super::super::seal::Seal;
 use super::load;
 use super::verification::{self, Writer};
 
-/// How many versions of one Consent are held at most. Who would need more is refused until somebody confirms the current one.
-const MAXIMUM_HELD: i64 = 16;
+/// How many versions of one Consent are held apart. Of more nobody but the patients sees anything until somebody confirms the current one: every change is possible at
+/// once, since it may be one that narrows.
+const MAXIMUM_HELD: usize = 16;
+
+/// What was held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holding {
+    /// The version by itself.
+    Apart,
+    /// Nothing new: a version that is held says the same.
+    Known,
+    /// All versions of the Consent together.
+    Folded,
+}
 
 /// A version of a Consent that a change is about to take the place of, and whose patient it is.
 pub struct Before<'a> {
@@ -50,19 +63,48 @@ pub fn may_be_taken_back(
 }
 
 /// Holds what a version denies.
-pub fn hold(connection: &Connection, before: &Before<'_>) -> Result<(), StoreError> {
-    let count = "SELECT count(*) FROM consent_held WHERE consent = ?1";
-    let mut statement = connection.prepare_cached(count).map_err(store_error)?;
-    let held: i64 = statement.query_row([before.consent], |row| row.get(0)).map_err(store_error)?;
-    if held >= MAXIMUM_HELD {
-        let reason = "Too many changes of this Consent wait for a confirmation: confirm the current version first.";
-        return Err(StoreError::NotSupported(reason.to_owned()));
+pub fn hold((connection, seal): (&Connection, &Seal), before: &Before<'_>) -> Result<Holding, StoreError> {
+    let is_folded = !folded(connection, before.consent)?.is_empty();
+    let apart = apart(connection, before.consent)?;
+    if !is_folded && says_the_same((connection, seal), before, &apart)? {
+        return Ok(Holding::Known);
     }
-    let sql = "INSERT OR IGNORE INTO consent_held (consent, version, patient) VALUES (?1, ?2, ?3)";
-    let noted = connection
-        .prepare_cached(sql)
-        .and_then(|mut statement| statement.execute(params![before.consent, before.version, before.patient]));
-    noted.map(|_| ()).map_err(store_error)
+    let is_folded = is_folded || apart.len() >= MAXIMUM_HELD;
+    let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| {
+        connection.prepare_cached(sql).and_then(|mut statement| statement.execute(values)).map(|_| ()).map_err(store_error)
+    };
+    let (consent, version, patient) = (before.consent, before.version, before.patient);
+    run(
+        "INSERT OR IGNORE INTO consent_held (consent, version, patient) VALUES (?1, ?2, ?3)",
+        params![consent, version, patient],
+    )?;
+    if !is_folded {
+        return Ok(Holding::Apart);
+    }
+    tracing::warn!("more changes of a Consent wait for a confirmation than are held apart: its patient is hidden until then");
+    run("UPDATE consent_held SET folded = 1 WHERE consent = ?1", params![consent])?;
+    Ok(Holding::Folded)
+}
+
+/// Whether one of these versions of the same patient says what this one says: all but the metadata is the same.
+fn says_the_same((connection, seal): (&Connection, &Seal), before: &Before<'_>, held: &[String]) -> Result<bool, StoreError> {
+    let said = |version: &str| -> Result<Option<_>, StoreError> {
+        let stored = match load::version(connection, seal, before.consent, version) {
+            Err(StoreError::Corrupt(_)) => None,
+            other => other?,
+        };
+        let Some(stored) = stored else { return Ok(None) };
+        let Some(Ok(Value::Object(members))) = stored.body.as_deref().map(json::parse) else { return Ok(None) };
+        let content: Vec<_> = members.into_iter().filter(|(name, _)| **name != *"meta").collect();
+        Ok(Some((stored.patients, content)))
+    };
+    let Some(own) = said(before.version)? else { return Ok(false) };
+    for version in held {
+        if said(version)?.is_some_and(|other| other == own) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The current version was confirmed: nothing of this Consent is held any more.
@@ -73,9 +115,26 @@ pub fn release(connection: &Connection, consent: i64) -> Result<(), StoreError> 
     released.map(|_| ()).map_err(store_error)
 }
 
-/// The versions of a Consent that are held.
+/// The versions of a Consent that are held, apart or together.
 pub fn of_consent(connection: &Connection, consent: i64) -> Result<Vec<String>, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT version FROM consent_held WHERE consent = ?1").map_err(store_error)?;
+    versions(connection, "SELECT version FROM consent_held WHERE consent = ?1", consent)
+}
+
+/// Those that are held apart.
+pub fn apart(connection: &Connection, consent: i64) -> Result<Vec<String>, StoreError> {
+    versions(connection, "SELECT version FROM consent_held WHERE consent = ?1 AND folded = 0", consent)
+}
+
+fn versions(connection: &Connection, sql: &str, consent: i64) -> Result<Vec<String>, StoreError> {
+    let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
     let rows = statement.query_map([consent], |row| row.get(0)).map_err(store_error)?;
     rows.collect::<Result<Vec<String>, _>>().map_err(store_error)
+}
+
+/// The locators of the patients of those that are held together.
+pub fn folded(connection: &Connection, consent: i64) -> Result<Vec<i64>, StoreError> {
+    let sql = "SELECT DISTINCT patient FROM consent_held WHERE consent = ?1 AND folded = 1";
+    let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
+    let rows = statement.query_map([consent], |row| row.get(0)).map_err(store_error)?;
+    rows.collect::<Result<Vec<i64>, _>>().map_err(store_error)
 }

@@ -52,10 +52,16 @@ pub fn of_patients(
         for (row, confirmed) in rows {
             let row = row?;
             let outline = row.outline()?;
-            let is_confirmed = confirmed.as_deref() == Some(row.version().as_str());
+            let version = row.version().to_string();
+            let is_confirmed = confirmed.as_deref() == Some(version.as_str());
             let standing = if is_confirmed { Standing::Verified } else { Standing::Unverified };
             match seal.consents().compiled(row, &mut opener, (context, standing)) {
-                Err(StoreError::Corrupt(problem)) => counting.extend(unreadable(&problem, (&outline.0, &outline.1), chunk)),
+                Err(StoreError::Corrupt(problem)) => {
+                    if let Some(pk) = locator::find(connection, ResourceType::CONSENT, outline.0.as_str())? {
+                        notice(connection, seal, (pk, &version))?;
+                    }
+                    counting.extend(unreadable(&problem, (&outline.0, &outline.1), chunk));
+                }
                 read => counting.extend(read?),
             }
         }
@@ -67,8 +73,16 @@ pub fn of_patients(
         );
         let held = format!(
             "SELECT h.consent, h.version, p.id FROM locator p CROSS JOIN consent_held h ON h.patient = p.pk \
-             WHERE p.type = {patient} AND p.id IN ({ids})"
+             WHERE p.type = {patient} AND p.id IN ({ids}) AND h.folded = 0"
         );
+        let folded = format!(
+            "SELECT DISTINCT h.consent, p.id FROM locator p CROSS JOIN consent_held h ON h.patient = p.pk \
+             WHERE p.type = {patient} AND p.id IN ({ids}) AND h.folded = 1"
+        );
+        let of = |row: &rusqlite::Row<'_>| row.get::<_, String>(1);
+        for patient in parameters.rows(connection, &folded, of).map_err(store_error)? {
+            counting.extend(LogicalId::parse(&patient).map(|patient| CompiledConsent::unreadable(patient.clone(), patient)));
+        }
         for (sql, standing) in [(confirmed, Standing::Outdated), (held, Standing::Held)] {
             let named = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?));
             for (consent, version, patient) in parameters.rows(connection, &sql, named).map_err(store_error)? {
@@ -77,8 +91,14 @@ pub fn of_patients(
                     .and_then(|row| row.map(|row| seal.consents().compiled(row, &mut opener, (context, standing))).transpose())
                 {
                     // A version that counts and is not there any more denies as one that cannot be read.
-                    Ok(None) => counting.extend(lost("it is gone", &patient)),
-                    Err(StoreError::Corrupt(problem)) => counting.extend(lost(&problem, &patient)),
+                    Ok(None) => {
+                        notice(connection, seal, (consent, &version))?;
+                        counting.extend(lost("it is gone", &patient));
+                    }
+                    Err(StoreError::Corrupt(problem)) => {
+                        notice(connection, seal, (consent, &version))?;
+                        counting.extend(lost(&problem, &patient));
+                    }
                     Ok(Some(earlier)) => counting.extend(earlier),
                     Err(error) => return Err(error),
                 }
@@ -86,6 +106,16 @@ pub fn of_patients(
         }
     }
     Ok(counting)
+}
+
+/// Notes a version that turned out not to be readable while its rows still say what it said: they are changed before anybody is answered ([`super::memory::Memory`]).
+fn notice(connection: &Connection, seal: &Seal, (consent, version): (i64, &str)) -> Result<(), StoreError> {
+    let sql = "SELECT 1 FROM consent_base WHERE consent = ?1 AND version = ?2 AND compilable = 1";
+    let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
+    if statement.exists(params![consent, version]).map_err(store_error)? {
+        seal.consents().notice((consent, version.to_owned()));
+    }
+    Ok(())
 }
 
 /// A Consent that cannot be read denies everything to everybody but the patients themselves.

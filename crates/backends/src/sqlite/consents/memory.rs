@@ -3,7 +3,9 @@
 //! A version never changes. What is remembered of one is found only by a row that has all columns, the key, the nonce and the tag of the one that was opened; so
 //! nothing has to be forgotten when Consents change, and who changes a row in the file is not believed.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use portcullis_policy::rules::consent::{CompiledConsent, Context, Standing};
@@ -23,11 +25,18 @@ const LONGEST_BODY: i64 = 16 * 1024;
 type Known = Generations<(Mark, Box<str>), Option<CompiledConsent>>;
 
 /// The Consents that were read last.
-pub struct Memory(Mutex<Known>);
+pub struct Memory {
+    known: Mutex<Known>,
+    /// How often a version turned out not to be readable whose rows did not say so.
+    noticed: AtomicU64,
+    /// Those versions, until their rows say so.
+    unreadable: Mutex<BTreeSet<(i64, String)>>,
+}
 
 impl Default for Memory {
     fn default() -> Self {
-        Self(Mutex::new(Generations::new(CONSENTS)))
+        let known = Mutex::new(Generations::new(CONSENTS));
+        Self { known, noticed: AtomicU64::new(0), unreadable: Mutex::default() }
     }
 }
 
@@ -39,6 +48,22 @@ impl fmt::Debug for Memory {
 }
 
 impl Memory {
+    /// A version of a Consent (its locator and its version) cannot be read, and its rows do not say so.
+    pub fn notice(&self, version: (i64, String)) {
+        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).insert(version);
+        self.noticed.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Grows with each one that is noticed.
+    pub fn noticed(&self) -> u64 {
+        self.noticed.load(Ordering::Acquire)
+    }
+
+    /// Takes those that were noticed.
+    pub fn take_unreadable(&self) -> BTreeSet<(i64, String)> {
+        std::mem::take(&mut *self.unreadable.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// What a stored version of a Consent says where it counts.
     pub fn compiled(
         &self,
@@ -52,12 +77,12 @@ impl Memory {
             return Ok(standing(load::compiled(&version, context, Standing::Unverified)));
         }
         let key = (row.mark(), Box::from(context.base_url));
-        if let Some(read) = self.0.lock().unwrap_or_else(PoisonError::into_inner).find(&key) {
+        if let Some(read) = self.known.lock().unwrap_or_else(PoisonError::into_inner).find(&key) {
             return Ok(standing(read));
         }
         let (_, version) = row.open(opener)?;
         let read = load::compiled(&version, context, Standing::Unverified);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, read.clone());
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(key, read.clone());
         Ok(standing(read))
     }
 }

@@ -60,9 +60,10 @@ impl Application<'_> {
     ) -> Result<(), StoreError> {
         let version = done.written.version();
         let is_consent = version.resource_type == ResourceType::CONSENT;
-        if parties::is_party(version.resource_type) && !matches!(done.written, Written::Unchanged(_)) {
-            let base_url = self.base_url(change, asked)?;
-            let trusted = self.is_unbounded(version.resource_type);
+        let trusted = || self.is_unbounded(version.resource_type);
+        // Whoever may write everything says also what is there already: from then on those are members for certain.
+        if parties::is_party(version.resource_type) && (!matches!(done.written, Written::Unchanged(_)) || trusted()) {
+            let (base_url, trusted) = (self.base_url(change, asked)?, trusted());
             parties::stored(self.connection, version, trusted, &Context::of(&base_url))?;
         }
         if !is_consent && !derive::is_anything_covered(self.connection)? {

@@ -24,6 +24,8 @@ use crate::sqlite::database::store_error;
 use crate::sqlite::locator;
 use crate::sqlite::seal::Seal;
 
+/// The status of what cannot be read.
+const UNREADABLE: &str = "unreadable";
 /// Consents of one listing.
 const MAXIMUM_LISTED: i64 = 200;
 
@@ -33,8 +35,9 @@ pub fn list(connection: &Connection, seal: &Seal, which: &ConsentsListed) -> Res
     let (sql, value) = match which {
         ConsentsListed::Waiting => (
             format!(
-                "SELECT r.pk FROM resource r WHERE r.type = {code} AND r.version IS NOT (SELECT v.version FROM consent_verification v \
-                 WHERE v.consent = r.pk ORDER BY v.id DESC LIMIT 1) AND ?1 = ?1 ORDER BY r.last_updated DESC LIMIT {MAXIMUM_LISTED}"
+                "SELECT r.pk FROM resource r WHERE r.type = {code} AND (r.version IS NOT (SELECT v.version FROM consent_verification v \
+                 WHERE v.consent = r.pk ORDER BY v.id DESC LIMIT 1) OR r.pk IN (SELECT b.consent FROM consent_base b WHERE b.compilable = 0)) AND ?1 = ?1 \
+                 ORDER BY r.last_updated DESC LIMIT {MAXIMUM_LISTED}"
             ),
             String::new(),
         ),
@@ -61,21 +64,39 @@ pub fn list(connection: &Connection, seal: &Seal, which: &ConsentsListed) -> Res
 }
 
 fn entry(connection: &Connection, seal: &Seal, pk: i64) -> Result<Option<ConsentEntry>, StoreError> {
-    let Some(StoredVersion { id, version, patients, body, .. }) = load::current(connection, seal, pk)? else { return Ok(None) };
+    let (id, version, patients, body, is_readable) = match load::current(connection, seal, pk) {
+        // Whoever looks after the server must find it: it hides its patient.
+        Err(StoreError::Corrupt(_)) => match unreadable(connection, pk)? {
+            Some((id, version, patients)) => (id, version, patients, None, false),
+            None => return Ok(None),
+        },
+        other => match other? {
+            Some(StoredVersion { id, version, patients, body, .. }) => (id, version, patients, body, true),
+            None => return Ok(None),
+        },
+    };
     let confirmed = confirmed(connection, pk)?;
-    let mut counting = Vec::new();
-    let mut named = held::of_consent(connection, pk)?;
+    let (mut counting, mut moved) = (Vec::new(), Vec::new());
+    let mut named = held::apart(connection, pk)?;
     named.extend(confirmed.as_ref().map(|last| last.version.clone()));
     for earlier in named.iter().filter(|earlier| *earlier != version.as_str()) {
         // What cannot be read is shown to nobody.
         let earlier = load::version(connection, seal, pk, earlier).ok().flatten();
-        // A version may have been about somebody else, who is nobody's business here.
-        let earlier = earlier.filter(|earlier| earlier.patients == patients);
-        counting.extend(earlier.and_then(|earlier| earlier.body).filter(|body| status(Some(body)) == "active"));
+        let Some(StoredVersion { patients: of, body: Some(body), .. }) = earlier else { continue };
+        if status(Some(&body)) != "active" {
+            continue;
+        }
+        match of.into_iter().next() {
+            // A version may have been about somebody else, who is nobody's business here.
+            Some(before) if !patients.contains(&before) => moved.push((before, body)),
+            _ => counting.push(body),
+        }
     }
     Ok(Some(ConsentEntry {
         counting,
-        status: status(body.as_deref()),
+        moved,
+        is_folded: !held::folded(connection, pk)?.is_empty(),
+        status: if is_readable { status(body.as_deref()) } else { UNREADABLE.to_owned() },
         writer: verification::writer_of(connection, (pk, version.as_str()))?.map(|writer| writer.account),
         confirmed,
         patient: patients.into_iter().next(),
@@ -85,11 +106,20 @@ fn entry(connection: &Connection, seal: &Seal, pk: i64) -> Result<Option<Consent
     }))
 }
 
+/// The id, version and patients of a current version that cannot be opened.
+fn unreadable(connection: &Connection, pk: i64) -> Result<Option<(LogicalId, LogicalId, Vec<LogicalId>)>, StoreError> {
+    let (version, patients) = load::outline(connection, pk, None)?;
+    let mut statement = connection.prepare_cached("SELECT id FROM locator WHERE pk = ?1").map_err(store_error)?;
+    let id: Option<String> = statement.query_row([pk], |row| row.get(0)).optional().map_err(store_error)?;
+    let parsed = id.and_then(|id| LogicalId::parse(&id)).zip(LogicalId::parse(&version));
+    Ok(parsed.map(|(id, version)| (id, version, patients)))
+}
+
 fn status(body: Option<&[u8]>) -> String {
     let Some(body) = body else { return "deleted".to_owned() };
     let parsed = json::parse(body).ok();
     let status = parsed.as_ref().and_then(|body| body.member("status")).and_then(Value::as_str);
-    status.unwrap_or("unreadable").to_owned()
+    status.unwrap_or(UNREADABLE).to_owned()
 }
 
 fn confirmed(connection: &Connection, pk: i64) -> Result<Option<Confirmed>, StoreError> {

@@ -34,6 +34,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use portcullis_audit::{Acknowledgement, PendingRecord};
+use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::LogicalId;
 use portcullis_jose::Secret;
 use portcullis_oauth::access_token::VerifiedToken;
@@ -177,6 +178,10 @@ impl Registry for SqliteRegistry {
 
     fn user<'a>(&'a self, id: &'a UserId) -> BoxFuture<'a, Result<Option<User>, RegistryError>> {
         self.point(|connection| users::by_id(connection, id))
+    }
+
+    fn names_of_record<'a>(&'a self, record: &'a LocalReference) -> BoxFuture<'a, Result<Vec<String>, RegistryError>> {
+        self.point(|connection| users::names_of_record(connection, record))
     }
 
     fn users(&self) -> BoxFuture<'_, Result<Vec<User>, RegistryError>> {

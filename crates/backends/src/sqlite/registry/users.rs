@@ -53,6 +53,12 @@ pub fn by_name(connection: &Connection, username: &str) -> Result<Option<User>, 
     one(connection, &format!("SELECT *, {} FROM user WHERE username_key = ?1", representations::COLUMN), [key(username)], user)
 }
 
+/// The names of the accounts whose record this is: as many as say whether there is one.
+pub fn names_of_record(connection: &Connection, record: &LocalReference) -> Result<Vec<String>, StoreError> {
+    let sql = "SELECT DISTINCT display_name FROM user WHERE fhir_user = ?1 LIMIT 2";
+    rows(connection, sql, [record.to_string()], |row| column(row, "display_name"))
+}
+
 /// All users, by name.
 pub fn all(connection: &Connection) -> Result<Vec<User>, StoreError> {
     rows(connection, &format!("SELECT *, {} FROM user ORDER BY username_key", representations::COLUMN), [], user)

@@ -2,13 +2,14 @@
 
 mod decisions;
 mod files;
+mod hidden_parts;
 mod model;
 mod widening;
 
 use std::sync::Arc;
 
 use portcullis_fhir::interaction::Read;
-use portcullis_fhir::labels::{Clearance, Clearances, Labels, Security};
+use portcullis_fhir::labels::{Clearance, Clearances, LabelPolicy, Labels, Security};
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::identifiers::{ClientId, UserId};
@@ -72,6 +73,11 @@ const PATIENT: Asking<'_> =
 
 impl Asking<'_> {
     fn principal(&self) -> Principal {
+        self.under(Clearances { clinician: Clearance::FULL, ..Clearances::default() })
+    }
+
+    /// The same where the operator decided this about labels.
+    fn under(&self, labels: impl Into<LabelPolicy>) -> Principal {
         let user = PrincipalUser {
             id: UserId::parse(self.user).unwrap(),
             roles: self.roles.iter().copied().collect(),
@@ -98,7 +104,7 @@ impl Asking<'_> {
                 membership: Default::default(),
             },
         };
-        Principal::imagined(imagined, Clearances { clinician: Clearance::FULL, ..Clearances::default() })
+        Principal::imagined(imagined, labels)
     }
 
     fn decides(&self, rules: &Arc<OperatorRules>, operation: Operation) -> Result<Permit, Denial> {

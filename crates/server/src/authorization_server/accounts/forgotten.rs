@@ -13,7 +13,7 @@ use super::attempts::Attempts;
 use super::login::typed_name;
 use crate::answer::{Answer, Draft};
 use crate::authorization_server::csrf::Purpose;
-use crate::authorization_server::form::UncheckedForm;
+use crate::authorization_server::form::{self, UncheckedForm};
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::{self, FormBinding};
 use crate::context::Server;
@@ -21,14 +21,14 @@ use crate::listener::Incoming;
 use crate::mail::{compose, notices};
 use crate::resource_server::Exchange;
 use crate::ui;
-use crate::ui::pages::{ForgottenPage, ForgottenState};
+use crate::ui::pages::{ForgottenPage, ForgottenProblem, ForgottenState};
 
 /// `GET /login/forgotten`
 pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
     if !server.mail.is_configured() {
         return absent(server, exchange).await;
     }
-    let draft = page(server, exchange, ForgottenState::Asked { expired: false });
+    let draft = page(server, exchange, ForgottenState::Asked(None));
     server.record_page(exchange, Outcome::Success, draft).await
 }
 
@@ -37,7 +37,10 @@ pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Ans
     if !server.mail.is_configured() {
         return absent(server, exchange).await;
     }
-    let form = UncheckedForm::read(exchange, body).await.unwrap_or_default();
+    let form = match form::received(server, exchange, Event::Credential, body).await {
+        Ok(form) => form,
+        Err(answer) => return answer,
+    };
     reply::or_unavailable(server, exchange, attempt(server, exchange, form).await).await
 }
 
@@ -48,12 +51,14 @@ async fn absent(server: &Server, exchange: &Exchange) -> Answer {
 async fn attempt(server: &Server, exchange: &Exchange, form: UncheckedForm) -> Result<Answer, RegistryError> {
     let account = |outcome, detail: &str| Account::new(Event::Credential, exchange.agent(), outcome, detail);
     let Ok(form) = form.checked(&server.form_tokens, &[Purpose::Forgotten], session::form_binding(exchange)) else {
-        let draft = page(server, exchange, ForgottenState::Asked { expired: true }).with_status(StatusCode::FORBIDDEN);
+        let asked = ForgottenState::Asked(Some(ForgottenProblem::Expired));
+        let draft = page(server, exchange, asked).with_status(StatusCode::FORBIDDEN);
         return Ok(reply::recorded(server, exchange, account(Outcome::Denied, "form token refused"), draft).await);
     };
     let typed = typed_name(form.field(ui::field::USERNAME).unwrap_or_default());
     if typed.is_empty() {
-        let draft = page(server, exchange, ForgottenState::Asked { expired: false }).with_status(StatusCode::BAD_REQUEST);
+        let asked = ForgottenState::Asked(Some(ForgottenProblem::Empty));
+        let draft = page(server, exchange, asked).with_status(StatusCode::BAD_REQUEST);
         return Ok(reply::recorded(server, exchange, account(Outcome::Rejected, "no name"), draft).await);
     }
     let _turn = server.passwords.turn(&typed).await;

@@ -15,7 +15,7 @@ use super::{passkeys, password, second_factor, sign_in};
 use crate::answer::{Answer, Draft};
 use crate::authorization_server::authorization::authorize;
 use crate::authorization_server::csrf::Purpose;
-use crate::authorization_server::form::UncheckedForm;
+use crate::authorization_server::form::{self, UncheckedForm};
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::{self, FormBinding};
 use crate::context::Server;
@@ -95,27 +95,9 @@ pub fn typed_name(text: &str) -> String {
 
 /// `POST /login`
 pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
-    let form = match UncheckedForm::read(exchange, body).await {
+    let form = match form::received(server, exchange, Event::Login, body).await {
         Ok(form) => form,
-        Err(error) => {
-            let draft = reply::error(
-                exchange,
-                StatusCode::BAD_REQUEST,
-                [
-                    "We could not read the form",
-                    "The form arrived incomplete.",
-                    "You are not signed in.",
-                    "Go back and try again.",
-                ],
-                [
-                    "No pudimos leer el formulario",
-                    "El formulario llegó incompleto.",
-                    "Su sesión no se abrió.",
-                    "Vuelva atrás e inténtelo de nuevo.",
-                ],
-            );
-            return reply::recorded(server, exchange, account(exchange, Outcome::Rejected, error.to_string()), draft).await;
-        }
+        Err(answer) => return answer,
     };
     match attempt(server, exchange, form).await {
         Ok(answer) => answer,
@@ -219,7 +201,10 @@ pub async fn redirect_origin(server: &Server, return_to: &str) -> Option<String>
 
 /// `POST /logout`
 pub async fn sign_out(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
-    let form = UncheckedForm::read(exchange, body).await.unwrap_or_default();
+    let form = match form::received(server, exchange, Event::Logout, body).await {
+        Ok(form) => form,
+        Err(answer) => return answer,
+    };
     let signed_in = match session::current(server, exchange).await {
         Ok(signed_in) => signed_in,
         Err(error) => {
@@ -242,8 +227,8 @@ pub async fn sign_out(server: &Server, exchange: &Exchange, body: Incoming) -> A
     // The pages on the way to an app have one token for both of their forms.
     let purposes = [Purpose::OwnPage, Purpose::Consent];
     if form.checked(&server.form_tokens, &purposes, Some(signed_in.session.id.as_str())).is_err() {
-        let draft = reply::see_other(DEFAULT_RETURN);
-        return server.record_page(exchange, Outcome::Denied, draft).await;
+        let account = Account::new(Event::Logout, reply::agent(exchange, &signed_in), Outcome::Denied, "form token refused");
+        return reply::recorded(server, exchange, account, form::outdated(exchange)).await;
     }
     let agent = reply::agent(exchange, &signed_in);
     let account = Account::new(Event::Logout, agent, Outcome::Success, "signed out");

@@ -17,7 +17,7 @@ use super::password::{PasswordProblem, Usable};
 use crate::answer::{Answer, Draft};
 use crate::authorization_server::authorization::authorize::field;
 use crate::authorization_server::csrf::Purpose;
-use crate::authorization_server::form::{Form, UncheckedForm};
+use crate::authorization_server::form::{self, Form, UncheckedForm};
 use crate::authorization_server::own_page::account::{self, Owner};
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::{self, FormBinding};
@@ -99,7 +99,10 @@ async fn used(server: &Server, exchange: &Exchange) -> Answer {
 
 /// `POST /set-password`
 pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
-    let form = UncheckedForm::read(exchange, body).await.unwrap_or_default();
+    let form = match form::received(server, exchange, Event::Credential, body).await {
+        Ok(form) => form,
+        Err(answer) => return answer,
+    };
     match attempt(server, exchange, form).await {
         Ok(answer) => answer,
         Err(RegistryError::Conflict(LINK_USED)) => used(server, exchange).await,

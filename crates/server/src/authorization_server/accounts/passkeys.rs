@@ -17,7 +17,7 @@ use portcullis_store::sign_in::{FACTOR_USED, FactorUse, LOCKED, Passkey, SignInC
 use super::{login, sign_in};
 use crate::answer::Answer;
 use crate::authorization_server::csrf::Purpose;
-use crate::authorization_server::form::{Form, UncheckedForm};
+use crate::authorization_server::form::{self, Form, UncheckedForm};
 use crate::authorization_server::own_page::account::{self, Owner};
 use crate::authorization_server::own_page::factors;
 use crate::authorization_server::reply::{self, Account};
@@ -90,7 +90,10 @@ impl From<PasskeyError> for Refused {
 
 /// `POST /login/passkey`
 pub async fn sign_in(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
-    let form = UncheckedForm::read(exchange, body).await.unwrap_or_default();
+    let form = match form::received(server, exchange, Event::Login, body).await {
+        Ok(form) => form,
+        Err(answer) => return answer,
+    };
     let return_to = login::return_path(form.hint("return_to"));
     let detail = match attempt(server, exchange, form, &return_to).await {
         Ok(answer) => return answer,

@@ -19,7 +19,7 @@ use super::passkeys;
 use super::{login, sign_in};
 use crate::answer::{Answer, Draft};
 use crate::authorization_server::csrf::Purpose;
-use crate::authorization_server::form::{Form, UncheckedForm};
+use crate::authorization_server::form::{self, Form, UncheckedForm};
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::{self, FormBinding, SignedIn};
 use crate::context::{Borrowed, Server};
@@ -143,7 +143,10 @@ async fn passed(server: &Server, exchange: &Exchange, pending: &str) -> Result<O
 
 /// `POST /login/second`
 pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
-    let form = UncheckedForm::read(exchange, body).await.unwrap_or_default();
+    let form = match form::received(server, exchange, Event::Login, body).await {
+        Ok(form) => form,
+        Err(answer) => return answer,
+    };
     match attempt(server, exchange, form).await {
         Ok(answer) => answer,
         Err(error) => {

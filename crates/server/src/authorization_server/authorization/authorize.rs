@@ -11,7 +11,7 @@ use portcullis_oauth::authorize::{
 use portcullis_oauth::clients::Client;
 use portcullis_oauth::identifiers::SessionId;
 use portcullis_oauth::launch::Launch;
-use portcullis_oauth::parameters::{Parameters, ParametersError};
+use portcullis_oauth::parameters::{MAXIMUM_BYTES, Parameters, ParametersError};
 use portcullis_oauth::pushed_request::check_origin;
 use portcullis_store::RegistryError;
 
@@ -22,12 +22,13 @@ use crate::authorization_server::accounts::{login, second_factor};
 use crate::authorization_server::clients::pushed;
 use crate::authorization_server::csrf::Purpose;
 use crate::authorization_server::developers::refused;
+use crate::authorization_server::form;
 use crate::authorization_server::own_page::account;
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::{self, SignedIn};
 use crate::context::Server;
 use crate::listener::Incoming;
-use crate::middleware::body::MAXIMUM_FORM;
+use crate::middleware::body::{self, BodyError};
 use crate::resource_server::Exchange;
 
 /// The endpoint with the mark of its query.
@@ -188,15 +189,24 @@ impl Shown {
 
 /// `POST /oauth/authorize` (SMART capability authorize-post): the same request as a GET, so that the session's cookie comes with it.
 pub async fn redirect_to_get(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
-    let sent = crate::middleware::body::read(body, MAXIMUM_FORM).await.ok();
-    let query = sent
-        .and_then(|bytes| String::from_utf8(bytes.to_vec()).ok())
-        .filter(|query| query.bytes().all(|byte| byte.is_ascii_graphic()));
-    let draft = match query {
-        Some(query) => reply::see_other(&format!("{PATH}{query}")),
-        None => page_error(exchange, PageError::Parameters(portcullis_oauth::parameters::ParametersError::Malformed)),
+    let (outcome, draft) = match posted_query(exchange, body).await {
+        Ok(query) => (Outcome::Success, reply::see_other(&format!("{PATH}{query}"))),
+        Err(error) => (Outcome::Rejected, page_error(exchange, PageError::Parameters(error))),
     };
-    server.record_page(exchange, Outcome::Success, draft).await
+    server.record_page(exchange, outcome, draft).await
+}
+
+/// A form as the query that says the same; no longer than a query may be.
+async fn posted_query(exchange: &Exchange, body: Incoming) -> Result<String, ParametersError> {
+    if !form::is_form(exchange) {
+        return Err(ParametersError::Malformed);
+    }
+    let bytes = body::read(body, MAXIMUM_BYTES).await.map_err(|error| match error {
+        BodyError::TooLarge(_) => ParametersError::TooLarge,
+        BodyError::TooSlow | BodyError::Broken => ParametersError::Malformed,
+    })?;
+    let query = String::from_utf8(bytes.to_vec()).map_err(|_| ParametersError::Malformed)?;
+    if query.bytes().all(|byte| byte.is_ascii_graphic()) { Ok(query) } else { Err(ParametersError::Malformed) }
 }
 
 /// Sign-in, patient choice or consent: whatever is missing. Whoever is signed in becomes the agent.

@@ -21,7 +21,7 @@ use super::people::{self, Wanted};
 use crate::answer::{Answer, Draft};
 use crate::authorization_server::clients::launch::{self, Contents};
 use crate::authorization_server::csrf::Purpose;
-use crate::authorization_server::form::{Form, UncheckedForm};
+use crate::authorization_server::form::{self, Form};
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::{self, SignedIn};
 use crate::context::Server;
@@ -52,12 +52,16 @@ pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Ans
 }
 
 async fn attempt(server: &Server, exchange: &Exchange, body: Incoming) -> Result<Answer, RegistryError> {
+    let form = match form::received(server, exchange, Event::Page, body).await {
+        Ok(form) => form,
+        Err(answer) => return Ok(answer),
+    };
     let Some(signed_in) = session::current(server, exchange).await? else {
         return Ok(server.record_page(exchange, Outcome::Denied, reply::see_other("/login?return_to=/ehr")).await);
     };
-    let form = UncheckedForm::read(exchange, body).await.unwrap_or_default();
     let Ok(form) = form.checked(&server.form_tokens, &[Purpose::Chart], Some(signed_in.session.id.as_str())) else {
-        return Ok(server.record_page(exchange, Outcome::Denied, reply::see_other("/ehr")).await);
+        let account = Account::new(Event::Page, reply::agent(exchange, &signed_in), Outcome::Denied, "form token refused");
+        return Ok(reply::recorded(server, exchange, account, form::outdated(exchange)).await);
     };
     if !may_open_charts(&signed_in) {
         return Ok(no_clinician(server, exchange, &signed_in).await);

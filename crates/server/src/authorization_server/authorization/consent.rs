@@ -20,7 +20,7 @@ use super::people::{self, Wanted};
 use super::{encounters, picker, step_up};
 use crate::answer::Answer;
 use crate::authorization_server::csrf::Purpose;
-use crate::authorization_server::form::{Form, UncheckedForm};
+use crate::authorization_server::form::{self, Form};
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::{self, SignedIn};
 use crate::context::{Borrowed, Server};
@@ -141,8 +141,9 @@ fn groups(language: Language, scopes: &ScopeSet, before: Option<&Vec<ScopeSet>>)
 
 /// `POST /consent`: a patient was chosen, or the answer was given.
 pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
-    let Ok(form) = UncheckedForm::read(exchange, body).await else {
-        return expired(server, exchange, "no form").await;
+    let form = match form::received(server, exchange, Event::Consent, body).await {
+        Ok(form) => form,
+        Err(answer) => return answer,
     };
     let signed_in = match session::current(server, exchange).await {
         Ok(Some(signed_in)) => signed_in,

@@ -144,7 +144,9 @@ pub async fn can_open(server: &Server, user: &User, reference: &LocalReference) 
 
 /// What a person, organisation, team or device is called, where this person may see it.
 pub async fn name_of(server: &Server, user: &User, reference: &LocalReference) -> Option<String> {
-    let principal = opening(server, user, reference.resource_type);
+    let principal = Principal::naming(principal_user(user), server.clock.now_seconds() + 60)
+        .cleared(&server.settings.authorization.labels)
+        .asking(server.circumstances());
     let read = Operation::Read(Read { resource_type: reference.resource_type, id: reference.id.clone() });
     let Decision::Permit(permit, PermittedOperation::Read(read)) = decide(server.basis(), &principal, read) else { return None };
     let released = permit.release(server.store.read(read).await.ok()?).ok()?;
@@ -153,6 +155,19 @@ pub async fn name_of(server: &Server, user: &User, reference: &LocalReference) -
         Value::Array(names) => names.iter().find_map(spoken),
         name => name.as_str().map(str::to_owned),
     }
+}
+
+/// The same; somebody who works here and of whom no record with a name is stored or to be seen is called as the account is, which says on this page who looked, too.
+pub async fn called(server: &Server, user: &User, reference: &LocalReference) -> Option<String> {
+    if let Some(name) = name_of(server, user, reference).await {
+        return Some(name);
+    }
+    if !matches!(reference.resource_type, ResourceType::PRACTITIONER | ResourceType::PRACTITIONER_ROLE) {
+        return None;
+    }
+    let mut names = server.registry.names_of_record(reference).await.ok()?;
+    // Of several, nobody knows which is meant.
+    names.pop().filter(|_| names.is_empty())
 }
 
 fn opening(server: &Server, user: &User, resource_type: ResourceType) -> Principal {

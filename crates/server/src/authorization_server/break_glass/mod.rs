@@ -24,7 +24,7 @@ use self::lookups::Lookups;
 use crate::answer::{Answer, Draft};
 use crate::authorization_server::accounts::second_factor;
 use crate::authorization_server::csrf::Purpose;
-use crate::authorization_server::form::{Form, UncheckedForm};
+use crate::authorization_server::form::{self, Form};
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::{self, SignedIn};
 use crate::context::Server;
@@ -51,14 +51,17 @@ pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
 /// `POST /break-glass`
 pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
     let answer = async {
-        let form = UncheckedForm::read(exchange, body).await.unwrap_or_default();
+        let form = match form::received(server, exchange, Event::BreakGlass, body).await {
+            Ok(form) => form,
+            Err(answer) => return Ok(answer),
+        };
         let signed_in = match entitled(server, exchange, Alert::Officers).await? {
             Ok(signed_in) => signed_in,
             Err(answer) => return Ok(answer),
         };
         let Ok(form) = form.checked(&server.form_tokens, &[Purpose::BreakGlass], Some(signed_in.session.id.as_str())) else {
             let account = account(exchange, &signed_in, Outcome::Denied, "form token refused");
-            return Ok(reply::recorded(server, exchange, account, reply::see_other(PATH)).await);
+            return Ok(reply::recorded(server, exchange, account, form::outdated(exchange)).await);
         };
         match form.field("end") {
             Some(id) => end(server, exchange, &signed_in, id).await,
@@ -139,6 +142,10 @@ async fn open(server: &Server, exchange: &Exchange, signed_in: &SignedIn, form: 
     let Some(reason) = reason(form.field("reason").unwrap_or_default()) else {
         return shown(server, exchange, signed_in, Some(BreakGlassProblem::Reason)).await;
     };
+    // An incomplete form is no look-up, and counts as none.
+    if !patient::is_enough(&who, &born) {
+        return shown(server, exchange, signed_in, Some(BreakGlassProblem::NobodyFits)).await;
+    }
     // Before anything is looked up: whoever has no room left learns nothing of whom they typed.
     let at = server.clock.now_seconds();
     let entries = server.registry.broken_glass(at).await?;

@@ -17,12 +17,14 @@ const MAXIMUM_TYPED: usize = 100;
 /// Words of a name that are looked for.
 const MAXIMUM_WORDS: usize = 8;
 
-/// The patient, if exactly one fits.
+/// Whether what was typed is enough to look for somebody: a whole date, and a name or number that somebody may have.
+pub fn is_enough(who: &str, born: &str) -> bool {
+    let is_date = born.len() == "1970-01-31".len() && instant::is_date(born);
+    is_date && !who.is_empty() && who.chars().count() <= MAXIMUM_TYPED
+}
+
+/// The patient, if exactly one fits what [`is_enough`].
 pub async fn find(server: &Server, user: &User, who: &str, born: &str) -> Option<LogicalId> {
-    let date = born.len() == "1970-01-31".len() && instant::is_date(born);
-    if !date || who.is_empty() || who.chars().count() > MAXIMUM_TYPED {
-        return None;
-    }
     let by_number = [("identifier".to_owned(), people::escaped(who))];
     if let Some(found) = single(server, user, &by_number, born).await {
         return Some(found);

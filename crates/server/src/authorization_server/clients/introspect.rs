@@ -77,10 +77,11 @@ async fn with_bearer(
         (Box::new(Account::new(Event::Introspection, agent, outcome, detail)), draft)
     };
     let fault = |agent: Agent, error: TokenError| refused(agent, Outcome::Denied, error.to_string(), reply::oauth_error(error));
-    let (principal, _) = authenticate::authenticate(server, exchange).await.map_err(|error| {
+    let authenticated = authenticate::authenticate(server, exchange).await.map_err(|error| {
         let (outcome, draft) = reply::not_authenticated(&error);
         refused(exchange.agent(), outcome, error.to_string(), draft)
     })?;
+    let principal = authenticated.beside_fhir();
     let agent = Agent {
         client: Some(principal.client().as_str().to_owned()),
         token: principal.token_id().map(|token| token.as_str().to_owned()),

@@ -12,7 +12,7 @@ use portcullis_store::RegistryError;
 
 use crate::answer::{Answer, Draft};
 use crate::authorization_server::csrf::Purpose;
-use crate::authorization_server::form::{Form, UncheckedForm};
+use crate::authorization_server::form::{self, Form};
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::{self, SignedIn};
 use crate::context::Server;
@@ -76,7 +76,10 @@ pub async fn submitted(
     body: Incoming,
     work: impl AsyncFnOnce(Developer, Form) -> Result<Answer, RegistryError>,
 ) -> Answer {
-    let form = UncheckedForm::read(exchange, body).await.unwrap_or_default();
+    let form = match form::received(server, exchange, Event::Administration, body).await {
+        Ok(form) => form,
+        Err(answer) => return answer,
+    };
     guarded(server, exchange, async |developer: Developer| {
         let binding = developer.0.session.id.as_str().to_owned();
         match form.checked(&server.form_tokens, &[Purpose::Developers], Some(&binding)) {
@@ -84,7 +87,7 @@ pub async fn submitted(
             Err(_) => {
                 let account =
                     Account::new(Event::Administration, developer.agent(exchange, None), Outcome::Denied, "form token refused");
-                Ok(reply::recorded(server, exchange, account, reply::see_other(START)).await)
+                Ok(reply::recorded(server, exchange, account, form::outdated(exchange)).await)
             }
         }
     })

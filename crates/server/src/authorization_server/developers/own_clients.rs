@@ -23,6 +23,9 @@ use crate::route::DevelopersRoute;
 use crate::ui::Reader;
 use crate::ui::pages::{DevelopersPage, OwnSandboxClient, SandboxFormPage, SandboxProblems};
 
+/// How often a change is made anew where somebody else was faster. Each time somebody else is done, so that it takes many hands to need more.
+const MAXIMUM_ATTEMPTS: usize = 16;
+
 /// `GET /developers`
 pub async fn list(server: &Server, exchange: &Exchange, settings: DeveloperSettings) -> Answer {
     guarded(server, exchange, async |developer: Developer| {
@@ -158,12 +161,13 @@ pub async fn edit(server: &Server, exchange: &Exchange, id: &ClientId, body: Inc
     submitted(server, exchange, body, async |developer: Developer, form| {
         let entered = Entered::of_form(&form);
         // Made of what is registered, and made anew where somebody else changed that in between: each time somebody else is done.
-        loop {
+        for _ in 0..MAXIMUM_ATTEMPTS {
             match edited(server, exchange, &developer, (id, &entered)).await {
                 Err(RegistryError::Conflict(CLIENT_CHANGED)) => {}
                 answered => return answered,
             }
         }
+        Err(RegistryError::Conflict(CLIENT_CHANGED))
     })
     .await
 }
@@ -184,12 +188,13 @@ async fn edited(
 /// `POST /developers/clients/ID/secret`: the old one counts no more.
 pub async fn renew(server: &Server, exchange: &Exchange, id: &ClientId, body: Incoming) -> Answer {
     submitted(server, exchange, body, async |developer: Developer, _form| {
-        loop {
+        for _ in 0..MAXIMUM_ATTEMPTS {
             match renewed(server, exchange, &developer, id).await {
                 Err(RegistryError::Conflict(CLIENT_CHANGED)) => {}
                 answered => return answered,
             }
         }
+        Err(RegistryError::Conflict(CLIENT_CHANGED))
     })
     .await
 }

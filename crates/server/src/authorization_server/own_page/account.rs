@@ -12,7 +12,7 @@ use portcullis_store::sign_in::SignInMeans;
 
 use crate::answer::{Answer, Draft};
 use crate::authorization_server::csrf::Purpose;
-use crate::authorization_server::form::{Form, UncheckedForm};
+use crate::authorization_server::form::{self, Form, UncheckedForm};
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::{self, SignedIn};
 use crate::context::Server;
@@ -61,7 +61,10 @@ pub async fn submitted(
     body: Incoming,
     work: impl AsyncFnOnce(Owner, Form) -> Result<Answer, RegistryError>,
 ) -> Answer {
-    let form = UncheckedForm::read(exchange, body).await.unwrap_or_default();
+    let form = match form::received(server, exchange, Event::Credential, body).await {
+        Ok(form) => form,
+        Err(answer) => return answer,
+    };
     guarded(server, exchange, path, async |owner: Owner| match checked(server, form, &owner.signed_in) {
         Some(form) => work(owner, form).await,
         None => Ok(refused(server, exchange, &owner.signed_in).await),
@@ -77,11 +80,14 @@ pub async fn submitted_in_any_session(
     body: Incoming,
     work: impl AsyncFnOnce(SignedIn, Form) -> Result<Answer, RegistryError>,
 ) -> Answer {
+    let form = match form::received(server, exchange, Event::Credential, body).await {
+        Ok(form) => form,
+        Err(answer) => return answer,
+    };
     let answer = async {
         let Some(signed_in) = session::current(server, exchange).await? else {
             return Ok(server.record_page(exchange, Outcome::Denied, reply::see_other("/login?return_to=/me")).await);
         };
-        let form = UncheckedForm::read(exchange, body).await.unwrap_or_default();
         match checked(server, form, &signed_in) {
             Some(form) => work(signed_in, form).await,
             None => Ok(refused(server, exchange, &signed_in).await),
@@ -96,7 +102,7 @@ fn checked(server: &Server, form: UncheckedForm, signed_in: &SignedIn) -> Option
 
 async fn refused(server: &Server, exchange: &Exchange, signed_in: &SignedIn) -> Answer {
     let account = Account::new(Event::Credential, reply::agent(exchange, signed_in), Outcome::Denied, "form token refused");
-    reply::recorded(server, exchange, account, reply::see_other(PAGE)).await
+    reply::recorded(server, exchange, account, form::outdated(exchange)).await
 }
 
 type Refused = (Outcome, Draft);

@@ -102,7 +102,7 @@ impl<'a> Words<'a> {
         if self.user.fhir_user.as_ref() == Some(local) {
             return self.reader.say("you", "usted").to_owned();
         }
-        people::name_of(self.server, self.user, local).await.unwrap_or_else(|| local.to_string())
+        people::called(self.server, self.user, local).await.unwrap_or_else(|| local.to_string())
     }
 
     fn sentence(&self, provision: &Value, permits: bool, who: &str) -> String {

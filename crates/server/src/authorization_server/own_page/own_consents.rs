@@ -23,7 +23,7 @@ use crate::authorization_server::reply::{self, Account};
 use crate::context::Server;
 use crate::listener::Incoming;
 use crate::resource_server::Exchange;
-use crate::ui::pages::{OwnConsent, OwnConsentsPage, RuleLine};
+use crate::ui::pages::{MovedConsent, OwnConsent, OwnConsentsPage, RuleLine};
 
 /// Where the page is.
 const PAGE: &str = "/me/consents";
@@ -96,6 +96,18 @@ async fn listed(server: &Server, owner: &Owner) -> Result<Vec<ConsentEntry>, Reg
     Ok(listed)
 }
 
+/// What goes on for the person's patients until somebody confirms that it was moved to another one: of it nothing else is told, and it is not the patient's to confirm.
+async fn moved(server: &Server, owner: &Owner) -> Result<Vec<(LogicalId, Value)>, RegistryError> {
+    let mut moved = Vec::new();
+    for patient in &owner.signed_in.user.patients {
+        for entry in server.registry.consents(ConsentsListed::OfPatient(patient.clone())).await? {
+            let own = entry.moved.into_iter().filter(|(of, _)| of == patient);
+            moved.extend(own.filter_map(|(of, body)| Some((of, parsed(Some(&body))?))));
+        }
+    }
+    Ok(moved)
+}
+
 async fn page(server: &Server, owner: &Owner, notice: Notice) -> Result<(Draft, Vec<String>), RegistryError> {
     let signed_in = &owner.signed_in;
     let reader = &signed_in.reader;
@@ -125,12 +137,19 @@ async fn page(server: &Server, owner: &Owner, notice: Notice) -> Result<(Draft, 
     let several = signed_in.user.patients.len() > 1;
     let (mut waiting, mut holding) = (Vec::new(), Vec::new());
     for entry in listed {
-        let waits = !entry.is_confirmed() && (entry.status == "active" || !entry.counting.is_empty());
+        let goes_on = !entry.counting.is_empty() || entry.is_folded;
+        let waits = !entry.is_confirmed() && (entry.status == "active" || goes_on);
         let holds = entry.is_confirmed() && entry.status == "active";
         if waits || holds {
             let shown = shown(server, owner, &entry, several).await;
             if waits { waiting.push(shown) } else { holding.push(shown) }
         }
+    }
+    let mut going_on = Vec::new();
+    for (patient, body) in moved(server, owner).await? {
+        let rules = Words::new(server, &signed_in.user, reader).rules(&body).await;
+        let patient_name = patient_name(server, owner, Some(&patient), several).await;
+        going_on.push(MovedConsent { patient_name, rules });
     }
     let html = OwnConsentsPage {
         reader: reader.clone(),
@@ -142,6 +161,7 @@ async fn page(server: &Server, owner: &Owner, notice: Notice) -> Result<(Draft, 
         has_record: !signed_in.user.patients.is_empty(),
         waiting,
         holding,
+        going_on,
     };
     let patients = signed_in.user.patients.iter().map(ToString::to_string).collect();
     Ok((reply::page(status, html.render(), None), patients))
@@ -163,13 +183,14 @@ async fn shown(server: &Server, owner: &Owner, entry: &ConsentEntry, several: bo
             }
         }
     }
-    let patient_name = match (&entry.patient, several) {
-        (Some(patient), true) => {
-            let choice = people::choice(server, user, patient).await.unwrap_or_else(|| people::unnamed(patient));
-            Some(choice.shown_name(reader))
-        }
-        _ => None,
-    };
+    if entry.is_folded && !entry.is_confirmed() {
+        let text = reader.say(
+            "Nobody but you sees your record. Too many changes wait.",
+            "Nadie más que usted ve su expediente. Hay demasiados cambios que esperan.",
+        );
+        until_then.push(RuleLine { text: text.to_owned(), is_exception: false });
+    }
+    let patient_name = patient_name(server, owner, entry.patient.as_ref(), several).await;
     OwnConsent {
         id: entry.id.to_string(),
         version: entry.version.to_string(),
@@ -179,6 +200,13 @@ async fn shown(server: &Server, owner: &Owner, entry: &ConsentEntry, several: bo
         until_then,
         exact: current.as_ref().map(exact),
     }
+}
+
+/// The name of a patient, where the person has several.
+async fn patient_name(server: &Server, owner: &Owner, patient: Option<&LogicalId>, several: bool) -> Option<String> {
+    let (user, patient) = (&owner.signed_in.user, patient.filter(|_| several)?);
+    let choice = people::choice(server, user, patient).await.unwrap_or_else(|| people::unnamed(patient));
+    Some(choice.shown_name(&owner.signed_in.reader))
 }
 
 fn parsed(body: Option<&[u8]>) -> Option<Value> {

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use portcullis_fhir::json::{self, Value};
+use portcullis_fhir::reference::Reference;
 use portcullis_fhir::types::ResourceType;
 use portcullis_oauth::users::User;
 use portcullis_policy::Relationship;
@@ -30,11 +31,16 @@ pub async fn reach(server: &Server, user: &User, reader: &Reader) -> Vec<Reach> 
         named(server, user, (ResourceType::ENCOUNTER, "individual")).await,
         named(server, user, (ResourceType::CARE_TEAM, "member")).await,
     );
-    let told = |people: BTreeMap<String, String>, why: String| {
-        people.into_values().take(MAXIMUM_NAMED).map(move |who| Reach { who, why: why.clone() }).collect::<Vec<_>>()
-    };
-    let mut all = told(visits, say("because a visit names them", "porque una visita los menciona"));
-    all.extend(told(teams, say("because a care team names them", "porque un equipo de atención los menciona")));
+    let mut all = Vec::new();
+    for (people, why) in [
+        (visits, say("because a visit names them", "porque una visita los menciona")),
+        (teams, say("because a care team names them", "porque un equipo de atención los menciona")),
+    ] {
+        for (reference, display) in people.into_iter().take(MAXIMUM_NAMED) {
+            let who = called(server, user, &reference).await.or(display).unwrap_or(reference);
+            all.push(Reach { who, why: why.clone() });
+        }
+    }
     let rules = server.operator_rules.current();
     all.extend(rules.rules().iter().filter(|rule| !rule.is_shadow()).filter_map(|rule| of_rule(rule, reader)));
     all.push(Reach {
@@ -51,8 +57,14 @@ pub async fn reach(server: &Server, user: &User, reader: &Reader) -> Vec<Reach> 
     all
 }
 
-/// Who is named by the newest records of a type, by reference.
-async fn named(server: &Server, user: &User, (of, member): (ResourceType, &str)) -> BTreeMap<String, String> {
+/// By the name that the server has of them, if it has one.
+async fn called(server: &Server, user: &User, reference: &str) -> Option<String> {
+    let Reference::Local(local) = Reference::parse(reference, &server.settings.fhir_base)? else { return None };
+    people::called(server, user, &local).await
+}
+
+/// Who is named by the newest records of a type, by reference, and what the record calls them.
+async fn named(server: &Server, user: &User, (of, member): (ResourceType, &str)) -> BTreeMap<String, Option<String>> {
     let patients: Vec<String> = user.patients.iter().map(|id| format!("Patient/{id}")).collect();
     let pairs = [("patient".to_owned(), patients.join(",")), ("_count".to_owned(), RECORDS.to_owned())];
     let mut people = BTreeMap::new();
@@ -65,7 +77,7 @@ async fn named(server: &Server, user: &User, (of, member): (ResourceType, &str))
             let text = |name: &str| person.member(name).and_then(Value::as_str);
             let reference = text("reference").filter(|reference| reference.contains("Practitioner"));
             if let Some(reference) = reference {
-                people.insert(reference.to_owned(), text("display").unwrap_or(reference).to_owned());
+                people.insert(reference.to_owned(), text("display").map(str::to_owned));
             }
         }
     }

@@ -32,7 +32,7 @@ use super::exchange::bounded;
 use super::pipeline::{self, Sent};
 use super::refusal::{Refusal, not_found};
 use super::reply::{FHIR_JSON, http_date};
-use super::{Exchange, authenticate, purpose};
+use super::{Exchange, authenticate};
 use crate::answer::{Answer, Draft};
 use crate::authorization_server::authorization::people;
 use crate::context::Server;
@@ -74,10 +74,7 @@ async fn stages(
     body: Incoming,
     account: &mut Account,
 ) -> Result<Answer, Refusal> {
-    let (principal, credentials) = authenticate::authenticate(server, exchange).await?;
-    let stated = purpose::stated(exchange);
-    account.principal = Some(Arc::new(principal.stating(stated.as_ref().copied().unwrap_or_default())));
-    let credentials = credentials.stating(stated?);
+    let credentials = authenticate::authenticate(server, exchange).await?.stating(account)?;
     let body = body::read(body, content::MAXIMUM_BYTES).await?;
     if !body.is_empty() {
         // A body may take its time, and the access may have been taken back meanwhile.

@@ -21,10 +21,7 @@ pub struct ForgottenPage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForgottenState {
     /// The name is asked for.
-    Asked {
-        /// Whether the form before was too old or another browser's.
-        expired: bool,
-    },
+    Asked(Option<ForgottenProblem>),
     /// It was given. Whether there is such an account is not said.
     Taken,
     /// Too many requests with this name or from this place.
@@ -32,6 +29,15 @@ pub enum ForgottenState {
         /// How long to wait, in minutes, rounded up.
         minutes: u32,
     },
+}
+
+/// What was wrong with the form before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForgottenProblem {
+    /// It was too old or another browser's.
+    Expired,
+    /// Nothing was typed.
+    Empty,
 }
 
 impl ForgottenPage {

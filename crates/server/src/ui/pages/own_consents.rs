@@ -26,6 +26,17 @@ pub struct OwnConsentsPage {
     pub waiting: Vec<OwnConsent>,
     /// What holds.
     pub holding: Vec<OwnConsent>,
+    /// What goes on though somebody moved it to another patient.
+    pub going_on: Vec<MovedConsent>,
+}
+
+/// A Consent that somebody moved to another patient, which goes on until an officer has confirmed that.
+#[derive(Clone, Debug)]
+pub struct MovedConsent {
+    /// Whose record, where the person has more than one.
+    pub patient_name: Option<String>,
+    /// What it says.
+    pub rules: Vec<RuleLine>,
 }
 
 /// A Consent in plain words.

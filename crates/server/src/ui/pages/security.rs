@@ -19,6 +19,8 @@ pub struct SecurityPage {
     pub may_decide: bool,
     /// What rules would open that were read and are not in force.
     pub waiting_rules: Vec<String>,
+    /// What settings would open that were read and are not in force.
+    pub waiting_settings: Vec<String>,
     /// The changes that wait.
     pub proposals: Vec<ProposalLine>,
     /// The changes that somebody agreed to and that were not applied yet.

@@ -108,7 +108,8 @@ async fn exceptions_nest_three_levels_deep() {
 }
 
 #[tokio::test]
-async fn a_permit_up_to_restricted_keeps_what_is_very_restricted_and_a_label_includes_others() {
+async fn a_permit_up_to_restricted_keeps_what_is_very_restricted_a_label_includes_others_and_treatment_no_emergency() {
+    verifies!("CONSENT-06");
     let up_to = json!({"type": "permit", "securityLabel": [coding(CONFIDENTIALITY, "R")]});
     let world = world(&[
         labelled("normal", &[(CONFIDENTIALITY, "N")]),
@@ -126,6 +127,21 @@ async fn a_permit_up_to_restricted_keeps_what_is_very_restricted_and_a_label_inc
     world.commit(Who::Operator, vec![import(&consent("d", "pat", substances).to_string())]).await.unwrap();
     for (own, expected) in [("alcohol", false), ("restricted", true)] {
         assert_eq!(world.reads(&client, "Observation", own).await.unwrap(), expected, "{own}");
+    }
+    // A permit for a purpose holds for what is included in it, and for an emergency only where it names that.
+    for own in ["c", "d"] {
+        let ended = withdrawn(consent(own, "pat", json!({"type": "permit"})));
+        world.commit(Who::Operator, vec![import(&ended.to_string())]).await.unwrap();
+    }
+    for (purpose, coordination, emergency) in
+        [("TREAT", true, false), ("COC", true, false), ("HRESCH", false, false), ("BTG", false, true)]
+    {
+        let purpose = json!([coding("http://terminology.hl7.org/CodeSystem/v3-ActReason", purpose)]);
+        let permit = consent("e", "pat", json!({"type": "permit", "purpose": purpose})).to_string();
+        world.commit(Who::Operator, vec![import(&permit)]).await.unwrap();
+        assert_eq!(world.reads(&reading_for("COC"), "Observation", "of-pat").await.unwrap(), coordination, "{purpose}");
+        let breaking = strictly(super::matching::breaking_the_glass("pat"));
+        assert_eq!(world.reads(&breaking, "Observation", "of-pat").await.unwrap(), emergency, "{purpose}");
     }
 }
 

@@ -7,6 +7,7 @@ use portcullis_oauth::identifiers::{ClientId, GrantId, TokenId, UserId};
 use portcullis_oauth::principal::{
     Circumstances, ImplicitPolicy, Principal, PrincipalUser, PurposeOfUse, TokenFacts, TokenStatus,
 };
+use portcullis_oauth::purposes::{BrokenGlass, PurposeFacts};
 use portcullis_oauth::users::{Role, Roles};
 use portcullis_verifies::verifies;
 
@@ -20,6 +21,17 @@ const TYPES: &str = "http://hl7.org/fhir/resource-types";
 
 /// A user with this record as a person, who may act for these patients, through a client.
 fn person(roles: &[Role], record: &str, patients: &[&str], scope: &str) -> Principal {
+    person_for((roles, record), patients, scope, PurposeFacts::default())
+}
+
+/// A clinician who broke the glass for a patient.
+pub fn breaking_the_glass(patient: &str) -> Principal {
+    let broken_glass = vec![BrokenGlass { patient: id(patient), until: NOW + 60 }];
+    let facts = PurposeFacts { client: Vec::new(), may_break_glass: true, broken_glass };
+    person_for((&[Role::Clinician], "Practitioner/doc"), &[], "user/*.rs", facts).stating(PurposeOfUse::parse("BTG"))
+}
+
+fn person_for((roles, record): (&[Role], &str), patients: &[&str], scope: &str, purposes: PurposeFacts) -> Principal {
     let (user, client) = (UserId::parse("user").unwrap(), ClientId::parse("client").unwrap());
     let token_id = TokenId::parse("token").unwrap();
     let claims = AccessTokenClaims {
@@ -54,7 +66,7 @@ fn person(roles: &[Role], record: &str, patients: &[&str], scope: &str) -> Princ
         epoch: 0,
         client: Some(client),
         user: Some(user),
-        purposes: Default::default(),
+        purposes,
         registered: None,
         clearance: portcullis_fhir::labels::Clearance::FULL,
     };

@@ -13,6 +13,7 @@ mod unreadable;
 mod written_together;
 
 use portcullis_fhir::interaction::InstanceHistory;
+use portcullis_store::consents::{ConsentEntry, ConsentRegistry, ConsentsListed};
 use serde_json::{Value, json};
 
 use super::super::testing::*;
@@ -93,4 +94,9 @@ pub async fn sees(world: &World, who: Who<'_>, type_name: &str, own: &str) -> bo
     let history = world.history(who, all_versions(type_name, own)).await.unwrap();
     assert_eq!((!found.is_empty(), history.total > 0), (read, read), "{type_name}/{own}: read, search and history");
     read
+}
+
+/// What an operator or a patient is told.
+pub async fn listed(world: &World, which: ConsentsListed) -> Vec<ConsentEntry> {
+    crate::sqlite::SqliteRegistry::new(&world.store).consents(which).await.unwrap()
 }

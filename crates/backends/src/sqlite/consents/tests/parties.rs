@@ -1,6 +1,7 @@
 //! Care teams, groups and devices as actors: denied are those who are, were or may be of them; permitted those who are by the word of somebody who may write everything.
 
 use super::elements::strictly;
+use super::routes::import_as_create;
 use super::*;
 
 fn team(members: &[&str]) -> Value {
@@ -51,6 +52,18 @@ async fn members_of_teams_and_groups_are_permitted_and_denied() {
         );
         assert!(sees(&world, PAT, "Observation", "of-pat").await);
     }
+}
+
+#[tokio::test]
+async fn who_may_write_everything_says_who_is_in_a_team_also_by_what_is_stored_already() {
+    let members = team(&["RelatedPerson/aunt"]);
+    let world = world(&[about("permit", "CareTeam/team")]).await;
+    world.commit(OTHER, vec![import_as_create(&members)]).await.unwrap();
+    let standing = "SELECT standing FROM consent_party WHERE member LIKE '%RelatedPerson/aunt'";
+    assert_eq!(world.integer(standing), 1, "Other may not write everything");
+    world.commit(Who::Operator, vec![import(&members.to_string())]).await.unwrap();
+    assert_eq!(world.integer("SELECT count(*) FROM version"), 0, "nothing was changed");
+    assert_eq!(world.integer(standing), 0, "one for certain");
 }
 
 #[tokio::test]

@@ -25,8 +25,9 @@ pub(super) fn pages(reader: &Reader, text: &str) -> Vec<(&'static str, String)> 
         has_record: true,
         waiting: vec![consent.clone(), ended],
         holding: vec![consent],
+        going_on: vec![MovedConsent { patient_name: Some(text()), rules: vec![line(false)] }],
     };
-    let none = OwnConsentsPage { notice: None, waiting: Vec::new(), holding: Vec::new(), ..page.clone() };
+    let none = OwnConsentsPage { notice: None, waiting: Vec::new(), holding: Vec::new(), going_on: Vec::new(), ..page.clone() };
     let refused = OwnConsentsPage { is_problem: true, ..none.clone() };
     let without = OwnConsentsPage { has_record: false, ..none.clone() };
     vec![

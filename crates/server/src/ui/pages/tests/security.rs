@@ -38,6 +38,7 @@ pub(super) fn pages(reader: &Reader, text: &str) -> Vec<(&'static str, String)> 
         notice: Some(text()),
         may_decide: true,
         waiting_rules: vec![text()],
+        waiting_settings: vec![text()],
         proposals: vec![proposal, own],
         agreed: vec![agreed],
         emergencies: vec![open, ended],
@@ -47,6 +48,7 @@ pub(super) fn pages(reader: &Reader, text: &str) -> Vec<(&'static str, String)> 
     let idle = SecurityPage {
         notice: None,
         waiting_rules: Vec::new(),
+        waiting_settings: Vec::new(),
         agreed: Vec::new(),
         proposals: Vec::new(),
         emergencies: Vec::new(),
