@@ -27,4 +27,5 @@ pub const MAIN: &[Migration] = &[
     Migration { number: 21, name: "app state", sql: include_str!("0021_app_state.sql") },
     Migration { number: 23, name: "consents held", sql: include_str!("0023_consents_held.sql") },
     Migration { number: 24, name: "letters about people", sql: include_str!("0024_letters_about_people.sql") },
+    Migration { number: 27, name: "consent series", sql: include_str!("0027_consent_series.sql") },
 ];
