@@ -20,8 +20,11 @@ use crate::failure::{OrFail, Outcome};
 const GATHERING: Duration = Duration::from_millis(100);
 /// How often the outbox is looked at when nothing tells that something came, and after a failure.
 const FALLBACK: Duration = Duration::from_secs(5);
-/// Records that are moved at once.
+/// Records that are moved at once, as long as they may be large; and the most, where many small ones wait: each move costs a flush of the ledger and a COMMIT.
 const AT_ONCE: usize = 64;
+const MOST_AT_ONCE: usize = 256;
+/// Bytes that are moved at once, about.
+const BYTES_AT_ONCE: usize = 256 * 1024;
 
 /// Why records could not be moved. They stay in the outbox.
 #[derive(Debug, thiserror::Error)]
@@ -48,12 +51,14 @@ struct Mover {
     ledger: Arc<Ledger>,
     /// Records that cannot be read. They stay in the outbox for somebody to look at.
     set_aside: HashSet<RecordId>,
+    /// How many are moved next.
+    at_once: usize,
 }
 
 impl OutboxFlusher {
     /// Moves what an earlier process left behind, then starts the task.
     pub async fn start(store: Arc<dyn Outbox>, ledger: Arc<Ledger>) -> Outcome<Self> {
-        let mut mover = Mover { store, ledger, set_aside: HashSet::new() };
+        let mut mover = Mover { store, ledger, set_aside: HashSet::new(), at_once: AT_ONCE };
         mover.move_all().await.or_fail("Audit records of an earlier run cannot be moved into the ledger")?;
         let (stop, stopped) = oneshot::channel();
         Ok(Self { stop, task: tokio::spawn(mover.keep_moving(stopped)) })
@@ -95,7 +100,8 @@ impl Mover {
 
     async fn move_all(&mut self) -> Result<(), MoveError> {
         loop {
-            let mut waiting = self.store.waiting(AT_ONCE + self.set_aside.len())?;
+            let mut waiting = self.store.waiting(self.at_once + self.set_aside.len())?;
+            self.at_once = after(&waiting);
             waiting.retain(|(id, _)| !self.set_aside.contains(id));
             if waiting.is_empty() {
                 return Ok(());
@@ -117,7 +123,7 @@ impl Mover {
 
     /// Records which of the next records cannot be read, and passes them by from now on.
     async fn set_aside(&mut self) -> Result<(), MoveError> {
-        let mut waiting = self.store.waiting(AT_ONCE + self.set_aside.len())?;
+        let mut waiting = self.store.waiting(MOST_AT_ONCE + self.set_aside.len())?;
         waiting.retain(|(id, bytes)| !self.set_aside.contains(id) && !Ledger::takes(id, bytes));
         for (id, bytes) in waiting {
             tracing::error!(record = id.0, bytes = bytes.len(), "an audit record in the outbox cannot be read; it stays there");
@@ -128,6 +134,12 @@ impl Mover {
         }
         Ok(())
     }
+}
+
+/// How many records are moved after these: as many as are not too large together if they are like these.
+fn after(moved: &[(RecordId, Vec<u8>)]) -> usize {
+    let bytes: usize = moved.iter().map(|(_, bytes)| bytes.len()).sum();
+    (BYTES_AT_ONCE * moved.len() / bytes.max(1)).clamp(AT_ONCE, MOST_AT_ONCE)
 }
 
 /// The record that says what is missing from the ledger. Its id follows from what it is about, so that the ledger drops it when it comes again.
@@ -221,6 +233,12 @@ mod tests {
         }
         assert_eq!(records(folder.path()).len(), 1);
         flusher.stop().await.unwrap();
+    }
+
+    #[test]
+    fn many_small_records_are_moved_at_once_and_few_large_ones() {
+        let of = |bytes: usize| vec![(RecordId("x".to_owned()), vec![0; bytes]); 3];
+        assert_eq!([after(&[]), after(&of(2_000_000)), after(&of(500)), after(&of(2048))], [64, 64, 256, 128]);
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -53,7 +53,7 @@ struct Options {
     json: Option<PathBuf>,
 }
 
-/// Measures, prints the table, and fails where a floor is missed.
+/// Measures, prints the table, and fails where a floor is missed or a part could not be measured; the others are measured and told all the same.
 pub fn run(arguments: &[&str]) -> Result<()> {
     let options = parse(arguments)?;
     ensure!(
@@ -65,41 +65,31 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     let workshop = Workshop::open(options.rounds)?;
     let started = Instant::now();
     machine(&mut report, options.rounds);
-    let measured = measure(&workshop, &options, &mut report);
+    let mut failed = Vec::new();
+    let mut part = |wanted: bool, measured: &mut dyn FnMut() -> Result<()>| {
+        if wanted && let Err(error) = measured() {
+            eprintln!("    not measured: {error:#}");
+            failed.push(format!("{error:#}"));
+        }
+    };
+    let (wanted, rounds) = (&options.wanted, options.rounds);
+    part(true, &mut || storage::measure(&workshop, wanted, rounds, &mut report));
+    part(wanted.any(&["G2b", "G5", "G6", "G8", "G10"]), &mut || serving::measure(&workshop, wanted, rounds, &mut report));
+    part(wanted.any(&["G3", "G3b"]), &mut || token_endpoint::measure(&workshop, wanted, rounds, &mut report));
+    part(wanted.any(&["LOGIN"]), &mut || login::measure(&workshop, rounds, &mut report));
+    part(wanted.any(&["G9"]), &mut || consents::measure(&workshop, rounds, &mut report));
+    part(wanted.any(&["COST"]), &mut || cost_of_security::measure(&workshop, rounds, &mut report));
     report.note("load average at the end", load_average());
     report.note("seconds, without builds and data", format!("{:.0}", started.elapsed().as_secs_f64()));
-    // What was measured before something failed is not lost with it.
+    std::fs::remove_dir_all(&workshop.folder)?;
     eprintln!("\n{}", report.table());
     if let Some(file) = &options.json {
         let text = serde_json::to_string_pretty(&report.json())?;
         std::fs::write(file, text + "\n").with_context(|| format!("cannot write {}", file.display()))?;
     }
-    measured?;
-    std::fs::remove_dir_all(&workshop.folder)?;
     let missed = report.missed();
+    ensure!(failed.is_empty(), "not measured: {}", failed.join("; "));
     ensure!(missed.is_empty(), "floors missed: {}", missed.join(", "));
-    Ok(())
-}
-
-/// Everything that is wanted, one after the other.
-fn measure(workshop: &Workshop, options: &Options, report: &mut Report) -> Result<()> {
-    let Options { rounds, wanted, .. } = options;
-    storage::measure(workshop, wanted, *rounds, report)?;
-    if wanted.any(&["G2b", "G5", "G6", "G8", "G10"]) {
-        serving::measure(workshop, wanted, *rounds, report)?;
-    }
-    if wanted.any(&["G3", "G3b"]) {
-        token_endpoint::measure(workshop, wanted, *rounds, report)?;
-    }
-    if wanted.any(&["LOGIN"]) {
-        login::measure(workshop, *rounds, report)?;
-    }
-    if wanted.any(&["G9"]) {
-        consents::measure(workshop, *rounds, report)?;
-    }
-    if wanted.any(&["COST"]) {
-        cost_of_security::measure(workshop, *rounds, report)?;
-    }
     Ok(())
 }
 

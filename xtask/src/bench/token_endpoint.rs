@@ -180,6 +180,8 @@ pub fn measure(workshop: &Workshop, wanted: &Wanted, rounds: usize, report: &mut
     let (few_started, many_started) = (few.server.resident_kilobytes()?, many.server.resident_kilobytes()?);
     let tokens = |endpoint: &Endpoint, count: usize, seconds: u32| -> Result<(Run, PathBuf)> {
         let bodies = endpoint.requests(workshop, count)?;
+        // As for reads (`serving`): what the records of the run before cost later is no matter of this one.
+        endpoint.server.rest()?;
         let run = process::alone(&endpoint.server, &all, || generator.post(&endpoint.server, &endpoint.place, &bodies, seconds))?;
         Ok((run, bodies))
     };
@@ -203,6 +205,7 @@ pub fn measure(workshop: &Workshop, wanted: &Wanted, rounds: usize, report: &mut
             let mut place = endpoint.place.clone();
             place.headers.push(format!("Authorization: Basic {}", base64(endpoint.basic.as_bytes())));
             let bodies = endpoint.refreshes.get(round).context("a round without refreshes")?;
+            endpoint.server.rest()?;
             process::alone(&endpoint.server, &all, || generator.post(&endpoint.server, &place, bodies, REFRESH_SECONDS))
         };
         found.refreshes.push(refreshes(&few)?);

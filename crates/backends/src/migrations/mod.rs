@@ -28,4 +28,5 @@ pub const MAIN: &[Migration] = &[
     Migration { number: 23, name: "consents held", sql: include_str!("0023_consents_held.sql") },
     Migration { number: 24, name: "letters about people", sql: include_str!("0024_letters_about_people.sql") },
     Migration { number: 25, name: "held consents", sql: include_str!("0025_held_consents.sql") },
+    Migration { number: 27, name: "consent series", sql: include_str!("0027_consent_series.sql") },
 ];

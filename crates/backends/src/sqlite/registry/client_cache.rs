@@ -94,6 +94,7 @@ fn leaves_clients(change: &Change) -> bool {
         | Change::CountFailure { .. }
         | Change::AddGrant(..)
         | Change::SpendCode { .. }
+        | Change::BindPurposes { .. }
         | Change::RotateRefresh { .. }
         | Change::RevokeGrant { .. } => true,
         Change::SpendAssertion { then, .. } | Change::SpendProof { then, .. } => leaves_clients(then),

@@ -1,5 +1,7 @@
 //! A consent as decisions need it: whose it is, when it counts, what it may replace, and a tree of provisions with their effects.
 
+use std::collections::HashMap;
+
 use portcullis_fhir::json::Value;
 use portcullis_fhir::outcome::{Issue, IssueType};
 use portcullis_fhir::reference::{LocalReference, Reference};
@@ -204,6 +206,30 @@ impl CompiledConsent {
             && self.series == other.series
             && self.patient == other.patient
             && matches!((self.since, other.since), (Some(own), Some(others)) if own < others && others <= now)
+    }
+}
+
+/// When the newest of each series was given that takes the place of others: found once for all consents of a patient, of whom each would otherwise look at all others.
+pub(super) struct Replacing<'a>(HashMap<&'a str, i64>);
+
+impl<'a> Replacing<'a> {
+    /// Of consents of one patient that count.
+    pub(super) fn of(counting: impl Iterator<Item = &'a CompiledConsent>, now: i64) -> Self {
+        let mut newest = HashMap::new();
+        for consent in counting.filter(|consent| matches!(consent.standing, Standing::Verified | Standing::Outdated)) {
+            let (Some(series), Some(since)) = (consent.series.as_deref(), consent.since) else { continue };
+            if since <= now {
+                let known = newest.entry(series).or_insert(since);
+                *known = since.max(*known);
+            }
+        }
+        Self(newest)
+    }
+
+    /// Whether one of them has taken the place of a consent of the same patient: as [`CompiledConsent::is_replaced_by`] says of two.
+    pub(super) fn replaces(&self, consent: &CompiledConsent) -> bool {
+        let newest = consent.series.as_deref().and_then(|series| self.0.get(series));
+        matches!((consent.since, newest), (Some(own), Some(newest)) if own < *newest)
     }
 }
 

@@ -7,9 +7,11 @@
 //! - **Patients' own access** (right of access: 45 CFR 164.524, GDPR article 15; CARIN and US Core apps depend on it) is not limited by what they have consented
 //!   to about others, but where they name the client: "this app must not have my data" is meant against the app they hold in their hands.
 
+use std::cell::LazyCell;
+
 use portcullis_fhir::types::LogicalId;
 
-use super::compiled::{CompiledConsent, Node, Standing};
+use super::compiled::{CompiledConsent, Node, Replacing, Standing};
 use super::criteria::Match;
 use super::document::Effect;
 use super::facts::{Request, ResourceFacts};
@@ -50,6 +52,7 @@ pub fn decide<'a>(
     implicit: ImplicitPolicy,
 ) -> Verdict<'a> {
     let counts = |consent: &&CompiledConsent| consent.patient == *patient && consent.valid.holds(request.now);
+    let replacing = LazyCell::new(|| Replacing::of(consents.iter().filter(counts), request.now));
     let mut permitted = None;
     for consent in consents.iter().filter(counts) {
         let Some(verdict) = consent.verdict(request, resource) else { continue };
@@ -63,7 +66,7 @@ pub fn decide<'a>(
             Standing::Unverified | Standing::Held => false,
         };
         let is_moot = verdict.effect == Effect::Permit && (permitted.is_some() || !permits());
-        if is_moot || consents.iter().filter(counts).any(|other| consent.is_replaced_by(other, request.now)) {
+        if is_moot || replacing.replaces(consent) {
             continue;
         }
         match verdict.effect {

@@ -2,6 +2,7 @@
 
 use portcullis_verifies::verifies;
 
+use super::super::compiled::Replacing;
 use super::*;
 
 const PERMIT: Option<Effect> = Some(Effect::Permit);
@@ -259,6 +260,30 @@ fn siblings_that_disagree_deny_and_the_deepest_provision_decides() {
     let widening = json!({"type": "permit", "securityLabel": [coding(CONFIDENTIALITY, "N")],
         "provision": [{"type": "permit", "securityLabel": [coding(CONFIDENTIALITY, "R")], "actor": [actor("Practitioner/dr")]}]});
     assert_eq!(Asked::for_resource(&labelled(&[(CONFIDENTIALITY, "R")])).one(widening), None);
+}
+
+#[test]
+fn what_replaces_is_found_for_all_at_once_as_for_each_two() {
+    let one = compiled(&consent(json!({"type": "permit"})));
+    let mut all = Vec::new();
+    for series in [None, Some("a"), Some("b")] {
+        for since in [None, Some(1), Some(2), Some(3), Some(9)] {
+            for standing in [Standing::Verified, Standing::Outdated, Standing::Unverified, Standing::Held] {
+                all.push(CompiledConsent { series: series.map(Box::from), since, standing, ..one.clone() });
+            }
+        }
+    }
+    let mut found = [0, 0];
+    for first in 0..all.len() {
+        let some: Vec<&CompiledConsent> = all.iter().skip(first).step_by(7).collect();
+        let replacing = Replacing::of(some.iter().copied(), 5);
+        for consent in &all {
+            let replaced = some.iter().any(|other| consent.is_replaced_by(other, 5));
+            assert_eq!(replacing.replaces(consent), replaced, "{consent:?}");
+            found[usize::from(replaced)] += 1;
+        }
+    }
+    assert!(found.iter().all(|count| *count > 100), "{found:?}");
 }
 
 #[test]
