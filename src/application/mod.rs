@@ -216,7 +216,7 @@ impl Instance {
         let settings = Settings { brand, guides, language, authorization, mutual_tls_url, ..settings(public_url, demo, &*clock) };
         let labelling = access.settings.label_rules();
         complete_index(&store, &settings.fhir_base)?;
-        let labelled = label_anew(&store, &labelling, &settings.fhir_base)?;
+        let labelled = if access.understood { label_anew(&store, &labelling, &settings.fhir_base)? } else { None };
         derive_consents(&store, &settings.fhir_base)?;
         check_that_nothing_is_missing(&directory)?;
         let ledger = Arc::new(open_ledger(&directory)?);

@@ -65,7 +65,7 @@ fn waiting(path: &Path, configuration: &Configuration) -> Vec<String> {
         Err(failure) => return vec![format!("the settings that are in force could not be looked at: {failure}")],
     };
     let Ok(next) = Configured::of(configuration).read() else { return Vec::new() };
-    let wider = if in_force.is_empty() { Vec::new() } else { next.widen(&AccessSettings::kept(&in_force)) };
+    let wider = if in_force.is_empty() { Vec::new() } else { next.widen(&AccessSettings::kept(&in_force).settings) };
     let line = |key| {
         format!(
             "{key} lets more be seen than what is in force, which goes on until a second person agreed (portcullis policy propose)"

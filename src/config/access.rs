@@ -102,7 +102,7 @@ impl Configured {
 
 /// These sections with what is in their files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default = "AccessSettings::unwritten")]
 pub struct AccessSettings {
     consent: ConsentSettings,
     compartments: CompartmentSettings,
@@ -116,17 +116,52 @@ pub struct AccessSettings {
     two_people: TwoPeopleSettings,
 }
 
+/// Settings that were kept.
+#[derive(Clone, Debug)]
+pub struct KeptSettings {
+    /// What holds.
+    pub settings: AccessSettings,
+    /// Whether this is what was kept. Otherwise it is the least that can be said, and what is kept must stay as it is until two people agree to others.
+    pub understood: bool,
+}
+
+impl KeptSettings {
+    /// Of others that were read what does not let more be seen than these. In the place of what is not understood rules about labels stay as they are: others would
+    /// label by what nobody agreed to.
+    pub fn narrowed_by(&self, read: &AccessSettings) -> AccessSettings {
+        let narrower = read.as_far_as_narrower(&self.settings);
+        if self.understood { narrower } else { narrower.with(Section::LabelRules, &self.settings) }
+    }
+}
+
 impl AccessSettings {
-    /// The settings as they were kept. Where this version does not understand them any more, nobody sees more than the least that can be said, until a second person has
-    /// agreed to others.
-    pub fn kept(text: &str) -> Self {
+    /// The settings as they were kept, or those that hold in the place of what this version does not understand.
+    pub fn kept(text: &str) -> KeptSettings {
         let read: Option<Self> = serde_json::from_str(text).ok();
-        read.filter(|read| read.is_sound()).unwrap_or_else(|| {
-            tracing::error!(
-                "the settings that are in force are not understood any more; only patients see records until there are others"
-            );
-            Self { consent: ConsentSettings::deny(), labels: LabelSettings::least(), ..Self::default() }
-        })
+        match read.filter(Self::is_sound) {
+            Some(settings) => KeptSettings { settings, understood: true },
+            None => KeptSettings { settings: Self::least(text), understood: false },
+        }
+    }
+
+    /// What counts for a section that the version did not know which kept them: what holds where the configuration does not name it. Every version wrote `consent`.
+    fn unwritten() -> Self {
+        Self { consent: ConsentSettings::deny(), ..Self::default() }
+    }
+
+    /// The least that these settings can open: nobody without a consent, nothing that is labelled restricted or sensitive but for patients, no emergencies. Files that are
+    /// still understood count further, so that codes go on to mean what they meant.
+    fn least(kept: &str) -> Self {
+        let kept: serde_json::Value = serde_json::from_str(kept).unwrap_or_default();
+        let file = |name: &str| kept.get(name).and_then(|file| file.as_str()).map(str::to_owned);
+        Self {
+            consent: ConsentSettings::deny(),
+            labels: LabelSettings::least(),
+            label_rules: file("label_rules").filter(|text| Rules::parse(text).is_ok()),
+            elements: file("elements").filter(|text| ElementRules::parse(text).is_ok()).unwrap_or_default(),
+            break_glass: BreakGlassSettings::never(),
+            ..Self::default()
+        }
     }
 
     /// As they are kept.
@@ -205,7 +240,7 @@ impl AccessSettings {
                 let of = |policy: &LabelPolicy, purpose| policy.clearances(purpose, Clearance::FULL);
                 PurposeOfUse::all().any(|purpose| clear_more(of(&own, purpose), of(&other, purpose)))
             }
-            Section::LabelRules => !self.lowered_labels(in_force).is_empty(),
+            Section::LabelRules => !self.changed_labels(in_force).is_empty(),
             Section::Elements => !self.shown_elements(in_force).is_empty(),
             Section::BreakGlass => self.break_glass > in_force.break_glass,
             // One that is believed no more has its own address, which may be one that is let in.
@@ -227,12 +262,12 @@ impl AccessSettings {
         }
     }
 
-    /// Codes that mean less than by the rules in force.
-    fn lowered_labels(&self, in_force: &Self) -> Vec<String> {
+    /// Codes that mean something else than by the rules in force, but for a higher confidentiality: a Consent may permit what has a label.
+    fn changed_labels(&self, in_force: &Self) -> Vec<String> {
         if self.label_rules == in_force.label_rules {
             Vec::new()
         } else {
-            self.label_rules().lowered_from(&in_force.label_rules())
+            self.label_rules().changed_from(&in_force.label_rules())
         }
     }
 
@@ -251,12 +286,12 @@ impl AccessSettings {
         for section in self.wider(in_force) {
             let (key, before, after) = (section.key(), in_force.told(section), self.told(section));
             text.push_str(&format!("\n{key}\n  in force: {before}\n  proposed: {after}\n"));
-            let lines = match section {
-                Section::LabelRules => self.lowered_labels(in_force),
-                Section::Elements => self.shown_elements(in_force),
-                _ => Vec::new(),
+            let (what, lines) = match section {
+                Section::LabelRules => ("means something else", self.changed_labels(in_force)),
+                Section::Elements => ("opens more", self.shown_elements(in_force)),
+                _ => ("", Vec::new()),
             };
-            lines.iter().take(MAXIMUM_LINES).for_each(|line| text.push_str(&format!("  opens more: {line}\n")));
+            lines.iter().take(MAXIMUM_LINES).for_each(|line| text.push_str(&format!("  {what}: {line}\n")));
             if lines.len() > MAXIMUM_LINES {
                 text.push_str(&format!("  and {} more\n", lines.len().saturating_sub(MAXIMUM_LINES)));
             }
@@ -351,13 +386,18 @@ mod tests {
     fn the_files_are_compared_by_what_they_say_and_not_by_their_names() {
         let rules = |text: &str| settings_beside("[labels]\nrules = 'labels.txt'", text, "");
         let one = rules("urn:a | X1 X2 Y* -> R HIV");
-        assert!(rules("# said otherwise\nurn:a | Y* X2 -> R HIV\nurn:a | X* -> V HIV PSY").widen(&one).is_empty());
+        assert!(rules("# said otherwise\nurn:a | Y* X2 -> R HIV\nurn:a | X1 -> V HIV\nurn:a | Z* -> R").widen(&one).is_empty());
+        for more in ["X1 X2 Y* -> R HIV PSY", "X1 X2 Y* Z -> R HIV", "X* Y* -> R HIV"] {
+            let more = rules(&format!("urn:a | {more}"));
+            assert_eq!(more.widen(&one), ["labels.rules"], "a Consent may permit what has this label");
+            assert!(more.proposal(&one).contains("means something else: urn:a|"));
+        }
         for fewer in
             ["urn:a | X1 Y* -> R HIV", "urn:a | X1 X2 Y* -> R", "urn:a | X1 X2 Y* -> N HIV", "urn:a | X1 X2 Y Y1* -> R HIV", ""]
         {
             assert_eq!(rules(fewer).widen(&one), ["labels.rules"], "{fewer}");
         }
-        assert_eq!(one.widen(&settings("")), ["labels.rules"], "those that are built in mean more");
+        assert_eq!(one.widen(&settings("")), ["labels.rules"], "those that are built in mean something else");
         let elements = |text: &str| settings_beside("[labels]\nelements = 'elements.txt'", "", text);
         let two = elements("Patient.identifier Patient.telecom -> R PSY");
         assert!(elements("Patient.telecom -> V PSY\nPatient.identifier Patient.photo -> R PSY").widen(&two).is_empty());
@@ -388,21 +428,30 @@ mod tests {
             "urn:a | X -> R HIV",
             "Patient.identifier -> R",
         );
-        assert_eq!(AccessSettings::kept(&all.text().unwrap()), all);
-        let (held, direct) =
-            (AccessSettings::kept(&all.text().unwrap()).apply(Default::default()), all.apply(Default::default()));
+        let kept = AccessSettings::kept(&all.text().unwrap());
+        assert!(kept.understood && kept.settings == all);
+        let (held, direct) = (kept.settings.apply(Default::default()), all.apply(Default::default()));
         assert_eq!((&held.labels, held.membership, held.two_people), (&direct.labels, direct.membership, direct.two_people));
         assert_eq!(held.labels.purposes.len(), 1);
+        let unwritten = AccessSettings::kept("{}");
+        assert!(unwritten.understood && unwritten.settings.consent == ConsentSettings::deny());
+        let text = all.text().unwrap();
         for lost in [
             "",
-            "{}",
-            "[]",
-            &all.text().unwrap().replace("basic-normal", "whoever"),
-            &all.text().unwrap().replace("\"R\"", "\"X\""),
+            "null",
+            &text.replace("basic-normal", "whoever"),
+            &text.replace("\"R\"", "\"X\""),
+            &text.replacen('{', "{\"later\":1,", 1),
         ] {
             let kept = AccessSettings::kept(lost);
-            assert_eq!(kept.consent, ConsentSettings::deny(), "{lost}");
-            assert!(!settings("").widen(&kept).is_empty(), "whatever comes in its place takes two people");
+            assert!(!kept.understood, "{lost}");
+            assert_eq!((kept.settings.consent, kept.settings.break_glass.settings().0), (ConsentSettings::deny(), 0), "{lost}");
+            let files = lost.contains("label_rules");
+            assert_eq!((kept.settings.label_rules == all.label_rules, kept.settings.elements == all.elements), (files, files));
+            for next in [settings(""), all.clone(), AccessSettings::least("")] {
+                assert_eq!(kept.narrowed_by(&next).label_rules, kept.settings.label_rules);
+            }
+            assert!(!settings("").widen(&kept.settings).is_empty(), "whatever comes in its place takes two people");
         }
     }
 }

@@ -28,7 +28,7 @@ mod safeguards;
 mod smart;
 mod software_statements;
 
-pub use access::{AccessSettings, Configured};
+pub use access::{AccessSettings, Configured, KeptSettings};
 pub use clients::Clients;
 pub use compartments::CompartmentSettings;
 pub use conformance::ConformanceSettings;

@@ -62,6 +62,11 @@ impl Default for BreakGlassSettings {
 }
 
 impl BreakGlassSettings {
+    /// No time at all: less than a configuration may say.
+    pub fn never() -> Self {
+        Self { minutes: 0 }
+    }
+
     /// What is wrong with it.
     pub fn check(self) -> Result<(), (&'static str, String)> {
         let sound = (1..=MAXIMUM_MINUTES).contains(&self.minutes);

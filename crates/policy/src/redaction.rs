@@ -18,7 +18,7 @@ use portcullis_fhir::types::ResourceType;
 use portcullis_mutants::off;
 use portcullis_oauth::scopes::Letter;
 
-use crate::constraint::{Constraint, Grant, Relationship, TypeSet, Visibility};
+use crate::constraint::{Constraint, Grant, Relationship, Visibility};
 use crate::decision::DenialReason;
 use crate::operation::{Change, Operation};
 use crate::operator_rules::{Rule, RuleEffect};
@@ -127,13 +127,14 @@ pub(crate) fn without_hidden_parts(elements: &Arc<ElementRules>, grants: &mut [G
     if elements.entries().is_empty() || !grants.iter().any(|grant| grant.qualifications.are_by_part()) {
         return;
     }
-    let open: Vec<(TypeSet, Redactions)> =
-        grants.iter().map(|grant| (grant.search, Redactions::of(elements, grant.clearance))).collect();
+    let open: Vec<(Grant, Redactions)> =
+        grants.iter().map(|grant| (grant.clone(), Redactions::of(elements, grant.clearance))).collect();
+    // By any letter: a read tells what the element says as a search does.
+    let opens = |grant: &Grant, of: ResourceType| Letter::ALL.into_iter().any(|letter| grant.types(letter).contains(of));
     let hides = |of: ResourceType, parameter: &SearchParameter| {
-        open.iter().any(|(types, redactions)| types.contains(of) && redactions.hides_parameter(of, parameter))
+        open.iter().any(|(grant, redactions)| opens(grant, of) && redactions.hides_parameter(of, parameter))
     };
-    let hides_texts =
-        |of: ResourceType| open.iter().any(|(types, redactions)| types.contains(of) && redactions.is_deidentified());
+    let hides_texts = |of: ResourceType| open.iter().any(|(grant, redactions)| opens(grant, of) && redactions.is_deidentified());
     let is_shown = |qualifier: &Qualifier| {
         Redactions::hidden_in_criteria(qualifier.resource_type(), qualifier.filters(), &hides, &hides_texts).is_none()
     };

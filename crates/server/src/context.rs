@@ -1,6 +1,6 @@
 //! What the server is made of: stores, ledger, keys, clock and settings, built once at start.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use moka::sync::Cache;
@@ -81,8 +81,8 @@ pub struct AuthorizationSettings {
 /// The sections of the configuration that decide who sees what, as they are in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccessInForce {
-    /// Their text, as it is kept; empty where none is.
-    pub text: String,
+    /// Their text, as it is kept; empty until the first that a server serves with are kept.
+    pub text: Arc<OnceLock<String>>,
     /// The keys of what was read, lets more be seen and waits for a second person.
     pub waiting: Vec<&'static str>,
 }

@@ -26,7 +26,8 @@ pub fn run(arguments: PolicyPropose) -> Outcome {
     let configuration = configuration(&config)?;
     let target = Target { config: Some(config), data_dir: None };
     let in_force = rules_in_force(&target, "policy propose")?;
-    let settled = Some(in_force.settings.as_str()).filter(|text| !text.is_empty()).map(AccessSettings::kept);
+    let settled =
+        Some(in_force.settings.as_str()).filter(|text| !text.is_empty()).map(|text| AccessSettings::kept(text).settings);
     let two_people = settled.as_ref().map_or(configuration.two_people.settings(), |settled| settled.two_people().settings());
     let rules = rules(&configuration, in_force.text, two_people)?;
     let settings = settings(&configuration, settled)?;

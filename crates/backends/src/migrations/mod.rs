@@ -29,4 +29,5 @@ pub const MAIN: &[Migration] = &[
     Migration { number: 24, name: "letters about people", sql: include_str!("0024_letters_about_people.sql") },
     Migration { number: 25, name: "held consents", sql: include_str!("0025_held_consents.sql") },
     Migration { number: 27, name: "consent series", sql: include_str!("0027_consent_series.sql") },
+    Migration { number: 28, name: "look-ups of pages", sql: include_str!("0028_lookups_of_pages.sql") },
 ];

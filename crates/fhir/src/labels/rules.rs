@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use super::Labels;
+use super::{Confidentiality, Labels};
 
 /// The rules that hold where the operator gives none.
 static DEFAULT: LazyLock<Arc<Rules>> =
@@ -139,19 +139,29 @@ impl Rules {
         labels
     }
 
-    /// The codes that mean less than by other rules, or nothing any more: `system|code`, ordered.
-    pub fn lowered_from(&self, before: &Self) -> Vec<String> {
-        let mut lowered = Vec::new();
-        for (system, codes) in &before.systems {
-            let own = |code: &str| self.labels(system, code);
-            let exact = codes.exact.keys().filter(|code| !own(code).contains(before.labels(system, code)));
-            lowered.extend(exact.map(|code| format!("{system}|{code}")));
-            let beginnings = codes.beginnings.keys();
-            let less = beginnings.filter(|code| !self.of_beginnings(system, code).contains(before.of_beginnings(system, code)));
-            lowered.extend(less.map(|code| format!("{system}|{code}*")));
+    /// The codes that mean something else than by other rules, but for a higher confidentiality: `system|code`, ordered. A sensitivity that is new counts as one that is
+    /// gone: it hides records from clearances, and a Consent may permit what has it.
+    pub fn changed_from(&self, before: &Self) -> Vec<String> {
+        let confidentialities = Labels::confidential(Confidentiality::VeryRestricted);
+        let mut changed = self.lacking(before, Labels::NONE);
+        changed.extend(before.lacking(self, confidentialities));
+        changed.sort();
+        changed.dedup();
+        changed
+    }
+
+    /// The codes that have labels by other rules which they do not have by these, whichever of some of them they have: `system|code`.
+    fn lacking(&self, other: &Self, whichever: Labels) -> Vec<String> {
+        let mut lacking = Vec::new();
+        for (system, codes) in &other.systems {
+            let less = |own: Labels, other: Labels| !(own | whichever).contains(other);
+            let exact = codes.exact.keys().filter(|code| less(self.labels(system, code), other.labels(system, code)));
+            lacking.extend(exact.map(|code| format!("{system}|{code}")));
+            let of_beginnings = |code: &str| less(self.of_beginnings(system, code), other.of_beginnings(system, code));
+            let beginnings = codes.beginnings.keys().filter(|code| of_beginnings(code));
+            lacking.extend(beginnings.map(|code| format!("{system}|{code}*")));
         }
-        lowered.sort();
-        lowered
+        lacking
     }
 
     /// What every continuation of a code means.
@@ -254,6 +264,22 @@ mod tests {
         assert_eq!(codes(rules.labels("urn:b", "X1")), "N HIV");
         assert_eq!(codes(rules.labels("urn:b", "Y")), "");
         assert_eq!(codes(rules.labels("urn:b", "")), "");
+    }
+
+    #[test]
+    fn a_change_is_a_label_that_is_lost_or_a_sensitivity_that_is_new_and_no_higher_confidentiality() {
+        let rules = |text: &str| Rules::parse(text).unwrap();
+        let before = rules("urn:a | X Y* -> N HIV");
+        for (after, changed) in [
+            ("urn:a | Y* X -> R HIV\nurn:b | Z -> V", ""),
+            ("urn:a | X Y* -> U HIV", "urn:a|X urn:a|Y*"),
+            ("urn:a | X Y* -> N HIV\nurn:a | Y1 -> N PSY", "urn:a|Y1"),
+            ("urn:a | X* Y* -> N HIV", "urn:a|X*"),
+            ("urn:a | X Y* -> N HIV PSY", "urn:a|X urn:a|Y*"),
+            ("urn:a | X -> N HIV\nurn:b | Z -> N HIV", "urn:a|Y* urn:b|Z"),
+        ] {
+            assert_eq!(rules(after).changed_from(&before).join(" "), changed, "{after}");
+        }
     }
 
     #[test]

@@ -68,10 +68,7 @@ impl TypeLetters {
 
     /// Whether a letter is granted for a type, be it for some of its resources only.
     pub fn allows(&self, resource_type: ResourceType, letter: Letter) -> bool {
-        self.of(resource_type).contains(letter)
-            || self.qualified.iter().any(|scope| scope.opens(resource_type, letter))
-            || off!("scope-type") && self.whole.iter().any(|letters| letters.contains(letter))
-            || off!("scope-letter") && self.of(resource_type) != LetterSet::NONE
+        self.of(resource_type).contains(letter) || self.granted(resource_type).contains(letter)
     }
 
     /// The types for which a letter is granted, in alphabetical order, be it for some of their resources only.
@@ -82,7 +79,14 @@ impl TypeLetters {
     /// The letters that are granted for a type, be it for some of its resources only.
     pub fn granted(&self, resource_type: ResourceType) -> LetterSet {
         let of_type = self.qualified.iter().filter(|scope| scope.qualifier.resource_type() == resource_type);
-        of_type.fold(self.of(resource_type), |letters, scope| letters.union(scope.letters))
+        let letters = of_type.fold(self.of(resource_type), |letters, scope| letters.union(scope.letters));
+        if off!("scope-type") {
+            return self.whole.iter().fold(letters, |all, of_another| all.union(*of_another));
+        }
+        if off!("scope-letter") && letters != LetterSet::NONE {
+            return LetterSet::ALL;
+        }
+        letters
     }
 
     /// The types that scopes with criteria are about, in no order, some more than once.

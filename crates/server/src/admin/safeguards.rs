@@ -252,7 +252,7 @@ impl Service {
         self.change(task, Change::Nothing).await?;
         let rules = &self.server.operator_rules;
         let (held, waiting) = (rules.held(), rules.waiting().map(|waiting| waiting.digest.clone()));
-        let settings = self.server.settings.authorization.access.text.clone();
+        let settings = self.server.settings.authorization.access.text.get().cloned().unwrap_or_default();
         let in_force = RulesInForce { text: held.text.clone(), digest: held.digest.clone(), waiting, settings };
         Ok(Response::Safeguard(SafeguardResponse::Rules(in_force)))
     }

@@ -82,7 +82,7 @@ pub fn hold((connection, seal): (&Connection, &Seal), before: &Before<'_>) -> Re
         return Ok(Holding::Apart);
     }
     tracing::warn!("more changes of a Consent wait for a confirmation than are held apart: its patient is hidden until then");
-    run("UPDATE consent_held SET folded = 1 WHERE consent = ?1", params![consent])?;
+    run("UPDATE consent_held SET folded = 1 WHERE consent = ?1 AND folded = 0", params![consent])?;
     Ok(Holding::Folded)
 }
 

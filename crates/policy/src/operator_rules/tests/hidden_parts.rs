@@ -8,10 +8,17 @@ use crate::constraint::Boundary;
 
 #[test]
 fn a_part_in_records_that_a_rule_hides_opens_nothing_and_refuses_nothing() {
+    // Whether or not somebody may search: a read by a hidden part tells of it, too.
+    for scopes in ["user/*.cruds", "user/*.r", "user/*.ru"] {
+        opens_nothing_by_a_hidden_part(scopes);
+    }
+}
+
+fn opens_nothing_by_a_hidden_part(scopes: &str) {
     let list = ElementRules::parse("Observation.performer -> R").unwrap();
     let clinician = Clearance::parse("R", ["*"]).unwrap();
     let labels = LabelPolicy { elements: Arc::new(list), ..Clearances { clinician, ..Clearances::default() }.into() };
-    let asking = CLINICIAN.under(&labels);
+    let asking = Asking { scopes, ..CLINICIAN }.under(&labels);
     let circumstances = asking.circumstances().unwrap().clone();
     let performing = Membership { practitioner: [Part::Performer].into_iter().collect(), ..Membership::default() };
     let asking = asking.asking(Circumstances { membership: performing, ..circumstances });
@@ -26,7 +33,7 @@ fn a_part_in_records_that_a_rule_hides_opens_nothing_and_refuses_nothing() {
             .constraint
             .grants()
             .iter()
-            .any(|grant| grant.boundary == Boundary::Whole && grant.search.contains(kind("Observation")))
+            .any(|grant| grant.boundary == Boundary::Whole && grant.read.contains(kind("Observation")))
     };
     let without = decides(&Arc::default()).unwrap();
     assert!(by_part(&without), "who is cleared for the performer is shown what he or she performed");
@@ -34,7 +41,7 @@ fn a_part_in_records_that_a_rule_hides_opens_nothing_and_refuses_nothing() {
     let permit = decides(&hiding).unwrap();
     assert!(!by_part(&permit), "the performer is not shown any more");
     assert!(
-        permit.constraint.grants().iter().any(|grant| grant.search.contains(kind("Observation"))),
+        permit.constraint.grants().iter().any(|grant| grant.read.contains(kind("Observation"))),
         "what the care relationship opens stays"
     );
 }

@@ -4,6 +4,8 @@
 //! server has of them, never by what the Consent calls them: whoever wrote it may have written anything. What has no words here is said to be so; the page shows beside
 //! the sentences what is written.
 
+use std::collections::HashMap;
+
 use portcullis_fhir::json::Value;
 use portcullis_fhir::reference::{LocalReference, Reference};
 use portcullis_fhir::types::ResourceType;
@@ -18,18 +20,22 @@ use crate::ui::pages::RuleLine;
 
 /// The most sentences about one Consent.
 const MAXIMUM_RULES: usize = 40;
+/// The most people and organisations whose names are looked up for a page; the others are called by their references. A Consent may name any number.
+const MAXIMUM_NAMES: usize = 40;
 
 /// Says what Consents say, to one person.
 pub struct Words<'a> {
     server: &'a Server,
     user: &'a User,
     reader: &'a Reader,
+    /// What those are called who were looked up.
+    names: HashMap<LocalReference, String>,
 }
 
 impl<'a> Words<'a> {
     /// For this person.
     pub fn new(server: &'a Server, user: &'a User, reader: &'a Reader) -> Self {
-        Self { server, user, reader }
+        Self { server, user, reader, names: HashMap::new() }
     }
 
     /// The sentences of a Consent.
@@ -88,7 +94,7 @@ impl<'a> Words<'a> {
         names.join(self.reader.say(" or ", " o "))
     }
 
-    async fn name(&self, reference: &Value) -> Option<String> {
+    async fn name(&mut self, reference: &Value) -> Option<String> {
         if let Some(literal) = text(reference, "reference") {
             let Reference::Local(local) = Reference::parse(literal, &self.server.settings.fhir_base)? else { return None };
             return Some(self.called(&local).await);
@@ -98,11 +104,19 @@ impl<'a> Words<'a> {
         Some(client.map_or_else(|| value.to_owned(), |client| asking_app::shown_name(&client)))
     }
 
-    async fn called(&self, local: &LocalReference) -> String {
+    async fn called(&mut self, local: &LocalReference) -> String {
         if self.user.fhir_user.as_ref() == Some(local) {
             return self.reader.say("you", "usted").to_owned();
         }
-        people::called(self.server, self.user, local).await.unwrap_or_else(|| local.to_string())
+        if let Some(known) = self.names.get(local) {
+            return known.clone();
+        }
+        if self.names.len() >= MAXIMUM_NAMES {
+            return local.to_string();
+        }
+        let name = people::called(self.server, self.user, local).await.unwrap_or_else(|| local.to_string());
+        self.names.insert(local.clone(), name.clone());
+        name
     }
 
     fn sentence(&self, provision: &Value, permits: bool, who: &str) -> String {
