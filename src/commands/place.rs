@@ -9,6 +9,7 @@ use portcullis_fhir::capability::Guides;
 use portcullis_server::brand::Brand;
 use portcullis_server::context::AuthorizationSettings;
 use portcullis_server::listener::ClientAuthorities;
+use portcullis_server::resource_server::acceptance::Acceptance;
 use portcullis_server::ui::Language;
 use tokio::runtime::{Builder, Runtime};
 
@@ -69,6 +70,10 @@ impl Place {
                 developers: configuration.developers.settings(),
                 assurance: configuration.assurance.clone(),
                 capabilities: configuration.capabilities,
+                acceptance: Acceptance {
+                    modifiers: configuration.conformance.modifiers(),
+                    consent_profile: configuration.consent.profile(),
+                },
                 ..configuration.clients.settings()
             },
             outbound: configuration.outbound.settings(),

@@ -58,6 +58,7 @@ impl Clients {
             break_glass: Default::default(),
             labels: Default::default(),
             implicit_consent: Default::default(),
+            acceptance: Default::default(),
             membership: Default::default(),
             trusted_proxies: Default::default(),
             access: Default::default(),

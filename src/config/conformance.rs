@@ -1,8 +1,9 @@
-//! `[conformance]`: which implementation guides and profiles the records follow, as the operator knows and the CapabilityStatement says.
+//! `[conformance]`: which implementation guides and profiles the records follow, as the operator knows and the CapabilityStatement says, and which modifiers of
+//! meaning everybody who reads here understands.
 //!
 //! The server looks at no profile: what is said here is the word of whoever fills the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis_fhir::capability::Guides;
 use portcullis_fhir::types::ResourceType;
@@ -19,9 +20,16 @@ pub struct ConformanceSettings {
     instantiates: Vec<String>,
     /// The profiles of each type (`rest.resource.supportedProfile`).
     profiles: BTreeMap<String, Vec<String>>,
+    /// The URLs of modifier extensions and implicit rules that are stored.
+    modifiers: Vec<String>,
 }
 
 impl ConformanceSettings {
+    /// The modifier extensions and implicit rules that are stored.
+    pub fn modifiers(&self) -> BTreeSet<Box<str>> {
+        self.modifiers.iter().map(|url| url.as_str().into()).collect()
+    }
+
     /// What the statement says, or the key that is wrong.
     pub fn guides(&self) -> Result<Guides, (&'static str, String)> {
         let is_canonical = |url: &String| {
@@ -36,6 +44,7 @@ impl ConformanceSettings {
         for (key, urls) in [
             ("conformance.instantiates", self.instantiates.iter().collect::<Vec<_>>()),
             ("conformance.profiles", profiles.iter().map(|(_, url)| url).collect()),
+            ("conformance.modifiers", self.modifiers.iter().collect()),
         ] {
             if let Some(wrong) = urls.iter().find(|url| !is_canonical(url)) {
                 return Err((key, format!("{wrong} is no canonical URL: http or https, without spaces")));
@@ -67,6 +76,7 @@ mod tests {
             ("[profiles]\nPatients = ['http://g/p']", "conformance.profiles", "Patients is no resource type"),
             ("[profiles]\nPatient = ['us-core-patient']", "conformance.profiles", "us-core-patient is no canonical URL"),
             ("instantiates = ['http://g/a b']", "conformance.instantiates", "is no canonical URL"),
+            ("modifiers = ['not']", "conformance.modifiers", "is no canonical URL"),
         ] {
             let (found, told) = read(text).unwrap_err();
             assert!(found == key && told.contains(problem), "{text}: {found} {told}");

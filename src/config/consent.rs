@@ -1,6 +1,7 @@
-//! `[consent]`: what holds where no consent of a patient says anything.
+//! `[consent]`: what holds where no consent of a patient says anything, and to which profile consents must conform.
 
 use portcullis_oauth::principal::ImplicitPolicy;
+use portcullis_policy::rules::consent::Profile;
 use serde::{Deserialize, Serialize};
 
 /// `[consent]`
@@ -8,6 +9,18 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct ConsentSettings {
     implicit: Implicit,
+    /// Never kept as in force: it lets nobody see more or less.
+    #[serde(skip_serializing)]
+    profile: Option<Conformance>,
+}
+
+/// The profiles of IHE PCF by the last part of their names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Conformance {
+    Basic,
+    Intermediate,
+    Advanced,
 }
 
 /// The implicit policies of IHE PCF by the last part of their URIs.
@@ -28,13 +41,22 @@ enum Implicit {
 impl ConsentSettings {
     /// The policy that lets nobody in.
     pub fn deny() -> Self {
-        Self { implicit: Implicit::Deny }
+        Self { implicit: Implicit::Deny, profile: None }
     }
 
     /// Whether somebody sees something by this policy who does not by the other.
     pub fn lets_in_more_than(self, other: Self) -> bool {
         // Neither of the two in the middle includes the other: treatment is no emergency.
-        self != other && self.implicit != Implicit::Deny && other.implicit != Implicit::AllNormal
+        self.implicit != other.implicit && self.implicit != Implicit::Deny && other.implicit != Implicit::AllNormal
+    }
+
+    /// The profile that every privacy consent must conform to.
+    pub fn profile(self) -> Option<Profile> {
+        self.profile.map(|profile| match profile {
+            Conformance::Basic => Profile::Basic,
+            Conformance::Intermediate => Profile::Intermediate,
+            Conformance::Advanced => Profile::Advanced,
+        })
     }
 
     /// The policy.
@@ -60,7 +82,7 @@ mod tests {
             assert_eq!(settings.implicit(), policy, "{name}");
         }
         assert_eq!(ConsentSettings::default().implicit(), ImplicitPolicy::AllNormal);
-        for wrong in ["implicit = 'open'", "implicit = ''", "default = 'deny'"] {
+        for wrong in ["implicit = 'open'", "implicit = ''", "default = 'deny'", "profile = 'strict'"] {
             assert!(toml::from_str::<ConsentSettings>(wrong).is_err(), "{wrong}");
         }
     }

@@ -64,6 +64,8 @@ pub struct AuthorizationSettings {
     pub labels: portcullis_fhir::labels::LabelPolicy,
     /// What holds where no consent says anything.
     pub implicit_consent: portcullis_oauth::principal::ImplicitPolicy,
+    /// What is refused of what would be stored.
+    pub acceptance: crate::resource_server::acceptance::Acceptance,
     /// Proxies that are believed when they say from where a request comes.
     pub trusted_proxies: Vec<portcullis_policy::operator_rules::Network>,
     /// By what part in a record somebody sees it who is not its subject.

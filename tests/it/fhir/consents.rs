@@ -147,6 +147,6 @@ fn the_consents_of_synthetic_patients_can_be_obeyed() {
     assert!(consents.iter().any(|consent| consent.json.contains("consentAdvanced")), "{}", consents.len());
     assert!(consents.iter().any(|consent| consent.json.contains("consentBasic")), "{}", consents.len());
     for consent in consents {
-        assert_eq!(check(&Resource::parse(consent.json.as_bytes()).unwrap(), &context), [], "{}", consent.json);
+        assert_eq!(check(&Resource::parse(consent.json.as_bytes()).unwrap(), &context, None), [], "{}", consent.json);
     }
 }

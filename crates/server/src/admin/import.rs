@@ -25,7 +25,7 @@ use super::protocol::{
 };
 use super::service::{Description, record_of};
 use crate::context::Server;
-use crate::resource_server::consents;
+use crate::resource_server::acceptance;
 
 /// The largest resource, in bytes.
 pub const MAXIMUM_RESOURCE: usize = 16 * 1024 * 1024;
@@ -173,7 +173,7 @@ fn version(server: &Server, batch: &ImportBatch, index: usize) -> Result<NewVers
     if !interaction::client_may_write(resource.resource_type()) {
         return Err(refused(format!("Resources of type {} are not stored by clients.", resource.resource_type())));
     }
-    let issues = consents::issues(server, &resource);
+    let issues = acceptance::issues(server, &resource);
     if !issues.is_empty() {
         return Err(issues.into_iter().map(reason).collect());
     }

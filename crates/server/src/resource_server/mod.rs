@@ -1,5 +1,6 @@
 //! The FHIR front door: one request through its stages.
 
+pub mod acceptance;
 pub mod app_state;
 pub mod authenticate;
 pub mod capabilities;
@@ -11,7 +12,6 @@ pub mod respond;
 mod account;
 mod bundles;
 mod conditions;
-pub(crate) mod consents;
 mod exchange;
 mod named;
 mod patching;

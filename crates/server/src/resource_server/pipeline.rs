@@ -21,11 +21,10 @@ use portcullis_store::together::{Done, Guard, NotDone, Step, Together};
 
 use super::account::{Account, IF_NONE_EXIST};
 use super::conditions::{self, Resolved, Settled};
-use super::consents;
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
 use super::respond::{self, Asked, Found};
-use super::{Exchange, authenticate, bundles, patching, purpose, several};
+use super::{Exchange, acceptance, authenticate, bundles, patching, purpose, several};
 use crate::answer::{Answer, Draft};
 use crate::authorization_server::developers::refused;
 use crate::context::Server;
@@ -226,12 +225,12 @@ pub fn plan(server: &Server, interaction: Interaction, new: Option<LogicalId>) -
             return Err(Refusal::Internal("a condition was not looked up"));
         }
         Interaction::Create(create) => {
-            consents::acceptable(server, &create.resource)?;
+            acceptance::acceptable(server, &create.resource)?;
             let id = new.map_or_else(fresh, Ok)?;
             Change::Create(NewVersion::of(create.resource, id, fresh()?, now, base).map_err(unprocessable)?)
         }
         Interaction::Update(update) => {
-            consents::acceptable(server, &update.resource)?;
+            acceptance::acceptable(server, &update.resource)?;
             let version = NewVersion::of(update.resource, update.id, fresh()?, now, base).map_err(unprocessable)?;
             Change::Update { version, if_match: update.if_match }
         }

@@ -11,7 +11,7 @@ use portcullis_fhir::types::{LogicalId, ResourceType};
 
 use super::compiled::{self, CompiledConsent, Context, Standing, has_known_scope, is_privacy};
 use super::document::{ConsentDocument, Provision, Status};
-use super::profiles;
+use super::profiles::{self, Profile};
 use super::rows::rows;
 
 /// How many levels may be nested in the outermost provision.
@@ -21,10 +21,10 @@ const MAXIMUM_PROVISIONS: usize = 64;
 /// How many values may narrow all provisions of a consent together.
 const MAXIMUM_CRITERIA: usize = 500;
 
-/// What is wrong with a Consent that somebody wants to store; nothing: it may be stored.
-pub fn check(resource: &Resource, context: &Context<'_>) -> Vec<Issue> {
+/// What is wrong with a Consent that somebody wants to store; nothing: it may be stored. With a profile, what it does not allow is wrong as well.
+pub fn check(resource: &Resource, context: &Context<'_>, profile: Option<Profile>) -> Vec<Issue> {
     let mut issues = match ConsentDocument::read(resource, context.base_url) {
-        Ok(document) => issues_of(&document, context),
+        Ok(document) => issues_of(&document, context, profile),
         Err(issues) => {
             let status = resource.body().member("status").and_then(Value::as_str).and_then(Status::parse);
             if status.is_some_and(Status::is_withdrawn) { Vec::new() } else { issues }
@@ -43,7 +43,7 @@ pub(super) fn is_sound(document: &ConsentDocument, patient: &LogicalId) -> bool 
     !too_large && findings.0.is_empty()
 }
 
-fn issues_of(document: &ConsentDocument, context: &Context<'_>) -> Vec<Issue> {
+fn issues_of(document: &ConsentDocument, context: &Context<'_>, profile: Option<Profile>) -> Vec<Issue> {
     let mut findings = Findings(Vec::new());
     let patient = findings.head(document);
     if document.status.is_withdrawn() || !is_privacy(document) {
@@ -58,7 +58,7 @@ fn issues_of(document: &ConsentDocument, context: &Context<'_>) -> Vec<Issue> {
         Err(wrong) => findings.0.extend(wrong),
         Ok(_) => findings.searchable(document, context, patient),
     }
-    findings.0.extend(profiles::check(document));
+    findings.0.extend(profiles::check(document, profile));
     findings.0
 }
 

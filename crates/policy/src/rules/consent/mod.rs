@@ -31,6 +31,7 @@ pub use evaluate::{Ground, Verdict, decide};
 pub use explained::{Answered, DecidedBy, PassedOver, Said};
 pub use facts::{Request, ResourceFacts};
 pub use implicit::ImplicitPolicy;
+pub use profiles::Profile;
 pub use question::{Memberships, Question, actions_of, own_records};
 pub use rows::{ConsentRow, NotCompilable, decide_by_rows, rows};
 pub use vocabulary::{Actions, Purpose};

@@ -1,7 +1,7 @@
-//! What the profiles of IHE PCF ask of a consent that claims one in `meta.profile`.
+//! What the profiles of IHE PCF ask of a consent that claims one in `meta.profile`, and of every consent where the operator wants one.
 //!
-//! <https://profiles.ihe.net/ITI/PCF/>, StructureDefinition/IHE.PCF.consentBasic, .consentIntermediate and .consentAdvanced. A consent that claims none is held to
-//! R4 and to what this server can enforce (`check.rs`).
+//! <https://profiles.ihe.net/ITI/PCF/>, StructureDefinition/IHE.PCF.consentBasic, .consentIntermediate and .consentAdvanced. A consent that claims none, at a server
+//! that wants none, is held to R4 and to what this server can enforce (`check.rs`).
 
 use portcullis_fhir::labels::SYSTEM_ACT_REASON;
 use portcullis_fhir::outcome::{Issue, IssueType};
@@ -19,28 +19,37 @@ const RELATED: [&str; 3] = ["Encounter", "CarePlan", "EpisodeOfCare"];
 const AUTHORS: [&str; 8] =
     ["Practitioner", "PractitionerRole", "Organization", "Device", "Group", "CareTeam", "Patient", "RelatedPerson"];
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Level {
+/// A profile of IHE PCF: each allows more than the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Profile {
+    /// Whom and for what purpose, on one level.
     Basic,
+    /// Also which data and of what time, on two levels.
     Intermediate,
+    /// Also by security labels.
     Advanced,
 }
 
-/// What is missing or too much for the profiles that the consent claims.
-pub(super) fn check(document: &ConsentDocument) -> Vec<Issue> {
+impl Profile {
+    fn parse(canonical: &str) -> Option<Self> {
+        Some(match canonical.split('|').next()?.strip_prefix(BASE)? {
+            "Basic" => Self::Basic,
+            "Intermediate" => Self::Intermediate,
+            "Advanced" => Self::Advanced,
+            _ => return None,
+        })
+    }
+}
+
+/// What is missing or too much for the profiles that the consent claims, and for the one that the operator wants of every consent.
+pub(super) fn check(document: &ConsentDocument, wanted: Option<Profile>) -> Vec<Issue> {
+    let claimed = document.profiles.iter().filter_map(|profile| Profile::parse(profile));
+    // All ask for the same head, and what the first forbids, the others may allow.
+    let Some(strictest) = claimed.chain(wanted).min() else { return Vec::new() };
     let mut findings = Findings(Vec::new());
-    for profile in &document.profiles {
-        let name = profile.split('|').next().unwrap_or_default().strip_prefix(BASE);
-        let option = match name {
-            Some("Basic") => Level::Basic,
-            Some("Intermediate") => Level::Intermediate,
-            Some("Advanced") => Level::Advanced,
-            _ => continue,
-        };
-        findings.head(document);
-        if let Some(root) = &document.provision {
-            findings.provisions(root, option);
-        }
+    findings.head(document);
+    if let Some(root) = &document.provision {
+        findings.provisions(root, strictest);
     }
     findings.0
 }
@@ -68,8 +77,8 @@ impl Findings {
         self.demand(has_type, "provision.type is required", "Consent.provision.type");
     }
 
-    fn provisions(&mut self, root: &Provision, option: Level) {
-        let deepest = if option == Level::Basic { 0 } else { 1 };
+    fn provisions(&mut self, root: &Provision, option: Profile) {
+        let deepest = if option == Profile::Basic { 0 } else { 1 };
         self.demand(root.depth() <= deepest, &format!("{deepest} levels may be nested"), "Consent.provision.provision");
         for provision in root.all() {
             let expression = &provision.expression;
@@ -85,9 +94,9 @@ impl Findings {
             ] {
                 self.demand(is_absent, &format!("{name} is not used"), format!("{expression}.{name}"));
             }
-            let labels = option == Level::Advanced || provision.labels.is_empty();
+            let labels = option == Profile::Advanced || provision.labels.is_empty();
             self.demand(labels, "securityLabel needs the Advanced profile", format!("{expression}.securityLabel"));
-            if option == Level::Basic {
+            if option == Profile::Basic {
                 self.basic(provision);
             } else {
                 let related = provision.data.iter().all(is_published_relation);

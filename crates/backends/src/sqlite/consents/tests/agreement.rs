@@ -129,7 +129,7 @@ fn acceptable(own: usize) -> impl Strategy<Value = Value> {
         })
         .prop_filter("refused", |consent| {
             let resource = Resource::parse(consent.to_string().as_bytes()).unwrap();
-            check(&resource, &Context::of(BASE)).is_empty()
+            check(&resource, &Context::of(BASE), None).is_empty()
         })
 }
 

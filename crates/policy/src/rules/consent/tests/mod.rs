@@ -92,7 +92,7 @@ fn parsed(consent: &Value) -> Resource {
 }
 
 fn issues(consent: &Value) -> Vec<portcullis_fhir::outcome::Issue> {
-    check(&parsed(consent), &CONTEXT)
+    check(&parsed(consent), &CONTEXT, None)
 }
 
 /// What a store would keep of a consent that passes the check.
