@@ -241,7 +241,7 @@ async fn neither_another_app_nor_another_person_learns_of_a_state_or_changes_it(
     let any = keeping.search(&of_the_user, "code=https://app.example%7Cpreferences").await;
     assert_eq!((any.status.as_u16(), any.json()["total"].as_u64()), (200, Some(0)), "{}", any.text());
 
-    // A clinician in care of Ann may, with the patient in context; what is clinical finds nothing of it.
+    // What is clinical finds nothing of it.
     assert_eq!(keeping.found(&ann, PREFERENCES, Some("Patient/ann")).await, ["secret-of-ann"]);
     let reader = keeping.world.ann().await;
     for path in [
@@ -315,6 +315,23 @@ async fn bad_requests_about_app_state_say_what_is_wrong_and_every_request_leaves
         .iter()
         .filter(|record| record.outcome == Outcome::Denied && record.operations.iter().any(|one| one.interaction == "create"));
     assert_eq!(denied.count(), 2, "the missing scope and Bob's subject");
+}
+
+/// A clinician keeps state about the patient in context for as long as that patient's record may be opened: a token that was given before says nothing of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clinician_reaches_the_state_about_a_patient_in_context_while_in_care_of_them() {
+    let keeping = Keeping::start().await;
+    let (of_ann, server) = (Some("Patient/ann"), &keeping.world.server);
+    let who = keeping.app.access_token("launch/patient patient/Basic.cuds", "who", PASSWORD).await;
+    let state = keeping.created(&who, &keeping.state(PREFERENCES, of_ann, "layout")).await;
+    assert_eq!(keeping.found(&who, PREFERENCES, of_ann).await, ["layout"]);
+    // The encounter was with somebody else.
+    server.import(&[portcullis_testkit::resources::encounter("enc-ann", "ann", "other", "hospital")]).await;
+    assert_eq!(keeping.search(&who, &keeping.about(PREFERENCES, of_ann)).await.status, 403);
+    assert_eq!(keeping.create(&who, &keeping.state(PREFERENCES, of_ann, "x")).await.status, 403);
+    assert_eq!(keeping.send(&who, (Method::DELETE, &path(&state)), Some(&tag(&state)), None).await.status, 403);
+    let other = keeping.app.access_token("launch/patient patient/Basic.cuds", "ann", PASSWORD).await;
+    assert_eq!(keeping.found(&other, PREFERENCES, of_ann).await, ["layout"], "it is there for whoever may");
 }
 
 /// Ann forbids the app her data: it finds its state no more, as if there were none, and can make none. A rule of the operator closes a code for everybody.
