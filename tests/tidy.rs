@@ -69,11 +69,32 @@ const CALL_SITES: &[(&str, &[&str])] = &[
     // Whoever reads FHIR decides for the purpose that the request states.
     (".beside_fhir(", &["crates/server/src/admin/https.rs", "crates/server/src/authorization_server/clients/introspect.rs"]),
     // A permit without an operation is for words about it.
-    ("decide_change(", &["crates/policy/src/combine.rs", "crates/server/src/admin/explain.rs"]),
-    ("Principal::imagined(", &["crates/server/src/admin/explain.rs", "src/commands/policy/cases.rs"]),
+    (
+        "decide_change(",
+        &[
+            "crates/policy/src/combine.rs",
+            "crates/server/src/admin/explain.rs",
+            "crates/server/src/authorization_server/clients/introspect_consent.rs",
+        ],
+    ),
+    (
+        "Principal::imagined(",
+        &[
+            "crates/server/src/admin/explain.rs",
+            "crates/server/src/authorization_server/clients/introspect_consent.rs",
+            "src/commands/policy/cases.rs",
+        ],
+    ),
     // What consents say goes into a decision or into words about one.
     ("store.evidence(", &["crates/backends/src/sqlite/audit_store.rs", "crates/server/src/admin/explain_reasons.rs"]),
-    ("store.consult(", &["crates/backends/src/sqlite/audit_store.rs", "crates/server/src/resource_server/app_state/mod.rs"]),
+    (
+        "store.consult(",
+        &[
+            "crates/backends/src/sqlite/audit_store.rs",
+            "crates/server/src/resource_server/app_state/mod.rs",
+            "crates/server/src/authorization_server/clients/introspect_consent.rs",
+        ],
+    ),
     // A decision of the server has the operator's rules with it.
     ("DecisionId(self", &["crates/server/src/context.rs"]),
     ("Principal::choosing_patient(", &["crates/server/src/authorization_server/authorization/people.rs"]),

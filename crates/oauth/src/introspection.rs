@@ -144,6 +144,13 @@ impl ActiveToken {
         self
     }
 
+    /// The same with what consents leave, for a caller that has to obey them (IHE IUA and PCF, member `extensions`).
+    #[must_use]
+    pub fn extended(mut self, extensions: Option<Value>) -> Self {
+        self.0.extend(extensions.map(|extensions| ("extensions".to_owned(), extensions)));
+        self
+    }
+
     /// The answer as JSON.
     pub fn to_json(&self) -> Value {
         Value::Object(self.0.clone())

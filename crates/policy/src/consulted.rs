@@ -48,6 +48,15 @@ impl Consulted {
         self.consents.is_empty() && self.of != ConsentsOf::Nobody && question.is_implicitly_permitted()
     }
 
+    /// Whether it is known what this patient has said.
+    pub fn knows(&self, patient: &LogicalId) -> bool {
+        match &self.of {
+            ConsentsOf::Nobody => false,
+            ConsentsOf::Patients(known) => known.binary_search(patient).is_ok(),
+            ConsentsOf::Everybody => true,
+        }
+    }
+
     /// Whether the consents let a question, which has been [joined](Question::joined) with the memberships, have a version.
     pub fn permits(&self, question: &Question, letter: Letter, version: &StoredVersion) -> bool {
         let target = LocalReference { resource_type: version.resource_type, id: version.id.clone() };
@@ -66,11 +75,7 @@ impl Consulted {
             return true;
         }
         let (asked, own_record) = question.asked(patients);
-        let is_known = match &self.of {
-            ConsentsOf::Nobody => false,
-            ConsentsOf::Patients(known) => asked.iter().all(|patient| known.binary_search(patient).is_ok()),
-            ConsentsOf::Everybody => true,
-        };
+        let is_known = asked.iter().all(|patient| self.knows(patient));
         let concerns = |consent: &CompiledConsent| asked.contains(&consent.patient());
         match is_known {
             false => false,

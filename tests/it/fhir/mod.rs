@@ -31,4 +31,4 @@ mod transaction;
 mod world;
 mod write;
 
-pub use world::{SCOPE, World};
+pub use world::{SCOPE, World, ids};

@@ -65,6 +65,8 @@ pub struct CompiledConsent {
     pub(super) valid: Interval,
     /// Which others it replaces, if it is newer: organisations and policies as one text. `None`: none.
     pub(super) series: Option<Box<str>>,
+    /// The policies that it names by URI.
+    pub(super) policies: Vec<Box<str>>,
     /// When it was given.
     pub(super) since: Option<i64>,
     pub(super) standing: Standing,
@@ -93,6 +95,7 @@ impl CompiledConsent {
             patient,
             valid: period.filter(|_| top.is_some()).unwrap_or(Interval::ALWAYS),
             series: series(document),
+            policies: document.policy_uris().map(Into::into).collect(),
             since: document.date_time,
             standing,
             top,
@@ -120,7 +123,16 @@ impl CompiledConsent {
 
     /// A consent of this patient that cannot even be parsed.
     pub fn unreadable(id: LogicalId, patient: LogicalId) -> Self {
-        Self { id, patient, valid: Interval::ALWAYS, series: None, since: None, standing: Standing::Unverified, top: None }
+        Self {
+            id,
+            patient,
+            valid: Interval::ALWAYS,
+            series: None,
+            policies: Vec::new(),
+            since: None,
+            standing: Standing::Unverified,
+            top: None,
+        }
     }
 
     /// The same version of a consent, of which the server knows this.

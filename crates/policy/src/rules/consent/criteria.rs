@@ -364,6 +364,6 @@ impl Translator<'_> {
 }
 
 /// The bits of every confidentiality above a level.
-fn above(level: Confidentiality) -> u32 {
+pub(super) fn above(level: Confidentiality) -> u32 {
     Confidentiality::ALL.into_iter().filter(|other| *other > level).fold(0, |bits, other| bits | 1 << other as u32)
 }

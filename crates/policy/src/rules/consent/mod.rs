@@ -17,6 +17,7 @@ mod facts;
 mod implicit;
 mod profiles;
 mod question;
+mod residual;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -33,5 +34,6 @@ pub use facts::{Request, ResourceFacts};
 pub use implicit::ImplicitPolicy;
 pub use profiles::Profile;
 pub use question::{Memberships, Question, actions_of, own_records};
+pub use residual::{Residual, ResidualRule};
 pub use rows::{ConsentRow, NotCompilable, decide_by_rows, rows};
 pub use vocabulary::{Actions, Purpose};

@@ -19,6 +19,7 @@ use portcullis_store::RegistryError;
 use portcullis_store::registry::Change;
 
 use super::client_endpoint::{self, ClientEndpoint, Proposal, Refusal};
+use super::introspect_consent;
 use super::token::session_state;
 use crate::answer::{Answer, Draft};
 use crate::authorization_server::reply::{self, Account};
@@ -178,8 +179,15 @@ async fn look(server: &Server, caller: &Client, token: &str) -> Result<Found, Re
     match ActiveToken::access(&verified, status, grant.as_ref(), &issuer, now) {
         Ok(active) => {
             let active = active.authenticated(methods, grant.as_ref());
-            let patient = grant.and_then(|grant| grant.patient).map(|patient| patient.to_string());
-            Ok(Found { active: Some(active), named, patient })
+            let patient = grant.and_then(|grant| grant.patient);
+            let extensions = match (verified.subject(), &patient) {
+                (Subject::User(user), Some(patient)) if caller.properties.resource_server => {
+                    introspect_consent::extensions(server, (verified.client(), user), patient).await?
+                }
+                _ => None,
+            };
+            let patient = patient.map(|patient| patient.to_string());
+            Ok(Found { active: Some(active.extended(extensions)), named, patient })
         }
         Err(error) => Ok(Found::nothing(format!("{named}: {error}"))),
     }

@@ -4,6 +4,7 @@ pub mod client_authentication;
 pub mod client_endpoint;
 pub mod client_keys;
 pub mod introspect;
+mod introspect_consent;
 pub mod launch;
 pub mod pushed;
 pub mod registration;

@@ -16,6 +16,7 @@ mod decisions;
 mod explained;
 mod model;
 mod random;
+mod residual;
 mod speed;
 
 const BASE: &str = "https://fhir.example/fhir";

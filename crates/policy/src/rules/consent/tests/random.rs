@@ -85,7 +85,7 @@ fn effect() -> impl Strategy<Value = Effect> {
     select(vec![Effect::Permit, Effect::Deny])
 }
 
-fn tree() -> impl Strategy<Value = Node> {
+pub(super) fn tree() -> impl Strategy<Value = Node> {
     let node = |effect, criteria, children| Node { expression: "".into(), effect, criteria, children };
     let leaf = (effect(), criteria()).prop_map(move |(effect, criteria)| node(Some(effect), criteria, Vec::new()));
     let nested = leaf.prop_recursive(3, 12, 3, move |inner| {
@@ -126,7 +126,7 @@ fn resource() -> impl Strategy<Value = ResourceFacts> {
         )
 }
 
-fn asked() -> impl Strategy<Value = Asked> {
+pub(super) fn asked() -> impl Strategy<Value = Asked> {
     let requester = (subsequence(ACTORS.map(reference).to_vec(), 0..=3), any::<bool>(), any::<bool>());
     (requester, select(&PURPOSES), actions(), prop::bool::weighted(0.2), 0..20_i64, resource()).prop_map(
         |((actors, has_client, unresolved), purpose, actions, own_record, now, resource)| Asked {
