@@ -67,7 +67,14 @@ const CALL_SITES: &[(&str, &[&str])] = &[
     ("TokenStatus::from_registry(", &["crates/backends/src/sqlite/registry/token_status.rs"]),
     ("Principal::establish(", &["crates/server/src/resource_server/authenticate.rs"]),
     // Whoever reads FHIR decides for the purpose that the request states.
-    (".beside_fhir(", &["crates/server/src/admin/https.rs", "crates/server/src/authorization_server/clients/introspect.rs"]),
+    (
+        ".beside_fhir(",
+        &[
+            "crates/server/src/admin/https.rs",
+            "crates/server/src/authorization_server/clients/introspect.rs",
+            "crates/server/src/authorization_server/clients/userinfo.rs",
+        ],
+    ),
     // A permit without an operation is for words about it.
     (
         "decide_change(",
@@ -120,6 +127,7 @@ const CALL_SITES: &[(&str, &[&str])] = &[
             "crates/server/src/service.rs",
             "crates/server/src/interrupted.rs",
             "crates/server/src/resource_server/pipeline.rs",
+            "crates/server/src/resource_server/representation.rs",
             "crates/server/src/authorization_server/reply.rs",
         ],
     ),

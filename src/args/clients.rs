@@ -81,6 +81,9 @@ pub struct ClientMembers {
     /// authorization_code, refresh_token or client_credentials; may be repeated; otherwise it follows from the scopes
     #[arg(long, value_name = "TYPE", value_parser = ["authorization_code", "refresh_token", "client_credentials"])]
     pub grant_type: Vec<String>,
+    /// web or native: a public client on a person's device may be sent back to by a scheme of its own, as com.example.app:/callback (RFC 8252)
+    #[arg(long, value_name = "TYPE", value_parser = ["web", "native"])]
+    pub application_type: Option<String>,
     /// Let a client of SMART 1.0 leave PKCE out (a risk: a stolen code is enough)
     #[arg(long, value_name = "VERSION", value_parser = ["1.0"])]
     pub smart: Option<String>,

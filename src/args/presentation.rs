@@ -19,6 +19,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "grant_type",
             "origin",
             "launch_url",
+            "application_type",
             "smart",
             "resource_server",
             "administrator",

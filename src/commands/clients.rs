@@ -122,6 +122,7 @@ fn members(given: &ClientMembers) -> Map<String, Value> {
         }
     }
     for (name, text) in [
+        ("application_type", &given.application_type),
         ("smart", &given.smart),
         ("required_acr", &given.acr),
         ("clearance", &given.clearance),

@@ -70,6 +70,7 @@ impl Place {
                 developers: configuration.developers.settings(),
                 assurance: configuration.assurance.clone(),
                 capabilities: configuration.capabilities,
+                denials: configuration.denials.settings(),
                 acceptance: Acceptance {
                     modifiers: configuration.conformance.modifiers(),
                     consent_profile: configuration.consent.profile(),

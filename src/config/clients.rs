@@ -59,6 +59,7 @@ impl Clients {
             labels: Default::default(),
             implicit_consent: Default::default(),
             acceptance: Default::default(),
+            denials: Default::default(),
             membership: Default::default(),
             trusted_proxies: Default::default(),
             access: Default::default(),

@@ -18,6 +18,7 @@ mod clients;
 mod compartments;
 mod conformance;
 mod consent;
+mod denials;
 mod developers;
 mod federation;
 mod labels;
@@ -33,6 +34,7 @@ pub use clients::Clients;
 pub use compartments::CompartmentSettings;
 pub use conformance::ConformanceSettings;
 pub use consent::ConsentSettings;
+pub use denials::DenialSettings;
 pub use developers::Developers;
 pub use federation::FederationProvider;
 pub use labels::LabelSettings;
@@ -99,6 +101,9 @@ pub struct Configuration {
     /// Which implementation guides and profiles they follow.
     #[serde(default)]
     pub conformance: ConformanceSettings,
+    /// How denials look.
+    #[serde(default)]
+    pub denials: DenialSettings,
     /// How pages are shown.
     #[serde(default)]
     pub ui: Ui,

@@ -68,6 +68,7 @@ fn probes(path: &'static str, route: &Route) -> Vec<(&'static str, &'static str)
         | Route::Person
         | Route::History(_)
         | Route::Unknown => vec![("GET", path), ("DELETE", path)],
+        Route::UserInfo => vec![("GET", path), ("POST", path), ("DELETE", path)],
         Route::Authorize | Route::Chart | Route::BreakGlass | Route::Security | Route::Login => {
             vec![("GET", path), ("POST", path)]
         }

@@ -73,6 +73,8 @@ pub enum Event {
     AuthorizationRequest,
     /// The state of a token was asked for.
     Introspection,
+    /// An app asked who its user is.
+    UserInfo,
     /// A grant or token was revoked.
     Revocation,
     /// A person changed how they sign in: password, second factor, passkey, sessions.

@@ -85,7 +85,7 @@ pub fn statement(installation: &Installation<'_>) -> Vec<u8> {
         ("software", Value::object([("name", "Portcullis".into()), ("version", installation.software_version.into())])),
         ("implementation", Value::object([("description", "FHIR R4 server".into()), ("url", installation.base_url.into())])),
         ("fhirVersion", FHIR_VERSION.into()),
-        ("format", Value::array(["application/fhir+json".into(), "json".into()])),
+        ("format", Value::array(["application/fhir+json", "json", "application/fhir+xml", "xml"].map(Value::from))),
         ("patchFormat", Value::array([JSON_PATCH.into()])),
         ("rest", Value::array([rest])),
     ];

@@ -25,3 +25,4 @@ pub mod search;
 pub mod shape;
 pub mod types;
 pub mod version;
+pub mod xml;

@@ -55,14 +55,6 @@ impl ShownHost {
         let text = url.port().map_or_else(|| host.to_string(), |port| format!("{host}:{port}"));
         Some(Self { text: shown(&text, 300), is_internationalised })
     }
-
-    /// The same of an address that may have no host: then its scheme stands for it.
-    pub fn of_redirect(address: &str) -> Self {
-        Self::of(address).unwrap_or_else(|| Self {
-            text: shown(address.split('/').next().unwrap_or(address), 100),
-            is_internationalised: false,
-        })
-    }
 }
 
 #[cfg(test)]
@@ -100,6 +92,5 @@ mod tests {
         assert_eq!(host("http://127.0.0.1:5000/"), Some(("127.0.0.1:5000".into(), false)));
         assert_eq!(host("https://user@evil.example/"), Some(("evil.example".into(), false)));
         assert_eq!(host("com.example.app:/callback"), None);
-        assert_eq!(ShownHost::of_redirect("com.example.app:/callback").text, "com.example.app:");
     }
 }

@@ -14,7 +14,7 @@ pub use app_state::{AppStateAccess, AppStateCode, AppStateEntitlement};
 pub use certificate_subject::{CertificateSubject, DistinguishedName, ExpectedName};
 pub use clearance::RegisteredClearance;
 pub use keys::{KeySource, KeySourceError};
-pub use properties::{ClientOrigin, ClientProperties, PropertyError, ResponseAlgorithm, SmartVersion};
+pub use properties::{ApplicationType, ClientOrigin, ClientProperties, PropertyError, ResponseAlgorithm, SmartVersion};
 pub use secret::ClientSecretHash;
 
 use crate::client_display::is_deceptive;
@@ -119,6 +119,12 @@ pub enum RegistrationError {
     /// A client of the code flow has no redirect URI, or more than 20.
     #[error("a client needs 1 to 20 redirect URIs")]
     RedirectUris,
+    /// A scheme of an app's own for a client that is no app on a device, or whose codes nothing protects but the address (RFC 8252 sections 6, 7.1 and 8.4).
+    #[error(
+        "a redirect URI with a scheme of an app's own, such as com.example.app:/callback, is for public clients that use PKCE and are registered with \
+         application_type native"
+    )]
+    PrivateScheme,
     /// There is no grant type, or refresh_token without authorization_code.
     #[error("a client needs the grant type authorization_code or client_credentials")]
     GrantTypes,
@@ -151,6 +157,9 @@ impl Client {
         if !(fewest..=20).contains(&self.redirect_uris.len()) {
             return Err(RegistrationError::RedirectUris);
         }
+        if !self.is_native_app() && self.redirect_uris.iter().any(|uri| uri.private_scheme().is_some()) {
+            return Err(RegistrationError::PrivateScheme);
+        }
         if !(by_code || by_itself && !self.may_use(GrantType::RefreshToken)) {
             return Err(RegistrationError::GrantTypes);
         }
@@ -173,12 +182,21 @@ impl Client {
 
     /// The target for a requested redirect URI, if it is one of the client's.
     pub fn redirect_target(&self, requested: &str) -> Option<RedirectTarget> {
-        self.redirect_uris.iter().find_map(|registered| registered.matching(requested))
+        let target = self.redirect_uris.iter().find_map(|registered| registered.matching(requested))?;
+        (target.private_scheme().is_none() || self.is_native_app()).then_some(target)
+    }
+
+    /// Whether it is an app on a person's device (RFC 8252) that may have a scheme of its own: others on the device may claim the same, so its codes are
+    /// worth nothing without the verifier of PKCE.
+    fn is_native_app(&self) -> bool {
+        self.kind == ClientKind::Public
+            && self.properties.application_type == Some(ApplicationType::Native)
+            && !self.may_omit_challenge()
     }
 
     /// The origins of the client's pages, which may read answers across origins.
     pub fn origins(&self) -> impl Iterator<Item = &str> {
-        self.redirect_uris.iter().map(RedirectUri::origin).chain(self.properties.origins.iter().map(ClientOrigin::as_str))
+        self.redirect_uris.iter().filter_map(RedirectUri::origin).chain(self.properties.origins.iter().map(ClientOrigin::as_str))
     }
 
     /// Whether it authenticates by a certificate, and by nothing else (RFC 8705 section 2).
@@ -240,6 +258,39 @@ pub(crate) mod tests {
         assert_eq!(refused(|client| client.grant_types = vec![GrantType::RefreshToken]), RegistrationError::GrantTypes);
         assert_eq!(refused(|client| client.scope = ScopeSet::default()), RegistrationError::Scope);
         assert_eq!(public_client().check(), Ok(()));
+    }
+
+    #[test]
+    fn a_scheme_of_its_own_is_for_a_public_app_on_a_device_that_uses_pkce() {
+        let native = || {
+            let mut client = public_client();
+            client.redirect_uris = vec![RedirectUri::parse("com.example.app:/callback").unwrap()];
+            client.properties.application_type = Some(ApplicationType::Native);
+            client
+        };
+        let refused: [fn(&mut Client); 5] = [
+            |client| client.properties.application_type = None,
+            |client| client.properties.application_type = Some(ApplicationType::Web),
+            |client| client.properties.smart = Some(SmartVersion::V1_0),
+            |client| client.kind = ClientKind::ConfidentialSymmetric { secret_hash: ClientSecretHash::from_bytes([0; 32]) },
+            |client| client.kind = backend_client().kind,
+        ];
+        for change in refused {
+            let mut client = native();
+            change(&mut client);
+            assert_eq!(client.check(), Err(RegistrationError::PrivateScheme));
+            assert_eq!(
+                client.redirect_target("com.example.app:/callback"),
+                None,
+                "and if it were registered, it would lead nowhere"
+            );
+        }
+        assert_eq!(native().check(), Ok(()));
+        assert!(native().redirect_target("com.example.app:/callback").is_some());
+        assert_eq!(native().origins().count(), 0);
+        let mut both = native();
+        both.redirect_uris.push(RedirectUri::parse("https://app.example/callback").unwrap());
+        assert_eq!((both.check(), both.origins().collect::<Vec<_>>()), (Ok(()), vec!["https://app.example"]));
     }
 
     /// A JWK Set with one P-256 key, `k1` (RFC 7515 appendix A.3).

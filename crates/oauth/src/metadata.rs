@@ -9,6 +9,7 @@ use portcullis_jose::ClientAlgorithm;
 
 use crate::capabilities::{Capabilities, Capability};
 use crate::clients::{GrantType, ResponseAlgorithm};
+use crate::consent_groups::{CONDITION_CATEGORY, OBSERVATION_CATEGORY, US_CORE_CATEGORY, US_CORE_CONDITION, US_CORE_DOCUMENT};
 use crate::dpop;
 use crate::language::Language;
 use crate::pkce;
@@ -50,7 +51,7 @@ pub const SCOPES: [&str; 30] = [
 ];
 
 /// The types that US Core has profiles and demands scopes for (US Core 7.0.0, "SMART on FHIR Obligations and Capabilities"). Each is published as
-/// `patient/TYPE.rs`.
+/// `TYPE.rs` in every context: whoever lists `permission-patient` and `permission-user`, or has `system/` scopes, owes them in each.
 const US_CORE_TYPES: [&str; 26] = [
     "AllergyIntolerance",
     "CarePlan",
@@ -80,11 +81,27 @@ const US_CORE_TYPES: [&str; 26] = [
     "Specimen",
 ];
 
-/// Every scope that metadata names where these capabilities are on.
-fn published_scopes(capabilities: Capabilities) -> Vec<String> {
-    let of_us_core = US_CORE_TYPES.iter().map(|name| format!("patient/{name}.rs"));
-    let all = SCOPES.iter().map(|scope| (*scope).to_owned()).chain(of_us_core);
-    all.filter(|text| Scope::parse(text).is_ok_and(|scope| capabilities.publishes(&scope))).collect()
+/// Type, system and code of the granular scopes of US Core (same page), published as `TYPE.rs?category=SYSTEM|CODE` in every context: those that it
+/// demands, then the one that it recommends. Its table misspells the system of `social-history`; this is the one that Observations have.
+const US_CORE_CATEGORIES: [(&str, &str, &str); 9] = [
+    ("Condition", CONDITION_CATEGORY, "encounter-diagnosis"),
+    ("Condition", CONDITION_CATEGORY, "problem-list-item"),
+    ("Condition", US_CORE_CONDITION, "health-concern"),
+    ("Observation", OBSERVATION_CATEGORY, "laboratory"),
+    ("Observation", OBSERVATION_CATEGORY, "social-history"),
+    ("Observation", OBSERVATION_CATEGORY, "survey"),
+    ("Observation", OBSERVATION_CATEGORY, "vital-signs"),
+    ("Observation", US_CORE_CATEGORY, "sdoh"),
+    ("DocumentReference", US_CORE_DOCUMENT, "clinical-note"),
+];
+
+/// The scopes that US Core demands or recommends.
+fn scopes_of_us_core() -> impl Iterator<Item = String> {
+    ScopeContext::ALL.into_iter().map(ScopeContext::as_str).flat_map(|context| {
+        let whole = US_CORE_TYPES.iter().map(move |name| format!("{context}/{name}.rs"));
+        let part = move |(name, system, code): &_| format!("{context}/{name}.rs?category={system}|{code}");
+        whole.chain(US_CORE_CATEGORIES.iter().map(part))
+    })
 }
 
 /// How clients authenticate at the token endpoint, each with the capability that it belongs to.
@@ -157,6 +174,8 @@ pub struct Endpoints {
     pub revocation: Option<String>,
     /// RFC 7662.
     pub introspection: Option<String>,
+    /// OpenID Connect Core 1.0 section 5.3.
+    pub userinfo: Option<String>,
     /// RFC 9126.
     pub pushed_authorization_request: Option<String>,
     /// Whether every authorization request must be pushed.
@@ -231,6 +250,9 @@ impl Endpoints {
     /// `/.well-known/openid-configuration` (OpenID Connect Discovery 1.0 section 3).
     pub fn openid_configuration(&self) -> Value {
         let mut document = self.authorization_server_metadata();
+        if let Some(endpoint) = &self.userinfo {
+            set(&mut document, "userinfo_endpoint", json!(endpoint));
+        }
         set(&mut document, "subject_types_supported", json!(["public"]));
         set(&mut document, "id_token_signing_alg_values_supported", json!(["RS256"]));
         let claims = ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "acr", "amr", "fhirUser", "name"];
@@ -248,7 +270,7 @@ impl Endpoints {
             "authorization_endpoint": self.authorization,
             "token_endpoint": self.token,
             "jwks_uri": self.jwks,
-            "scopes_supported": published_scopes(self.capabilities),
+            "scopes_supported": self.published_scopes(),
             "response_types_supported": ["code"],
             "ui_locales_supported": Language::ALL.map(Language::tag),
             "code_challenge_methods_supported": [pkce::METHOD],
@@ -280,9 +302,23 @@ impl Endpoints {
         document
     }
 
+    /// Every scope that the documents name: somebody can be granted it.
+    fn published_scopes(&self) -> Vec<String> {
+        let all = SCOPES.iter().map(|scope| (*scope).to_owned()).chain(scopes_of_us_core());
+        let published = |scope: Scope| {
+            self.capabilities.publishes(&scope) && (!offers_to_clients(&scope) || self.admits_clients_by_themselves())
+        };
+        all.filter(|text| Scope::parse(text).is_ok_and(published)).collect()
+    }
+
+    /// Whether a client can get a token on its own behalf.
+    fn admits_clients_by_themselves(&self) -> bool {
+        self.capabilities.has(Capability::ClientConfidentialAsymmetric) || self.mutual_tls.is_some()
+    }
+
     /// The grant types by which somebody can get a token.
     fn grant_types(&self) -> impl Iterator<Item = GrantType> {
-        let by_key = self.capabilities.has(Capability::ClientConfidentialAsymmetric) || self.mutual_tls.is_some();
+        let by_key = self.admits_clients_by_themselves();
         GrantType::ALL.into_iter().filter(move |grant_type| match grant_type {
             GrantType::AuthorizationCode => self.capabilities.opens_apps(),
             GrantType::RefreshToken => self.capabilities.refreshes(),
@@ -355,6 +391,7 @@ mod tests {
             management: None,
             revocation: None,
             introspection: None,
+            userinfo: None,
             pushed_authorization_request: None,
             require_pushed_authorization_requests: false,
             registration: None,
@@ -366,8 +403,11 @@ mod tests {
 
     #[test]
     fn every_published_scope_is_understood_and_offered() {
-        assert_eq!(published_scopes(Capabilities::default()).len(), SCOPES.len() + US_CORE_TYPES.len());
-        for text in &published_scopes(Capabilities::default()) {
+        let published = endpoints().published_scopes();
+        let of_us_core = ScopeContext::ALL.len() * (US_CORE_TYPES.len() + US_CORE_CATEGORIES.len());
+        assert_eq!(published.len(), SCOPES.len() + of_us_core);
+        assert_eq!(published.iter().collect::<std::collections::BTreeSet<_>>().len(), published.len(), "each once");
+        for text in &published {
             let scope = Scope::parse(text).unwrap();
             assert!(offers(&scope) != offers_to_clients(&scope), "{text}");
         }
@@ -432,7 +472,10 @@ mod tests {
         for (off, gone) in [
             (&[Capability::ClientPublic][..], &["\"none\""][..]),
             (&[Capability::ClientConfidentialSymmetric], &["client_secret_basic"]),
-            (&[Capability::ClientConfidentialAsymmetric], &["private_key_jwt", "_auth_signing_alg_", "client_credentials"]),
+            (
+                &[Capability::ClientConfidentialAsymmetric],
+                &["private_key_jwt", "_auth_signing_alg_", "client_credentials", "\"system/"],
+            ),
             (&[Capability::PermissionOffline], &["offline_access"]),
             (&[Capability::PermissionOnline], &["online_access"]),
             (
@@ -442,7 +485,7 @@ mod tests {
             (&[Capability::PermissionPatient], &["\"patient/"]),
             (&[Capability::PermissionUser], &["\"user/"]),
             (&[Capability::PermissionV1], &[".read\"", ".write\""]),
-            (&[Capability::PermissionV2], &[".rs\"", ".cruds\""]),
+            (&[Capability::PermissionV2], &[".rs\"", ".cruds\"", ".rs?"]),
             (&[Capability::SsoOpenIdConnect], &["\"openid\"", "\"fhirUser\"", "\"profile\""]),
             (&[Capability::LaunchEhr], &["\"launch\""]),
             (

@@ -1,9 +1,10 @@
 //! Redirect URIs: which may be registered, and which requested one matches a registered one.
 //!
 //! RFC 6749 section 3.1.2 (absolute, no fragment), RFC 9700 section 4.1.3 (exact string comparison), RFC 8252 section 7.3 (a native
-//! app listens on a loopback port that it learns only at run time, so the port of a loopback IP literal may vary).
+//! app listens on a loopback port that it learns only at run time, so the port of a loopback IP literal may vary) and section 7.1 (a native app has a
+//! scheme of its own, `com.example.app:/callback`; which clients may, [`crate::clients::Client::check`] says).
 //!
-//! Matching never normalises: it compares the text as registered. Private-use schemes of native apps are not supported.
+//! Matching never normalises: it compares the text as registered.
 
 use url::{Host, Position, Url};
 
@@ -16,9 +17,15 @@ pub enum RedirectUriError {
     /// Too long, not ASCII, with white space or control characters, or not an absolute URL.
     #[error("the redirect URI must be an absolute URL of ASCII characters, at most {MAXIMUM_BYTES} long")]
     Malformed,
-    /// The scheme is neither https nor, on a loopback host, http.
-    #[error("the redirect URI must use https, or http on 127.0.0.1, [::1] or localhost")]
+    /// The scheme is neither https nor, on a loopback host, http, nor one of an app's own.
+    #[error(
+        "the redirect URI must use https, http on 127.0.0.1, [::1] or localhost, or, for a native app, a scheme that is a domain name of its maker written \
+         backwards, as in com.example.app:/callback"
+    )]
     Scheme,
+    /// After a scheme of an app's own stands something else than one slash and a path: there is no host to name (RFC 8252 section 7.1).
+    #[error("after a scheme of an app's own, the redirect URI must go on with a single slash, as in com.example.app:/callback")]
+    PrivateAuthority,
     /// It has a fragment.
     #[error("the redirect URI must have no fragment")]
     Fragment,
@@ -41,6 +48,8 @@ pub struct RedirectUri {
     origin: Box<str>,
     /// For http on a loopback IP literal: the text before the port and the text after it.
     loopback: Option<(Box<str>, Box<str>)>,
+    /// Whether the scheme is an app's own; then the origin is the scheme with its colon.
+    private: bool,
 }
 
 impl RedirectUri {
@@ -51,6 +60,9 @@ impl RedirectUri {
             return Err(RedirectUriError::Malformed);
         }
         let url = Url::parse(text).map_err(|_| RedirectUriError::Malformed)?;
+        if is_private_use(url.scheme()) {
+            return Self::private(text, &url);
+        }
         let host = url.host().ok_or(RedirectUriError::Scheme)?;
         let loopback_literal = match host {
             Host::Ipv4(address) => address.is_loopback(),
@@ -63,21 +75,21 @@ impl RedirectUri {
             "http" if loopback => {}
             _ => return Err(RedirectUriError::Scheme),
         }
-        if text.contains('#') {
-            return Err(RedirectUriError::Fragment);
-        }
-        if !url.username().is_empty() || url.password().is_some() || text.contains('@') {
-            return Err(RedirectUriError::UserInformation);
-        }
-        if text.contains('*') {
-            return Err(RedirectUriError::Wildcard);
-        }
-        if url.as_str() != text {
-            return Err(RedirectUriError::NotNormal);
-        }
+        check_text(text, &url)?;
         let varies = url.scheme() == "http" && loopback_literal;
         let loopback = varies.then(|| (url[..Position::AfterHost].into(), url[Position::BeforePath..].into()));
-        Ok(Self { text: text.into(), origin: url[..Position::AfterPort].into(), loopback })
+        Ok(Self { text: text.into(), origin: url[..Position::AfterPort].into(), loopback, private: false })
+    }
+
+    /// A URI whose scheme is an app's own: "only a single slash ("/") appears after the scheme component" (RFC 8252 section 7.1). What looks like a host
+    /// there would be one of nobody, and people would take it for one.
+    fn private(text: &str, url: &Url) -> Result<Self, RedirectUriError> {
+        check_text(text, url)?;
+        let after = text.strip_prefix(url.scheme()).unwrap_or_default();
+        if url.has_authority() || !after.starts_with(":/") || after.starts_with("://") {
+            return Err(RedirectUriError::PrivateAuthority);
+        }
+        Ok(Self { text: text.into(), origin: format!("{}:", url.scheme()).into(), loopback: None, private: true })
     }
 
     /// The URI as registered.
@@ -85,15 +97,20 @@ impl RedirectUri {
         &self.text
     }
 
-    /// Scheme, host and port as a browser's `Origin` header has them; for CORS.
-    pub fn origin(&self) -> &str {
-        &self.origin
+    /// Scheme, host and port as a browser's `Origin` header has them; for CORS. An app's own scheme is no origin of pages.
+    pub fn origin(&self) -> Option<&str> {
+        (!self.private).then_some(&*self.origin)
+    }
+
+    /// The scheme, where it is an app's own (RFC 8252 section 7.1).
+    pub fn private_scheme(&self) -> Option<&str> {
+        private_scheme(&self.origin, self.private)
     }
 
     /// The target for a requested URI that matches this registered one.
     pub fn matching(&self, requested: &str) -> Option<RedirectTarget> {
         if requested == &*self.text {
-            return Some(RedirectTarget { text: self.text.clone(), origin: self.origin.clone() });
+            return Some(RedirectTarget { text: self.text.clone(), origin: self.origin.clone(), private: self.private });
         }
         // "The authorization server MUST allow any port to be specified at the time of the request for loopback IP redirect URIs"
         // (RFC 8252 section 7.3)
@@ -102,7 +119,8 @@ impl RedirectUri {
         let digits = port.strip_prefix(':')?;
         let number: u16 = digits.parse().ok()?;
         let canonical = number != 0 && number != 80 && number.to_string() == digits;
-        canonical.then(|| RedirectTarget { text: requested.into(), origin: format!("{before_port}{port}").into() })
+        let origin = || format!("{before_port}{port}").into();
+        canonical.then(|| RedirectTarget { text: requested.into(), origin: origin(), private: false })
     }
 }
 
@@ -111,6 +129,7 @@ impl RedirectUri {
 pub struct RedirectTarget {
     text: Box<str>,
     origin: Box<str>,
+    private: bool,
 }
 
 impl RedirectTarget {
@@ -119,10 +138,45 @@ impl RedirectTarget {
         &self.text
     }
 
-    /// Scheme, host and port; the `form-action` of the pages of this request names it.
+    /// Scheme, host and port, or an app's own scheme with its colon; the `form-action` of the pages of this request names it.
     pub fn origin(&self) -> &str {
         &self.origin
     }
+
+    /// The scheme, where it is an app's own: the answer goes to an app on the person's device.
+    pub fn private_scheme(&self) -> Option<&str> {
+        private_scheme(&self.origin, self.private)
+    }
+}
+
+fn private_scheme(origin: &str, private: bool) -> Option<&str> {
+    origin.strip_suffix(':').filter(|_| private)
+}
+
+/// Whether a scheme is "based on a domain name under their control, expressed in reverse order", of which "the URI scheme MUST" have a period (RFC 8252
+/// section 7.1): no scheme that a browser or a system knows has one. A parser has made its letters small.
+fn is_private_use(scheme: &str) -> bool {
+    let label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    scheme.contains('.') && scheme.split('.').all(label)
+}
+
+/// What no redirect URI has, of whichever scheme.
+fn check_text(text: &str, url: &Url) -> Result<(), RedirectUriError> {
+    if text.contains('#') {
+        return Err(RedirectUriError::Fragment);
+    }
+    if !url.username().is_empty() || url.password().is_some() || text.contains('@') {
+        return Err(RedirectUriError::UserInformation);
+    }
+    if text.contains('*') {
+        return Err(RedirectUriError::Wildcard);
+    }
+    if url.as_str() != text {
+        return Err(RedirectUriError::NotNormal);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -161,7 +215,29 @@ mod tests {
             ("javascript:alert(1)", RedirectUriError::Scheme),
             ("data:text/html,x", RedirectUriError::Scheme),
             ("ftp://app.example/", RedirectUriError::Scheme),
-            ("com.example.app:/callback", RedirectUriError::Scheme),
+            ("file:///etc/passwd", RedirectUriError::Scheme),
+            ("file:/etc/passwd", RedirectUriError::Scheme),
+            ("blob:https://app.example/1", RedirectUriError::Scheme),
+            ("about:blank", RedirectUriError::Scheme),
+            ("vbscript:x", RedirectUriError::Scheme),
+            ("view-source:https://app.example/", RedirectUriError::Scheme),
+            ("intent:/callback", RedirectUriError::Scheme),
+            ("myapp:/callback", RedirectUriError::Scheme),
+            ("myapp://callback", RedirectUriError::Scheme),
+            (".app:/callback", RedirectUriError::Malformed),
+            ("com.:/callback", RedirectUriError::Scheme),
+            ("com..app:/callback", RedirectUriError::Scheme),
+            ("com.example+app:/callback", RedirectUriError::Scheme),
+            ("COM.example.app:/callback", RedirectUriError::NotNormal),
+            ("com.example.app:/a/../callback", RedirectUriError::NotNormal),
+            ("com.example.app:callback", RedirectUriError::PrivateAuthority),
+            ("com.example.app:", RedirectUriError::PrivateAuthority),
+            ("com.example.app://callback", RedirectUriError::PrivateAuthority),
+            ("com.example.app:///callback", RedirectUriError::PrivateAuthority),
+            ("com.example.app://hospital.example/callback", RedirectUriError::PrivateAuthority),
+            ("com.example.app:/callback#x", RedirectUriError::Fragment),
+            ("com.example.app://user@callback", RedirectUriError::UserInformation),
+            ("com.example.app:/*", RedirectUriError::Wildcard),
             ("https://app.example/callback#x", RedirectUriError::Fragment),
             ("https://app.example/callback#", RedirectUriError::Fragment),
             ("https://user@app.example/callback", RedirectUriError::UserInformation),
@@ -237,9 +313,33 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_scheme_of_an_app_is_compared_exactly_and_is_no_origin_of_pages() {
+        let registered = RedirectUri::parse("com.example.app:/callback").unwrap();
+        assert_eq!((registered.origin(), registered.private_scheme()), (None, Some("com.example.app")));
+        for requested in [
+            "com.example.app:/callback/",
+            "com.example.app:/callback?x=1",
+            "com.example.app:/Callback",
+            "com.example.app://callback",
+            "com.example.app:callback",
+            "com.example.App:/callback",
+            "com.example.app2:/callback",
+            "com.example:/callback",
+            "https://com.example.app/callback",
+        ] {
+            assert_eq!(registered.matching(requested), None, "{requested}");
+        }
+        let target = registered.matching("com.example.app:/callback").unwrap();
+        assert_eq!((target.origin(), target.private_scheme()), ("com.example.app:", Some("com.example.app")));
+        let web = RedirectUri::parse("https://com.example.app/callback").unwrap();
+        assert_eq!((web.origin(), web.private_scheme()), (Some("https://com.example.app"), None));
+        assert_eq!(web.matching("https://com.example.app/callback").unwrap().private_scheme(), None);
+    }
+
     proptest! {
         #[test]
-        fn whatever_is_registered_matches_itself(text in "\\PC{0,40}|https?://[a-z.\\[\\]:0-9]{1,20}/[a-z?&=%#]{0,10}") {
+        fn whatever_is_registered_matches_itself(text in "\\PC{0,40}|https?://[a-z.\\[\\]:0-9]{1,20}/[a-z?&=%#]{0,10}|[a-z.]{1,9}:/{0,3}[a-z.?@/]{0,9}") {
             if let Ok(registered) = RedirectUri::parse(&text) {
                 prop_assert_eq!(registered.matching(&text).map(|target| target.as_str().to_owned()), Some(text));
             }

@@ -71,7 +71,7 @@ impl MetadataError {
 impl From<RegistrationError> for MetadataError {
     fn from(error: RegistrationError) -> Self {
         match error {
-            RegistrationError::RedirectUris => Self::RedirectUri(error.to_string()),
+            RegistrationError::RedirectUris | RegistrationError::PrivateScheme => Self::RedirectUri(error.to_string()),
             other => Self::Metadata(other.to_string()),
         }
     }
@@ -350,9 +350,12 @@ fn registration(before: Option<&ClientKind>, random: &mut dyn Random) -> GrantId
     }
 }
 
-/// The name of a client that names itself not at all: the host where it lives.
+/// The name of a client that names itself not at all: the host where it lives, or the scheme that it has on a device.
 fn default_name(redirect_uris: &[RedirectUri]) -> String {
-    let host = |uri: &RedirectUri| uri.origin().split_once("://").map_or("", |(_, host)| host).chars().take(100).collect();
+    let host = |uri: &RedirectUri| {
+        let host = uri.origin().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+        host.or(uri.private_scheme()).unwrap_or_default().chars().take(100).collect()
+    };
     redirect_uris.first().map_or_else(|| "Unnamed client".to_owned(), host)
 }
 

@@ -14,7 +14,7 @@ mod set;
 mod uri;
 mod words;
 
-pub use compiled::{CompiledScopes, Opening, TypeLetters};
+pub use compiled::{CompiledScopes, Identity, Opening, TypeLetters};
 pub use letters::{Letter, LetterSet};
 pub use narrower::narrower;
 pub use parse::{ResourceScope, Scope, ScopeContext, ScopeKind, ScopeSyntax, ScopeTarget, UnsupportedScope};

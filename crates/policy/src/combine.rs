@@ -17,7 +17,9 @@ use crate::operation::{Change, Operation};
 use crate::operator_rules::{OperatorRules, Shadow};
 use crate::redaction;
 use crate::rules::consent::Question;
-use crate::rules::{Ruling, break_glass, membership, operator, patient_context, purpose, system_context, user_context};
+use crate::rules::{
+    Ruling, break_glass, membership, operator, own_entry, patient_context, purpose, system_context, user_context,
+};
 
 /// The name under which the scope check stands in traces.
 const SCOPE: &str = "scope";
@@ -35,6 +37,7 @@ const RULES: &[Rule] = &[
     (user_context::NAME, user_context::apply),
     (system_context::NAME, system_context::apply),
     (membership::NAME, membership::apply),
+    (own_entry::NAME, own_entry::apply),
     (break_glass::NAME, break_glass::apply),
     (operator::NAME, operator::apply),
 ];
@@ -172,7 +175,8 @@ fn demanded_letter(demands: &[(ResourceType, Letter)]) -> Result<Letter, DenialR
 fn open(principal: &Principal, demands: &[(ResourceType, Letter)]) -> Result<(), DenialReason> {
     for (resource_type, letter) in demands {
         let open = |context| principal.scopes().allows(context, *resource_type, *letter);
-        if !ScopeContext::ALL.into_iter().any(open) && !operator::opens(principal, *letter) {
+        let beside_scopes = || operator::opens(principal, *letter) || own_entry::opens(principal, *resource_type, *letter);
+        if !ScopeContext::ALL.into_iter().any(open) && !beside_scopes() {
             return Err(DenialReason::MissingScope(*resource_type, *letter));
         }
     }

@@ -52,6 +52,8 @@ pub enum Boundary {
     PatientsInCare(NonEmpty<LogicalId>, NonEmpty<LocalReference>),
     /// The compartments of the patients to whom one of these actors has the relationship. Only a rule of the operator gives this.
     Related(Relationship, NonEmpty<LocalReference>),
+    /// This record alone: what stands for the person who asks.
+    Itself(LocalReference),
     /// Every record of the granted types. Only a rule that names its reason gives this.
     Whole,
 }
@@ -65,6 +67,7 @@ impl Boundary {
             Self::CareRelationship(_) => related(Relationship::Care),
             Self::PatientsInCare(allowed, _) => allowed.contains(patient) && related(Relationship::Care),
             Self::Related(relationship, _) => related(*relationship),
+            Self::Itself(_) => false,
             Self::Whole => true,
         }
     }
@@ -74,7 +77,7 @@ impl Boundary {
         match self {
             Self::CareRelationship(actors) | Self::PatientsInCare(_, actors) => Some((Relationship::Care, actors)),
             Self::Related(relationship, actors) => Some((*relationship, actors)),
-            Self::Patients(_) | Self::Whole => None,
+            Self::Patients(_) | Self::Itself(_) | Self::Whole => None,
         }
     }
 }
@@ -287,6 +290,8 @@ pub enum Visibility<'a> {
         /// The types that the targets may have.
         targets: Sources<'a>,
     },
+    /// This record, and no other of its type.
+    Itself(&'a LocalReference),
     /// Every record of the type.
     Every,
     /// Records that are visible in another way, as far as they are admitted by their content.
@@ -430,11 +435,21 @@ impl Constraint {
         Self { question, ..self.clone() }
     }
 
+    /// The same for the statements of a store that has just found that these patients let whoever asks have everything: their records are not asked about one by
+    /// one. Release asks about each, and of the constraint as it was.
+    #[must_use]
+    pub fn where_agreed(&self, agreed: Vec<LogicalId>) -> Self {
+        let all_own = self.asks_only_of_own_records().is_some_and(|own| own.iter().all(|patient| agreed.contains(patient)));
+        let question = self.question().filter(|_| !all_own).map(|question| Arc::new(question.where_agreed(agreed)));
+        Self { question, ..self.clone() }
+    }
+
     /// The patients who alone are asked, where nothing but their own records is inside and nothing is changed. Others have a say in everything else.
     pub fn asks_only_of_own_records(&self) -> Option<&[LogicalId]> {
         let own = self.question()?.own();
         let is_own = |boundary: &Boundary| match boundary {
             Boundary::Patients(patients) => patients.items().iter().all(|patient| own.contains(patient)),
+            Boundary::Itself(record) => record.resource_type == ResourceType::PATIENT && own.contains(&record.id),
             Boundary::CareRelationship(_) | Boundary::PatientsInCare(..) | Boundary::Related(..) | Boundary::Whole => false,
         };
         let is_read = matches!(self.letter, Letter::Read | Letter::Search);
@@ -526,6 +541,9 @@ fn ways_in<'a>(
     (letter, asking): (Letter, Option<Asking<'a>>),
 ) -> Vec<Visibility<'a>> {
     let boundary = &grant.boundary;
+    if let Boundary::Itself(record) = boundary {
+        return Vec::from_iter((record.resource_type == resource_type).then_some(Visibility::Itself(record)));
+    }
     if *boundary == Boundary::Whole || off!("shared") && SHARED_TYPES.contains(&resource_type) {
         return match (resource_type, grant.clearance) {
             (ResourceType::PROVENANCE | ResourceType::BINARY, clearance) if !clearance.is_full() || asking.is_some() => {

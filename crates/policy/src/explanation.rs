@@ -248,6 +248,11 @@ fn parts(way: &Visibility<'_>, version: &StoredVersion, in_care: &[(Relationship
     let yes = |holds: bool| if holds { Says::Yes } else { Says::No };
     match way {
         Visibility::Every => vec![Step::new("boundary", Says::Yes, "every record of the type is inside")],
+        Visibility::Itself(record) => {
+            let is_it = record.resource_type == version.resource_type && record.id == version.id;
+            let because = if is_it { "it is the user's own entry" } else { "it is not the user's own entry" };
+            vec![Step::new("boundary", yes(is_it), because)]
+        }
         Visibility::AboutNothingHidden { .. } => {
             vec![Step::new("boundary", Says::Yes, "it is shown where none of its targets is hidden")]
         }
@@ -336,6 +341,7 @@ pub fn described(boundary: &Boundary) -> String {
         Boundary::Related(relationship, whose) => {
             format!("the records of patients to whom {} has the relationship {}", actors(whose.items()), relationship.as_str())
         }
+        Boundary::Itself(record) => format!("{record} alone"),
         Boundary::Whole => "everything".to_owned(),
     }
 }

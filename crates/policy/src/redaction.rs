@@ -203,6 +203,10 @@ fn hide_references(way: &mut Visibility<'_>, elements: &Arc<ElementRules>) {
             sources.whole = sources.whole.iter().filter(|source| !redactions.hides_references(*source)).collect();
             sources.qualified.retain(|(source, _)| !redactions.hides_references(*source));
         }
-        Visibility::Compartment(_) | Visibility::About { .. } | Visibility::Every | Visibility::AboutNothingHidden { .. } => {}
+        Visibility::Compartment(_)
+        | Visibility::About { .. }
+        | Visibility::Itself(_)
+        | Visibility::Every
+        | Visibility::AboutNothingHidden { .. } => {}
     }
 }

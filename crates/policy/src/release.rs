@@ -227,6 +227,7 @@ fn shows(way: &Visibility<'_>, version: &StoredVersion, in_care: &[(Relationship
     match way {
         // Whether a target is hidden is the store's word, from a statement of its own; the labels of targets are also its own.
         Visibility::Every | Visibility::AboutNothingHidden { .. } => true,
+        Visibility::Itself(record) => record.resource_type == version.resource_type && record.id == version.id,
         Visibility::Compartment(boundary) => inside(boundary, &version.patients, in_care),
         Visibility::ReferencedFrom { boundary, sources } => {
             version.patients.is_empty() && grounded(boundary, sources, version, in_care)

@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use portcullis_audit::{AuditReceipt, Counted, LedgerError};
 
 use crate::face::Face;
 use crate::middleware::refusals::Gathered;
+use crate::resource_server::reply::FHIR_JSON;
 
 /// The body of every response: whole, in memory, bounded by what made it.
 pub type Body = Full<Bytes>;
@@ -119,6 +120,20 @@ impl Answer {
     /// Adds headers that every answer carries.
     pub(crate) fn headers_mut(&mut self) -> &mut http::HeaderMap {
         self.response.headers_mut()
+    }
+
+    /// The JSON of FHIR that it carries; `None` where it carries something else or nothing.
+    pub(crate) async fn fhir_json(&self) -> Option<Bytes> {
+        let is_fhir = self.response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == FHIR_JSON);
+        let body = self.response.body().clone().collect().await.ok().filter(|_| is_fhir)?;
+        Some(body.to_bytes()).filter(|body| !body.is_empty())
+    }
+
+    /// The same answer with the same content in another form.
+    pub(crate) fn with_form(mut self, media_type: &'static str, body: Vec<u8>) -> Self {
+        self.response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        *self.response.body_mut() = Full::new(body.into());
+        self
     }
 
     /// Drops the body of an answer to HEAD and keeps its length.

@@ -15,6 +15,7 @@ use portcullis_store::{Clock, FhirStore};
 
 use crate::answer::Counters;
 pub use crate::authorization_server::signing_keys::TokenKeys;
+use crate::resource_server::capabilities::CapabilityStatement;
 
 /// URLs and texts that do not change while the server runs.
 #[derive(Clone, Debug)]
@@ -64,6 +65,8 @@ pub struct AuthorizationSettings {
     pub labels: portcullis_fhir::labels::LabelPolicy,
     /// What holds where no consent says anything.
     pub implicit_consent: portcullis_oauth::principal::ImplicitPolicy,
+    /// How denials look.
+    pub denials: crate::resource_server::denials::Denials,
     /// What is refused of what would be stored.
     pub acceptance: crate::resource_server::acceptance::Acceptance,
     /// Proxies that are believed when they say from where a request comes.
@@ -219,7 +222,7 @@ pub struct Server {
     /// Counted routes.
     pub counters: Counters,
     /// The capability statement, rendered once.
-    pub capability_statement: bytes::Bytes,
+    pub capability_statement: CapabilityStatement,
 }
 
 impl Server {

@@ -36,6 +36,7 @@ impl Face {
             Route::Token
             | Route::Revoke
             | Route::Introspect
+            | Route::UserInfo
             | Route::PushedRequest
             | Route::Clients(_)
             | Route::Explain

@@ -12,6 +12,7 @@ use crate::answer::{Answer, Draft};
 use crate::context::Server;
 use crate::face::Face;
 use crate::listener::Peer;
+use crate::middleware::cors::Asker;
 use crate::middleware::headers;
 use crate::resource_server::Exchange;
 
@@ -61,6 +62,7 @@ impl Begun {
             headers: HeaderMap::new(),
             language: server.settings.language,
             within: None,
+            asker: Asker::default(),
         };
         let face = Face::of(&exchange);
         let draft = draft(face);

@@ -39,6 +39,8 @@ pub enum Route {
     Revoke,
     /// `/oauth/introspect`
     Introspect,
+    /// `/oauth/userinfo`: who an app's user is.
+    UserInfo,
     /// `/oauth/par`: authorization requests that are pushed.
     PushedRequest,
     /// `/oauth/launch`: an EHR has a launch made.
@@ -96,6 +98,7 @@ pub const FIXED: &[(&str, Route)] = &[
     ("/oauth/token", Route::Token),
     ("/oauth/revoke", Route::Revoke),
     ("/oauth/introspect", Route::Introspect),
+    ("/oauth/userinfo", Route::UserInfo),
     ("/oauth/par", Route::PushedRequest),
     ("/oauth/launch", Route::Launch),
     ("/ehr", Route::Chart),

@@ -16,6 +16,7 @@ use crate::face::Face;
 use crate::health;
 use crate::interrupted::Begun;
 use crate::listener::{Handler, Incoming, Peer};
+use crate::middleware::cors::Asker;
 use crate::middleware::framing::FramingError;
 use crate::middleware::refusals::{self, Admission, Standing};
 use crate::middleware::{cors, headers};
@@ -50,6 +51,7 @@ impl Server {
             Face::Page(default) => ui::language(&parts.uri, &parts.headers, default),
             Face::Fhir | Face::OAuth => self.settings.language,
         };
+        let asker = Asker::of(&parts.headers);
         let exchange = Exchange {
             id: format!("{:032x}", self.random_u128()),
             received: self.clock.now_milliseconds(),
@@ -59,16 +61,13 @@ impl Server {
             headers: parts.headers,
             language,
             within: None,
+            asker: asker.clone(),
         };
         let speaks_dpop = dpop::speaks(&exchange.headers);
         let (id, head) = (exchange.id.clone(), exchange.method == Method::HEAD);
         let openness = cors::openness(&route);
         let origin = exchange.headers.get(header::ORIGIN).cloned();
         let preflight = cors::is_preflight(&exchange.method, &exchange.headers);
-        let allowed = match (&origin, openness) {
-            (Some(origin), cors::Openness::Registered) => self.origin_registered(origin).await,
-            _ => false,
-        };
         let mut answer = if let Err(error) = framing {
             let draft = error.draft(Face::of(&exchange));
             self.record_page(&exchange, Outcome::Rejected, draft).await
@@ -87,19 +86,13 @@ impl Server {
         headers::name_language(answer.headers_mut(), language);
         headers::secure(answer.headers_mut(), &id, self.settings.demo.is_none());
         if let Some(origin) = &origin {
+            let allowed = openness == cors::Openness::Registered && asker.allows(&self, origin).await;
             cors::allow(answer.headers_mut(), openness, origin, allowed);
             if preflight && answer.headers_mut().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
                 cors::allow_preflight(answer.headers_mut());
             }
         }
         if head { answer.without_body() } else { answer }
-    }
-
-    async fn origin_registered(&self, origin: &HeaderValue) -> bool {
-        match origin.to_str() {
-            Ok(origin) => self.registry.origin_registered(origin).await.unwrap_or(false),
-            Err(_) => false,
-        }
     }
 
     /// Records a request of nobody that is neither FHIR nor OAuth, then answers it.
@@ -152,6 +145,7 @@ async fn dispatch(server: &Arc<Server>, exchange: Exchange, route: Route, body: 
         | Route::Token
         | Route::Revoke
         | Route::Introspect
+        | Route::UserInfo
         | Route::PushedRequest
         | Route::Launch
         | Route::Chart

@@ -6,7 +6,7 @@ mod enumeration;
 mod history;
 pub mod links;
 mod own_consents;
-mod passkeys;
+pub mod passkeys;
 mod recovery;
 mod required_assurance;
 mod second_factor;

@@ -1,7 +1,12 @@
 //! Passkeys over HTTP, with a device in software: added, signed in with, and every way in which an answer can be wrong.
 
 use portcullis_audit::record::{Event, Outcome};
+use portcullis_jose::Secret;
+use portcullis_oauth::identifiers::{SessionId, UserId};
 use portcullis_oauth::passkey::user_handle;
+use portcullis_oauth::users::Role;
+use portcullis_store::registry::Change;
+use portcullis_store::sign_in::SignInChange;
 use portcullis_testkit::Reply;
 use portcullis_testkit::authenticator::Authenticator;
 
@@ -21,6 +26,25 @@ async fn register(visitor: &mut Visitor<'_>, device: &mut Authenticator) -> Repl
     let mut fields = vec![("csrf", csrf.as_str()), ("challenge", &challenge), ("name", "My <phone>")];
     fields.extend(answer.iter().map(|(name, value)| (*name, value.as_str())));
     visitor.post("/me/passkey", &fields).await
+}
+
+/// Gives a person another password; none where the hash is empty.
+pub async fn set_password(world: &World, name: &str, hash: &str) {
+    let user = UserId::parse(&format!("user-{name}")).unwrap();
+    let (password_hash, but) = (Secret::new(hash.to_owned()), SessionId::parse("none").unwrap());
+    world.server.change(Change::SignIn(Box::new(SignInChange::SetPassword { user, password_hash, but }))).await;
+}
+
+/// Adds a person who signs in with a passkey and has no password.
+pub async fn without_password(world: &World, name: &str) {
+    world.server.add_user(name, &[Role::Patient], None, &["ann"]).await;
+    let mut visitor = Visitor::new(world);
+    visitor.sign_in(name).await;
+    let mut key = device(world, &format!("{name}-phone"));
+    assert_eq!(register(&mut visitor, &mut key).await.status, 200);
+    set_password(world, name, "").await;
+    let handle = user_handle(&format!("user-{name}"));
+    assert_eq!(sign_in(&mut Visitor::new(world), &mut key, &handle, |_| ()).await.status, 303, "{name}: by passkey");
 }
 
 /// Opens the sign-in page and answers its challenge; the answer may be changed before it is sent.

@@ -1,7 +1,11 @@
 //! An account that somebody else gave back: no record, no app, no factor, until a factor that was there before or a second officer confirms.
 
+use portcullis_oauth::entitlements::Entitlement;
+use portcullis_oauth::grant::SecretHash;
+use portcullis_oauth::users::Role;
 use portcullis_server::admin::UserRequest;
 use portcullis_server::admin::protocol::{RefusalKind, Response};
+use portcullis_server::authorization_server::csrf::Purpose;
 use portcullis_testkit::Reply;
 use portcullis_testkit::app::hidden;
 
@@ -10,9 +14,81 @@ use super::links::{CHOSEN, choose, details, link, operator, reset};
 use crate::fhir::World;
 
 async fn sign_in(visitor: &mut Visitor<'_>, return_to: &str) -> Reply {
+    sign_in_as(visitor, "ann", return_to).await
+}
+
+async fn sign_in_as(visitor: &mut Visitor<'_>, username: &str, return_to: &str) -> Reply {
     let page = visitor.get("/login").await;
     let csrf = hidden(&page, "csrf");
-    visitor.post("/login", &[("csrf", &csrf), ("return_to", return_to), ("username", "ann"), ("password", CHOSEN)]).await
+    visitor.post("/login", &[("csrf", &csrf), ("return_to", return_to), ("username", username), ("password", CHOSEN)]).await
+}
+
+const CHART: (&str, Purpose) = ("/ehr", Purpose::Chart);
+const GLASS: (&str, Purpose) = ("/break-glass", Purpose::BreakGlass);
+const SECURITY: (&str, Purpose) = ("/security", Purpose::Security);
+const NO_CLINICIAN: &str = "This page is for people who treat patients";
+const NOT_ENTITLED: &str = "You may not open records in an emergency";
+const NO_OFFICER: &str = "This page is for security officers";
+
+/// Opened and posted to, even with a form token that counts, the page answers that it is not for this person.
+async fn is_closed(visitor: &mut Visitor<'_>, (path, purpose): (&str, Purpose), told: &str, forms: &[&[(&str, &str)]]) {
+    let server = &visitor.world.server.server;
+    let session = SecretHash::of(&visitor.jar["__Host-portcullis-session"]);
+    let session = server.registry.session(&session).await.unwrap().unwrap();
+    let csrf = server.form_tokens.token(purpose, session.id.as_str());
+    let mut replies = vec![visitor.get(path).await];
+    for form in forms {
+        replies.push(visitor.post(path, &[&[("csrf", csrf.as_str())], *form].concat()).await);
+    }
+    for reply in replies {
+        assert_eq!((reply.status.as_u16(), reply.header("location")), (403, ""), "{path}");
+        assert!(reply.text().contains(told) && !reply.text().contains("Test Ann"), "{path}: {}", reply.text());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recovered_clinician_opens_no_chart_and_breaks_no_glass() {
+    let world = World::start().await;
+    world.entitle("who", Entitlement::BreakGlass).await;
+    let mut before = Visitor::new(&world);
+    before.sign_in("who").await;
+    assert_eq!(before.get("/ehr").await.status, 200, "who is a clinician");
+    let path = link(&world, "first", reset("who", false)).await;
+    let mut who = Visitor::new(&world);
+    choose(&mut who, &path, CHOSEN).await;
+    assert_eq!(sign_in_as(&mut who, "who", "/me").await.status, 303);
+    assert!(who.get("/me").await.text().contains("Somebody gave this account back to you"));
+    let chart: [&[(&str, &str)]; 2] = [&[("name", "Ann")], &[("patient", "ann"), ("decision", "continue")]];
+    is_closed(&mut who, CHART, NO_CLINICIAN, &chart).await;
+    let glass: [&[(&str, &str)]; 2] =
+        [&[("who", "Ann Example"), ("born", "1980-01-01"), ("reason", "Unconscious after a fall.")], &[("end", "x")]];
+    is_closed(&mut who, GLASS, NOT_ENTITLED, &glass).await;
+    // Only the confirmation was missing.
+    let confirm = UserRequest::Confirm { username: "who".to_owned() };
+    assert_eq!(details(&world, "second", confirm).await.recovered_by, None);
+    assert_eq!(who.get("/ehr").await.status, 200);
+    assert!(!who.get("/break-glass").await.text().contains(NOT_ENTITLED));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recovered_officer_decides_nothing() {
+    let world = World::start().await;
+    world.server.add_user("sam", &[Role::SecurityOfficer], None, &[]).await;
+    world.entitle("sam", Entitlement::ApproveChanges).await;
+    let mut before = Visitor::new(&world);
+    before.sign_in("sam").await;
+    assert_eq!(before.get("/security").await.status, 200, "sam is an officer");
+    let path = link(&world, "first", reset("sam", false)).await;
+    let mut sam = Visitor::new(&world);
+    choose(&mut sam, &path, CHOSEN).await;
+    assert_eq!(sign_in_as(&mut sam, "sam", "/me").await.status, 303);
+    let forms: [&[(&str, &str)]; 2] = [&[("change", "x"), ("digest", "x"), ("decision", "approve")], &[("end", "x")]];
+    is_closed(&mut sam, SECURITY, NO_OFFICER, &forms).await;
+    is_closed(&mut sam, CHART, NO_CLINICIAN, &[]).await;
+    is_closed(&mut sam, GLASS, NOT_ENTITLED, &[]).await;
+    let confirm = UserRequest::Confirm { username: "sam".to_owned() };
+    assert_eq!(details(&world, "second", confirm).await.recovered_by, None);
+    assert_eq!(sam.get("/security").await.status, 200, "only the confirmation was missing");
 }
 
 fn confirm() -> UserRequest {

@@ -150,7 +150,8 @@ async fn what_is_no_batch_is_refused_as_a_whole_and_nested_ones_alone() {
         (json!({"resourceType": "Bundle", "type": "document"}).to_string(), json_type, 400, "Bundle.type"),
         (json!({"resourceType": "Bundle"}).to_string(), json_type, 400, "Bundle.type"),
         (json!({"resourceType": "Bundle", "type": "batch", "entry": many}).to_string(), json_type, 413, "Bundle.entry"),
-        ("<Bundle/>".to_owned(), "application/fhir+xml", 415, "http.Content-Type"),
+        ("<Bundle/>".to_owned(), "text/turtle", 415, "http.Content-Type"),
+        ("<Bundle/>".to_owned(), "application/fhir+xml", 400, "Bundle"),
     ] {
         let reply = send(body, media_type).await;
         assert_eq!(reply.status, status, "{}", reply.text());

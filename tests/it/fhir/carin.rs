@@ -1,7 +1,9 @@
 //! The scopes that CARIN Blue Button names, one by one: what each opens of the own record, and that it opens nothing else.
 
+use portcullis_oauth::clients::KeySource;
+use portcullis_store::Clock as _;
 use portcullis_testkit::server::PASSWORD;
-use portcullis_testkit::{App, Reply};
+use portcullis_testkit::{App, ClientKey, Reply};
 use portcullis_verifies::verifies;
 
 use super::world::World;
@@ -154,17 +156,10 @@ async fn every_published_scope_is_granted_to_whom_it_is_for() {
     let document = world.server.client.get("/fhir/.well-known/smart-configuration").send().await.json();
     let scopes: Vec<&str> = document["scopes_supported"].as_array().unwrap().iter().filter_map(|scope| scope.as_str()).collect();
     assert!(scopes.len() > 5, "{scopes:?}");
-    // The types that US Core 7.0.0 demands scopes for; the granular ones are in tests/it/oauth/qualified_scopes.rs.
-    for name in "AllergyIntolerance CarePlan CareTeam Condition Coverage Device DiagnosticReport DocumentReference Encounter Goal Immunization \
-        Location Medication MedicationDispense MedicationRequest Observation Organization Patient Practitioner PractitionerRole Procedure \
-        Provenance QuestionnaireResponse RelatedPerson ServiceRequest Specimen"
-        .split_whitespace()
-    {
-        let scope = format!("patient/{name}.rs");
-        assert!(scopes.contains(&scope.as_str()), "{scope}");
-    }
     // `launch` needs a launch from an EHR: tests/it/oauth/launch.rs.
-    for asked in scopes.into_iter().filter(|scope| !scope.starts_with("system/") && *scope != "launch") {
+    for asked in
+        scopes.iter().copied().filter(|scope| !scope.starts_with("system/") && *scope != "launch" && !is_of_us_core(scope))
+    {
         // What says nothing of data is asked for beside a scope that does.
         let beside = if asked.starts_with("user/") { "openid" } else { "launch/patient patient/Patient.r" };
         let scope = format!("{beside} {asked}");
@@ -172,17 +167,61 @@ async fn every_published_scope_is_granted_to_whom_it_is_for() {
         let granted = app.authorize(&scope, "ann", PASSWORD).await;
         assert!(granted["scope"].as_str().unwrap_or_default().split(' ').any(|one| one == asked), "{asked}: {granted}");
     }
+    // Those of US Core are many, and asked for together: whole types apart from parts of types, of which less would be left beside the whole.
+    for (context, is_part) in [("patient", false), ("patient", true), ("user", false), ("user", true)] {
+        let of_context = |scope: &&&str| scope.starts_with(context) && scope.contains('?') == is_part && is_of_us_core(scope);
+        let asked: Vec<&str> = scopes.iter().filter(of_context).copied().collect();
+        assert_eq!(asked.len(), if is_part { 9 } else { 26 }, "{asked:?}");
+        let scope = format!("{} {}", if context == "user" { "openid" } else { "launch/patient" }, asked.join(" "));
+        let app = world.server.add_app(&format!("core-{context}-{is_part}"), &scope, false).await;
+        assert_eq!(app.authorize(&scope, "ann", PASSWORD).await["scope"], *scope, "as it was asked for");
+    }
+    let system: Vec<&str> = scopes.iter().filter(|scope| scope.starts_with("system/")).copied().collect();
+    assert_eq!(system.len(), 4 + 26 + 9, "{system:?}");
+    let key = ClientKey::generate("k", "ES384");
+    let keys = KeySource::value(&key.jwks().to_string()).unwrap();
+    let backend = world.server.add_backend("backend", &system.join(" "), key, keys).await;
+    for (number, asked) in system.into_iter().enumerate() {
+        let assertion = backend.assertion(world.server.clock.now_seconds(), &format!("jti-{number}"));
+        let granted = backend.request(&assertion, asked).await;
+        assert_eq!((granted.status.as_u16(), granted.json()["scope"].as_str()), (200, Some(asked)), "{}", granted.text());
+    }
+}
+
+/// Whether a scope is a whole type in the words of SMART 2, or a part of one.
+fn is_of_us_core(scope: &str) -> bool {
+    scope.contains('?') || scope.split_once('/').is_some_and(|(_, rest)| rest.ends_with(".rs") && rest != "*.rs")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_access_to_a_claim_has_an_event_that_the_auditor_finds() {
-    verifies!("SEED-CARIN-39");
-    let world = world().await;
-    let token = world.app.access_token("launch/patient patient/*.read", "ann", PASSWORD).await;
-    for _ in 0..3 {
-        assert_eq!(get(&world, &token, "ExplanationOfBenefit/eob-ann").await.status, 200);
+async fn the_scopes_that_us_core_demands_are_published_in_every_context() {
+    verifies!("USCORE-09", "USCORE-10");
+    let world = World::start().await;
+    let document = world.server.client.get("/fhir/.well-known/smart-configuration").send().await.json();
+    let scopes: Vec<&str> = document["scopes_supported"].as_array().unwrap().iter().filter_map(|scope| scope.as_str()).collect();
+    // US Core 7.0.0, "SMART on FHIR Obligations and Capabilities": the types, and the granular scopes that servers SHALL support; last the one
+    // that they SHOULD.
+    let types = "AllergyIntolerance CarePlan CareTeam Condition Coverage Device DiagnosticReport DocumentReference Encounter Goal Immunization \
+        Location Medication MedicationDispense MedicationRequest Observation Organization Patient Practitioner PractitionerRole Procedure \
+        Provenance QuestionnaireResponse RelatedPerson ServiceRequest Specimen";
+    let granular = [
+        "Condition.rs?category=http://terminology.hl7.org/CodeSystem/condition-category|encounter-diagnosis",
+        "Condition.rs?category=http://terminology.hl7.org/CodeSystem/condition-category|problem-list-item",
+        "Condition.rs?category=http://hl7.org/fhir/us/core/CodeSystem/condition-category|health-concern",
+        "Observation.rs?category=http://terminology.hl7.org/CodeSystem/observation-category|laboratory",
+        "Observation.rs?category=http://terminology.hl7.org/CodeSystem/observation-category|social-history",
+        "Observation.rs?category=http://terminology.hl7.org/CodeSystem/observation-category|survey",
+        "Observation.rs?category=http://terminology.hl7.org/CodeSystem/observation-category|vital-signs",
+        "Observation.rs?category=http://hl7.org/fhir/us/core/CodeSystem/us-core-category|sdoh",
+        "DocumentReference.rs?category=http://hl7.org/fhir/us/core/CodeSystem/us-core-documentreference-category|clinical-note",
+    ];
+    let whole = types.split_whitespace().map(|name| format!("{name}.rs"));
+    let mut demanded: Vec<String> = whole.chain(granular.map(str::to_owned)).collect();
+    demanded.sort();
+    for context in ["patient", "user", "system"] {
+        let of_context = |scope: &&str| scope.strip_prefix(context)?.strip_prefix('/').map(str::to_owned);
+        let mut published: Vec<String> = scopes.iter().filter(|scope| is_of_us_core(scope)).filter_map(of_context).collect();
+        published.sort();
+        assert_eq!(published, demanded, "{context}");
     }
-    let auditor = world.app.access_token("user/AuditEvent.rs", "audit", PASSWORD).await;
-    let search = "AuditEvent?entity=ExplanationOfBenefit/eob-ann&action=R&_total=accurate";
-    assert_eq!(get(&world, &auditor, search).await.json()["total"], 3);
 }

@@ -9,6 +9,7 @@ use portcullis_verifies::verifies;
 use serde_json::{Value, json};
 
 use super::world::{World, ids};
+use super::xml::of_xml;
 
 fn concept(system: &str, code: &str) -> Value {
     json!({"coding": [{"system": system, "code": code}]})
@@ -87,9 +88,10 @@ async fn a_consent_that_could_not_be_obeyed_is_refused_with_its_place() {
     assert!(matches!(reply.status.as_u16(), 403 | 404), "a consent for somebody else: {}", reply.text());
 }
 
-/// What PCF asks of a Consent Registry (ITI-108), but for XML: this server speaks JSON alone, and says so (406).
+/// What PCF asks of a Consent Registry (ITI-108): create, read, vread, update, delete and search, in JSON and XML.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn consents_are_searched_by_patient_status_actor_id_and_time_by_get_and_post() {
+    verifies!("CONSENT-15");
     let world = World::start().await;
     let token = world.ann().await;
     let client = &world.server.client;
@@ -124,19 +126,42 @@ async fn consents_are_searched_by_patient_status_actor_id_and_time_by_get_and_po
             let got = client.get(&format!("/fhir/Consent?{query}")).bearer(&token).send().await;
             let posted = client.post("/fhir/Consent/_search").bearer(&token);
             let posted = posted.header("content-type", "application/x-www-form-urlencoded").bytes(query.clone()).send().await;
-            for reply in [got, posted] {
+            for reply in [&got, &posted] {
                 assert_eq!(reply.status, 200, "{query}: {}", reply.text());
                 let mut found = ids(&reply.json());
                 found.sort();
                 assert_eq!(found, expected, "{query}");
             }
+            assert_eq!(got.json(), posted.json(), "{query}");
+            let in_xml = client.get(&format!("/fhir/Consent?{query}")).bearer(&token).header("accept", "application/fhir+xml");
+            assert_eq!(of_xml(&in_xml.send().await), got.json(), "{query}");
         }
     }
     let path = format!("/fhir/Consent/{}", made[0]);
     let read = client.get(&path).bearer(&token).send().await.json();
     let version = read["meta"]["versionId"].as_str().unwrap();
     assert_eq!(client.get(&format!("{path}/_history/{version}")).bearer(&token).send().await.json(), read);
-    assert_eq!(client.get(&path).bearer(&token).header("accept", "application/fhir+xml").send().await.status, 406);
+    let xml = "application/fhir+xml";
+    for path in [path.clone(), format!("{path}/_history/{version}")] {
+        let reply = client.get(&path).bearer(&token).header("accept", xml).send().await;
+        assert_eq!((reply.status.as_u16(), of_xml(&reply)), (200, read.clone()), "{path}");
+    }
+    // The same in XML alone: made, changed, taken away.
+    let send = |method, path: &str, body: Vec<u8>| {
+        let request = client.request(method, path).bearer(&token).header("accept", xml).header("content-type", xml);
+        async move { request.bytes(body).send().await }
+    };
+    let of_json = |text: String| portcullis_fhir::xml::from_json(text.as_bytes()).unwrap();
+    let made = send(Method::POST, "/fhir/Consent", of_json(consent(json!({})))).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let mut made = of_xml(&made);
+    let path = format!("/fhir/Consent/{}", made["id"].as_str().unwrap());
+    made["status"] = "inactive".into();
+    let changed = send(Method::PUT, &path, of_json(made.to_string())).await;
+    assert_eq!((changed.status.as_u16(), &of_xml(&changed)["status"]), (200, &json!("inactive")));
+    assert_eq!(client.get(&path).bearer(&token).send().await.json(), of_xml(&changed));
+    assert_eq!(send(Method::DELETE, &path, Vec::new()).await.status, 204);
+    assert_eq!(client.get(&path).bearer(&token).header("accept", xml).send().await.status, 410);
 }
 
 #[test]

@@ -324,8 +324,8 @@ async fn media_types_are_stated_and_others_refused() {
             assert!(body["implementation"]["url"].as_str().unwrap().starts_with("https://"));
         }
     }
-    let xml = client.post("/fhir/Observation").bearer(&token).header("content-type", "application/fhir+xml").bytes("<x/>");
-    assert_eq!(xml.send().await.status, 415);
-    let accept = client.get("/fhir/Patient/ann").bearer(&token).header("accept", "application/fhir+xml").send().await;
+    let turtle = client.post("/fhir/Observation").bearer(&token).header("content-type", "text/turtle").bytes("<x/>");
+    assert_eq!(turtle.send().await.status, 415);
+    let accept = client.get("/fhir/Patient/ann").bearer(&token).header("accept", "text/turtle").send().await;
     assert_eq!(accept.status, 406);
 }

@@ -2,12 +2,19 @@
 //! that are no forms; client authentication that is mixed, forged or sent twice. Each has its exact error.
 
 mod authentication;
+mod bearer;
+mod endpoints;
 mod forms;
+mod launches;
 mod pages;
+mod queries;
 mod register;
+mod requests;
 
-use portcullis_testkit::app::{VERIFIER, query_value};
-use portcullis_testkit::{App, Reply};
+use endpoints::{Endpoint, endpoints};
+use portcullis_testkit::Reply;
+use portcullis_testkit::app::query_value;
+use portcullis_testkit::server::PASSWORD;
 use portcullis_verifies::verifies;
 
 use crate::fhir::World;
@@ -37,6 +44,15 @@ fn unreadable(pairs: &[(String, String)], name: &str) -> Vec<String> {
     let rest = encoded(&without(pairs, name));
     let long = "x".repeat(17 * 1024);
     ["%zz", "%", "%f", "%ff", "%c0%80", "%ed%a0%80", "%00", long.as_str()].map(|value| format!("{rest}&{name}={value}")).to_vec()
+}
+
+/// What is told of such a text.
+fn unread(text: &str, what: &'static str) -> &'static str {
+    match what {
+        _ if text.len() > 16 * 1024 => "the request has too many or too long parameters",
+        "parameters are" => "the parameters are not valid form data",
+        _ => "the body is not valid form data",
+    }
 }
 
 fn repeated(pairs: &[(String, String)], name: &str) -> [String; 2] {
@@ -122,119 +138,74 @@ async fn each_parameter_of_an_authorization_request_has_its_error() {
                 assert_eq!(description(&reply), format!("{name} is repeated"));
             }
         }
+        let long = [without(&good, name), owned(&[(name, &"x".repeat(4000))])].concat();
+        let reply = ask(&encoded(&long)).await;
+        match (name.as_str(), endpoints::too_long("/oauth/par", name)) {
+            ("client_id", _) => assert!(is_page(&reply) && reply.text().contains("the app is not registered here."), "{name}"),
+            ("redirect_uri", _) => {
+                let told = "the app wants the answer at an address that it did not register.";
+                assert!(is_page(&reply) && reply.text().contains(told), "{name}: {}", reply.text());
+            }
+            ("nonce", _) => assert_eq!(description(&reply), "nonce is too long"),
+            // It is the app's to choose, and comes back whatever it is.
+            ("state", _) => assert_eq!(reply.status, 200, "{}", reply.header("location")),
+            (_, Some((_, error, told))) => {
+                assert_eq!(
+                    (query_value(&reply, "error").as_deref(), description(&reply).as_str()),
+                    (Some(error), told),
+                    "{name}"
+                );
+            }
+            (_, None) => panic!("{name}: {}", reply.header("location")),
+        }
         // What cannot be read says nothing of where answers go, not even if the rest of it does.
         for query in unreadable(&good, name) {
             let reply = ask(&query).await;
-            assert!(is_page(&reply) || reply.status == 414, "{name}: {} {}", reply.status, reply.header("location"));
+            assert!(is_page(&reply), "{name}: {} {}", reply.status, reply.header("location"));
+            assert!(reply.text().contains(unread(&query, "parameters are")), "{name}: {}", reply.text());
         }
     }
 }
 
+/// A status, an error and its description.
+type Answered = (u16, &'static str, &'static str);
+
+/// Status, error and description of any answer; the last two are empty in one that is no error.
+fn answered(reply: &Reply) -> (u16, String, String) {
+    let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+    (reply.status.as_u16(), text("error"), text("error_description"))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_faulty_value_of_an_authorization_request_has_its_error() {
-    verifies!("OAUTH-02", "OAUTH-15", "SMART-21", "SMART-50");
+async fn each_optional_parameter_of_the_endpoints_of_clients_has_its_error() {
+    verifies!("OAUTH-03", "OAUTH-04");
     let world = World::start().await;
-    let query = world.app.authorization_query(SCOPE);
-    let good: Pairs = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    let long = "x".repeat(600);
-    for (name, value, expected) in [
-        ("response_type", "token", "unsupported_response_type"),
-        ("response_type", "code id_token", "unsupported_response_type"),
-        ("response_type", "CODE", "unsupported_response_type"),
-        ("response_mode", "fragment", "invalid_request"),
-        ("response_mode", "form_post", "invalid_request"),
-        ("code_challenge", "short", "invalid_request"),
-        ("code_challenge", "x".repeat(129).as_str(), "invalid_request"),
-        ("code_challenge", "not/unreserved/not/unreserved/not/unreserved/", "invalid_request"),
-        ("code_challenge_method", "plain", "invalid_request"),
-        ("code_challenge_method", "s256", "invalid_request"),
-        ("scope", "nonsense", "invalid_scope"),
-        ("scope", "system/*.rs", "invalid_scope"),
-        ("scope", "patient/Patient.sr", "invalid_scope"),
-        ("aud", "https://elsewhere.example/fhir", "invalid_request"),
-        ("resource", "https://elsewhere.example/fhir", "invalid_request"),
-        ("prompt", "nonsense", "invalid_request"),
-        ("prompt", "none login", "invalid_request"),
-        ("prompt", "none", "login_required"),
-        ("max_age", "-1", "invalid_request"),
-        ("max_age", "1e3", "invalid_request"),
-        ("max_age", "99999999999", "invalid_request"),
-        ("dpop_jkt", "short", "invalid_request"),
-        ("launch", "handle", "invalid_request"),
-        ("request", "a.b.c", "request_not_supported"),
-        ("nonce", &long, "invalid_request"),
-        ("login_hint", &long, "invalid_request"),
-        ("acr_values", &long, "invalid_request"),
-    ] {
-        let changed = [without(&good, name), owned(&[(name, value)])].concat();
-        let reply = world.server.client.get(&format!("/oauth/authorize?{}", encoded(&changed))).send().await;
-        assert_eq!(query_value(&reply, "error").as_deref(), Some(expected), "{name}={value}: {}", reply.text());
-        assert!(reply.header("location").starts_with(&world.app.redirect_uri), "{name}={value}");
+    let mut problems = Vec::new();
+    for Endpoint { path, good, optional, answered: fine, .. } in endpoints(&world.app) {
+        for (name, too_long) in optional {
+            world.server.clock.advance_seconds(1);
+            let good = without(&good, name);
+            let with = [good.clone(), owned(&[(name, "one")])].concat();
+            let long = encoded(&[good.clone(), owned(&[(name, &"x".repeat(4000))])].concat());
+            let twice = requests::repeated_text(name);
+            let mut cases: Vec<(String, Answered)> =
+                repeated(&with, name).map(|body| (body, (400, "invalid_request", twice))).to_vec();
+            cases.extend(absent(&good, name).map(|body| (body, fine)));
+            cases.extend(unreadable(&good, name).into_iter().map(|body| {
+                let told = unread(&body, "body");
+                (body, (400, "invalid_request", told))
+            }));
+            cases.push((long, too_long.unwrap_or(fine)));
+            for (body, (status, code, told)) in cases {
+                let found = answered(&post(&world, path, &body).await);
+                if found != (status, code.to_owned(), told.to_owned()) {
+                    problems.push(format!("{path} {name} {}: expected {status} {code} {told}, got {found:?}", body.len()));
+                }
+            }
+        }
     }
-    // What is not known here is ignored, as OpenID Connect and OAuth demand.
-    for more in ["claims=%7B%7D", "ui_locales=es", "display=popup", "registration=%7B%7D", "unknown=1"] {
-        let reply = world.server.client.get(&format!("/oauth/authorize?{query}&{more}")).send().await;
-        assert_eq!(reply.status, 200, "{more}: {}", reply.header("location"));
-    }
-}
-
-/// What an endpoint of clients asks for: each parameter with what its absence is answered.
-struct Endpoint {
-    path: &'static str,
-    good: Pairs,
-    absent: Vec<(&'static str, u16, &'static str, &'static str)>,
-}
-
-fn endpoints(app: &App) -> Vec<Endpoint> {
-    let redirect_uri = app.redirect_uri.as_str();
-    let id = ("client_id", app.client_id.as_str());
-    let code = [
-        ("grant_type", "authorization_code"),
-        ("code", "nonsense"),
-        ("redirect_uri", redirect_uri),
-        ("code_verifier", VERIFIER),
-        id,
-    ];
-    let pushed = app.authorization_query(SCOPE);
-    let invalid = |name, description| (name, 400, "invalid_request", description);
-    let asked = |name| invalid(name, required(name));
-    let client = ("client_id", 401, "invalid_client", "client_id or HTTP Basic is required");
-    let grant_type = invalid("grant_type", "grant_type is required");
-    let token = invalid("token", "token is required");
-    vec![
-        Endpoint {
-            path: "/oauth/token",
-            good: owned(&code),
-            absent: vec![
-                grant_type,
-                invalid("code", "code is required"),
-                asked("redirect_uri"),
-                invalid("code_verifier", "code_verifier is required"),
-                client,
-            ],
-        },
-        Endpoint {
-            path: "/oauth/token",
-            good: owned(&[("grant_type", "refresh_token"), ("refresh_token", "nonsense"), id]),
-            absent: vec![grant_type, invalid("refresh_token", "refresh_token is required"), client],
-        },
-        Endpoint { path: "/oauth/revoke", good: owned(&[("token", "nonsense"), id]), absent: vec![token, client] },
-        Endpoint { path: "/oauth/introspect", good: owned(&[("token", "nonsense"), id]), absent: vec![token, client] },
-        Endpoint {
-            path: "/oauth/par",
-            good: url::form_urlencoded::parse(pushed.as_bytes()).into_owned().collect(),
-            absent: vec![
-                client,
-                asked("response_type"),
-                asked("redirect_uri"),
-                asked("scope"),
-                asked("state"),
-                asked("aud"),
-                asked("code_challenge"),
-                asked("code_challenge_method"),
-            ],
-        },
-    ]
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -242,9 +213,13 @@ async fn each_parameter_of_the_endpoints_of_clients_has_its_error() {
     verifies!("OAUTH-03", "OAUTH-04", "OAUTH-15", "SMART-28");
     let world = World::start().await;
     let invalid = (400, "invalid_request".to_owned());
-    for Endpoint { path, good, absent: expected } in endpoints(&world.app) {
+    for Endpoint { path, good, absent: expected, answered: fine, .. } in endpoints(&world.app) {
         for (name, status, code, told) in expected {
             world.server.clock.advance_seconds(1);
+            let long = [without(&good, name), owned(&[(name, &"x".repeat(4000))])].concat();
+            let reply = post(&world, path, &encoded(&long)).await;
+            let (too_long, kind, words) = endpoints::too_long(path, name).unwrap_or(fine);
+            assert_eq!(answered(&reply), (too_long, kind.to_owned(), words.to_owned()), "{path} long {name}");
             for body in absent(&good, name) {
                 let reply = post(&world, path, &body).await;
                 assert_eq!(error(&reply), (status, code.to_owned()), "{path} without {name}: {}", reply.text());
@@ -257,15 +232,53 @@ async fn each_parameter_of_the_endpoints_of_clients_has_its_error() {
             }
             for body in unreadable(&good, name) {
                 let reply = post(&world, path, &body).await;
-                let told = if body.len() > 16 * 1024 {
-                    "the request has too many or too long parameters"
-                } else {
-                    "the body is not valid form data"
-                };
-                assert_eq!((error(&reply), description(&reply).as_str()), (invalid.clone(), told), "{path} {name}");
+                assert_eq!(
+                    (error(&reply), description(&reply).as_str()),
+                    (invalid.clone(), unread(&body, "body")),
+                    "{path} {name}"
+                );
             }
         }
     }
+}
+
+/// What a client is told first that only says who it is.
+fn first_asked(path: &str) -> &'static str {
+    match path {
+        "/oauth/token" => "grant_type is required",
+        "/oauth/launch" => "app is required: the client_id of the app to be launched",
+        "/oauth/par" => required("redirect_uri"),
+        _ => "token is required",
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_faulty_scope_of_a_refresh_has_its_error_and_spends_no_token() {
+    verifies!("OAUTH-15");
+    let world = World::start().await;
+    let app = world.server.add_app("keeper", "launch/patient offline_access patient/*.rs user/*.rs", false).await;
+    let tokens = app.authorize("launch/patient offline_access patient/*.rs", "ann", PASSWORD).await;
+    let refresh = tokens["refresh_token"].as_str().unwrap();
+    let ask = async |scope: &str| {
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh), ("scope", scope)];
+        app.token_request(&fields).await
+    };
+    let beyond = "scope may only name scopes that were granted";
+    let (long, many) = ("x".repeat(4000), "openid ".repeat(201));
+    for (scope, told) in [
+        ("nonsense", beyond),
+        (" ", beyond),
+        ("user/*.rs", beyond),
+        ("patient/*.cruds", beyond),
+        ("patient/*.rs system/*.rs", beyond),
+        ("patient/*.rs nonsense", beyond),
+        (&long, beyond),
+        (&many, "too many scopes"),
+    ] {
+        let found = answered(&ask(scope).await);
+        assert_eq!(found, (400, "invalid_scope".to_owned(), told.to_owned()), "{scope:.40}");
+    }
+    assert_eq!(ask("patient/*.rs").await.status, 200, "the token is still good");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -274,6 +287,7 @@ async fn only_posted_forms_are_read() {
     let world = World::start().await;
     let client = &world.server.client;
     let huge = "x".repeat(65 * 1024);
+    let invalid = |told: &str| (400, "invalid_request".to_owned(), told.to_owned());
     for Endpoint { path, good, .. } in endpoints(&world.app) {
         world.server.clock.advance_seconds(1);
         let body = encoded(&good);
@@ -281,20 +295,27 @@ async fn only_posted_forms_are_read() {
             ["", "application/json", "text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded2"]
         {
             let reply = client.post(path).header("content-type", media_type).bytes(body.clone()).send().await;
-            assert_eq!(error(&reply), (400, "invalid_request".to_owned()), "{path} {media_type}");
+            assert_eq!(answered(&reply), invalid("the body must be application/x-www-form-urlencoded"), "{path} {media_type}");
         }
-        for body in ["client_id=app", "client_id=app&&&", "client_id=app&=", huge.as_str()] {
-            assert_eq!(error(&post(&world, path, body).await), (400, "invalid_request".to_owned()), "{path} {:.20}", body);
-        }
+        let first = first_asked(path);
         let many = (0..65).map(|index| format!("p{index}=x")).collect::<Vec<_>>().join("&");
-        assert_eq!(error(&post(&world, path, &format!("{body}&{many}")).await).0, 400, "{path}");
+        for (body, told) in [
+            ("client_id=app", first),
+            ("client_id=app&&&", first),
+            ("client_id=app&=", first),
+            (&huge, "the body is too large or incomplete"),
+            (&format!("{body}&{many}"), "the request has too many or too long parameters"),
+        ] {
+            assert_eq!(answered(&post(&world, path, body).await), invalid(told), "{path} {body:.20}");
+        }
         for method in ["GET", "PUT", "DELETE", "PATCH"] {
             // In a query, the parameters would stay in logs and histories.
             let request = client.request(method.parse().unwrap(), &format!("{path}?{body}"));
             let reply = request.send().await;
             assert_eq!((reply.status.as_u16(), reply.header("allow")), (405, "POST"), "{method} {path}");
+            assert_eq!(answered(&reply).2, "the method must be POST", "{method} {path}");
         }
         let queried = post(&world, &format!("{path}?{body}"), "client_id=app").await;
-        assert_eq!(error(&queried), (400, "invalid_request".to_owned()), "{path} takes no parameter from a query");
+        assert_eq!(answered(&queried), invalid(first), "{path} takes no parameter from a query");
     }
 }

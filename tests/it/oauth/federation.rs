@@ -192,6 +192,7 @@ async fn a_token_that_is_not_for_this_request_signs_nobody_in() {
 async fn answers_of_others_and_errors_are_told_and_spend_the_state() {
     portcullis_verifies::verifies!("OAUTH-28");
     let world = World::start().await;
+    let long = format!("code={}&iss=ISS", "x".repeat(5000));
     let cases = [
         ("code=c&iss=https%3A%2F%2Fevil.example", 403, "The answer came from somebody else"),
         ("code=c", 403, "The answer came from somebody else"),
@@ -200,6 +201,11 @@ async fn answers_of_others_and_errors_are_told_and_spend_the_state() {
         ("code=unknown&iss=ISS", 502, UNBELIEVABLE),
         ("iss=ISS", 502, UNBELIEVABLE),
         ("code=a&code=b&iss=ISS", 502, UNBELIEVABLE),
+        ("code=&iss=ISS", 502, UNBELIEVABLE),
+        (long.as_str(), 502, UNBELIEVABLE),
+        ("code=c&iss=ISS&iss=ISS", 502, UNBELIEVABLE),
+        ("error=access_denied&error=x&iss=ISS", 502, UNBELIEVABLE),
+        ("error=%3Cscript%3E&iss=ISS", 502, UNBELIEVABLE),
     ];
     let issuer: String = url::form_urlencoded::byte_serialize(world.provider.issuer().as_bytes()).collect();
     for (query, status, title) in cases {

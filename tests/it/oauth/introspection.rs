@@ -108,9 +108,23 @@ async fn an_active_token_is_described_as_its_response_was() {
     let claims: Value = serde_json::from_slice(&portcullis_testkit::decode_base64url(&payload)).unwrap();
     assert_eq!((&answer["iss"], &answer["sub"]), (&claims["iss"], &claims["sub"]));
     let names: Vec<&String> = answer.as_object().unwrap().keys().collect();
-    // Whatever context the token response had; consents, labels and roles are in neither.
-    let known =
-        ["acr", "active", "aud", "auth_time", "client_id", "exp", "fhirUser", "iat", "iss", "jti", "scope", "sub", "token_type"];
+    // Whatever context the token response had; labels and roles are in neither, and in `extensions` what consents leave.
+    let known = [
+        "acr",
+        "active",
+        "aud",
+        "auth_time",
+        "client_id",
+        "exp",
+        "extensions",
+        "fhirUser",
+        "iat",
+        "iss",
+        "jti",
+        "scope",
+        "sub",
+        "token_type",
+    ];
     let mut expected: Vec<&String> = response.as_object().unwrap().keys().collect();
     expected.retain(|name| {
         !["access_token", "expires_in", "id_token", "refresh_token", "scope", "token_type"].contains(&name.as_str())

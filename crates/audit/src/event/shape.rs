@@ -104,7 +104,7 @@ pub(super) fn shape(event: Event, interaction: Option<&str>, has_patient: bool) 
         },
         Event::Consent => Shape { subtype: Some(CONSENT_DECISION), server: AUTHORIZATION_SERVER, ..base },
         Event::AuthorizationRequest => Shape { server: OAUTH_SERVICE, ..base },
-        Event::Introspection => Shape { event_type: USER_AUTHENTICATION, server: OAUTH_SERVICE, ..base },
+        Event::Introspection | Event::UserInfo => Shape { event_type: USER_AUTHENTICATION, server: OAUTH_SERVICE, ..base },
         Event::Revocation | Event::Credential => Shape { subtype: Some(USER_SECURITY_CHANGED), ..base },
         Event::Administration => Shape { subtype: Some(SECURITY_CONFIGURATION), ..base },
         Event::BreakGlass => Shape { subtype: Some(EMERGENCY_STARTED), ..base },

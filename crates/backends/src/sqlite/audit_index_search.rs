@@ -75,6 +75,8 @@ impl View {
                 }
                 // Who looked at the records of a clinician's patients is not the clinician's business: no rule gives this.
                 Visibility::Compartment(Boundary::CareRelationship(_) | Boundary::Related(..) | Boundary::Whole)
+                | Visibility::Compartment(Boundary::Itself(_))
+                | Visibility::Itself(_)
                 | Visibility::ReferencedFrom { .. }
                 | Visibility::About { .. }
                 // No scope with criteria opens the audit trail.

@@ -263,6 +263,7 @@ impl<'a> Judge<'a> {
     fn way_admits(&self, way: &Visibility<'_>, patients: &[LogicalId]) -> bool {
         match way {
             Visibility::Every | Visibility::AboutNothingHidden { .. } => true,
+            Visibility::Itself(record) => record.resource_type == self.current.resource_type && record.id == self.current.id,
             Visibility::Compartment(boundary) => patients.iter().any(|patient| boundary.contains(patient, self.in_care)),
             Visibility::ReferencedFrom { .. } => patients.is_empty() && self.current.grounds.is_some(),
             Visibility::About { .. } => self.current.grounds.is_some(),

@@ -75,10 +75,12 @@ pub fn read(
 pub fn is_single_statement(constraint: &Constraint, resource_type: ResourceType) -> bool {
     let ways = visibility::ways(constraint, resource_type, constraint.letter());
     ways.iter().all(|way| way.asking().is_none())
-        && ways
-            .iter()
-            .map(Visibility::unqualified)
-            .all(|way| matches!(way, Visibility::Every | Visibility::Compartment(Boundary::Patients(_) | Boundary::Whole)))
+        && ways.iter().map(Visibility::unqualified).all(|way| {
+            matches!(
+                way,
+                Visibility::Every | Visibility::Itself(_) | Visibility::Compartment(Boundary::Patients(_) | Boundary::Whole)
+            )
+        })
 }
 
 /// Reads one version; `None` unless both it and the current one are visible.

@@ -36,7 +36,7 @@ pub fn search(
     query: &SearchQuery,
     binding: &[u8],
 ) -> Result<Found<SearchPage>, StoreError> {
-    let sight = Sight::of(connection, seal, constraint)?;
+    let sight = Sight::of_search(connection, seal, constraint, query)?;
     let constraint = sight.constraint();
     let bookmarks = Bookmarks::new(seal, "search", binding, &query.canonical());
     let after = query.cursor.as_deref().map(|bookmark| bookmarks.open(bookmark)).transpose()?;

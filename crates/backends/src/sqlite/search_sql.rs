@@ -274,6 +274,6 @@ fn referenced_route(boundary: &Boundary, sources: &Sources<'_>, parameters: &mut
         Boundary::Patients(_) | Boundary::PatientsInCare(..) => {
             Some(Route::Set(visibility::referenced_from(boundary, sources, parameters)))
         }
-        Boundary::CareRelationship(_) | Boundary::Related(..) | Boundary::Whole => None,
+        Boundary::CareRelationship(_) | Boundary::Related(..) | Boundary::Itself(_) | Boundary::Whole => None,
     }
 }

@@ -58,6 +58,10 @@ pub fn ways(constraint: &Constraint, resource_type: ResourceType, letter: Letter
 fn shows(way: &Visibility<'_>, resource_type: ResourceType, alias: &str, parameters: &mut Parameters) -> String {
     match way {
         Visibility::Every => "1".to_owned(),
+        Visibility::Itself(record) => {
+            let id = parameters.bind(record.id.as_str().to_owned());
+            format!("{alias}.pk = (SELECT pk FROM locator WHERE type = {} AND id = {id})", record.resource_type.code())
+        }
         Visibility::Cleared { way, .. } if off!("clearance-in-statements") => shows(way, resource_type, alias, parameters),
         Visibility::Cleared { way, clearance } => {
             // As a sub-query it comes after the other way, and not before: what is hidden by its labels costs the work of what is absent.
@@ -91,7 +95,7 @@ fn shows(way: &Visibility<'_>, resource_type: ResourceType, alias: &str, paramet
         Visibility::ReferencedFrom { boundary, sources } => {
             let referred_to = match boundary {
                 // A practice's popular practitioner is soon found from the practitioner's side, a patient's few records from the patient's.
-                Boundary::CareRelationship(_) | Boundary::Related(..) | Boundary::Whole => {
+                Boundary::CareRelationship(_) | Boundary::Related(..) | Boundary::Itself(_) | Boundary::Whole => {
                     let inside = within(boundary, "c.patient", parameters);
                     let source = is_source(sources, "c", parameters);
                     format!(
@@ -153,6 +157,8 @@ pub fn within(boundary: &Boundary, patient: &str, parameters: &mut Parameters) -
             format!("({patient} {allowed} AND {})", in_care((Relationship::Care, actors), patient, parameters))
         }
         Boundary::Related(relationship, actors) => in_care((*relationship, actors), patient, parameters),
+        // It is about no compartment.
+        Boundary::Itself(_) => "0".to_owned(),
         Boundary::Whole => "1".to_owned(),
     }
 }
@@ -168,7 +174,7 @@ pub fn patients_of(boundary: &Boundary, parameters: &mut Parameters) -> Option<S
             let actors = relationship::actors((*relationship, actors), parameters);
             Some(format!("SELECT k.patient FROM care k WHERE k.actor IN ({actors})"))
         }
-        Boundary::Whole => None,
+        Boundary::Itself(_) | Boundary::Whole => None,
     }
 }
 
@@ -283,6 +289,7 @@ fn needs_grounds(way: &Visibility<'_>) -> bool {
 pub fn grounds_in(connection: &Connection, way: &Visibility<'_>, pk: i64) -> Result<Option<Grounds>, StoreError> {
     match way.unqualified() {
         Visibility::Every
+        | Visibility::Itself(_)
         | Visibility::Compartment(_)
         | Visibility::AboutNothingHidden { .. }
         | Visibility::Qualified { .. }
@@ -304,7 +311,7 @@ fn referring_record(
     let inside = within(boundary, "c.patient", &mut parameters);
     let source = is_source(sources, "x", &mut parameters);
     let joined = match boundary {
-        Boundary::CareRelationship(_) | Boundary::Related(..) | Boundary::Whole => {
+        Boundary::CareRelationship(_) | Boundary::Related(..) | Boundary::Itself(_) | Boundary::Whole => {
             "shared_link s CROSS JOIN compartment c ON c.pk = s.source"
         }
         Boundary::Patients(_) | Boundary::PatientsInCare(..) => "compartment c CROSS JOIN shared_link s ON s.source = c.pk",

@@ -273,6 +273,22 @@ impl Structure {
         own.iter().chain(inherited)
     }
 
+    /// Its elements in the order of XML (<https://hl7.org/fhir/R4/xml.html>): what it inherits comes first.
+    pub fn elements_in_order(&self) -> impl Iterator<Item = &'static Element> {
+        let parent = self.parent.map(structure);
+        let grandparent = parent.and_then(|parent| parent.parent).map(structure);
+        grandparent.into_iter().chain(parent).flat_map(Structure::own_elements).chain(self.own_elements())
+    }
+
+    /// Whether one of its elements is an attribute in XML, and therefore text that nothing extends: the id of what is no resource, and the url of an extension.
+    pub fn has_as_attribute(&self, element: &Element) -> bool {
+        match element.name {
+            "id" => !matches!(self.kind, Kind::Resource(_)),
+            "url" => self.name == "Extension",
+            _ => false,
+        }
+    }
+
     fn own_elements(&self) -> &'static [Element] {
         TABLES.elements.get(self.own.clone()).unwrap_or_default()
     }

@@ -3,12 +3,12 @@
 //! <https://hl7.org/fhir/R4/http.html#transaction>, <https://hl7.org/fhir/R4/bundle.html>. Each entry becomes a request of its own
 //! ([`super::parse_entry`]); in what order they are done, and together or alone, is decided elsewhere.
 
-use super::headers::is_json;
-use super::parse::{JSON, Parsed, bad_request, check_format, unsupported_content};
+use super::format::{check_format, read};
+use super::parse::{Parsed, bad_request};
 use super::{Context, Method, Preferences, Refusal, RequestLine};
 use crate::bundle::{self, Entry, EntryRequest};
 use crate::instant;
-use crate::json::{self, Value};
+use crate::json::Value;
 use crate::outcome::{Issue, IssueType};
 use crate::query;
 
@@ -96,12 +96,11 @@ pub fn parse(request: &RequestLine<'_>, context: &Context<'_>) -> Result<BundleR
     let pairs = query::parse(request.query.as_bytes()).map_err(bad_request)?;
     check_format(&pairs, request.headers.accept)?;
     Parsed::new(preferences.handling).without_parameters(&pairs)?;
-    if !is_json(request.headers.content_type) {
-        return Err(unsupported_content(JSON));
-    }
-    let tree = json::parse(request.body).map_err(|error| {
-        let issue = Issue::error(IssueType::Structure, format!("not valid JSON: {error}"));
-        Refusal::new(400, issue.at(if error.expression == "Resource" { "Bundle".to_owned() } else { error.expression }))
+    let tree = read(request.headers.content_type, request.body).map_err(|mut refusal| {
+        for issue in refusal.issues.iter_mut().filter(|issue| issue.expression.as_deref() == Some("Resource")) {
+            issue.expression = Some("Bundle".to_owned());
+        }
+        refusal
     })?;
     let refuse = |issue: Issue| Refusal::new(400, issue);
     let Value::Object(members) = tree else {

@@ -66,28 +66,6 @@ impl Preferences {
     }
 }
 
-/// Whether FHIR JSON of R4 satisfies an `Accept` header; an absent or empty one accepts all.
-pub(super) fn accepts_json(header: Option<&str>) -> bool {
-    let Some(header) = header.filter(|header| !header.trim().is_empty()) else { return true };
-    header.split(',').any(|range| {
-        let media = MediaType::parse(range);
-        let covers = matches!(
-            media.essence.as_str(),
-            "*/*" | "application/*" | "application/fhir+json" | "application/json" | "application/json+fhir" | "text/json"
-        );
-        let weight = media.parameter("q").and_then(|weight| weight.parse::<f64>().ok()).unwrap_or(1.0);
-        covers && weight > 0.0 && media.is_r4()
-    })
-}
-
-/// Whether a body of this `Content-Type` is FHIR JSON of R4.
-pub(super) fn is_json(header: Option<&str>) -> bool {
-    let media = MediaType::parse(header.unwrap_or_default());
-    matches!(media.essence.as_str(), "application/fhir+json" | "application/json" | "application/json+fhir")
-        && media.is_utf8()
-        && media.is_r4()
-}
-
 /// Whether a body of this `Content-Type` is a form.
 pub(super) fn is_form(header: Option<&str>) -> bool {
     let media = MediaType::parse(header.unwrap_or_default());
@@ -140,13 +118,14 @@ impl IfNoneMatch {
 }
 
 /// A media type with its parameters; names in lower case.
-struct MediaType {
-    essence: String,
+pub(super) struct MediaType {
+    pub essence: String,
     parameters: Vec<(String, String)>,
 }
 
 impl MediaType {
-    fn parse(text: &str) -> Self {
+    /// Reads a type, or a range of an `Accept` header.
+    pub fn parse(text: &str) -> Self {
         let mut parts = text.split(';');
         let essence = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
         let parameters = parts.filter_map(|part| {
@@ -160,12 +139,19 @@ impl MediaType {
         self.parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    fn is_utf8(&self) -> bool {
+    /// The weight of a range in thousandths; one that is not understood is that of a range without (RFC 9110, section 12.4.2).
+    pub fn weight(&self) -> u16 {
+        let weight = self.parameter("q").and_then(|weight| weight.parse::<f64>().ok()).unwrap_or(1.0);
+        // Weights are from 0 to 1; the cast keeps what lies outside at the ends.
+        (weight * 1000.0) as u16
+    }
+
+    pub fn is_utf8(&self) -> bool {
         self.parameter("charset").is_none_or(|charset| charset.eq_ignore_ascii_case("utf-8"))
     }
 
     /// `fhirVersion` is the MIME parameter of <https://hl7.org/fhir/R4/http.html#version-parameter>.
-    fn is_r4(&self) -> bool {
+    pub fn is_r4(&self) -> bool {
         self.parameter("fhirversion").is_none_or(|version| version == "4.0")
     }
 }
@@ -175,49 +161,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_fhir_json_is_neither_sent_nor_read() {
-        for accept in [
-            "application/fhir+xml",
-            "text/html",
-            "application/json;q=0",
-            "application/fhir+json; q=0.0, text/turtle",
-            "application/fhir+json; fhirVersion=5.0",
-            "nonsense",
-            ",",
-        ] {
-            assert!(!accepts_json(Some(accept)), "{accept}");
-        }
-        for content_type in [
-            None,
-            Some(""),
-            Some("text/plain"),
-            Some("application/fhir+xml"),
-            Some("application/json; charset=latin1"),
-            Some("application/fhir+json; fhirVersion=3.0"),
-            Some("application/json-patch+json"),
-            Some("*/*"),
-        ] {
-            assert!(!is_json(content_type), "{content_type:?}");
-        }
+    fn a_form_is_a_form() {
         for content_type in [None, Some("application/json"), Some("multipart/form-data"), Some("text/plain")] {
             assert!(!is_form(content_type), "{content_type:?}");
         }
-    }
-
-    #[test]
-    fn fhir_json_is_accepted_in_its_names() {
-        for accept in [
-            None,
-            Some(""),
-            Some("*/*"),
-            Some("application/fhir+json"),
-            Some("Application/JSON; q=0.5"),
-            Some("text/html, application/xml;q=0.9, */*;q=0.8"),
-            Some("application/fhir+json; fhirVersion=4.0"),
-        ] {
-            assert!(accepts_json(accept), "{accept:?}");
-        }
-        assert!(is_json(Some("application/fhir+json; charset=UTF-8; fhirVersion=\"4.0\"")));
         assert!(is_form(Some("application/x-www-form-urlencoded; charset=utf-8")));
     }
 

@@ -11,6 +11,7 @@ use crate::types::{LogicalId, ResourceType};
 
 pub mod bundle;
 mod condition;
+mod format;
 mod headers;
 mod parse;
 mod patching;
@@ -20,6 +21,8 @@ mod target;
 mod tests;
 
 pub use condition::reference_condition;
+pub(crate) use format::NAMES as FORMAT_NAMES;
+pub use format::{Format, answer_format};
 pub use headers::{Headers, IfNoneMatch, Preferences, ReturnPreference};
 pub use parse::{parse, parse_entry};
 

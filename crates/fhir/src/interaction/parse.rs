@@ -2,7 +2,8 @@
 //!
 //! The order of the checks is part of the behaviour: path (404), method (405), format (406), content type (415), parameters, headers and body (400).
 
-use super::headers::{IfNoneMatch, accepts_json, entity_tag, is_form, is_json};
+use super::format::{Format, check_format, check_format_of_entry, read_resource};
+use super::headers::{IfNoneMatch, entity_tag, is_form};
 use super::target::{PATH, Target};
 use super::{
     ConditionalDelete, ConditionalPatch, ConditionalUpdate, Context, Create, Delete, InstanceHistory, Interaction, Method, Patch,
@@ -16,9 +17,6 @@ use crate::resource::Resource;
 use crate::search::control;
 use crate::search::{self, Handling, Ignored, Rejection, SearchContext, SearchQuery, Shape};
 use crate::types::{LogicalId, ResourceType};
-
-/// What a body must be.
-pub(super) const JSON: &str = "application/fhir+json and application/json, in UTF-8, of FHIR version 4.0";
 
 /// What is said to a batch in a batch.
 const NESTED: &str = "A batch or transaction is posted to the base address and cannot be an entry of another one.";
@@ -56,6 +54,9 @@ fn parse_with(request: &RequestLine<'_>, content: Content<'_>, context: &Context
         pairs.extend(query::parse(body).map_err(bad_request)?);
     }
     check_format(&pairs, request.headers.accept)?;
+    if matches!(content, Content::Tree(_)) {
+        check_format_of_entry(&pairs)?;
+    }
     let searched = SearchContext { base_url: context.base_url, handling: preferences.handling, now_ms: context.now_ms };
     let mut parsed = Parsed::new(preferences.handling);
     let mut if_none_match = IfNoneMatch::default();
@@ -129,24 +130,6 @@ fn parse_with(request: &RequestLine<'_>, content: Content<'_>, context: &Context
     };
     let if_modified_since = request.headers.if_modified_since.filter(|_| request.headers.if_none_match.is_none());
     Ok(Request { interaction, preferences, shape: parsed.shape, if_none_match, if_modified_since, ignored: parsed.ignored })
-}
-
-/// `_format` where there is one, else `Accept`: the answer is FHIR JSON or nothing.
-pub(super) fn check_format(pairs: &Pairs, accept: Option<&str>) -> Result<(), Refusal> {
-    let mut formats = pairs.iter().filter(|(name, _)| name == "_format").peekable();
-    if formats.peek().is_none() {
-        if accepts_json(accept) {
-            return Ok(());
-        }
-        let message = "Only FHIR JSON of R4 can be sent: application/fhir+json.";
-        return Err(Refusal::new(406, Issue::error(IssueType::NotSupported, message).at("http.Accept")));
-    }
-    for (_, value) in formats {
-        if let Err(message) = control::format(value) {
-            return Err(Refusal::new(406, Issue::error(IssueType::NotSupported, message).at("http._format")));
-        }
-    }
-    Ok(())
 }
 
 /// What the parameters of an interaction other than search say.
@@ -278,21 +261,21 @@ fn update(
 }
 
 fn body(resource_type: ResourceType, request: &RequestLine<'_>, content: Content<'_>) -> Result<Resource, Refusal> {
-    if matches!(content, Content::Text(_)) && !is_json(request.headers.content_type) {
-        return Err(unsupported_content(JSON));
-    }
-    let parsed = match content {
-        Content::Text([]) | Content::Tree(None) => {
-            let issue = Issue::error(IssueType::Required, "The body is empty; it must be the resource.");
-            return Err(Refusal::new(400, issue.at(resource_type.name())));
-        }
-        Content::Text(text) => Resource::parse(text),
-        Content::Tree(Some(tree)) => Resource::from_value(tree),
+    let read = match content {
+        Content::Text(text) if text.is_empty() && Format::of_body(request.headers.content_type).is_some() => None,
+        Content::Text(text) => Some(read_resource(request.headers.content_type, text)),
+        Content::Tree(tree) => tree.map(|tree| Resource::from_value(tree).map_err(bad_request)),
     };
-    let resource = parsed.map_err(|issues| {
+    let Some(read) = read else {
+        let issue = Issue::error(IssueType::Required, "The body is empty; it must be the resource.");
+        return Err(Refusal::new(400, issue.at(resource_type.name())));
+    };
+    let resource = read.map_err(|mut refusal| {
         // What is wrong with the whole body has the place that the address names.
-        let place = |issue: Issue| if issue.expression.is_none() { issue.at(resource_type.name()) } else { issue };
-        bad_request(issues.into_iter().map(place).collect())
+        for issue in refusal.issues.iter_mut().filter(|issue| issue.expression.is_none()) {
+            issue.expression = Some(resource_type.name().to_owned());
+        }
+        refusal
     })?;
     if resource.resource_type() != resource_type {
         let message = format!("The address is for {resource_type}, and the body is another type.");

@@ -43,7 +43,9 @@ const FHIRPATH: &str = "FHIRPath Patch is not supported; send a JSON Patch of ty
 fn check(essence: &str, place: &str) -> Result<(), Refusal> {
     match essence {
         JSON_PATCH => Ok(()),
-        "application/fhir+json" | "application/json+fhir" | "application/fhir+xml" => Err(not_supported(FHIRPATH, place)),
+        "application/fhir+json" | "application/json+fhir" | "application/fhir+xml" | "application/xml+fhir" => {
+            Err(not_supported(FHIRPATH, place))
+        }
         _ => Err(not_supported("A patch is a JSON Patch of type application/json-patch+json.", place)),
     }
 }

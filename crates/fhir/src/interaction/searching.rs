@@ -2,12 +2,11 @@
 //!
 //! <https://hl7.org/fhir/R4/search.html#searchcontexts>, <https://hl7.org/fhir/R4/operations.html#request>.
 
-use super::headers::is_json;
-use super::parse::{Content, JSON, Pairs, bad_request, unsupported_content};
+use super::format::read;
+use super::parse::{Content, Pairs, bad_request};
 use super::target::PATH;
 use super::{Interaction, Refusal, RequestLine};
 use crate::definitions::CompartmentType;
-use crate::json;
 use crate::outcome::{Issue, IssueType};
 use crate::reference::LocalReference;
 use crate::search::{self, SearchContext, SearchPlace};
@@ -49,10 +48,10 @@ pub(super) fn everything(focus: LocalReference, pairs: &Pairs, context: &SearchC
 pub(super) fn operation_parameters(request: &RequestLine<'_>, content: Content<'_>) -> Result<Vec<(String, String)>, Refusal> {
     let parameters = match content {
         Content::Text([]) | Content::Tree(None) => return Ok(Vec::new()),
-        Content::Text(_) if !is_json(request.headers.content_type) => return Err(unsupported_content(JSON)),
-        Content::Text(text) => json::parse(text).map_err(|error| {
-            let issue = Issue::error(IssueType::Structure, format!("not valid JSON: {error}"));
-            Refusal::new(400, issue.at("Parameters"))
+        Content::Text(text) => read(request.headers.content_type, text).map_err(|mut refusal| {
+            let places = refusal.issues.iter_mut().filter_map(|issue| issue.expression.as_mut());
+            places.filter(|place| !place.starts_with("http.")).for_each(|place| "Parameters".clone_into(place));
+            refusal
         })?,
         Content::Tree(Some(tree)) => tree,
     };

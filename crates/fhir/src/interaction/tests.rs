@@ -138,18 +138,40 @@ fn wrong_methods_are_told_the_right_ones() {
 }
 
 #[test]
-fn other_formats_are_neither_sent_nor_read() {
+fn json_and_xml_are_sent_and_read_and_nothing_else_is() {
     let accept = |accept| Headers { accept: Some(accept), ..JSON };
-    assert_eq!(refusal("GET /Patient/1", accept("application/fhir+xml"), b"").status, 406);
-    assert_eq!(refusal("GET /Patient/1?_format=xml", JSON, b"").status, 406);
-    assert_eq!(refusal("GET /Patient?_format=json&_format=xml", JSON, b"").status, 406);
+    for (line, headers) in [
+        ("GET /Patient/1", accept("application/fhir+xml")),
+        ("GET /Patient/1?_format=xml", JSON),
+        ("GET /Patient/1?_format=json", accept("text/turtle")),
+        ("GET /Patient?_format=xml", accept("text/turtle")),
+        ("GET /metadata?_format=text/xml", JSON),
+    ] {
+        accepted(line, headers, b"");
+    }
+    assert_eq!(refusal("GET /Patient/1", accept("text/turtle"), b"").status, 406);
+    assert_eq!(refusal("GET /Patient/1?_format=ttl", JSON, b"").status, 406);
+    assert_eq!(refusal("GET /Patient?_format=json&_format=ttl", JSON, b"").status, 406);
+    assert_eq!(refusal("GET /Patient?_format=json&_format=xml", JSON, b"").status, 400);
+    assert_eq!(refusal("GET /Patient/1?_format=json&_format=xml", JSON, b"").status, 400);
     assert_eq!(refusal("GET /metadata?_format=ttl", JSON, b"").status, 406);
-    accepted("GET /Patient/1?_format=json", accept("application/fhir+xml"), b"");
-    for content_type in [None, Some("text/plain"), Some("application/fhir+xml"), Some("application/x-www-form-urlencoded")] {
+    for content_type in [None, Some("text/plain"), Some("text/turtle"), Some("application/x-www-form-urlencoded")] {
         let headers = Headers { content_type, ..JSON };
         assert_eq!(refusal("POST /Patient", headers, PATIENT).status, 415, "{content_type:?}");
         assert_eq!(refusal("PUT /Patient/1", headers, PATIENT).status, 415, "{content_type:?}");
+        assert_eq!(refusal("POST /Patient", headers, b"").status, 415, "{content_type:?}");
     }
+    let xml = Headers { content_type: Some("application/fhir+xml"), ..JSON };
+    let body = b"<Patient xmlns='http://hl7.org/fhir'><id value='1'/></Patient>";
+    accepted("POST /Patient", xml, body);
+    accepted("PUT /Patient/1", xml, body);
+    assert_eq!(refusal("POST /Observation", xml, body).issues[0].expression.as_deref(), Some("resourceType"));
+    assert_eq!(refusal("POST /Patient", xml, b"").issues[0].expression.as_deref(), Some("Patient"));
+    assert_eq!(refusal("POST /Patient", xml, PATIENT).status, 400, "JSON that says it is XML");
+    assert_eq!(refusal("POST /Patient", JSON, body).status, 400, "XML that says it is JSON");
+    let parameters = b"<Parameters xmlns='http://hl7.org/fhir'><parameter><name value='_count'/><valueInteger value='1'/></parameter></Parameters>";
+    accepted("POST /Patient/1/$everything", xml, parameters);
+    assert_eq!(refusal("POST /Patient/1/$everything", xml, b"<x/>").issues[0].expression.as_deref(), Some("Parameters"));
     for line in ["POST /Patient/_search", "POST /_search", "POST /Patient/1/_search", "POST /Patient/1/Observation/_search"] {
         assert_eq!(refusal(line, JSON, b"name=a").status, 415, "{line}");
     }

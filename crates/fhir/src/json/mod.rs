@@ -10,7 +10,9 @@ mod place;
 mod write;
 
 pub use members::parse_members;
+pub(crate) use parse::parse_to;
 pub use parse::{MAXIMUM_DEPTH, ParseError, parse};
+pub(crate) use place::{Place, Step, line_and_column};
 pub(crate) use write::write_string;
 
 /// How many bytes at the beginning of a string's content need no escape: neither quotation mark, reverse solidus, nor control. Whole blocks are looked at

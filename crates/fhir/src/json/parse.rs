@@ -3,7 +3,7 @@
 //! Stricter than the grammar where FHIR bodies profit: repeated member names, byte order marks, lone surrogates and nesting beyond
 //! [`MAXIMUM_DEPTH`] are errors. Recursion is bounded by that depth, so hostile nesting cannot exhaust the stack.
 
-use super::place::{Place, Step};
+use super::place::{Place, Step, line_and_column};
 use super::{Value, plain_length};
 
 /// The deepest nesting of arrays and objects that is accepted. Published FHIR resources stay below 30.
@@ -28,11 +28,16 @@ pub struct ParseError {
 
 /// Parses one JSON text; white space may surround it, nothing else.
 pub fn parse(bytes: &[u8]) -> Result<Value, ParseError> {
+    parse_to(MAXIMUM_DEPTH, bytes)
+}
+
+/// The same to another depth, for what this server has put together of texts that were parsed.
+pub(crate) fn parse_to(maximum_depth: usize, bytes: &[u8]) -> Result<Value, ParseError> {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => return Err(not_utf8(bytes, error.valid_up_to())),
     };
-    let mut parser = Parser::new(text);
+    let mut parser = Parser { maximum_depth, ..Parser::new(text) };
     parser.document().map_err(|message| error_at(bytes, parser.position, message, &parser.place))
 }
 
@@ -45,19 +50,15 @@ fn not_utf8(bytes: &[u8], position: usize) -> ParseError {
 }
 
 fn error_at(bytes: &[u8], position: usize, message: &'static str, place: &Place) -> ParseError {
-    let before = bytes.get(..position).unwrap_or(bytes);
-    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-    let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-    // Continuation bytes of UTF-8 do not begin a character.
-    let column = before.iter().skip(start).filter(|byte| (**byte & 0xc0) != 0x80).count() + 1;
-    let bounded = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    ParseError { line: bounded(line), column: bounded(column), message, expression: place.expression() }
+    let (line, column) = line_and_column(bytes, position);
+    ParseError { line, column, message, expression: place.expression() }
 }
 
 struct Parser<'a> {
     text: &'a str,
     position: usize,
     depth: usize,
+    maximum_depth: usize,
     /// Filled while an error is on its way out.
     place: Place,
 }
@@ -66,7 +67,7 @@ type Parsed<T> = Result<T, &'static str>;
 
 impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Self {
-        Self { text, position: 0, depth: 0, place: Place::default() }
+        Self { text, position: 0, depth: 0, maximum_depth: MAXIMUM_DEPTH, place: Place::default() }
     }
 
     fn document(&mut self) -> Parsed<Value> {
@@ -125,7 +126,7 @@ impl<'a> Parser<'a> {
     }
 
     fn nested(&mut self, parse: fn(&mut Self) -> Parsed<Value>) -> Parsed<Value> {
-        if self.depth == MAXIMUM_DEPTH {
+        if self.depth == self.maximum_depth {
             return Err("arrays and objects are nested too deeply");
         }
         self.depth += 1;

@@ -1,4 +1,4 @@
-//! Where in a resource a JSON error lies, as FHIRPath. Collected only when an error is on its way out, so that good texts do not pay for it.
+//! Where in a resource an error of its JSON or XML lies, as FHIRPath. Collected only when an error is on its way out, so that good texts do not pay for it.
 //!
 //! <https://hl7.org/fhir/R4/operationoutcome-definitions.html#OperationOutcome.issue.expression>. The names are the client's: they are shortened.
 
@@ -12,7 +12,7 @@ const MAXIMUM_STEPS: usize = 30;
 
 /// One step inwards.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// To a member of an object.
     Member(Box<str>),
     /// To an item of an array, from 0.
@@ -21,7 +21,7 @@ pub(super) enum Step {
 
 /// The place of an error, built from the inside to the outside.
 #[derive(Debug, Default)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// Innermost first.
     steps: Vec<Step>,
     root: Option<&'static str>,
@@ -37,6 +37,11 @@ impl Place {
     pub fn in_resource(&mut self, members: &[(Box<str>, Value)]) {
         let name = members.iter().find(|(name, _)| &**name == "resourceType").and_then(|(_, value)| value.as_str());
         self.root = name.and_then(ResourceType::parse).map(ResourceType::name);
+    }
+
+    /// The outermost resource is of this type.
+    pub fn in_type(&mut self, resource_type: ResourceType) {
+        self.root = Some(resource_type.name());
     }
 
     /// `Observation.code.coding[1].system`; `Resource` where no type is known (yet).
@@ -60,6 +65,17 @@ impl Place {
         }
         expression
     }
+}
+
+/// The line and the column in characters, both from 1, of a byte.
+pub(crate) fn line_and_column(bytes: &[u8], position: usize) -> (u32, u32) {
+    let before = bytes.get(..position).unwrap_or(bytes);
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+    // Continuation bytes of UTF-8 do not begin a character.
+    let column = before.iter().skip(start).filter(|byte| (**byte & 0xc0) != 0x80).count() + 1;
+    let bounded = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    (bounded(line), bounded(column))
 }
 
 /// A name as FHIRPath writes it: delimited where it is more than letters, digits and underscores.

@@ -19,6 +19,13 @@ use crate::reference::LocalReference;
 use crate::types::{LogicalId, ResourceType};
 
 pub use content::same_content;
+pub(crate) use entities::code_point as named_character;
+pub(crate) use validate::{nearest, suggestion};
+
+/// Whether a text is a narrative that a resource may carry.
+pub(crate) fn is_safe_narrative(text: &str) -> bool {
+    narrative::check(text).is_ok()
+}
 
 /// A well-formed R4 resource: known type, known elements with the right JSON types and cardinalities, valid primitives.
 ///

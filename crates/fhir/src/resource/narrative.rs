@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use super::entities;
+use super::primitive::has_noncharacter;
 
 /// The elements of HTML 4.0 chapters 7 to 11 (without 9.4) and 15, `a` and `img`.
 const ELEMENTS: [&str; 57] = [
@@ -146,6 +147,11 @@ pub(super) enum NarrativeError {
 use NarrativeError::Malformed;
 
 pub(super) fn check(text: &str) -> Result<(), NarrativeError> {
+    // XML 1.0, section 2.2.
+    let is_control = |byte: u8| byte < b' ' && !matches!(byte, b'\t' | b'\r' | b'\n');
+    if text.bytes().any(is_control) || has_noncharacter(text) {
+        return Err(Malformed("a character that XML does not have"));
+    }
     let mut scanner = Scanner { rest: text.trim(), open: Vec::new(), content: false };
     if !scanner.rest.starts_with("<div") {
         return Err(NarrativeError::NotDiv);
@@ -367,7 +373,8 @@ fn reference(name: &str) -> Option<char> {
             _ => return None,
         };
         // XML 1.0, section 2.2: of the controls below the space, these three are characters.
-        return char::from_u32(code_point.ok()?).filter(|character| *character >= ' ' || matches!(character, '\t' | '\n' | '\r'));
+        let is_control = |character: char| character < ' ' && !matches!(character, '\t' | '\n' | '\r');
+        return char::from_u32(code_point.ok()?).filter(|one| !is_control(*one) && !matches!(one, '\u{fffe}' | '\u{ffff}'));
     }
     match name {
         "lt" => Some('<'),
@@ -481,6 +488,11 @@ mod tests {
             "&#0;",
             "&#1;",
             "&#x1F;",
+            "&#xFFFE;",
+            "\u{1}",
+            "\u{b}",
+            "\u{ffff}",
+            "<p title=\"\u{1f}\">x</p>",
             "&xxe;",
             "&colon;",
             "&#xZZ;",

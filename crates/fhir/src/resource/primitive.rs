@@ -1,7 +1,7 @@
 //! The formats of the primitive types.
 //!
 //! <https://hl7.org/fhir/R4/datatypes.html#primitive>: the published regular expressions, by hand. Stricter in one point: a string may not hold control
-//! characters other than tab, carriage return and line feed, which the specification says it SHOULD not.
+//! characters other than tab, carriage return and line feed, which the specification says it SHOULD not, nor what XML cannot say.
 
 use crate::definitions::Primitive;
 use crate::instant;
@@ -94,7 +94,12 @@ fn string(kind: Primitive, text: &str) -> Result<(), PrimitiveError> {
 /// `[ \r\n\t\S]+`
 fn is_text(text: &str) -> bool {
     let is_control = |byte: &u8| (*byte < b' ') & (*byte != b'\t') & (*byte != b'\r') & (*byte != b'\n');
-    !text.is_empty() && count_of(text.as_bytes(), is_control) == 0
+    !text.is_empty() && count_of(text.as_bytes(), is_control) == 0 && !has_noncharacter(text)
+}
+
+/// Whether a text has one of the two that are no characters in XML 1.0 (section 2.2) nor in Unicode. Both begin with the byte EF, which is looked for first.
+pub(super) fn has_noncharacter(text: &str) -> bool {
+    text.as_bytes().contains(&0xef) && text.contains(['\u{fffe}', '\u{ffff}'])
 }
 
 /// `[^\s]+(\s[^\s]+)*`
@@ -166,7 +171,11 @@ mod tests {
             (Primitive::Integer, &["0", "-2147483648", "2147483647"], &["2147483648", "1.0", "1e2", "\"1\""]),
             (Primitive::UnsignedInt, &["0", "1"], &["-1", "2147483648"]),
             (Primitive::PositiveInt, &["1"], &["0", "-1"]),
-            (Primitive::String, &["\"a\"", "\" \"", "\"a\\nb\""], &["\"\"", "1", "\"a\\u0000\"", "\"\\u001b\"", "[]"]),
+            (
+                Primitive::String,
+                &["\"a\"", "\" \"", "\"a\\nb\"", "\"\\ufffd\\ufeff\""],
+                &["\"\"", "1", "\"a\\u0000\"", "\"\\u001b\"", "\"\\uffff\"", "\"a\\ufffe\"", "[]"],
+            ),
             (Primitive::Code, &["\"a\"", "\"a b\""], &["\"\"", "\" a\"", "\"a \"", "\"a  b\""]),
             (Primitive::Uri, &["\"urn:x\"", "\"http://a.example/b|1\""], &["\"\"", "\"a b\"", "\"a\\n\""]),
             (Primitive::Id, &["\"A-1.b\""], &["\"a_b\"", "\"\"", "\"a/b\""]),

@@ -144,7 +144,7 @@ impl<'a> Validator<'a> {
             return self.unknown(structure, name);
         };
         let kind = crate::definitions::structure(element_type.structure).kind;
-        if is_sibling && !matches!(kind, Kind::Primitive(_)) {
+        if is_sibling && (!matches!(kind, Kind::Primitive(_)) || structure.has_as_attribute(element)) {
             return self.unknown(structure, name);
         }
         if let Some(other) = present.mark(position, base) {
@@ -296,12 +296,12 @@ fn echo(text: &str) -> String {
     text.chars().take(ECHO).map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
 }
 
-fn suggestion(near: Option<String>) -> String {
+pub(crate) fn suggestion(near: Option<String>) -> String {
     near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
 }
 
 /// The known name that differs least, if it differs little.
-fn nearest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
+pub(crate) fn nearest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
     if name.len() > ECHO {
         return None;
     }

@@ -5,7 +5,7 @@
 use super::filter::{Rejection, points_to};
 use super::{Include, SearchQuery, Shape, SortKey, Total};
 use crate::definitions::{self, ParameterType, SearchParameter};
-use crate::interaction::is_stored;
+use crate::interaction::{FORMAT_NAMES, Format, is_stored};
 use crate::query::echo;
 use crate::types::ResourceType;
 
@@ -28,13 +28,9 @@ pub(crate) fn cursor(value: &str) -> Result<Box<str>, Rejection> {
     Ok(value.into())
 }
 
-/// `_format`: JSON in one of its names. A `+` that was not escaped arrives as a space.
+/// `_format`, whose meaning is that of the whole request ([`crate::interaction::answer_format`]).
 pub(crate) fn format(value: &str) -> Result<(), &'static str> {
-    let essence = value.split(';').next().unwrap_or_default().trim();
-    match essence {
-        "json" | "application/json" | "application/fhir+json" | "application/fhir json" | "text/json" => Ok(()),
-        _ => Err("Only JSON is supported: json, application/json, application/fhir+json."),
-    }
+    Format::of_parameter(value).map(|_| ()).ok_or(FORMAT_NAMES)
 }
 
 /// `_summary`

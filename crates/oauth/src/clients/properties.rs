@@ -42,6 +42,16 @@ impl SmartVersion {
     }
 }
 
+/// What kind of program a client is (OpenID Connect Registration section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ApplicationType {
+    /// It runs on a server or in a browser; so does whoever says nothing.
+    Web,
+    /// It runs on a person's device (RFC 8252), and may be sent back to by a scheme of its own.
+    Native,
+}
+
 /// How answers to introspection are signed for a client (RFC 9701 section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResponseAlgorithm(pub Algorithm);
@@ -164,6 +174,9 @@ pub struct ClientProperties {
     /// An older version of SMART that it needs leave for; a risk, see [`SmartVersion`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub smart: Option<SmartVersion>,
+    /// What kind of program it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub application_type: Option<ApplicationType>,
     /// Whether the operator verified who made it. The consent screen says so.
     #[serde(skip_serializing_if = "is_false")]
     pub verified: bool,
@@ -283,8 +296,9 @@ impl ClientProperties {
         if self.origins.len() > MAXIMUM_LIST {
             return Err(PropertyError::Origins);
         }
-        // The same rules as for redirect URIs: a browser is sent there.
-        if self.launch_urls.len() > MAXIMUM_LIST || self.launch_urls.iter().any(|url| RedirectUri::parse(url).is_err()) {
+        // The same rules as for redirect URIs: a browser is sent there. An EHR opens pages, and no app on a device.
+        let is_page = |url: &String| RedirectUri::parse(url).is_ok_and(|url| url.origin().is_some());
+        if self.launch_urls.len() > MAXIMUM_LIST || !self.launch_urls.iter().all(is_page) {
             return Err(PropertyError::LaunchUrls);
         }
         let repeated =
@@ -393,7 +407,14 @@ mod tests {
         assert_eq!(refused(|properties| properties.resource_server = true), PropertyError::PublicEntitlement);
         assert_eq!(refused(|properties| properties.administrator = true), PropertyError::PublicEntitlement);
         assert_eq!(refused(|properties| properties.launcher = true), PropertyError::PublicEntitlement);
-        for url in ["http://app.example/launch", "https://app.example", "https://app.example/#x", "javascript:alert(1)", ""] {
+        for url in [
+            "http://app.example/launch",
+            "https://app.example",
+            "https://app.example/#x",
+            "javascript:alert(1)",
+            "com.example.app:/launch",
+            "",
+        ] {
             let properties = ClientProperties { launch_urls: vec![url.into()], ..ClientProperties::default() };
             assert_eq!(properties.check(&ClientKind::Public), Err(PropertyError::LaunchUrls), "{url}");
         }

@@ -8,7 +8,7 @@ use portcullis_fhir::types::ResourceType;
 use portcullis_mutants::off;
 
 use super::letters::{Letter, LetterSet};
-use super::parse::{Scope, ScopeContext, ScopeTarget};
+use super::parse::{Scope, ScopeContext, ScopeKind, ScopeTarget};
 
 /// Room for every storage key of a resource type.
 const TYPE_SLOTS: usize = 256;
@@ -163,18 +163,50 @@ pub struct CompiledScopes {
     pub user: TypeLetters,
     /// Whatever the client may do.
     pub system: TypeLetters,
+    /// What the app may know of the user.
+    pub identity: Identity,
+}
+
+/// What an app may know of the person who signed in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// `openid`: that it is the same person. Without it the others say nothing.
+    pub open_id: bool,
+    /// `fhirUser`: which resource stands for the person.
+    pub fhir_user: bool,
+    /// `profile`: the name.
+    pub profile: bool,
+}
+
+impl Identity {
+    /// Whether the app may know which resource stands for the person.
+    pub fn names_user(self) -> bool {
+        self.open_id && self.fhir_user
+    }
+
+    fn includes(self, other: Self) -> bool {
+        (self.open_id || !other.open_id) && (self.fhir_user || !other.fhir_user) && (self.profile || !other.profile)
+    }
 }
 
 impl CompiledScopes {
     /// Nothing is allowed.
     pub fn none() -> Self {
-        Self { patient: TypeLetters::none(), user: TypeLetters::none(), system: TypeLetters::none() }
+        Self {
+            patient: TypeLetters::none(),
+            user: TypeLetters::none(),
+            system: TypeLetters::none(),
+            identity: Identity::default(),
+        }
     }
 
     /// Everything that any of these scopes allows.
     pub fn of<'a>(scopes: impl IntoIterator<Item = &'a Scope>) -> Self {
         let mut compiled = Self::none();
         for scope in scopes {
+            compiled.identity.open_id |= scope.kind() == ScopeKind::OpenId;
+            compiled.identity.fhir_user |= scope.kind() == ScopeKind::FhirUser;
+            compiled.identity.profile |= scope.kind() == ScopeKind::Profile;
             match scope.reach().map(|reach| reach.context) {
                 Some(ScopeContext::Patient) => compiled.patient.add(scope),
                 Some(ScopeContext::User) => compiled.user.add(scope),
@@ -218,6 +250,7 @@ impl CompiledScopes {
     /// Whether everything that `other` allows is allowed here, context by context.
     pub fn includes(&self, other: &Self) -> bool {
         ScopeContext::ALL.into_iter().all(|context| self.context(context).includes(other.context(context)))
+            && self.identity.includes(other.identity)
     }
 }
 
@@ -286,9 +319,24 @@ mod tests {
     }
 
     #[test]
-    fn scopes_without_resources_allow_nothing() {
+    fn scopes_without_resources_allow_no_type() {
         let scopes = compiled("openid fhirUser launch/patient offline_access");
-        assert_eq!(scopes, CompiledScopes::none());
+        assert_eq!(CompiledScopes { identity: Identity::default(), ..scopes.clone() }, CompiledScopes::none());
+        assert_eq!(compiled("launch/patient offline_access"), CompiledScopes::none());
         assert!(scopes.patient.is_empty() && scopes.user.is_empty() && scopes.system.is_empty());
+    }
+
+    #[test]
+    fn the_user_is_named_by_both_scopes_together_and_by_none_alone() {
+        for (text, named) in
+            [("openid", false), ("fhirUser", false), ("openid profile user/*.rs", false), ("openid fhirUser", true)]
+        {
+            assert_eq!(compiled(text).identity.names_user(), named, "{text}");
+        }
+        assert!(compiled("openid fhirUser profile").includes(&compiled("openid fhirUser")));
+        for wider in ["openid profile", "openid fhirUser"] {
+            assert!(!compiled("openid").includes(&compiled(wider)), "{wider}");
+        }
+        assert!(!compiled("fhirUser profile").includes(&compiled("openid")));
     }
 }

@@ -19,7 +19,9 @@ const LONGEST_CRITERIA: usize = 300;
 pub fn plain_words(scope: &Scope, language: Language) -> String {
     let words = match scope.kind() {
         ScopeKind::OpenId => language.say("Know that it is you when you come back", "Saber que es usted cuando vuelve"),
-        ScopeKind::FhirUser => language.say("Know who you are", "Saber quién es usted"),
+        ScopeKind::FhirUser => {
+            language.say("Know who you are, and see your name and details", "Saber quién es usted y ver su nombre y sus datos")
+        }
         ScopeKind::Profile => language.say("Know your name", "Saber su nombre"),
         ScopeKind::OfflineAccess => language.say(
             "Keep access when you are not using the app, until you take it back",
@@ -248,7 +250,7 @@ mod tests {
             ("offline_access", "Keep access when you are not using the app, until you take it back"),
             ("online_access", "Keep access while you stay signed in"),
             ("openid", "Know that it is you when you come back"),
-            ("fhirUser", "Know who you are"),
+            ("fhirUser", "Know who you are, and see your name and details"),
             ("launch/patient", "Know which patient you chose"),
         ] {
             assert_eq!(plain_words(&Scope::parse(scope).unwrap(), Language::English), words, "{scope}");
@@ -279,7 +281,7 @@ mod tests {
             ("offline_access", "Mantener el acceso cuando usted no usa la aplicación, hasta que usted lo retire"),
             ("online_access", "Mantener el acceso mientras su sesión siga abierta"),
             ("openid", "Saber que es usted cuando vuelve"),
-            ("fhirUser", "Saber quién es usted"),
+            ("fhirUser", "Saber quién es usted y ver su nombre y sus datos"),
             ("launch/patient", "Saber qué paciente eligió usted"),
             (
                 "patient/Observation.rs?category=http://terminology.hl7.org/CodeSystem/observation-category|laboratory",

@@ -90,7 +90,7 @@ fn part_of(principal: &Principal) -> Option<(&LocalReference, Parts, Compartment
 }
 
 /// Without what is excluded from any representation: a record by a relative says nothing of the patient for whom it was made.
-fn within_limits(principal: &Principal, own: &LocalReference, given: Grant) -> Grant {
+pub(super) fn within_limits(principal: &Principal, own: &LocalReference, given: Grant) -> Grant {
     let represents = principal.user().filter(|_| own.resource_type == ResourceType::RELATED_PERSON);
     let limits = represents.into_iter().flat_map(|user| &user.represents).map(|representation| &representation.limits);
     limits.fold(given, represented::limited)

@@ -4,6 +4,7 @@ pub mod break_glass;
 pub mod consent;
 pub mod membership;
 pub mod operator;
+pub mod own_entry;
 pub mod patient_context;
 pub mod purpose;
 mod represented;

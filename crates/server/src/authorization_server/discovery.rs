@@ -22,6 +22,7 @@ pub fn endpoints(public_url: &str) -> Endpoints {
         management: Some(at("/me")),
         revocation: Some(at("/oauth/revoke")),
         introspection: Some(at("/oauth/introspect")),
+        userinfo: Some(at("/oauth/userinfo")),
         pushed_authorization_request: Some(at("/oauth/par")),
         require_pushed_authorization_requests: false,
         registration: None,

@@ -12,6 +12,7 @@ pub mod developers;
 pub mod discovery;
 pub mod form;
 pub mod own_page;
+pub mod page_query;
 pub mod place;
 pub mod reply;
 pub mod security;
@@ -58,6 +59,7 @@ pub async fn serve(server: Arc<Server>, exchange: Exchange, route: Route, body: 
             Box::pin(clients::client_endpoint::serve::<clients::revoke::Revocation>(server, &exchange, body)).await
         }
         Route::Introspect if posting => Box::pin(clients::introspect::serve(server, &exchange, body)).await,
+        Route::UserInfo if reading || posting => Box::pin(clients::userinfo::serve(server, &exchange)).await,
         Route::PushedRequest if posting => {
             Box::pin(clients::client_endpoint::serve::<clients::pushed::PushedRequests>(server, &exchange, body)).await
         }
@@ -77,6 +79,7 @@ pub async fn serve(server: Arc<Server>, exchange: Exchange, route: Route, body: 
             let allow = match other {
                 Route::Authorize if !authorizes_by_post => "GET, HEAD",
                 Route::Authorize | Route::Chart | Route::Login | Route::BreakGlass | Route::Security => "GET, HEAD, POST",
+                Route::UserInfo => "GET, HEAD, POST",
                 Route::Person | Route::History(_) => "GET, HEAD",
                 _ => "POST",
             };
@@ -86,6 +89,9 @@ pub async fn serve(server: Arc<Server>, exchange: Exchange, route: Route, body: 
                         .with_status(StatusCode::METHOD_NOT_ALLOWED)
                         .with(header::ALLOW, allow)
                 }
+                Route::UserInfo => reply::oauth_error(TokenError::InvalidRequest("the method must be GET or POST"))
+                    .with_status(StatusCode::METHOD_NOT_ALLOWED)
+                    .with(header::ALLOW, allow),
                 _ => ui::method_not_allowed(&exchange, allow),
             };
             server.record_page(&exchange, Outcome::Rejected, draft).await

@@ -1,6 +1,6 @@
 //! What is wrong with a request before its route matters: which host it means, how much stands before its body, and how that is coded.
 //!
-//! RFC 9112, section 3.2 (Host), RFC 9110, sections 8.4 and 15.5.16 (Content-Encoding), RFC 6585, section 5 (431). hyper has a limit of its own for headers,
+//! RFC 9112, section 3.2 (Host), RFC 9110, sections 8.4 and 15.5.16 (Content-Encoding), RFC 6585, section 5 (431), RFC 9110, section 15.5.15 (414). hyper has a limit of its own for headers,
 //! twice as high, so that a refusal is one of ours, with a record, and hyper's only where somebody means harm. Content-Length beside Transfer-Encoding is not seen here: hyper takes
 //! the first away, reads the chunks alone and closes the connection after the answer, as RFC 9112, section 6.3 wants. docs/threat-model.md says why that
 //! leaves nothing to smuggle.
@@ -28,6 +28,9 @@ pub enum FramingError {
     /// More than [`MAXIMUM_HEADER_BYTES`] or [`MAXIMUM_HEADERS`].
     #[error("A request has at most 64 header fields, and 32 KiB in these and the address together.")]
     HeadersTooLarge,
+    /// More than [`MAXIMUM_HEADER_BYTES`] in the address alone (RFC 9110 section 15.5.15).
+    #[error("The address of a request has at most 32 KiB. Search with POST and _search, where the parameters stand in the body.")]
+    AddressTooLong,
 }
 
 impl FramingError {
@@ -35,6 +38,9 @@ impl FramingError {
     pub fn check(version: Version, target: &Uri, headers: &HeaderMap, has_body: bool) -> Result<(), Self> {
         let fields: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         let address = target.path_and_query().map_or(0, |address| address.as_str().len());
+        if address > MAXIMUM_HEADER_BYTES {
+            return Err(Self::AddressTooLong);
+        }
         if headers.len() > MAXIMUM_HEADERS || fields + address > MAXIMUM_HEADER_BYTES {
             return Err(Self::HeadersTooLarge);
         }
@@ -56,6 +62,7 @@ impl FramingError {
             Self::Host => (StatusCode::BAD_REQUEST, IssueType::Invalid, "http.Host"),
             Self::ContentEncoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, IssueType::NotSupported, "http.Content-Encoding"),
             Self::HeadersTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, IssueType::TooLong, "http"),
+            Self::AddressTooLong => (StatusCode::URI_TOO_LONG, IssueType::TooLong, "http"),
         };
         let message = self.to_string();
         let draft = Draft::new(status);
@@ -71,7 +78,7 @@ impl FramingError {
             Face::Page(_) => draft.body("text/plain; charset=utf-8", format!("{message}\n")),
         };
         match self {
-            Self::Host | Self::HeadersTooLarge => draft,
+            Self::Host | Self::HeadersTooLarge | Self::AddressTooLong => draft,
             Self::ContentEncoding => draft.with(header::ACCEPT_ENCODING, "identity"),
         }
     }
@@ -104,6 +111,8 @@ mod tests {
         assert_eq!(check(1, room / 2, room / 2), Ok(()));
         assert_eq!(check(1, room / 2, room / 2 + 1), Err(FramingError::HeadersTooLarge));
         assert_eq!(check(1, room / 2 + 1, room / 2), Err(FramingError::HeadersTooLarge));
+        assert_eq!(check(1, 1, MAXIMUM_HEADER_BYTES), Err(FramingError::HeadersTooLarge));
+        assert_eq!(check(1, 1, MAXIMUM_HEADER_BYTES + 1), Err(FramingError::AddressTooLong));
         assert_eq!(
             (check(MAXIMUM_HEADERS, 1, 1), check(MAXIMUM_HEADERS + 1, 1, 1)),
             (Ok(()), Err(FramingError::HeadersTooLarge))

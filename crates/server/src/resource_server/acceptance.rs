@@ -125,7 +125,7 @@ mod tests {
         let others =
             r#"{"text":{"modifierExtension":[{"url":"x"}]},"extension":[{"url":"x"}],"_status":{"extension":[{"url":"x"}]}}"#;
         assert_eq!(places(others, &[]), [""; 0]);
-        let many = format!(r#"{{"modifierExtension":[{}]}}"#, vec![r#"{"url":"x"}"#; 10].join(","));
+        let many = format!(r#"{{"modifierExtension":[{}]}}"#, [r#"{"url":"x"}"#; 10].join(","));
         assert_eq!(places(&many, &[]).len(), 10);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use portcullis_audit::record::{Event, OperationEntry, Outcome, Record};
-use portcullis_fhir::interaction::Interaction;
+use portcullis_fhir::interaction::{Format, Interaction};
 use portcullis_fhir::search::{SearchPlace, SearchQuery};
 use portcullis_fhir::types::LogicalId;
 use portcullis_oauth::principal::Principal;
@@ -24,6 +24,8 @@ use crate::operator_rules;
 pub struct Account {
     /// Who asked.
     pub principal: Option<Arc<Principal>>,
+    /// The form of the answer, where the body has been read.
+    pub format: Option<Format>,
     /// What was asked, once that is understood.
     pub operation: Option<OperationEntry>,
     /// What a request by id is after.
@@ -46,7 +48,7 @@ impl Account {
     /// The account of a part of the same, decided as this was last.
     pub fn part(&self, operation: OperationEntry) -> Self {
         let (principal, decision, trace) = (self.principal.clone(), self.decision.clone(), self.trace.clone());
-        Self { principal, operation: Some(operation), subject: None, decision, trace }
+        Self { principal, format: None, operation: Some(operation), subject: None, decision, trace }
     }
 
     /// Notes what was asked; `form` is the body of a search that was posted.
@@ -124,7 +126,8 @@ impl Account {
         let Summary { patients, returned, labels } = summary.into();
         let outcome = if status.is_client_error() { Outcome::Rejected } else { Outcome::Success };
         let mut record = self.record(exchange, outcome, status);
-        let in_vain = status == StatusCode::NOT_FOUND;
+        // What was permitted and found nothing, by either style of denials.
+        let in_vain = matches!(status, StatusCode::NOT_FOUND | StatusCode::FORBIDDEN);
         for operation in &mut record.operations {
             operation.named.retain(|patient| !patients.contains(patient));
             operation.patients.clone_from(&patients);

@@ -186,6 +186,7 @@ pub async fn authenticate(server: &Server, exchange: &Exchange) -> Result<Authen
     let (scheme, text) = presented(exchange)?;
     let now = server.clock.now_seconds();
     let token = verified(server, text, now).map_err(|error| error.by(scheme))?;
+    exchange.asker.is(token.client());
     let proof = match scheme {
         Scheme::Bearer => None,
         Scheme::Dpop => Some(dpop::proof(server, exchange, Some(text))?.ok_or(ProofError::Missing)?),

@@ -6,6 +6,7 @@ use portcullis_oauth::language::Language;
 use portcullis_oauth::principal::Principal;
 
 use crate::listener::Peer;
+use crate::middleware::cors::Asker;
 use crate::ui::{self, Reader};
 
 /// A request's identity: made once, at the edge.
@@ -27,6 +28,8 @@ pub struct Exchange {
     pub language: Language,
     /// For an entry of a batch or transaction: the id of the request that it stands in.
     pub within: Option<String>,
+    /// Which client asks, for whoever decides which pages may read the answer.
+    pub asker: Asker,
 }
 
 impl Exchange {
@@ -44,7 +47,8 @@ impl Exchange {
     pub fn again(&self, id: String) -> Self {
         let (method, target, headers) = (self.method.clone(), self.target.clone(), HeaderMap::new());
         let (peer, within) = (self.peer.clone(), self.within.clone());
-        Self { id, received: self.received, peer, method, target, headers, language: self.language, within }
+        let (language, asker) = (self.language, self.asker.clone());
+        Self { id, received: self.received, peer, method, target, headers, language, within, asker }
     }
 
     /// An entry of this request as a request of its own, with a record of its own.

@@ -4,9 +4,11 @@ pub mod acceptance;
 pub mod app_state;
 pub mod authenticate;
 pub mod capabilities;
+pub mod denials;
 pub mod large;
 pub mod pipeline;
 pub mod reply;
+pub mod representation;
 pub mod respond;
 
 mod account;

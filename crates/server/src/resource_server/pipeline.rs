@@ -24,7 +24,7 @@ use super::conditions::{self, Resolved, Settled};
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
 use super::respond::{self, Asked, Found};
-use super::{Exchange, acceptance, authenticate, bundles, patching, purpose, several};
+use super::{Exchange, acceptance, authenticate, bundles, patching, purpose, representation, several};
 use crate::answer::{Answer, Draft};
 use crate::authorization_server::developers::refused;
 use crate::context::Server;
@@ -36,10 +36,13 @@ use crate::middleware::refusals::{self, Admission, Standing};
 /// Serves one request to the FHIR base; `path` is what follows the base, still percent-encoded.
 pub async fn serve(server: Arc<Server>, exchange: Exchange, path: String, body: Incoming) -> Answer {
     let mut account = Account::default();
-    match stages(&server, &exchange, &path, body, &mut account).await {
+    let result = stages(&server, &exchange, &path, body, &mut account).await;
+    let format = account.format.unwrap_or_else(|| representation::asked(&exchange, b""));
+    let answer = match result {
         Ok(answer) => answer,
         Err(refusal) => refuse(&server, &exchange, account, &refusal).await,
-    }
+    };
+    representation::given(&server, &exchange, format, answer).await
 }
 
 async fn stages(
@@ -52,6 +55,7 @@ async fn stages(
     // Nobody's body is read before we know whose it is.
     let credentials = authenticate::authenticate(server, exchange).await?.stating(account)?;
     let body = body::read(body, body::MAXIMUM_RESOURCE).await?;
+    account.format = Some(representation::asked(exchange, &body));
     if !body.is_empty() {
         // A body may take its time, and the access may have been taken back meanwhile.
         account.principal = Some(Arc::new(credentials.establish(server).await?));
@@ -123,7 +127,21 @@ pub async fn interact(
     };
     let operation = server.large.run(length, || plan(server, interaction, None)).await?;
     account.name_proposed(&operation);
-    let (permit, permitted) = account.decide(server, &principal, operation)?;
+    let style = server.settings.authorization.denials;
+    let beyond = style.of_includes(server, &principal, &operation);
+    let (by_include, counts) = (beyond.is_some(), respond::counts_matches(&operation));
+    let decided = match beyond {
+        Some(denial) => Err(account.denied(denial)),
+        None => account.decide(server, &principal, operation),
+    };
+    let (permit, permitted) = match (decided, counts) {
+        (Err(refusal), Some(counts)) if style.are_empty(&refusal, by_include) => {
+            let reply = respond::no_match(server, &asked, counts)?;
+            let record = account.refused(server, exchange, &refusal, reply.status()).await;
+            return Ok(Finished { reply, recorded: Recorded::Next(Box::new(record)) });
+        }
+        (decided, _) => decided?,
+    };
     match permitted {
         PermittedOperation::Write(set) => {
             let written = write(server, exchange, (&asked, account), (permit, set, guard)).await;
@@ -140,9 +158,13 @@ pub async fn interact(
 
 /// The capability statement, which needs no token, if it can be sent as the request wants it.
 pub async fn check_metadata(server: &Server, exchange: &Exchange, path: &str) -> Result<Draft, Answer> {
+    let format = representation::asked(exchange, b"");
     match parse(server, exchange, path, Sent::Body(b"")) {
-        Ok(_) => Ok(Draft::new(StatusCode::OK).body(reply::FHIR_JSON, server.capability_statement.clone())),
-        Err(refusal) => Err(refuse(server, exchange, Account::default(), &refusal).await),
+        Ok(_) => Ok(server.capability_statement.draft(format)),
+        Err(refusal) => {
+            let answer = refuse(server, exchange, Account::default(), &refusal).await;
+            Err(representation::given(server, exchange, format, answer).await)
+        }
     }
 }
 
@@ -169,10 +191,7 @@ pub fn with_line<T>(
             return Err(Refusal::Parse(interaction::Refusal::new(400, issue.at(format!("http.{name}")))));
         }
     }
-    // Several are one list (RFC 9110, section 5.3).
-    let accept: Vec<&str> =
-        exchange.headers.get_all(http::header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
-    let accept = accept.join(",");
+    let accept = representation::accepted(exchange);
     let headers = Headers {
         accept: Some(&accept),
         content_type: exchange.header(&http::header::CONTENT_TYPE),
@@ -394,7 +413,7 @@ pub(super) async fn refuse(server: &Server, exchange: &Exchange, account: Accoun
         return Answer::gathered(gathered, Face::Fhir);
     }
     refused::at_fhir(server, exchange, account.principal.as_deref(), refusal).await;
-    let draft = refusal.draft(authenticate::Scheme::of(exchange));
+    let draft = refusal.draft(authenticate::Scheme::of(exchange), server.settings.authorization.denials);
     let record = account.refused(server, exchange, refusal, draft.status()).await;
     if purpose::is_alert(refusal)
         && let Some(receipt) = purpose::alerted(server, account.principal.as_deref(), &record).await

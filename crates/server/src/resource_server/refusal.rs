@@ -13,6 +13,7 @@ use portcullis_policy::decision::{Denial, DenialReason};
 use portcullis_store::StoreError;
 
 use super::authenticate::{AuthenticationError, Scheme};
+use super::denials::{Denials, Hidden};
 use super::reply::{FHIR_JSON, Reply};
 use crate::answer::Draft;
 use crate::middleware::body::BodyError;
@@ -85,16 +86,17 @@ impl Refusal {
     }
 
     /// The answer to a request whose token came by this scheme.
-    pub fn draft(&self, scheme: Scheme) -> Draft {
-        let (status, issues) = self.status_and_issues();
+    pub fn draft(&self, scheme: Scheme, style: Denials) -> Draft {
+        let (status, issues) = self.status_and_issues(style);
         let draft = Draft::new(status).body(FHIR_JSON, outcome::render(&issues));
         match self.cause() {
             Self::Authentication(error) if status == StatusCode::UNAUTHORIZED => {
                 error.challenges().iter().fold(draft, |draft, one| draft.with_text(http::header::WWW_AUTHENTICATE, one))
             }
             Self::Denied(Denial { reason: DenialReason::MissingScope(resource_type, letter), .. }) => {
-                let wanted = format!("patient/{resource_type}.{0} user/{resource_type}.{0}", letter.as_char());
-                let challenge = format!("{}, error=\"insufficient_scope\", scope=\"{wanted}\"", scheme.challenge());
+                let wanted = format!(", scope=\"patient/{resource_type}.{0} user/{resource_type}.{0}\"", letter.as_char());
+                let wanted = if style.advice { &*wanted } else { "" };
+                let challenge = format!("{}, error=\"insufficient_scope\"{wanted}", scheme.challenge());
                 draft.with_text(http::header::WWW_AUTHENTICATE, &challenge)
             }
             Self::Parse(refusal) => match refusal.allow {
@@ -107,8 +109,8 @@ impl Refusal {
     }
 
     /// The answer to an entry of a batch, which stands at this index.
-    pub fn reply(&self, index: usize) -> Reply {
-        let (status, issues) = self.status_and_issues();
+    pub fn reply(&self, index: usize, style: Denials) -> Reply {
+        let (status, issues) = self.status_and_issues(style);
         let issues: Vec<Issue> = issues.into_iter().map(|issue| placed(issue, index)).collect();
         Reply::new(status).outcome(&issues)
     }
@@ -121,12 +123,12 @@ impl Refusal {
         }
     }
 
-    fn status_and_issues(&self) -> (StatusCode, Vec<Issue>) {
+    fn status_and_issues(&self, style: Denials) -> (StatusCode, Vec<Issue>) {
         let one = |status, code, text: &str| (status, vec![Issue::error(code, text)]);
         let body = |status, code, text: &str| (status, vec![Issue::error(code, text).at("Resource")]);
         match self {
             Self::Entry(index, cause) => {
-                let (status, issues) = cause.status_and_issues();
+                let (status, issues) = cause.status_and_issues(style);
                 (status, issues.into_iter().map(|issue| placed(issue, *index)).collect())
             }
             Self::Body(BodyError::TooLarge(limit)) => body(
@@ -143,7 +145,12 @@ impl Refusal {
             }
             Self::Authentication(AuthenticationError::Unavailable(_)) | Self::Ledger(_) => unavailable(),
             Self::Authentication(error) => (StatusCode::UNAUTHORIZED, vec![Issue::error(error.issue_type(), error.advice())]),
+            Self::Denied(_) if !style.advice => (StatusCode::FORBIDDEN, vec![Issue::error(IssueType::Forbidden, FORBIDDEN)]),
+            Self::Store(StoreError::OutsideBoundary | StoreError::Redacted) if !style.advice => {
+                (StatusCode::FORBIDDEN, vec![Issue::error(IssueType::Forbidden, FORBIDDEN)])
+            }
             Self::Denied(denial) => denied(denial),
+            Self::Store(StoreError::NotFound) => unseen(style),
             Self::Store(error) => store(error),
             Self::Disagreement(_) | Self::Internal(_) => one(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -153,6 +160,9 @@ impl Refusal {
         }
     }
 }
+
+/// For every denial of a server that gives no advice.
+const FORBIDDEN: &str = "This access does not allow that.";
 
 /// For every write outside the boundary, of whatever type, and whatever is stored: the text must not tell the cases apart.
 const OUTSIDE: &str = "This access does not cover the record that the resource would belong to. Types that belong to no patient's record, such as \
@@ -246,6 +256,17 @@ fn store(error: &StoreError) -> (StatusCode, Vec<Issue>) {
 }
 
 /// Absent and hidden resources answer this, to the byte.
+pub fn unseen(style: Denials) -> (StatusCode, Vec<Issue>) {
+    match style.hidden {
+        Hidden::NotFound => not_found(),
+        Hidden::Forbidden => {
+            let text = "This access does not reach such a resource, whether there is one or not.";
+            (StatusCode::FORBIDDEN, vec![Issue::error(IssueType::Forbidden, text)])
+        }
+    }
+}
+
+/// What is not there at all: a type, a route.
 pub fn not_found() -> (StatusCode, Vec<Issue>) {
     (StatusCode::NOT_FOUND, vec![Issue::error(IssueType::NotFound, "There is no such resource.")])
 }
@@ -284,7 +305,7 @@ mod tests {
         for error in [AuthenticationError::Missing, AuthenticationError::Malformed, AuthenticationError::Expired(Scheme::Bearer)]
         {
             let expected = error.issue_type();
-            let (status, issues) = Refusal::Authentication(error).status_and_issues();
+            let (status, issues) = Refusal::Authentication(error).status_and_issues(Denials::default());
             assert_eq!((status, issues.len()), (StatusCode::UNAUTHORIZED, 1));
             assert_eq!((issues[0].code, &issues[0].expression), (expected, &None));
             let advises = ["Send", "must be", "Use the"];

@@ -11,7 +11,7 @@ use portcullis_policy::StoredVersion;
 
 use crate::answer::Draft;
 
-/// The media type of every FHIR answer.
+/// The media type of every FHIR answer until its form is chosen ([`super::representation`]).
 pub const FHIR_JSON: &str = "application/fhir+json; charset=utf-8";
 
 /// An answer.

@@ -13,13 +13,13 @@ use portcullis_fhir::json;
 use portcullis_fhir::labels::{HighWater, Labels};
 use portcullis_fhir::outcome::{self, Issue, IssueType, Severity};
 use portcullis_fhir::query;
-use portcullis_fhir::search::{Ignored, SearchQuery, Shape};
+use portcullis_fhir::search::{Ignored, SearchQuery, Shape, Total};
 use portcullis_fhir::shape;
 use portcullis_fhir::types::{LogicalId, ResourceType};
-use portcullis_policy::{Change, HistoryPage, Predecessor, Released, SearchPage, StoredVersion, Written};
+use portcullis_policy::{Change, HistoryPage, Operation, Predecessor, Released, SearchPage, StoredVersion, Written};
 
 use super::Exchange;
-use super::refusal::{Refusal, not_found};
+use super::refusal::{Refusal, unseen};
 use super::reply::{Reply, high_water};
 use super::several::Gathered;
 use crate::context::Server;
@@ -122,7 +122,7 @@ impl From<(Vec<String>, u32)> for Summary {
 pub fn found(server: &Server, exchange: &Exchange, asked: &Asked, found: &Found) -> Result<Reply, Refusal> {
     match found {
         Found::Version(released) => match released.content() {
-            None => Ok(nothing()),
+            None => Ok(nothing(server)),
             Some(version) => version_reply(server, asked, version),
         },
         Found::History(released) => history_reply(server, exchange, asked, released.content()),
@@ -130,8 +130,8 @@ pub fn found(server: &Server, exchange: &Exchange, asked: &Asked, found: &Found)
     }
 }
 
-fn nothing() -> Reply {
-    let (status, issues) = not_found();
+fn nothing(server: &Server) -> Reply {
+    let (status, issues) = unseen(server.settings.authorization.denials);
     Reply::new(status).outcome(&issues)
 }
 
@@ -214,6 +214,19 @@ fn search_reply(server: &Server, asked: &Asked, page: &SearchPage) -> Result<Rep
     Ok(Reply::new(StatusCode::OK).labelled(labels).resource(bundle.finish()))
 }
 
+/// Of a search whether the number of matches is asked for; `None` of everything else.
+pub fn counts_matches(operation: &Operation) -> Option<bool> {
+    match operation {
+        Operation::Search(query) => Some(query.total != Total::None || matches!(query.shape, Shape::Count)),
+        _ => None,
+    }
+}
+
+/// The answer to a search that finds nothing, whatever is stored; `counts`: the number of matches was asked for.
+pub fn no_match(server: &Server, asked: &Asked, counts: bool) -> Result<Reply, Refusal> {
+    search_reply(server, asked, &SearchPage { total: counts.then_some(0), ..SearchPage::default() })
+}
+
 /// The answer to a search of several types: each page in the shape of its search.
 pub fn several(server: &Server, asked: &Asked, gathered: &Gathered) -> Result<Reply, Refusal> {
     let Some(Searched { self_link, ignored, .. }) = &asked.search else {
@@ -249,7 +262,7 @@ fn ignored_issue(ignored: &Ignored) -> Issue {
 
 fn history_reply(server: &Server, exchange: &Exchange, asked: &Asked, page: &HistoryPage) -> Result<Reply, Refusal> {
     if page.versions.is_empty() && page.total == 0 && page.predecessor == Predecessor::Nothing {
-        return Ok(nothing());
+        return Ok(nothing(server));
     }
     let base = format!("{}{}", server.settings.public_url, exchange.target.path());
     // The page size as it is bounded: the self link says what was understood.

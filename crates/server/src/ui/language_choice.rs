@@ -10,6 +10,8 @@ use portcullis_oauth::language::Language;
 use super::reader::Reader;
 use crate::answer::Draft;
 use crate::authorization_server::accounts::login::return_path_or;
+use crate::authorization_server::authorization::authorize::field;
+use crate::authorization_server::page_query;
 use crate::authorization_server::session;
 use crate::resource_server::Exchange;
 
@@ -65,9 +67,12 @@ fn exact(tag: &str) -> Option<Language> {
 
 /// `GET /language`: keeps the choice and goes back to the page. An unknown language changes nothing.
 pub fn change(exchange: &Exchange) -> Draft {
-    let query = exchange.target.query().unwrap_or_default();
-    let path = return_path_or(value(query, "return_to").as_deref(), "/");
-    let chosen = value(query, "to").and_then(|tag| exact(&tag));
+    let query = match page_query::read(exchange, &["to", "return_to"]) {
+        Ok(query) => query,
+        Err(error) => return error.page(exchange),
+    };
+    let path = return_path_or(field(&query, "return_to"), "/");
+    let chosen = field(&query, "to").and_then(exact);
     let Some(chosen) = chosen else { return Draft::new(StatusCode::SEE_OTHER).with_text(header::LOCATION, &path) };
     let tag = chosen.tag();
     let cookie = format!("{COOKIE}={tag}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={LIFETIME_SECONDS}");

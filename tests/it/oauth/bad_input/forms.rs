@@ -17,8 +17,10 @@ type Told = (u16, &'static str);
 /// A field, what is told where it is missing or empty, and where it is far too long.
 type Row = (&'static str, Told, Told);
 
-/// The form means something without it, or whatever stands in it: what is asked for is done, which other tests look at.
-const ANY: Told = (0, "");
+/// What is asked for is done all the same: nothing is made of what the field says. Tried after what must not count, and told as the good form is.
+const DONE: Told = (0, "");
+/// The same of a form that counts once: the one good form is sent so.
+const DONE_ONCE: Told = (1, "");
 const OUTDATED: Told = (403, "This page does not count any more");
 const EXPIRED: Told = (403, "This page was open for too long.");
 
@@ -86,16 +88,15 @@ fn fits(reply: &Reply, (status, words): Told) -> bool {
     reply.status.as_u16() == status && if status == 303 { leads } else { reply.text().contains(words) }
 }
 
-/// Bodies that are no form, or none of ours. All forms are read at one place: of the first one everything is tried, of the others one of each kind.
+/// Bodies that are no form, or none of ours.
 fn unreadable(good: &[(String, String)], is_first: bool) -> Vec<Case> {
     let all = encoded(good);
     let case = |what: String, headers, body, told| Case { what, headers, body, told };
     let mut cases = Vec::new();
-    let some = |of_all: usize| if is_first { of_all } else { 1 };
     let media = ["application/json", "", "text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded2"];
-    for media in &media[..some(media.len())] {
+    for media in media {
         let told = (415, "It came in a form that our pages do not send.");
-        cases.push(case(format!("as {media:?}"), vec![("content-type", (*media).to_owned())], all.clone(), told));
+        cases.push(case(format!("as {media:?}"), vec![("content-type", media.to_owned())], all.clone(), told));
     }
     let too_long = (413, "It is longer than our forms are.");
     let many: String = (0..1100).map(|number| format!("&p{number}=")).collect();
@@ -110,22 +111,21 @@ fn unreadable(good: &[(String, String)], is_first: bool) -> Vec<Case> {
         ("origin", ["https://evil.example", "https://localhost", "x"]),
     ];
     for (name, values) in foreign {
-        for value in &values[..some(values.len())] {
-            cases.push(case(format!("{name}: {value}"), vec![(name, (*value).to_owned())], all.clone(), told));
+        for value in values {
+            cases.push(case(format!("{name}: {value}"), vec![(name, value.to_owned())], all.clone(), told));
         }
     }
     let malformed = (400, "It arrived incomplete.");
-    for (place, (name, _)) in good.iter().enumerate() {
+    for (name, _) in good {
         let rest = encoded(&without(good, name));
         let values = ["%ff", "%zz", "%", "%f", "%c0%80", "%ed%a0%80", "%00"];
-        let values = if is_first || place == 0 { &values[..some(values.len())] } else { &[] };
         cases.extend(
             values.iter().map(|value| case(format!("{name}={value}"), Vec::new(), format!("{rest}&{name}={value}"), malformed)),
         );
         if !ROWS.contains(&name.as_str()) {
             let told = (400, "A field in it came more than once.");
             let twice = [format!("{all}&{name}="), format!("{all}&{name}=other")];
-            cases.extend(twice.into_iter().take(some(2)).map(|body| case(format!("{name} twice"), Vec::new(), body, told)));
+            cases.extend(twice.into_iter().map(|body| case(format!("{name} twice"), Vec::new(), body, told)));
         }
     }
     cases
@@ -135,6 +135,35 @@ fn without(pairs: &[(String, String)], name: &str) -> Vec<(String, String)> {
     pairs.iter().filter(|(known, _)| known != name).cloned().collect()
 }
 
+fn is_done(told: Told) -> bool {
+    told == DONE || told == DONE_ONCE
+}
+
+/// What a form may say that makes no difference: the field, and whether it is missing, empty or too long.
+fn indifferent(good: &[(String, String)], sheet: &Sheet<'_>) -> Vec<(String, Vec<(String, String)>)> {
+    let mut forms = Vec::new();
+    for (name, missing, too_long) in sheet.rows {
+        let rest = without(good, name);
+        let with = |value: String| [rest.clone(), vec![((*name).to_owned(), value)]].concat();
+        if *missing == DONE {
+            forms.extend([(format!("without {name}"), rest.clone()), (format!("{name} empty"), with(String::new()))]);
+        }
+        if *too_long == DONE {
+            forms.push((format!("{name} too long"), with("x".repeat(30 * 1024))));
+        }
+    }
+    forms
+}
+
+/// The form as it is sent in the end: without what may be missing, and with too much of what nobody reads.
+fn sent_once(good: Vec<(String, String)>, sheet: &Sheet<'_>) -> Vec<(String, String)> {
+    sheet.rows.iter().fold(good, |good, (name, missing, too_long)| match (*missing, *too_long) {
+        (_, DONE_ONCE) => [without(&good, name), vec![((*name).to_owned(), "x".repeat(9 * 1024))]].concat(),
+        (DONE_ONCE, _) => without(&good, name),
+        _ => good,
+    })
+}
+
 /// What a form says that is not enough.
 fn insufficient(good: &[(String, String)], sheet: &Sheet<'_>) -> Vec<Case> {
     let case = |what: String, body, told| Case { what, headers: Vec::new(), body, told };
@@ -142,11 +171,11 @@ fn insufficient(good: &[(String, String)], sheet: &Sheet<'_>) -> Vec<Case> {
     let mut cases = Vec::new();
     for (name, missing, too_long) in sheet.rows.iter().copied().chain([("csrf", sheet.token, sheet.token)]) {
         let rest = encoded(&without(good, name));
-        if missing != ANY {
+        if !is_done(missing) {
             cases.push(case(format!("without {name}"), rest.clone(), missing));
             cases.push(case(format!("{name} empty"), format!("{rest}&{name}="), missing));
         }
-        if too_long != ANY {
+        if !is_done(too_long) {
             cases.push(case(format!("{name} too long"), format!("{rest}&{name}={long}"), too_long));
         }
     }
@@ -204,19 +233,25 @@ impl Judge<'_> {
         if self.changes() != before {
             self.problems.push(format!("{path}: something was changed"));
         }
-        let fields: Vec<(&str, &str)> = good.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let reply = visitor.post(path, &fields).await;
-        if !fits(&reply, sheet.done) {
-            let what = (reply.status.as_u16(), reply.header("location"), said(&reply));
-            self.problems.push(format!("{path}, as it should be: expected {:?}, got {what:?}", sheet.done));
-        }
+        let mut forms = indifferent(&good, &sheet);
+        forms.push(("as it should be".to_owned(), sent_once(good, &sheet)));
         self.judged.insert(path.to_owned());
-        reply
+        let mut last = None;
+        for (what, form) in forms {
+            let fields: Vec<(&str, &str)> = form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let reply = visitor.post(path, &fields).await;
+            if !fits(&reply, sheet.done) {
+                let got = (reply.status.as_u16(), reply.header("location"), said(&reply));
+                self.problems.push(format!("{path}, {what}: expected {:?}, got {got:?}", sheet.done));
+            }
+            last = Some(reply);
+        }
+        last.unwrap()
     }
 }
 
 /// The words of a page that matter, for whoever reads what went wrong.
-fn said(reply: &Reply) -> String {
+pub fn said(reply: &Reply) -> String {
     let text = reply.text();
     let main = text.split("<main").nth(1).unwrap_or(&text);
     main.split('<')

@@ -362,3 +362,47 @@ async fn a_sandbox_app_is_opened_from_no_chart() {
     let refused = ehr.ask(&[("patient", "ann")]).await;
     assert_eq!((refused.status.as_u16(), refused.json()["error"].as_str()), (400, Some("invalid_request")), "{}", refused.text());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_posted_request_of_an_app_that_an_ehr_opened_leads_to_a_token_with_its_context() {
+    verifies!("SMART-20", "SMART-13");
+    let ehr = Ehr::start().await;
+    let scope = "launch launch/encounter openid fhirUser patient/*.rs";
+    let context =
+        [("patient", "ann"), ("encounter", "enc-ann"), ("intent", "reconcile-medications"), ("need_patient_banner", "false")];
+    let handle = ehr.handle(&context).await;
+    let query = ehr.query(scope, &handle);
+    let pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let fields: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let post = async |fields: &[(&str, &str)]| ehr.app.client.post("/oauth/authorize").form(fields).send().await;
+    // A handle that is none is refused when it comes by POST, too, and by the same words.
+    let guessed: Vec<(&str, &str)> =
+        fields.iter().map(|(name, value)| (*name, if *name == "launch" { "guessed" } else { *value })).collect();
+    let refused = post(&guessed).await;
+    let refused = ehr.app.client.get(refused.header("location")).send().await;
+    assert_eq!(told(&refused), ("invalid_request".into(), "launch is not known; open the app from the EHR again".into()));
+
+    let posted = post(&fields).await;
+    assert_eq!(posted.status, 303, "{}", posted.text());
+    let query = posted.header("location").strip_prefix("/oauth/authorize?").unwrap().to_owned();
+    let at = ehr.app.sign_in(&query, "who", PASSWORD).await;
+    assert_eq!(at.page.status, 200, "no picker, and nothing asked twice: {}", at.page.text());
+    let back = ehr.app.consent(&at, &scope.split(' ').collect::<Vec<_>>(), "allow").await;
+    let code = portcullis_testkit::app::query_value(&back, "code").unwrap();
+    let tokens = ehr.app.exchange(&code).await.json();
+    assert_eq!(tokens["scope"], scope);
+    for (name, value) in [("patient", json!("ann")), ("encounter", json!("enc-ann")), ("intent", json!("reconcile-medications"))]
+    {
+        assert_eq!(tokens[name], value, "{tokens}");
+    }
+    assert_eq!(tokens["need_patient_banner"], false);
+    let read = async |path: &str| {
+        let request = ehr.app.client.get(&format!("/fhir/{path}")).bearer(tokens["access_token"].as_str().unwrap());
+        request.send().await.status.as_u16()
+    };
+    assert_eq!((read("Encounter/enc-ann").await, read("Encounter/enc-bob").await), (200, 404));
+    // The handle counted once.
+    let again = post(&fields).await;
+    let again = ehr.app.client.get(again.header("location")).send().await;
+    assert_eq!(told(&again), ("invalid_request".into(), "launch was used before; open the app from the EHR again".into()));
+}

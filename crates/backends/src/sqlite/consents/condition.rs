@@ -25,6 +25,19 @@ pub fn key(reference: &Reference) -> String {
 /// A condition over `alias`, a row of `resource`: whether the consents of its patients permit what is asked. `own_only`: every record for which it stands
 /// lies in the record of somebody whose own it is.
 pub fn consented(asking: Asking<'_>, alias: &str, own_only: bool, parameters: &mut Parameters) -> String {
+    let agreed = asking.question.agreed();
+    if agreed.is_empty() {
+        return of_each(asking, alias, own_only, parameters);
+    }
+    let agreed = one_of(agreed, parameters);
+    let of_others = of_each(asking, alias, own_only, parameters);
+    format!(
+        "CASE WHEN NOT EXISTS (SELECT 1 FROM compartment ka WHERE ka.pk = {alias}.pk AND ka.patient NOT {agreed}) THEN 1 ELSE {of_others} END"
+    )
+}
+
+/// The same, whoever the patients of the record are.
+fn of_each(asking: Asking<'_>, alias: &str, own_only: bool, parameters: &mut Parameters) -> String {
     let Asking { question, letter } = asking;
     let own = question.own();
     let mut asked = Asked::new(question, alias, parameters);

@@ -1,15 +1,18 @@
 //! What a request's question needs of the store besides its rows: of what organisations a practitioner is, and the Consents by which release decides again.
 //!
 //! Resolved at the begin of each piece of work, in its snapshot. Where nobody has a Consent and the implicit policy lets the request in, statements are as they
-//! would be without consents.
+//! would be without consents. Where it is plain whose records are asked for, what these patients say is read first: those who let whoever asks have everything are
+//! not asked again for each row, which took most of the time of a search.
 
 use std::borrow::Cow;
 
 use portcullis_fhir::definitions::search_parameter;
 use portcullis_fhir::index::fold_code;
 use portcullis_fhir::reference::{LocalReference, Reference};
+use portcullis_fhir::search::{ReferenceMatch, SearchQuery, Test};
 use portcullis_fhir::types::{LogicalId, ResourceType};
-use portcullis_policy::rules::consent::Memberships;
+use portcullis_policy::constraint::Boundary;
+use portcullis_policy::rules::consent::{Memberships, Question};
 use portcullis_policy::{ConsentsOf, Constraint, Consulted, StoredVersion};
 use portcullis_store::StoreError;
 use rusqlite::{Connection, OptionalExtension};
@@ -20,9 +23,14 @@ use super::super::parameters::Parameters;
 use super::super::seal::Seal;
 use super::{load, parties};
 
+/// The most patients of whom is read first what they say.
+const MAXIMUM_EXPECTED: usize = 4;
+
 /// A constraint with what the store knows about who asks.
 pub struct Sight<'a> {
     constraint: Cow<'a, Constraint>,
+    /// As it was decided.
+    decided: &'a Constraint,
     memberships: Memberships,
     asked: Asked,
 }
@@ -37,12 +45,34 @@ enum Asked {
     Silent(Vec<LogicalId>),
     /// Those of the patients of what is found.
     Patients,
+    /// The same, and these were read already.
+    Expected(Box<Consulted>),
 }
 
 impl<'a> Sight<'a> {
     /// What the constraint is in this snapshot.
     pub fn of(connection: &Connection, seal: &Seal, constraint: &'a Constraint) -> Result<Self, StoreError> {
-        let sight = |constraint, asked| Self { constraint, memberships: Memberships::default(), asked };
+        Self::expecting(connection, seal, constraint, Vec::new())
+    }
+
+    /// The same for a search.
+    pub fn of_search(
+        connection: &Connection,
+        seal: &Seal,
+        constraint: &'a Constraint,
+        query: &SearchQuery,
+    ) -> Result<Self, StoreError> {
+        Self::expecting(connection, seal, constraint, named(query))
+    }
+
+    /// The same for a piece of work that is likely to be about these patients, and about those within whose records the constraint stays.
+    fn expecting(
+        connection: &Connection,
+        seal: &Seal,
+        constraint: &'a Constraint,
+        expected: Vec<LogicalId>,
+    ) -> Result<Self, StoreError> {
+        let sight = |with, asked| Self { constraint: with, decided: constraint, memberships: Memberships::default(), asked };
         let Some(question) = constraint.question() else { return Ok(sight(Cow::Borrowed(constraint), Asked::Nobody)) };
         if let Some(own) = constraint.asks_only_of_own_records() {
             if says_nothing(connection, own)? {
@@ -51,9 +81,25 @@ impl<'a> Sight<'a> {
         } else if says_nobody_anything(connection)? {
             return Ok(sight(Cow::Owned(constraint.where_nobody_consented()), Asked::NobodyHasAny));
         }
-        let Some(person) = question.person() else { return Ok(sight(Cow::Borrowed(constraint), Asked::Patients)) };
-        let memberships = memberships(connection, seal, person)?;
-        Ok(Self { constraint: Cow::Owned(constraint.joined(&memberships)), memberships, asked: Asked::Patients })
+        let memberships = match question.person() {
+            None => Memberships::default(),
+            Some(person) => memberships(connection, seal, person)?,
+        };
+        let joined =
+            if question.person().is_some() { Cow::Owned(constraint.joined(&memberships)) } else { Cow::Borrowed(constraint) };
+        let expected = ascending(constraint.boundaries().flat_map(within).chain(&expected));
+        let mut sight = Self { constraint: joined, decided: constraint, memberships, asked: Asked::Patients };
+        if !expected.is_empty() && expected.len() <= MAXIMUM_EXPECTED {
+            let consulted = sight.read(connection, seal, question, expected.clone())?;
+            let question = question.joined(&consulted.memberships);
+            let agrees = |patient: &LogicalId| question.is_let_in_to_everything_of(&consulted.consents, patient);
+            let agreed: Vec<LogicalId> = expected.into_iter().filter(agrees).collect();
+            if !agreed.is_empty() {
+                sight.constraint = Cow::Owned(sight.constraint.where_agreed(agreed));
+            }
+            sight.asked = Asked::Expected(Box::new(consulted));
+        }
+        Ok(sight)
     }
 
     /// The constraint for statements.
@@ -73,13 +119,28 @@ impl<'a> Sight<'a> {
         seal: &Seal,
         patients: impl IntoIterator<Item = &'p LogicalId>,
     ) -> Result<Consulted, StoreError> {
-        let question = match (&self.asked, self.constraint.question()) {
-            (Asked::Patients, Some(question)) => question,
+        let question = match (&self.asked, self.decided.question()) {
+            (Asked::Patients | Asked::Expected(_), Some(question)) => question,
             (Asked::NobodyHasAny, _) => return Ok(Consulted::nobody_has_any()),
             (Asked::Silent(own), _) => return Ok(Consulted { of: ConsentsOf::Patients(own.clone()), ..Consulted::default() }),
-            (Asked::Nobody | Asked::Patients, _) => return Ok(Consulted::default()),
+            (Asked::Nobody | Asked::Patients | Asked::Expected(_), _) => return Ok(Consulted::default()),
         };
         let patients = ascending(patients);
+        match &self.asked {
+            Asked::Expected(consulted) if patients.iter().all(|patient| consulted.knows(patient)) => Ok((**consulted).clone()),
+            _ => self.read(connection, seal, question, patients),
+        }
+    }
+
+    /// Reads what these patients, ascending, say, and what is asked of that.
+    fn read(
+        &self,
+        connection: &Connection,
+        seal: &Seal,
+        question: &Question,
+        patients: Vec<LogicalId>,
+    ) -> Result<Consulted, StoreError> {
+        let question = question.joined(&self.memberships);
         let context = question.context();
         let consents = load::of_patients(connection, seal, &context, &patients)?;
         let related = load::related(connection, seal, context.base_url, &consents.iter().collect::<Vec<_>>())?;
@@ -88,6 +149,33 @@ impl<'a> Sight<'a> {
         parties::resolve(connection, (&actors, question.unresolved()), &consents, &mut memberships)?;
         Ok(Consulted { of: ConsentsOf::Patients(patients), consents, memberships, related })
     }
+}
+
+/// The patients within whose records a boundary stays.
+fn within(boundary: &Boundary) -> &[LogicalId] {
+    match boundary {
+        Boundary::Patients(patients) => patients.items(),
+        _ => &[],
+    }
+}
+
+/// The patients whom a search names as those of what it looks for: all others are asked as if it had not.
+fn named(query: &SearchQuery) -> Vec<LogicalId> {
+    let is_patient = |reference: &&LocalReference| reference.resource_type == ResourceType::PATIENT;
+    let of = |reference: &LocalReference| reference.id.clone();
+    let by_address = query.compartment.as_ref().filter(is_patient).map(of);
+    let references = query.filters.iter().filter_map(|filter| match &filter.test {
+        Test::Reference(references) => Some((filter.parameter.targets.contains(&ResourceType::PATIENT), references)),
+        _ => None,
+    });
+    let by_filters = references.flat_map(|(may_be_patient, references)| {
+        references.iter().filter_map(move |reference| match reference {
+            ReferenceMatch::Exact(Reference::Local(local)) => Some(local).filter(is_patient).map(of),
+            ReferenceMatch::AnyType(id) => may_be_patient.then(|| id.clone()),
+            ReferenceMatch::Exact(_) => None,
+        })
+    });
+    by_address.into_iter().chain(by_filters).collect()
 }
 
 /// Each once, as [`ConsentsOf::Patients`] has them.

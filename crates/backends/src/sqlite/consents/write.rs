@@ -38,7 +38,7 @@ impl Application<'_> {
     /// are not asked about themselves and each other, so that everything can be said.
     pub(in super::super) fn require_afterwards(&self, written: &[Written]) -> Result<(), StoreError> {
         let sight = Sight::of(self.connection, self.seal, self.constraint)?;
-        let Some(question) = sight.constraint().question() else { return Ok(()) };
+        let Some(question) = self.constraint.question() else { return Ok(()) };
         let records = written.iter().map(Written::version).filter(|version| version.resource_type != ResourceType::CONSENT);
         for version in records {
             let consulted = sight.consult(self.connection, self.seal, &[version])?;

@@ -113,6 +113,15 @@ impl Criteria {
         least
     }
 
+    /// How well whoever asks, why and when match, whatever is asked for.
+    pub(super) fn concern(&self, request: &Request<'_>) -> Match {
+        if self.valid.is_some_and(|valid| !valid.holds(request.now)) {
+            return Match::No;
+        }
+        let purpose = any(&self.purposes, |purpose| purpose.covers(request.purpose));
+        if purpose == Match::No { Match::No } else { purpose.min(any(&self.actors, |actor| request.is(actor))) }
+    }
+
     /// Whether they ask for what only the content of a resource says.
     pub(super) fn ask_for_content(&self) -> bool {
         let profiles = self.classes.iter().any(|class| matches!(class, Class::Profile(_)));

@@ -6,6 +6,7 @@
 //! never read from the resource. What is asked for one request is a [`Question`]; a store
 //! answers it in its statements, and release asks [`decide()`] again (docs/adr/0018-consent-storage.md).
 
+mod blanket;
 mod check;
 mod compiled;
 mod confirming;

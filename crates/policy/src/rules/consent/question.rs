@@ -57,6 +57,8 @@ pub struct Question {
     /// The purposes of who acts for a patient, and of a clinician.
     capacities: [Purpose; 2],
     circumstances: Circumstances,
+    /// Patients of whom a store has just found that they let whoever asks have everything: statements need not ask them again. Release does.
+    agreed: Vec<LogicalId>,
 }
 
 impl Question {
@@ -79,6 +81,7 @@ impl Question {
             acts_for: user.map(acted_for).unwrap_or_default(),
             capacities: [PurposeOfUse::FAMILY_REQUEST, PurposeOfUse::TREATMENT].map(Purpose::from),
             circumstances,
+            agreed: Vec::new(),
         })
     }
 
@@ -113,6 +116,18 @@ impl Question {
         joined.others.extend(memberships.others.iter().cloned());
         joined.unresolved = self.unresolved.iter().filter(|unknown| !memberships.known.contains(*unknown)).collect();
         joined
+    }
+
+    /// The same for the statements of a store that has found in the same snapshot that these patients [let whoever asks have
+    /// everything](Self::is_let_in_to_everything_of).
+    #[must_use]
+    pub fn where_agreed(&self, agreed: Vec<LogicalId>) -> Self {
+        Self { agreed, ..self.clone() }
+    }
+
+    /// The patients whom statements need not ask.
+    pub fn agreed(&self) -> &[LogicalId] {
+        &self.agreed
     }
 
     /// Where the server is.

@@ -3,7 +3,7 @@
 use http::{StatusCode, header};
 use portcullis_audit::record::{Event, Outcome};
 use portcullis_jose::Secret;
-use portcullis_oauth::parameters::{MAXIMUM_BYTES, Parameters};
+use portcullis_oauth::parameters::MAXIMUM_BYTES;
 use portcullis_oauth::session::{Method, Methods};
 use portcullis_oauth::users::User;
 use portcullis_store::RegistryError;
@@ -16,6 +16,7 @@ use crate::answer::{Answer, Draft};
 use crate::authorization_server::authorization::authorize;
 use crate::authorization_server::csrf::Purpose;
 use crate::authorization_server::form::{self, UncheckedForm};
+use crate::authorization_server::page_query;
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::{self, FormBinding};
 use crate::context::Server;
@@ -34,7 +35,10 @@ const MAXIMUM_NAME: usize = 254;
 
 /// `GET /login`
 pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
-    let parameters = Parameters::parse(exchange.target.query().unwrap_or_default().as_bytes()).unwrap_or_default();
+    let parameters = match page_query::received(server, exchange, &["return_to"]).await {
+        Ok(parameters) => parameters,
+        Err(answer) => return answer,
+    };
     let return_to = return_path(parameters.value("return_to").ok().flatten());
     let draft = page(server, exchange, &Attempt { return_to: &return_to, username: "", error: None }).await;
     server.record_page(exchange, Outcome::Success, draft).await

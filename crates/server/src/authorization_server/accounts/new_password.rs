@@ -7,7 +7,6 @@ use http::{StatusCode, header};
 use portcullis_audit::record::{Agent, Event, Outcome};
 use portcullis_jose::Secret;
 use portcullis_oauth::grant::SecretHash;
-use portcullis_oauth::parameters::Parameters;
 use portcullis_oauth::users::User;
 use portcullis_store::RegistryError;
 use portcullis_store::registry::Change;
@@ -19,6 +18,7 @@ use crate::authorization_server::authorization::authorize::field;
 use crate::authorization_server::csrf::Purpose;
 use crate::authorization_server::form::{self, Form, UncheckedForm};
 use crate::authorization_server::own_page::account::{self, Owner};
+use crate::authorization_server::page_query;
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::{self, FormBinding};
 use crate::context::Server;
@@ -43,7 +43,10 @@ pub fn secret_address(server: &Server, secret: &Secret<String>) -> Secret<String
 
 /// `GET /set-password`
 pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
-    let query = Parameters::parse(exchange.target.query().unwrap_or_default().as_bytes()).unwrap_or_default();
+    let query = match page_query::received(server, exchange, &["link"]).await {
+        Ok(query) => query,
+        Err(answer) => return answer,
+    };
     let secret = field(&query, "link").unwrap_or_default();
     let draft = match opened(server, secret).await {
         Ok(Some((_, user))) => link_page(server, exchange, secret, &user, None),

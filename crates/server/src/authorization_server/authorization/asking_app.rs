@@ -15,7 +15,10 @@ const LONGEST_NAME: usize = 100;
 pub async fn asking_app(server: &Server, client: &Client, redirect: &RedirectTarget) -> AskingApp {
     let properties = &client.properties;
     let issuers = &server.settings.authorization.statement_issuers;
-    let host = ShownHost::of_redirect(redirect.as_str());
+    let (redirect_host, has_lookalike_host) = match ShownHost::of(redirect.as_str()) {
+        Some(host) if redirect.private_scheme().is_none() => (host.text, host.is_internationalised),
+        _ => (String::new(), false),
+    };
     let logo = match &properties.logo_uri {
         Some(elsewhere) => server.logos.address(elsewhere).await,
         None => None,
@@ -23,8 +26,9 @@ pub async fn asking_app(server: &Server, client: &Client, redirect: &RedirectTar
     AskingApp {
         name: shown_name(client),
         logo,
-        redirect_host: host.text,
-        has_lookalike_host: host.is_internationalised,
+        redirect_host,
+        has_lookalike_host,
+        redirect_scheme: redirect.private_scheme().map(str::to_owned),
         registered_itself: properties.dynamic,
         verified: properties.verified,
         vouched_by: vouched_by(client, issuers, server.clock.now_seconds()).map(|issuer| shown(&issuer.name, LONGEST_NAME)),

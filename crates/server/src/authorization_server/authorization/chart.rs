@@ -158,7 +158,7 @@ async fn list(server: &Server, signed_in: &SignedIn, wanted: &Wanted) -> Shown {
 /// The chart, whose form may lead to any of the apps (Chromium applies form-action to redirects).
 fn chart_page(apps: &[Client], page: ChartPage) -> Draft {
     let urls = apps.iter().flat_map(|app| &app.properties.launch_urls).filter_map(|url| RedirectUri::parse(url).ok());
-    let mut origins: Vec<String> = urls.map(|url| url.origin().to_owned()).collect();
+    let mut origins: Vec<String> = urls.filter_map(|url| url.origin().map(str::to_owned)).collect();
     origins.sort_unstable();
     origins.dedup();
     Draft::new(StatusCode::OK).body(ui::MEDIA_TYPE, page.render()).with_text(

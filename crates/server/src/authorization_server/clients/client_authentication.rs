@@ -33,6 +33,7 @@ pub(super) async fn authenticate(
     exchange: &Exchange,
     credentials: &ClientCredentials,
 ) -> Result<AuthenticatedClient, Refusal> {
+    exchange.asker.is(credentials.client_id());
     // First, since it leaves nothing behind: who is told to use a nonce may send the same assertion again.
     let proof = dpop::proof(server, exchange, None).map_err(TokenError::from)?;
     let registered = server.registry.client(credentials.client_id()).await?;

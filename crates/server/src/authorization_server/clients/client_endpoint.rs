@@ -101,12 +101,12 @@ pub async fn serve<E: ClientEndpoint>(server: &Server, exchange: &Exchange, inco
             return Ending { server, exchange, event: E::EVENT, client: None }.unauthenticated(error.into()).await;
         }
     };
-    let parts = ClientRequestParts {
-        content_type: exchange.header(&header::CONTENT_TYPE),
-        authorization: exchange.header(&header::AUTHORIZATION),
-        body: &body,
-    };
     let mut ending = Ending { server, exchange, event: E::EVENT, client: None };
+    let authorization = match authorization(exchange) {
+        Ok(authorization) => authorization,
+        Err(error) => return ending.unauthenticated(error.into()).await,
+    };
+    let parts = ClientRequestParts { content_type: exchange.header(&header::CONTENT_TYPE), authorization, body: &body };
     let request = match ClientRequest::read(&parts) {
         Ok(request) => request,
         Err(error) => {
@@ -137,6 +137,16 @@ pub async fn serve<E: ClientEndpoint>(server: &Server, exchange: &Exchange, inco
     }
 }
 
+/// The `Authorization` header, of which there is one or none. One that is no text is still one: whoever sends it has not come without.
+pub(super) fn authorization(exchange: &Exchange) -> Result<Option<&str>, TokenError> {
+    let mut sent = exchange.headers.get_all(header::AUTHORIZATION).iter();
+    let first = sent.next().map(|value| value.to_str().unwrap_or_default());
+    match sent.next() {
+        None => Ok(first),
+        Some(_) => Err(TokenError::InvalidRequest("only one way of client authentication may be used")),
+    }
+}
+
 /// What every ending of a request needs.
 struct Ending<'a> {
     server: &'a Server,
@@ -164,6 +174,9 @@ impl Ending<'_> {
 
     /// The answer to somebody of whom nothing is proven, and who has nothing to spend.
     async fn unauthenticated(&self, refusal: Refusal) -> Answer {
+        if let Some(client) = &self.client {
+            self.exchange.asker.is(client);
+        }
         let (error, account, _) = self.told(refusal);
         self.recorded(account, error).await
     }

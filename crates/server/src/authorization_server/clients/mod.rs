@@ -11,3 +11,4 @@ pub mod registration;
 pub mod revoke;
 pub mod software_statements;
 pub mod token;
+pub mod userinfo;

@@ -15,6 +15,7 @@ use portcullis_store::RegistryError;
 use portcullis_store::client_registration::{INITIAL_TOKEN_REFUSED, RegistrationChange, TOO_MANY_REGISTRATIONS};
 use portcullis_store::registry::Change;
 
+use super::client_endpoint::authorization;
 use crate::admin::https::{Fault, json_draft, metadata};
 use crate::answer::{Answer, Draft};
 use crate::authorization_server::reply::{self, Account};
@@ -65,7 +66,7 @@ fn unauthorized(description: &str) -> Fault {
 }
 
 fn bearer(exchange: &Exchange) -> Option<&str> {
-    let (scheme, token) = exchange.header(&header::AUTHORIZATION)?.split_once(' ')?;
+    let (scheme, token) = authorization(exchange).ok()??.split_once(' ')?;
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 

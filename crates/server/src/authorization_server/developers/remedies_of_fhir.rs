@@ -49,8 +49,12 @@ fn of_parse(refusal: &interaction::Refusal) -> Told {
     let (wrong, remedy) = match (refusal.status, code) {
         (405, _) => ("The method is not for this address", "Use a method that the header Allow of the answer names."),
         (404, _) => ("There is no such address or resource type", "Check the path: [base]/Type/id or [base]/Type?parameters."),
-        (406, _) => ("The answer cannot be sent in the format of Accept", "Send Accept: application/fhir+json."),
-        (415, _) => ("The body is of a format that is not taken", "Send Content-Type: application/fhir+json."),
+        (406, _) => {
+            ("The answer cannot be sent in the format of Accept", "Send Accept: application/fhir+json or application/fhir+xml.")
+        }
+        (415, _) => {
+            ("The body is of a format that is not taken", "Send Content-Type: application/fhir+json or application/fhir+xml.")
+        }
         (412, _) => {
             ("A condition of the request is not met", "Read the resource again, and repeat the change on its current version.")
         }

@@ -10,7 +10,6 @@ use portcullis_jose::base64url;
 use portcullis_jose::digest::sha256;
 use portcullis_oauth::clients::{Client, ClientKind};
 use portcullis_oauth::identifiers::ClientId;
-use portcullis_oauth::parameters::Parameters;
 use portcullis_oauth::pkce;
 use portcullis_oauth::redirect_uri::RedirectUri;
 use portcullis_oauth::scopes::{Scope, ScopeKind, ScopeSet};
@@ -19,6 +18,7 @@ use super::registration_form::callback;
 use crate::answer::Answer;
 use crate::authorization_server::authorization::authorize::PATH;
 use crate::authorization_server::discovery;
+use crate::authorization_server::page_query;
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session;
 use crate::context::Server;
@@ -124,7 +124,10 @@ fn quoted(text: &str) -> String {
 
 /// `GET /developers/callback`. Whoever signed in meanwhile may be another person than the owner of the client: it is the browser that counts.
 pub async fn come_back(server: &Server, exchange: &Exchange) -> Answer {
-    let answer = Parameters::parse(exchange.target.query().unwrap_or_default().as_bytes()).unwrap_or_default();
+    let answer = match page_query::received(server, exchange, &["state", "code", "iss", "error", "error_description"]).await {
+        Ok(answer) => answer,
+        Err(answer) => return answer,
+    };
     let value = |name: &str| answer.value(name).ok().flatten().map(|text| text.chars().take(LONGEST_SHOWN).collect::<String>());
     let state = value("state").unwrap_or_default();
     let begun = session::form_binding(exchange).and_then(|binding| Try::answered(server, binding, &state));

@@ -10,7 +10,6 @@ use portcullis_audit::record::{Event, Outcome};
 use portcullis_fhir::json::{self, Value};
 use portcullis_fhir::search::SearchQuery;
 use portcullis_fhir::types::ResourceType;
-use portcullis_oauth::parameters::Parameters;
 use portcullis_oauth::users::{Role, Roles, User};
 use portcullis_policy::StoredVersion;
 use tokio::sync::Semaphore;
@@ -20,6 +19,7 @@ use crate::account_route::HistoryForm;
 use crate::answer::{Answer, Draft};
 use crate::authorization_server::authorization::authorize::field;
 use crate::authorization_server::authorization::people;
+use crate::authorization_server::page_query;
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::{self, SignedIn};
 use crate::context::Server;
@@ -116,7 +116,7 @@ async fn file(server: &Server, exchange: &Exchange, signed_in: &SignedIn, form: 
 
 /// The parameter, with milliseconds in UTC.
 fn before(exchange: &Exchange) -> Result<Option<String>, Missing> {
-    let query = Parameters::parse(exchange.target.query().unwrap_or_default().as_bytes()).map_err(|_| Missing::NoMoment)?;
+    let query = page_query::read(exchange, &[BEFORE]).map_err(|_| Missing::NoMoment)?;
     let Some(text) = field(&query, BEFORE) else { return Ok(None) };
     let moment: Timestamp = text.parse().map_err(|_| Missing::NoMoment)?;
     Ok(Some(format!("{moment:.3}")))

@@ -8,7 +8,6 @@ use http::StatusCode;
 use portcullis_audit::record::{Event, Outcome};
 use portcullis_fhir::json::{self, Value};
 use portcullis_fhir::types::LogicalId;
-use portcullis_oauth::parameters::Parameters;
 use portcullis_store::RegistryError;
 use portcullis_store::consents::{ConsentConfirmation, ConsentEntry, ConsentsListed, How, NOT_CURRENT};
 use portcullis_store::registry::Change;
@@ -19,6 +18,7 @@ use crate::answer::{Answer, Draft};
 use crate::authorization_server::authorization::authorize::field;
 use crate::authorization_server::authorization::people;
 use crate::authorization_server::form::Form;
+use crate::authorization_server::page_query;
 use crate::authorization_server::reply::{self, Account};
 use crate::context::Server;
 use crate::listener::Incoming;
@@ -32,8 +32,11 @@ const AGREED: &str = "agreed";
 
 /// `GET /me/consents`
 pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
+    let query = match page_query::received(server, exchange, &[AGREED]).await {
+        Ok(query) => query,
+        Err(answer) => return answer,
+    };
     account::guarded(server, exchange, PAGE, async |owner: Owner| {
-        let query = Parameters::parse(exchange.target.query().unwrap_or_default().as_bytes()).unwrap_or_default();
         let agreed = field(&query, AGREED).and_then(LogicalId::parse);
         let (draft, patients) = page(server, &owner, Notice::Agreed(agreed)).await?;
         let account = Account::new(Event::Page, reply::agent(exchange, &owner.signed_in), Outcome::Success, "");

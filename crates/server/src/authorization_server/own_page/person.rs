@@ -22,6 +22,7 @@ use crate::authorization_server::authorization::authorize::{Shown, field};
 use crate::authorization_server::authorization::people;
 use crate::authorization_server::csrf::Purpose;
 use crate::authorization_server::form::Form;
+use crate::authorization_server::page_query;
 use crate::authorization_server::place;
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::{self, SignedIn};
@@ -36,9 +37,13 @@ const STOPPED: &str = "stopped";
 
 /// `GET /me`
 pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
+    let query = match page_query::received(server, exchange, &[STOPPED]).await {
+        Ok(query) => query,
+        Err(answer) => return answer,
+    };
     match session::current(server, exchange).await {
         Ok(None) => server.record_page(exchange, Outcome::Success, reply::see_other("/login?return_to=/me")).await,
-        Ok(Some(signed_in)) => match page(server, exchange, &signed_in).await {
+        Ok(Some(signed_in)) => match page(server, &query, &signed_in).await {
             Ok(shown) => shown.recorded(server, exchange, reply::agent(exchange, &signed_in)).await,
             Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(exchange, &error)).await,
         },
@@ -46,7 +51,7 @@ pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
     }
 }
 
-async fn page(server: &Server, exchange: &Exchange, signed_in: &SignedIn) -> Result<Shown, RegistryError> {
+async fn page(server: &Server, query: &Parameters, signed_in: &SignedIn) -> Result<Shown, RegistryError> {
     let user = &signed_in.user;
     let reader = &signed_in.reader;
     let now = server.clock.now_seconds();
@@ -72,7 +77,7 @@ async fn page(server: &Server, exchange: &Exchange, signed_in: &SignedIn) -> Res
     let html = PersonPage {
         reader: signed_in.reader.clone(),
         person_name: user.display_name.clone(),
-        notice: notice(server, exchange, signed_in).await?,
+        notice: notice(server, query, signed_in).await?,
         apps,
         reach: reach::reach(server, user, reader).await,
         looks: looks::looks(server, user, reader).await,
@@ -154,9 +159,8 @@ fn how(methods: Methods, reader: &Reader) -> &'static str {
 }
 
 /// What was just done, where the address names a grant of this person and it has ended indeed.
-async fn notice(server: &Server, exchange: &Exchange, signed_in: &SignedIn) -> Result<Option<String>, RegistryError> {
-    let query = Parameters::parse(exchange.target.query().unwrap_or_default().as_bytes()).unwrap_or_default();
-    let Some(id) = field(&query, STOPPED).and_then(GrantId::parse) else { return Ok(None) };
+async fn notice(server: &Server, query: &Parameters, signed_in: &SignedIn) -> Result<Option<String>, RegistryError> {
+    let Some(id) = field(query, STOPPED).and_then(GrantId::parse) else { return Ok(None) };
     let grant = server.registry.grant(&id).await?.filter(|grant| grant.user == signed_in.user.id && !grant.is_active());
     let Some(grant) = grant else { return Ok(None) };
     let app = app_name(server, &grant.client).await?;

@@ -97,7 +97,7 @@ impl Entry<'_> {
             Ok(finished) => finished,
             Err(refusal) => {
                 refused::at_fhir(server, &exchange, account.principal.as_deref(), &refusal).await;
-                let reply = as_asked(&exchange, refusal.reply(index));
+                let reply = as_asked(&exchange, refusal.reply(index, server.settings.authorization.denials));
                 let record = account.refused(server, &exchange, &refusal, reply.status()).await;
                 // The entries of a batch have one purpose: the first word of it is enough.
                 if purpose::is_alert(&refusal) && !std::mem::replace(alerted, true) {

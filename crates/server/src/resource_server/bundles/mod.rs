@@ -82,7 +82,8 @@ pub async fn perform(
             Ok(finished) => finished,
             Err(failed) => {
                 refused::at_fhir(server, exchange, account.principal.as_deref(), failed.refusal.cause()).await;
-                let draft = failed.refusal.draft(super::authenticate::Scheme::of(exchange));
+                let draft =
+                    failed.refusal.draft(super::authenticate::Scheme::of(exchange), server.settings.authorization.denials);
                 let record = account.refused(server, exchange, &failed.refusal, draft.status()).await;
                 return Ok(Gathered { draft, record, entries: failed.records });
             }

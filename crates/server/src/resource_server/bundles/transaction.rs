@@ -58,7 +58,7 @@ pub async fn perform(
 /// One record for each entry: of the one that failed why, of the others that it was not done. What failed after the writes were durable took none of them back,
 /// and their records are durable with them.
 async fn records_of_failure(server: &Server, exchange: &Exchange, entries: &[Entry], refusal: &Refusal) -> Vec<Record> {
-    let status = refusal.draft(Scheme::of(exchange)).status();
+    let status = refusal.draft(Scheme::of(exchange), server.settings.authorization.denials).status();
     let after_writes = entries.iter().any(|entry| entry.durable);
     let why = if after_writes { "not answered: another entry failed" } else { "not done: the transaction failed" };
     let mut records = Vec::with_capacity(entries.len());
@@ -205,7 +205,8 @@ async fn release(server: &Server, entry: &Entry, open: &Open, done: Done) -> Res
 async fn found_reply(server: &Server, entry: &Entry, asked: &Asked, found: &Found) -> Result<Finished, Refusal> {
     let reply = as_asked(&entry.exchange, respond::found(server, &entry.exchange, asked, found)?);
     match reply.status() {
-        StatusCode::NOT_FOUND => return Err(Refusal::Store(StoreError::NotFound)),
+        // What was permitted and found nothing, by either style of denials.
+        StatusCode::NOT_FOUND | StatusCode::FORBIDDEN => return Err(Refusal::Store(StoreError::NotFound)),
         StatusCode::GONE => return Err(Refusal::Store(StoreError::Gone)),
         _ => {}
     }

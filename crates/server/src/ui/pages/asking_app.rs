@@ -9,6 +9,8 @@ pub struct AskingApp {
     pub logo: Option<String>,
     /// The host that the answer goes to, in ASCII.
     pub redirect_host: String,
+    /// The scheme by which the answer goes to an app on the person's device instead, where it does.
+    pub redirect_scheme: Option<String>,
     /// Whether that host has letters that may look like others.
     pub has_lookalike_host: bool,
     /// Whether it registered itself; otherwise the operator did.

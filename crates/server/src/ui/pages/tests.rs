@@ -197,11 +197,10 @@ fn asking(text: &str) -> AskingApp {
         redirect_host: text.to_owned(),
         has_lookalike_host: true,
         registered_itself: true,
-        verified: false,
-        vouched_by: None,
         site: link(),
         policy: link(),
         terms: link(),
+        ..AskingApp::default()
     }
 }
 

@@ -7,7 +7,7 @@ use portcullis_testkit::app::hidden;
 use portcullis_testkit::authenticator::Authenticator;
 use portcullis_testkit::server::PASSWORD;
 
-use super::{ANY, EXPIRED, Judge, OUTDATED, Row, Sheet, Told, fields};
+use super::{DONE, DONE_ONCE, EXPIRED, Judge, OUTDATED, Row, Sheet, Told, fields};
 use crate::account::Visitor;
 use crate::account::links::{CHOSEN, link, reset};
 use crate::pages::emergencies;
@@ -36,14 +36,14 @@ pub async fn strangers(judge: &mut Judge<'_>) {
     let mut visitor = Visitor::new(&hospital.world);
     let page = visitor.get("/login").await;
     let typed = [("username", "rosa"), ("password", PASSWORD)];
-    let rows: [Row; 3] = [("return_to", ANY, ANY), ("username", NO_MATCH, NO_MATCH), ("password", NO_MATCH, NO_MATCH)];
+    let rows: [Row; 3] = [("return_to", DONE, DONE), ("username", NO_MATCH, NO_MATCH), ("password", NO_MATCH, NO_MATCH)];
     judge
         .form(&mut visitor, Sheet { path: "/login", page: &page, typed: &typed, token: EXPIRED, rows: &rows, done: OWN_PAGE })
         .await;
 
     let mut visitor = Visitor::new(&hospital.world);
     let page = visitor.get("/login/forgotten").await;
-    let rows: [Row; 1] = [("username", (400, "Nothing was typed, so nothing was sent."), ANY)];
+    let rows: [Row; 1] = [("username", (400, "Nothing was typed, so nothing was sent."), DONE)];
     let done = (200, "Check your email");
     let sheet =
         Sheet { path: "/login/forgotten", page: &page, typed: &[("username", "maria")], token: EXPIRED, rows: &rows, done };
@@ -52,7 +52,8 @@ pub async fn strangers(judge: &mut Judge<'_>) {
     let path = link(&hospital.world, "first", reset("lost", false)).await;
     let page = visitor.get(&path).await;
     // The name is there for whoever keeps passwords.
-    let rows: [Row; 3] = [("link", NO_SUCH_LINK, NO_SUCH_LINK), ("username", ANY, ANY), ("password", TOO_SHORT, TOO_LONG)];
+    let rows: [Row; 3] =
+        [("link", NO_SUCH_LINK, NO_SUCH_LINK), ("username", DONE_ONCE, DONE_ONCE), ("password", TOO_SHORT, TOO_LONG)];
     let typed = [("password", CHOSEN)];
     let done = (303, "/login");
     judge
@@ -92,12 +93,14 @@ pub async fn own_page(judge: &mut Judge<'_>) {
     let sent =
         judge.form(&mut maria, Sheet { path: "/me/mail", page: &page, typed: &typed, token: OUTDATED, rows: &rows, done }).await;
     let wrong = (400, "This code is wrong or too old. Ask for a new one.");
+    let typed = [("address", "maria@example.org"), ("made_at", &hidden(&sent, "made_at")), ("code", "wrong")];
+    let csrf = hidden_in(&sent, "/me/mail", "csrf");
+    let reply = maria.post("/me/mail", &[&[("csrf", csrf.as_str())], &typed[..]].concat()).await;
+    assert_eq!((reply.status.as_u16(), reply.text().contains(wrong.1)), (400, true), "{}", reply.text());
     // Without the time of a code another one is sent.
-    let rows: [Row; 3] = [("address", no_address, no_address), ("made_at", ANY, wrong), ("code", wrong, wrong)];
+    let rows: [Row; 3] = [("address", no_address, no_address), ("made_at", DONE_ONCE, wrong), ("code", wrong, wrong)];
     let typed = [("code", "wrong")];
-    judge
-        .form(&mut maria, Sheet { path: "/me/mail", page: &sent, typed: &typed, token: OUTDATED, rows: &rows, done: wrong })
-        .await;
+    judge.form(&mut maria, Sheet { path: "/me/mail", page: &sent, typed: &typed, token: OUTDATED, rows: &rows, done }).await;
 
     let page = maria.get("/me").await;
     let rows: [Row; 1] = [("session", OWN_PAGE, OWN_PAGE)];
@@ -113,7 +116,7 @@ pub async fn own_page(judge: &mut Judge<'_>) {
     assert_eq!(elsewhere.get("/me").await.status, 303, "the other session has ended");
 
     let page = maria.get("/me/password").await;
-    let rows: [Row; 2] = [("username", ANY, ANY), ("password", TOO_SHORT, TOO_LONG)];
+    let rows: [Row; 2] = [("username", DONE, DONE), ("password", TOO_SHORT, TOO_LONG)];
     let typed = [("password", PASSWORD)];
     judge
         .form(
@@ -148,7 +151,7 @@ pub async fn factors(judge: &mut Judge<'_>) {
     let page = again.password("maria", "/me").await;
     let code = judge.hospital.world.code(&secret);
     let typed = [("code", code.as_str())];
-    let rows: [Row; 3] = [("return_to", ANY, ANY), ("pending", EXPIRED, EXPIRED), ("code", WRONG_CODE, WRONG_CODE)];
+    let rows: [Row; 3] = [("return_to", DONE_ONCE, DONE_ONCE), ("pending", EXPIRED, EXPIRED), ("code", WRONG_CODE, WRONG_CODE)];
     let sheet = Sheet { path: "/login/second", page: &page, typed: &typed, token: EXPIRED, rows: &rows, done: OWN_PAGE };
     judge.form(&mut again, sheet).await;
 
@@ -161,7 +164,7 @@ pub async fn factors(judge: &mut Judge<'_>) {
         ("challenge", NOT_ADDED, NOT_ADDED),
         ("client_data", NOT_ADDED, NOT_ADDED),
         ("attestation", NOT_ADDED, NOT_ADDED),
-        ("name", ANY, ANY),
+        ("name", DONE_ONCE, DONE_ONCE),
     ];
     judge
         .form(&mut maria, Sheet { path: "/me/passkey", page: &page, typed: &typed, token: OUTDATED, rows: &rows, done: OWN_PAGE })
@@ -173,7 +176,7 @@ pub async fn factors(judge: &mut Judge<'_>) {
     let typed: Vec<(&str, &str)> = answer.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let fields = ["credential", "client_data", "authenticator_data", "signature", "user_handle"];
     let mut rows: Vec<Row> = fields.map(|name| (name, NO_PASSKEY, NO_PASSKEY)).to_vec();
-    rows.extend([("return_to", ANY, ANY), ("challenge", EXPIRED, EXPIRED)]);
+    rows.extend([("return_to", DONE_ONCE, DONE_ONCE), ("challenge", EXPIRED, EXPIRED)]);
     let sheet = Sheet { path: "/login/passkey", page: &page, typed: &typed, token: EXPIRED, rows: &rows, done: OWN_PAGE };
     judge.form(&mut again, sheet).await;
 
@@ -209,6 +212,14 @@ pub async fn apps(judge: &mut Judge<'_>) {
     let done = (303, "code=");
     judge.form(&mut rosa, Sheet { path: "/consent", page: &page, typed: &typed, token: PAGE, rows: &rows, done }).await;
 
+    // Whoever signs out here lets somebody else decide; where the app's request is not what comes back, that goes nowhere but to the own page.
+    let mut leaving = signed_in(judge, "rosa").await;
+    let page = leaving.get(&asks("launch/patient patient/Patient.r")).await;
+    let rows: [Row; 1] = [("return_to", DONE_ONCE, DONE_ONCE)];
+    let sheet = Sheet { path: "/logout", page: &page, typed: &[], token: OUTDATED, rows: &rows, done: OWN_PAGE };
+    judge.form(&mut leaving, sheet).await;
+    assert_eq!(leaving.get("/me").await.status, 303, "signed out");
+
     let mut maria = signed_in(judge, "maria").await;
     let page = maria.get(&asks("launch/patient launch/encounter patient/Encounter.rs")).await;
     let rows: [Row; 3] =
@@ -224,15 +235,20 @@ pub async fn clinicians(judge: &mut Judge<'_>) {
     let mut amy = signed_in(judge, "amy").await;
     let page = amy.get("/ehr").await;
     let list = (200, "Whose chart do you want to open?");
-    let rows: [Row; 5] =
-        [("patient", list, NO_CHART), ("name", ANY, ANY), ("page", ANY, ANY), ("page_name", ANY, ANY), ("decision", ANY, ANY)];
+    let rows: [Row; 5] = [
+        ("patient", list, NO_CHART),
+        ("name", DONE, DONE),
+        ("page", DONE, DONE),
+        ("page_name", DONE, DONE),
+        ("decision", DONE, DONE),
+    ];
     let typed = [("patient", "maria"), ("decision", "continue")];
     let done = (200, "id=\"visits\"");
     let page = judge.form(&mut amy, Sheet { path: "/ehr", page: &page, typed: &typed, token: OUTDATED, rows: &rows, done }).await;
     let (_, hidden) = fields(&page, "/ehr");
     assert!(hidden.iter().any(|(name, value)| name == "patient" && value == "maria"));
     let app = page.text().split("name=\"app\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
-    let rows: [Row; 3] = [("patient", list, NO_CHART), ("encounter", ANY, NO_CHART), ("app", (200, "id=\"visits\""), NO_CHART)];
+    let rows: [Row; 3] = [("patient", list, NO_CHART), ("encounter", DONE, NO_CHART), ("app", (200, "id=\"visits\""), NO_CHART)];
     let typed = [("encounter", "visit-maria-1"), ("app", app.as_str())];
     let done = (303, "https://127.0.0.1:9/launch?iss=");
     judge.form(&mut amy, Sheet { path: "/ehr", page: &page, typed: &typed, token: OUTDATED, rows: &rows, done }).await;
@@ -268,7 +284,7 @@ pub async fn officers(judge: &mut Judge<'_>) {
     // What is left on the page: the other change, then what Amy opened.
     let page = sam.get("/security").await;
     let typed = [("decision", "refuse")];
-    let rows: [Row; 3] = [("change", NOT_APPROVED, NOT_APPROVED), ("digest", ANY, ANY), ("decision", shown, shown)];
+    let rows: [Row; 3] = [("change", NOT_APPROVED, NOT_APPROVED), ("digest", DONE_ONCE, DONE_ONCE), ("decision", shown, shown)];
     judge
         .form(&mut sam, Sheet { path: "/security", page: &page, typed: &typed, token: OUTDATED, rows: &rows, done: again })
         .await;
@@ -287,10 +303,10 @@ pub async fn developers(judge: &mut Judge<'_>) {
     let rows: [Row; 7] = [
         ("client_name", (400, "Type a name."), (400, "The app is not registered yet.")),
         ("redirect_uris", (400, "Type at least one redirect URI"), (400, "cannot be used")),
-        ("comes_back_here", ANY, ANY),
+        ("comes_back_here", DONE_ONCE, DONE_ONCE),
         ("kind", (400, "Choose one of the three kinds."), (400, "Choose one of the three kinds.")),
-        ("jwks", ANY, ANY),
-        ("jwks_uri", ANY, ANY),
+        ("jwks", DONE_ONCE, DONE_ONCE),
+        ("jwks_uri", DONE_ONCE, DONE_ONCE),
         ("scope", (400, "Type the scopes that the app may ask for"), (400, "is no scope that this server knows.")),
     ];
     let typed = [
@@ -310,6 +326,10 @@ pub async fn developers(judge: &mut Judge<'_>) {
     let page = dana.get(&edit).await;
     let mut rows = rows;
     rows[0].2 = (400, "Nothing was changed yet.");
+    // There is no limit for changes.
+    for place in [2, 4, 5] {
+        rows[place] = (rows[place].0, DONE, DONE);
+    }
     let led: &'static str = Box::leak(client.clone().into_boxed_str());
     judge
         .form(&mut dana, Sheet { path: &edit, page: &page, typed: &typed, token: OUTDATED, rows: &rows, done: (303, led) })

@@ -255,16 +255,22 @@ fn compare(world: &World, who: Who<'_>, implicit: ImplicitPolicy, letter: Letter
     let seal = world.store.seal();
     let work = |connection: &Connection| {
         let sight = Sight::of(connection, seal, read.constraint())?;
-        let Some(question) = sight.constraint().question() else { return Ok(Vec::new()) };
-        let mut parameters = Parameters::default();
+        let of_sight = sight.constraint().question();
+        let Some(question) = of_sight.or(read.constraint().question()) else { return Ok(Vec::new()) };
+        // Of each record, and where patients who let whoever asks have everything are not asked again.
+        let (question, mut parameters) = (&question.where_agreed(Vec::new()), Parameters::default());
         let shown = consented(Asking { question, letter }, "r", false, &mut parameters);
+        let agreed = of_sight
+            .map_or_else(|| "1".to_owned(), |question| consented(Asking { question, letter }, "r", false, &mut parameters));
         let sql = format!(
-            "SELECT {COLUMNS}, ({shown}) IS TRUE FROM resource r CROSS JOIN locator l ON l.pk = r.pk WHERE r.patients = 'pat' ORDER BY l.id"
+            "SELECT {COLUMNS}, ({shown}) IS TRUE, ({agreed}) IS TRUE FROM resource r CROSS JOIN locator l ON l.pk = r.pk WHERE r.patients = 'pat' ORDER BY l.id"
         );
         let mut rows = Vec::new();
         parameters
             .for_each_row(connection, &sql, |row| {
-                rows.push((open_row(connection, seal, row).unwrap().1, row.get::<_, bool>(10)?));
+                let (each, with_agreed) = (row.get::<_, bool>(10)?, row.get::<_, bool>(11)?);
+                assert_eq!(each, with_agreed, "{who:?} {implicit:?} {letter:?}");
+                rows.push((open_row(connection, seal, row).unwrap().1, each));
                 Ok(true)
             })
             .unwrap();

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::constraint::TypeSet;
 
+mod blanket;
 mod checks;
 mod decisions;
 mod explained;

@@ -126,7 +126,7 @@ fn what_the_profiles_of_pcf_can_say_is_said_exactly() {
     let other = CompiledConsent { id: id("d"), ..compiled(&consent(json!({"type": "deny", "dataPeriod": year}))) };
     let found = rules(&[one.clone(), other], asked.request(), ImplicitPolicy::AllNormal);
     assert_eq!(found, [forbid(everything.clone()), forbid(of_that_year)]);
-    assert_eq!(rules(&[one.clone()], asked.request(), ImplicitPolicy::AllNormal), [forbid(everything.clone()), of_encounter]);
+    assert_eq!(rules(std::slice::from_ref(&one), asked.request(), ImplicitPolicy::AllNormal), [forbid(everything.clone()), of_encounter]);
     let waiting = one.standing_as(Standing::Unverified);
     assert_eq!(
         rules(&[waiting], asked.request(), ImplicitPolicy::AllNormal),

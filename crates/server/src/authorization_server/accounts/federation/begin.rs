@@ -14,6 +14,7 @@ use crate::authorization_server::accounts::login::return_path;
 use crate::authorization_server::authorization::authorize;
 use crate::authorization_server::csrf::Purpose;
 use crate::authorization_server::own_page::account;
+use crate::authorization_server::page_query;
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session;
 use crate::context::Server;
@@ -33,7 +34,10 @@ pub fn buttons(server: &Server, return_to: &str) -> Vec<ProviderButton> {
 
 /// `GET /login/federated`
 pub async fn begin(server: &Server, exchange: &Exchange) -> Answer {
-    let query = Parameters::parse(exchange.target.query().unwrap_or_default().as_bytes()).unwrap_or_default();
+    let query = match page_query::received(server, exchange, &["provider", "link", "return_to"]).await {
+        Ok(query) => query,
+        Err(answer) => return answer,
+    };
     match prepare(server, exchange, &query).await {
         Ok((bound, location)) => {
             let draft = reply::see_other(&location).with_text(header::SET_COOKIE, &bound.set_cookie(server));

@@ -19,6 +19,7 @@ use super::own;
 use crate::answer::Answer;
 use crate::authorization_server::accounts::sign_in::{self, Proof, Vouched};
 use crate::authorization_server::accounts::{login, second_factor};
+use crate::authorization_server::page_query;
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session;
 use crate::context::Server;
@@ -26,7 +27,10 @@ use crate::resource_server::Exchange;
 
 /// `GET /login/federated/callback/ID`
 pub async fn come_back(server: &Server, request: &Exchange, id: &str) -> Answer {
-    let query = Parameters::parse(request.target.query().unwrap_or_default().as_bytes()).unwrap_or_default();
+    let query = match page_query::received(server, request, &["state"]).await {
+        Ok(query) => query,
+        Err(answer) => return answer,
+    };
     let Some((bound, provider)) = attempt(server, request, id, &query) else {
         return failure::answer(server, request, Failure::NotThisBrowser).await;
     };

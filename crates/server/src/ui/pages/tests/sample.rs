@@ -82,7 +82,7 @@ fn consent() -> ConsentPage {
             group(
                 "Who you are",
                 vec![
-                    ConsentLine { required: true, ..line("openid fhirUser", "Know who you are") },
+                    ConsentLine { required: true, ..line("openid fhirUser", "Know who you are, and see your name and details") },
                     line("patient/Patient.rs", "Your name, birth date, address and contact details"),
                 ],
             ),
