@@ -20,9 +20,18 @@ use std::collections::{HashMap, HashSet};
 use crate::record::{Event, OperationEntry, Record, RecordId};
 use crate::segment::{digest, prefix};
 
-/// One AuditEvent and what it is found by.
+/// One AuditEvent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RenderedEvent {
+    /// What it is found by.
+    pub keys: EventKeys,
+    /// The resource as JSON.
+    pub body: Vec<u8>,
+}
+
+/// What an AuditEvent is found by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventKeys {
     /// The logical id, see [`event_id`].
     pub id: String,
     /// The patients (logical ids) in whose compartment it lies: the one it is about, else the one who acted. Exactly for these does
@@ -38,8 +47,14 @@ pub struct RenderedEvent {
     pub outcome: &'static str,
     /// `AuditEvent.recorded`, milliseconds since the epoch.
     pub recorded: i64,
-    /// The resource as JSON.
-    pub body: Vec<u8>,
+}
+
+impl std::ops::Deref for RenderedEvent {
+    type Target = EventKeys;
+
+    fn deref(&self) -> &EventKeys {
+        &self.keys
+    }
 }
 
 /// Renders the events of a record.
@@ -50,6 +65,13 @@ pub fn render(record: &Record, observer: &str, only_patient: Option<&str>) -> Ve
     let view = View { record, observer, only_patient };
     let visible = parts(record).into_iter().filter(|part| view.shows(part));
     visible.map(|part| draw::draw(&view, &part, &event_id(&record.id, part.compartment, part.ordinal))).collect()
+}
+
+/// What the events that [`render`] gives are found by: an index needs no more, and to write them as JSON takes most of the time of rendering.
+pub fn keys(record: &Record, observer: &str, only_patient: Option<&str>) -> Vec<EventKeys> {
+    let view = View { record, observer, only_patient };
+    let visible = parts(record).into_iter().filter(|part| view.shows(part));
+    visible.map(|part| draw::keys(&view, &part, &event_id(&record.id, part.compartment, part.ordinal))).collect()
 }
 
 /// Renders the event of this id as [`render`] does, without the others: a record of an import has hundreds.

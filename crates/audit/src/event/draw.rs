@@ -16,7 +16,7 @@ use super::resource::{
     Source,
 };
 use super::shape::{Shape, Subject, shape};
-use super::{Part, RenderedEvent, View};
+use super::{EventKeys, Part, RenderedEvent, View};
 use crate::record::{Event, OperationEntry, Outcome, Record};
 use crate::sought::Presence;
 
@@ -28,6 +28,16 @@ const MACHINE_NAME: &str = "1";
 const URI: &str = "5";
 
 pub(super) fn draw(view: &View<'_>, part: &Part<'_>, id: &str) -> RenderedEvent {
+    let (keys, event) = drawn(view, part, id);
+    // The structures have string keys only and no maps: serialising them cannot fail.
+    RenderedEvent { keys, body: serde_json::to_vec(&event).unwrap_or_default() }
+}
+
+pub(super) fn keys(view: &View<'_>, part: &Part<'_>, id: &str) -> EventKeys {
+    drawn(view, part, id).0
+}
+
+fn drawn<'a>(view: &View<'a>, part: &Part<'a>, id: &'a str) -> (EventKeys, AuditEvent<'a>) {
     let record = view.record;
     let interaction = part.operation.map(|operation| interaction(view, part, operation));
     let shape = shape(record.event, interaction, part.patient.is_some());
@@ -71,7 +81,7 @@ pub(super) fn draw(view: &View<'_>, part: &Part<'_>, id: &str) -> RenderedEvent 
         source: Source { observer: observer(view.observer), r#type: [shape.source] },
         entity: entities.drawn,
     };
-    RenderedEvent {
+    let keys = EventKeys {
         id: id.to_owned(),
         patients: part.compartment.map(str::to_owned).into_iter().collect(),
         agents: agents.keys,
@@ -79,9 +89,8 @@ pub(super) fn draw(view: &View<'_>, part: &Part<'_>, id: &str) -> RenderedEvent 
         action: shape.action,
         outcome: outcome_code(record, outcome),
         recorded: record.recorded,
-        // The structures have string keys only and no maps: serialising them cannot fail.
-        body: serde_json::to_vec(&event).unwrap_or_default(),
-    }
+    };
+    (keys, event)
 }
 
 /// The interaction as its reader may know it. Where an update made a record this patient's, nothing was there before for this patient.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::record;
-use crate::event::{RenderedEvent, event_id, render, render_one};
+use crate::event::{EventKeys, RenderedEvent, event_id, keys, render, render_one};
 use crate::{Agent, Event, OperationEntry, Outcome, Record, Sought};
 
 const OBSERVER: &str = "https://ehr.example.org/fhir";
@@ -57,6 +57,8 @@ fn full(interaction: &str) -> Record {
 
 fn only(record: &Record) -> (RenderedEvent, Value) {
     let mut events = render(record, OBSERVER, None);
+    let found_by: Vec<EventKeys> = events.iter().map(|event| event.keys.clone()).collect();
+    assert_eq!(keys(record, OBSERVER, None), found_by);
     assert_eq!(events.len(), 1);
     let event = events.remove(0);
     let body = serde_json::from_slice(&event.body).unwrap();
@@ -529,7 +531,7 @@ fn the_whole_trail_says_whether_something_was_hidden_or_absent_and_whose_it_was(
     let (event, body) = only(&attempt("Practitioner/ada", Sought::found(true, vec!["p1".to_owned()])));
     assert_eq!((presence(&body), event.entities.contains(&"Patient/p1".to_owned())), (vec!["hidden".into()], true));
     let (event, body) = only(&attempt("Practitioner/ada", Sought::found(false, Vec::new())));
-    assert_eq!((presence(&body), event.entities), (vec!["absent".into()], vec!["Observation/o1".to_owned()]));
+    assert_eq!((presence(&body), event.keys.entities), (vec!["absent".into()], vec!["Observation/o1".to_owned()]));
     let (_, body) = only(&attempt("Practitioner/ada", Sought::unknown()));
     assert!(presence(&body).is_empty());
 }

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use portcullis_audit::{Durable, Head, Ledger, Located, Position, ReadError, Record, RenderedEvent, render, render_one};
+use portcullis_audit::event::{self, EventKeys};
+use portcullis_audit::{Durable, Head, Ledger, Located, Position, ReadError, Record, RenderedEvent, render_one};
 use portcullis_fhir::labels::Security;
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
@@ -155,13 +156,13 @@ impl AuditIndex {
         let Located { position, record, .. } = located;
         transaction.execute("UPDATE followed SET first = ?1 WHERE first IS NULL", [&record.id.0])?;
         // What readers who may see one patient see of the same events.
-        let mut narrow: BTreeMap<String, RenderedEvent> = BTreeMap::new();
-        let events = render(record, &self.observer, None);
+        let mut narrow: BTreeMap<String, EventKeys> = BTreeMap::new();
+        let events = event::keys(record, &self.observer, None);
         let mut patients: Vec<&String> = events.iter().flat_map(|event| &event.patients).collect();
         patients.sort_unstable();
         patients.dedup();
         for patient in patients {
-            narrow.extend(render(record, &self.observer, Some(patient)).into_iter().map(|event| (event.id.clone(), event)));
+            narrow.extend(event::keys(record, &self.observer, Some(patient)).into_iter().map(|event| (event.id.clone(), event)));
         }
         for event in &events {
             let own = narrow.get(&event.id);
@@ -239,7 +240,7 @@ pub(super) fn is_the_only_version(version: &LogicalId) -> bool {
 }
 
 /// Everything that an event is found by, as one view shows it.
-fn keys(event: &RenderedEvent) -> Vec<(Kind, String)> {
+fn keys(event: &EventKeys) -> Vec<(Kind, String)> {
     let mut keys: Vec<(Kind, String)> =
         event.patients.iter().map(|patient| (Kind::Compartment, format!("Patient/{patient}"))).collect();
     for agent in &event.agents {

@@ -4,10 +4,9 @@ use std::cell::Cell;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::select;
 use proptest::test_runner::TestRunner;
 
-use super::random::{asked, tree};
+use super::random::{asked, consents, implicit};
 use super::*;
 use crate::rules::consent::blanket::lets_in;
 
@@ -17,20 +16,9 @@ const REQUESTS: usize = 24;
 #[test]
 fn whoever_is_let_in_to_everything_is_let_in_to_each_record() {
     let tally: [Cell<u32>; 3] = Default::default();
-    let template = compiled(&consent(json!({"type": "permit"})));
-    let standings = [Standing::Verified, Standing::Verified, Standing::Outdated, Standing::Unverified, Standing::Held];
-    let some = (tree(), select(standings.to_vec()), select(vec![Some(0), Some(5), None]), select(vec!["one", "two"]));
-    let policies = [ImplicitPolicy::AllNormal, ImplicitPolicy::BasicNormal, ImplicitPolicy::Deny];
-    let cases = (vec(some, 0..3), select(policies.to_vec()), vec(asked(), REQUESTS));
+    let cases = (consents(0..3), implicit(), vec(asked(), REQUESTS));
     let mut runner = TestRunner::new(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() });
     let outcome = runner.run(&cases, |(consents, implicit, requests)| {
-        let consents: Vec<CompiledConsent> = consents
-            .into_iter()
-            .map(|(tree, standing, since, series)| {
-                let series = Some(series.into());
-                CompiledConsent { top: Some(tree), since, series, ..template.clone().standing_as(standing) }
-            })
-            .collect();
         for asked in requests {
             let to_everything = lets_in(&consents, &id("p"), &asked.request(), implicit);
             let each = decide(&consents, &id("p"), (&asked.request(), &asked.resource), implicit).effect == Effect::Permit;

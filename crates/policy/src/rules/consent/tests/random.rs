@@ -143,6 +143,25 @@ pub(super) fn asked() -> impl Strategy<Value = Asked> {
     )
 }
 
+/// Consents of one patient with any standing, some of which replace others.
+pub(super) fn consents(number: std::ops::Range<usize>) -> impl Strategy<Value = Vec<CompiledConsent>> {
+    let template = compiled(&consent(json!({"type": "permit"})));
+    let standings = [Standing::Verified, Standing::Verified, Standing::Outdated, Standing::Unverified, Standing::Held];
+    let one = (tree(), select(standings.to_vec()), select(vec![Some(0), Some(5), None]), select(vec!["one", "two"]));
+    let one = one.prop_map(move |(tree, standing, since, series)| {
+        let series = Some(series.into());
+        let consent = CompiledConsent { top: Some(tree), since, series, ..template.clone().standing_as(standing) };
+        // As a store keeps what has no rows (`CompiledConsent::of_body`).
+        if rows(&consent).is_ok() { consent } else { CompiledConsent { top: None, ..consent } }
+    });
+    vec(one, number)
+}
+
+/// What holds where no consent says anything.
+pub(super) fn implicit() -> impl Strategy<Value = ImplicitPolicy> {
+    select(vec![ImplicitPolicy::AllNormal, ImplicitPolicy::BasicNormal, ImplicitPolicy::Deny])
+}
+
 #[test]
 fn the_rows_of_a_consent_say_what_its_tree_says() {
     let tally: [Cell<u32>; 5] = Default::default();

@@ -4,10 +4,9 @@ use std::cell::Cell;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::select;
 use proptest::test_runner::TestRunner;
 
-use super::random::{asked, tree};
+use super::random::{asked, consents, implicit};
 use super::*;
 use crate::rules::consent::criteria::at_time;
 use crate::rules::consent::residual::{Asked as AskedFor, counting};
@@ -37,22 +36,9 @@ fn rules(consents: &[CompiledConsent], request: Request<'_>, implicit: ImplicitP
 #[test]
 fn what_a_residual_lets_through_the_consents_permit() {
     let tally: [Cell<u32>; 3] = Default::default();
-    let template = compiled(&consent(json!({"type": "permit"})));
-    let standings = [Standing::Verified, Standing::Verified, Standing::Outdated, Standing::Unverified, Standing::Held];
-    let some = (tree(), select(standings.to_vec()), select(vec![Some(0), Some(5), None]), select(vec!["one", "two"]));
-    let policies = [ImplicitPolicy::AllNormal, ImplicitPolicy::BasicNormal, ImplicitPolicy::Deny];
-    let cases = (vec(some, 1..3), select(policies.to_vec()), vec(asked(), REQUESTS));
+    let cases = (consents(1..3), implicit(), vec(asked(), REQUESTS));
     let mut runner = TestRunner::new(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() });
     let outcome = runner.run(&cases, |(consents, implicit, requests)| {
-        let consents: Vec<CompiledConsent> = consents
-            .into_iter()
-            .map(|(tree, standing, since, series)| {
-                let series = Some(series.into());
-                let consent = CompiledConsent { top: Some(tree), since, series, ..template.clone().standing_as(standing) };
-                // As a store keeps what has no rows (`CompiledConsent::of_body`).
-                if super::rows(&consent).is_ok() { consent } else { CompiledConsent { top: None, ..consent } }
-            })
-            .collect();
         for asked in requests {
             let rules = rules(&consents, asked.request(), implicit);
             let by_consents = decide(&consents, &id("p"), (&asked.request(), &asked.resource), implicit).effect == Effect::Permit;
@@ -126,7 +112,10 @@ fn what_the_profiles_of_pcf_can_say_is_said_exactly() {
     let other = CompiledConsent { id: id("d"), ..compiled(&consent(json!({"type": "deny", "dataPeriod": year}))) };
     let found = rules(&[one.clone(), other], asked.request(), ImplicitPolicy::AllNormal);
     assert_eq!(found, [forbid(everything.clone()), forbid(of_that_year)]);
-    assert_eq!(rules(std::slice::from_ref(&one), asked.request(), ImplicitPolicy::AllNormal), [forbid(everything.clone()), of_encounter]);
+    assert_eq!(
+        rules(std::slice::from_ref(&one), asked.request(), ImplicitPolicy::AllNormal),
+        [forbid(everything.clone()), of_encounter]
+    );
     let waiting = one.standing_as(Standing::Unverified);
     assert_eq!(
         rules(&[waiting], asked.request(), ImplicitPolicy::AllNormal),
