@@ -176,6 +176,7 @@ const CALL_SITES: &[(&str, &[&str])] = &[
     ),
     (".where_nobody_consented(", &["crates/backends/src/sqlite/consents/sight.rs"]),
     (".where_owners_said_nothing(", &["crates/backends/src/sqlite/consents/sight.rs"]),
+    (".where_agreed(", &["crates/backends/src/sqlite/consents/sight.rs", "crates/policy/src/constraint.rs"]),
     ("Consulted::nobody_has_any(", &["crates/backends/src/sqlite/consents/sight.rs"]),
     (".consulting(", &["crates/backends/src/sqlite/store.rs"]),
     (
