@@ -39,10 +39,10 @@ pub async fn telling(server: &Server, change: Change) -> Result<Change, Registry
                 None => continue,
             },
         };
-        letters.extend(compose::letter(server, &user, kind, Facts::default()).await?);
+        letters.extend(Box::pin(compose::letter(server, &user, kind, Facts::default())).await?);
     }
     if let Change::Safeguard(safeguard) = &change {
-        letters.extend(alerts::of_change(server, safeguard).await?);
+        letters.extend(Box::pin(alerts::of_change(server, safeguard)).await?);
     }
     Ok(with(letters, change))
 }

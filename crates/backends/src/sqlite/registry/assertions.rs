@@ -8,28 +8,21 @@ use portcullis_store::StoreError;
 use portcullis_store::registry::{ASSERTION_USED, PROOF_USED};
 use rusqlite::{Connection, params};
 
+use super::spent::{Spent, Use};
 use super::statements::{conflict, execute};
 
 /// Spends an assertion whose `jti` the client has not used within the longest life of an assertion.
 pub fn spend(connection: &Connection, assertion: &VerifiedAssertion, now: i64) -> Result<(), StoreError> {
-    let sql = "INSERT INTO spent_assertion (client, token_id, expires_at) VALUES (?1, ?2, ?3) \
-               ON CONFLICT (client, token_id) DO UPDATE SET expires_at = excluded.expires_at WHERE expires_at < ?4";
-    let row = params![assertion.client().as_str(), assertion.token_id_hash().as_slice(), assertion.remembered_until(), now,];
-    match execute(connection, sql, row)? {
-        0 => Err(conflict(ASSERTION_USED)),
-        _ => Ok(()),
-    }
+    let (whose, hash) = (assertion.client().as_str(), assertion.token_id_hash());
+    let used = Use { whose, token_id: hash.as_slice(), until: assertion.remembered_until() };
+    if Spent::Assertions.spend(connection, &used, now)? { Ok(()) } else { Err(conflict(ASSERTION_USED)) }
 }
 
 /// Spends a DPoP proof whose `jti` its key has not used as long as a proof counts (RFC 9449 section 11.1).
 pub fn spend_proof(connection: &Connection, proof: &VerifiedProof, now: i64) -> Result<(), StoreError> {
-    let sql = "INSERT INTO spent_proof (key, token_id, expires_at) VALUES (?1, ?2, ?3) \
-               ON CONFLICT (key, token_id) DO UPDATE SET expires_at = excluded.expires_at WHERE expires_at < ?4";
-    let row = params![proof.key().to_text(), proof.token_id_hash().as_slice(), proof.remembered_until(), now];
-    match execute(connection, sql, row)? {
-        0 => Err(conflict(PROOF_USED)),
-        _ => Ok(()),
-    }
+    let (key, hash) = (proof.key().to_text(), proof.token_id_hash());
+    let used = Use { whose: &key, token_id: hash.as_slice(), until: proof.remembered_until() };
+    if Spent::Proofs.spend(connection, &used, now)? { Ok(()) } else { Err(conflict(PROOF_USED)) }
 }
 
 /// Keeps for which purposes a token serves.

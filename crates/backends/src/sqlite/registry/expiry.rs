@@ -5,6 +5,7 @@ use portcullis_store::StoreError;
 use rusqlite::{Connection, params};
 
 use super::mail;
+use super::spent::Spent;
 use super::statements::execute;
 
 /// How long a code is kept after its end, in seconds: within that time a replay ends the grant.
@@ -30,12 +31,8 @@ pub fn remove_expired(connection: &Connection, now: i64) -> Result<(), StoreErro
     execute(connection, oldest, params![MAXIMUM_ATTEMPT_COUNTERS, MAXIMUM_ROWS])?;
     let launches = "DELETE FROM launch WHERE hash IN (SELECT hash FROM launch WHERE expires_at < ?1 LIMIT ?2)";
     execute(connection, launches, params![now.saturating_sub(CODE_KEPT_SECONDS), MAXIMUM_ROWS])?;
-    let assertions = "DELETE FROM spent_assertion WHERE (client, token_id) IN \
-                      (SELECT client, token_id FROM spent_assertion WHERE expires_at < ?1 LIMIT ?2)";
-    execute(connection, assertions, params![now, MAXIMUM_ROWS])?;
-    let proofs = "DELETE FROM spent_proof WHERE (key, token_id) IN \
-                  (SELECT key, token_id FROM spent_proof WHERE expires_at < ?1 LIMIT ?2)";
-    execute(connection, proofs, params![now, MAXIMUM_ROWS])?;
+    Spent::Assertions.forget(connection, now)?;
+    Spent::Proofs.forget(connection, now)?;
     let tokens = "DELETE FROM revoked_token WHERE id IN (SELECT id FROM revoked_token WHERE expires_at < ?1 LIMIT ?2)";
     execute(connection, tokens, params![now, MAXIMUM_ROWS])?;
     let purposes = "DELETE FROM token_purpose WHERE token IN (SELECT token FROM token_purpose WHERE expires_at < ?1 LIMIT ?2)";

@@ -25,6 +25,7 @@ mod safeguards;
 mod secrets;
 mod sessions;
 mod sign_in;
+pub mod spent;
 mod statements;
 mod token_status;
 mod users;

@@ -133,7 +133,8 @@ pub async fn serve<E: ClientEndpoint>(server: &Server, exchange: &Exchange, inco
     };
     match E::decide(server, exchange, &client, request).await {
         Ok(proposal) => ending.commit(&client, proposal).await,
-        Err(refusal) => ending.refuse(&client, refusal).await,
+        // Boxed: what seldom happens takes no room from what always does.
+        Err(refusal) => Box::pin(ending.refuse(&client, refusal)).await,
     }
 }
 
@@ -206,8 +207,10 @@ impl Ending<'_> {
             Ok(answer) => answer,
             Err(failure) => match (client_authentication::replayed(&failure), overtaken) {
                 (Some(error), _) => self.replayed(error).await,
-                (None, Some(refusal)) if matches!(failure, RegistryError::Conflict(_)) => self.refuse(client, *refusal).await,
-                (None, _) => self.refuse(client, Refusal::Registry(failure)).await,
+                (None, Some(refusal)) if matches!(failure, RegistryError::Conflict(_)) => {
+                    Box::pin(self.refuse(client, *refusal)).await
+                }
+                (None, _) => Box::pin(self.refuse(client, Refusal::Registry(failure))).await,
             },
         }
     }

@@ -46,7 +46,8 @@ impl ClientKeys {
                 self.by_value.insert(digest, Arc::clone(&keys));
                 Ok(keys)
             }
-            KeySource::Url(url) => self.by_url.get(url, now).await,
+            // Boxed, here and below: fetching has thousands of bytes of state, for which every request of every client would have room.
+            KeySource::Url(url) => Box::pin(self.by_url.get(url, now)).await,
         }
     }
 
@@ -54,7 +55,7 @@ impl ClientKeys {
     pub async fn newer(&self, source: &KeySource, used: &Arc<ClientKeySet>, now: i64) -> Option<Arc<ClientKeySet>> {
         match source {
             KeySource::Value(_) => None,
-            KeySource::Url(url) => self.by_url.newer(url, used, now).await,
+            KeySource::Url(url) => Box::pin(self.by_url.newer(url, used, now)).await,
         }
     }
 }

@@ -70,10 +70,10 @@ impl ClientEndpoint for Token {
             TokenGrant::AuthorizationCode { code, redirect_uri, code_verifier } => {
                 let verifier = code_verifier.as_ref().map(|verifier| verifier.expose().as_str());
                 let presented = CodeExchange { client: client.id(), redirect_uri, verifier, key: client.shown().key };
-                redeem(&asking, &mut known, code, &presented).await
+                Box::pin(redeem(&asking, &mut known, code, &presented)).await
             }
             TokenGrant::RefreshToken { refresh_token, scope } => {
-                rotate(&asking, &mut known, refresh_token, scope.as_deref()).await
+                Box::pin(rotate(&asking, &mut known, refresh_token, scope.as_deref())).await
             }
             TokenGrant::ClientCredentials { scope } => return client_credentials::issue(&asking, scope),
         };

@@ -11,7 +11,10 @@ use portcullis_oauth::identifiers::TokenId;
 use portcullis_store::registry::{ASSERTION_USED, PROOF_USED};
 use serde_json::json;
 
+use super::super::spent::{self, Spent, Use};
 use super::*;
+use crate::migrations::MAIN;
+use crate::sqlite::database::open_writer;
 
 static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::generate(Algorithm::Es256).unwrap());
 
@@ -114,6 +117,57 @@ async fn spent_assertions_and_revoked_tokens_are_forgotten_after_their_time() {
             world.attempt_at(now, Change::Nothing).await.unwrap();
         }
         assert_eq!(rows(&world), if now == NOW + 300 { 2 } else { 0 });
+    }
+}
+
+#[tokio::test]
+async fn what_is_used_again_after_its_time_outlives_the_removal_of_its_first_use() {
+    let world = World::new().await;
+    world.change(spend("a", "once", NOW, Change::Nothing)).await;
+    let again = assertion("a", "once", NOW).remembered_until() + 1;
+    world.attempt_at(again, spend("a", "once", again, Change::Nothing)).await.unwrap();
+    for _ in 0..super::super::CHANGES_PER_REMOVAL {
+        world.attempt_at(again, Change::Nothing).await.unwrap();
+    }
+    assert_eq!(world.integer("SELECT count(*) FROM spent_assertion"), 1);
+    assert_eq!(world.conflict(spend("a", "once", again, Change::Nothing)).await, ASSERTION_USED);
+}
+
+#[tokio::test]
+async fn an_assertion_whose_change_failed_was_not_used() {
+    let world = World::granted().await;
+    world.change(spend("a", "other", NOW, Change::Nothing)).await;
+    // A batch of two of which the second is refused, once as the first of its transaction and once after another.
+    let failing = || spend("a", "kept", NOW, spend("a", "other", NOW, Change::Nothing));
+    assert_eq!(world.conflict(failing()).await, ASSERTION_USED);
+    let (kept, failed) = tokio::join!(world.attempt(spend("a", "beside", NOW, Change::Nothing)), world.attempt(failing()));
+    kept.unwrap();
+    failed.unwrap_err();
+    world.change(spend("a", "kept", NOW, Change::Nothing)).await;
+    assert_eq!(world.conflict(spend("a", "kept", NOW, Change::Nothing)).await, ASSERTION_USED);
+}
+
+#[test]
+fn assertions_that_were_used_before_the_tables_were_ordered_stay_used() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("portcullis.db");
+    let before: Vec<_> = MAIN.iter().take_while(|migration| migration.number < 29).copied().collect();
+    let old = open_writer(&path, &before).unwrap();
+    old.execute_batch(
+        "INSERT INTO spent_assertion VALUES ('a', x'00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff', 5);
+         INSERT INTO spent_proof VALUES ('k', x'00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff', 5)",
+    )
+    .unwrap();
+    drop(old);
+    let connection = open_writer(&path, MAIN).unwrap();
+    spent::remember(&connection).unwrap();
+    let token_id: Vec<u8> =
+        [0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff].repeat(2);
+    for (kind, whose) in [(Spent::Assertions, "a"), (Spent::Proofs, "k")] {
+        let used = |whose| Use { whose, token_id: &token_id, until: 9 };
+        assert!(!kind.spend(&connection, &used(whose), 5).unwrap());
+        assert!(kind.spend(&connection, &used("other"), 5).unwrap());
+        assert!(kind.spend(&connection, &used(whose), 6).unwrap(), "its time is over");
     }
 }
 
