@@ -21,8 +21,8 @@ pub const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jw
 /// How far `exp` may lie ahead, in seconds: "SHALL be no more than five minutes in the future" (SMART).
 pub const MAXIMUM_LIFETIME_SECONDS: i64 = 300;
 
-/// How far a client's clock may be ahead of ours, in seconds. A clock that is behind needs no leave.
-pub const LEEWAY_SECONDS: i64 = 10;
+/// How far a client's clock may be ahead of ours, in seconds: what a machine without network time gains in some days. A clock that is behind needs no leave.
+pub const LEEWAY_SECONDS: i64 = 30;
 
 /// The longest `jti`, in bytes.
 pub const MAXIMUM_TOKEN_ID_BYTES: usize = 255;
@@ -73,7 +73,7 @@ impl From<AssertionError> for TokenError {
                 JwtError::MissingClaim => "client_assertion: iss, sub, aud, exp and jti are required",
                 JwtError::WrongClaimType => "client_assertion: a claim has the wrong JSON type",
                 JwtError::WrongIssuer => "client_assertion: iss must be the client_id",
-                JwtError::WrongAudience => "client_assertion: aud must be the URL of this token endpoint",
+                JwtError::WrongAudience => "client_assertion: aud must be the URL of the token endpoint or the issuer",
                 JwtError::Expired => "client_assertion: exp has passed",
                 JwtError::NotYetValid => "client_assertion: nbf has not come yet",
                 JwtError::ImplausibleTimes | JwtError::TooOld => "client_assertion: iat is not plausible",

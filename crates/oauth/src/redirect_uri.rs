@@ -154,13 +154,17 @@ fn private_scheme(origin: &str, private: bool) -> Option<&str> {
 }
 
 /// Whether a scheme is "based on a domain name under their control, expressed in reverse order", of which "the URI scheme MUST" have a period (RFC 8252
-/// section 7.1): no scheme that a browser or a system knows has one. A parser has made its letters small.
+/// section 7.1), and of those that are registered only [`REGISTERED`] have one. A parser has made its letters small.
 fn is_private_use(scheme: &str) -> bool {
     let label = |label: &str| {
         !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
     };
-    scheme.contains('.') && scheme.split('.').all(label)
+    scheme.contains('.') && scheme.split('.').all(label) && !REGISTERED.contains(&scheme)
 }
+
+/// Schemes with a period that are somebody's already (IANA, Uniform Resource Identifier Schemes).
+const REGISTERED: [&str; 9] =
+    ["iris.beep", "iris.lwz", "iris.xpc", "iris.xpcs", "soap.beep", "soap.beeps", "xmlrpc.beep", "xmlrpc.beeps", "z39.50r"];
 
 /// What no redirect URI has, of whichever scheme.
 fn check_text(text: &str, url: &Url) -> Result<(), RedirectUriError> {
@@ -228,6 +232,8 @@ mod tests {
             ("com.:/callback", RedirectUriError::Scheme),
             ("com..app:/callback", RedirectUriError::Scheme),
             ("com.example+app:/callback", RedirectUriError::Scheme),
+            ("soap.beep:/callback", RedirectUriError::Scheme),
+            ("z39.50r:/callback", RedirectUriError::Scheme),
             ("COM.example.app:/callback", RedirectUriError::NotNormal),
             ("com.example.app:/a/../callback", RedirectUriError::NotNormal),
             ("com.example.app:callback", RedirectUriError::PrivateAuthority),

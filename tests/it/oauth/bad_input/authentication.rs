@@ -94,7 +94,7 @@ const CLIENT: &str = "iss and sub must both be the client_id";
 const ALGORITHM: &str = "alg must be RS384, ES384, RS256 or ES256";
 const KEY: &str = "kid is missing or names no registered key";
 const EMBEDDED: &str = "the header must not bring a key";
-const AUDIENCE: &str = "aud must be the URL of this token endpoint";
+const AUDIENCE: &str = "aud must be the URL of the token endpoint or the issuer";
 const MALFORMED: &str = "not a compact JWS";
 const TIMES: &str = "iat is not plausible";
 
@@ -163,6 +163,10 @@ async fn faulty_and_replayed_assertions_are_invalid_at_every_endpoint() {
                 problems.push(format!("{path} {name}: expected {expected}, got {reply:?}"));
             }
         }
+        let spoil = |_: &mut Value, claims: &mut Value| claims["more"] = json!("x".repeat(16 * 1024));
+        let reply = found(&present(&assertion(&signer, now, path, spoil)).await);
+        let long = (400, "invalid_request".to_owned(), "the request has too many or too long parameters".to_owned());
+        assert_eq!(reply, long, "{path}: longer than any form");
         let good = signer.assertion(now, path);
         let (message, signature) = good.rsplit_once('.').unwrap();
         let (header, claims) = message.split_once('.').unwrap();

@@ -43,6 +43,23 @@ async fn a_sign_in_leads_nowhere_but_here() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_way_back_that_is_longer_than_any_request_of_an_app_is_not_taken() {
+    let world = World::start().await;
+    let client = &world.server.client;
+    // Each begins as a path of ours does: nothing but its length can be wrong.
+    let way = |bytes: usize| format!("/me?{}", "x".repeat(bytes - 4));
+    let (fits, too_long) = (way(8 * 1024), way(16 * 1024 + 256 + 1));
+    for (target, expected) in [(fits.as_str(), fits.as_str()), (too_long.as_str(), "/me")] {
+        let login = client.get(&format!("/login?return_to={target}")).send().await;
+        assert_eq!(hidden(&login, "return_to"), expected, "the page with {} bytes", target.len());
+        let (bound, csrf) = (cookie(&login), hidden(&login, "csrf"));
+        let fields = [("csrf", csrf.as_str()), ("return_to", target), ("username", "ann"), ("password", PASSWORD)];
+        let reply = client.post("/login").header("cookie", &bound).form(&fields).send().await;
+        assert_eq!((reply.status.as_u16(), reply.header("location")), (303, expected), "the form with {} bytes", target.len());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_form_of_another_site_changes_nothing() {
     verifies!("OAUTH-08");
     let world = World::start().await;
