@@ -256,6 +256,31 @@ async fn what_xml_cannot_say_is_an_internal_error_without_any_of_it() {
     assert_eq!(of_xml(&own)["extension"], extension);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_would_be_many_times_as_long_in_xml_is_given_in_json_alone() {
+    let world = World::start().await;
+    let token = world.ann().await;
+    // One byte and a comma for each number, thirty in XML.
+    let items: Vec<u32> = vec![1; 40_000];
+    let claim = json!({"resourceType": "ExplanationOfBenefit", "status": "active", "type": {"text": "x"}, "use": "claim", "outcome": "complete",
+        "patient": {"reference": "Patient/ann"}, "created": "2020-01-01", "insurer": {"display": "x"}, "provider": {"display": "x"},
+        "insurance": [{"focal": true, "coverage": {"display": "x"}}],
+        "item": [{"sequence": 1, "informationSequence": items, "productOrService": {"text": "x"}}]});
+    let request = world.server.client.post("/fhir/ExplanationOfBenefit").bearer(&token).header("accept", XML);
+    let created = request.fhir(claim.to_string()).send().await;
+    assert_eq!((created.status.as_u16(), &of_xml(&created)["issue"][0]["code"]), (406, &json!("too-long")));
+    // It was stored, and whoever made it learns where: nobody makes it again.
+    let (location, version) = (created.header("location").to_owned(), created.header("etag").to_owned());
+    let path = location.strip_prefix(&world.server.fhir_base).unwrap().split("/_history").next().unwrap().to_owned();
+    let read = in_json(&world, &token, &format!("/fhir{path}")).await;
+    assert_eq!((read.status.as_u16(), read.header("etag")), (200, version.as_str()));
+    for path in [format!("/fhir{path}"), "/fhir/ExplanationOfBenefit".to_owned()] {
+        let in_xml = send(&world, &token, Method::GET, &path, None).await;
+        assert_eq!(in_xml.status, 406, "{path}");
+        assert!(in_xml.body.len() < 1_000 && in_xml.header("etag").is_empty(), "{path}");
+    }
+}
+
 /// The outcome that refuses a body.
 async fn refused(world: &World, token: &str, path: &str, body: Vec<u8>) -> (u16, Value) {
     let request = world.server.client.post(path).bearer(token).header("content-type", XML).header("accept", XML);
@@ -310,7 +335,9 @@ async fn each_faulty_document_is_refused_with_an_outcome_that_names_the_place() 
         ("script", whole(&format!("<text><status value=\"generated\"/><div xmlns=\"http://www.w3.org/1999/xhtml\"><script>1</script></div></text>{good}")).into_bytes(), "Observation.text.div", "script"),
     ] {
         let (status, issue) = refused(&world, &token, "/fhir/Observation", body).await;
-        assert_eq!((status, &issue["expression"][0]), (400, &json!(place)), "{name}: {issue}");
+        // Everything but the script can be read no further.
+        let expected = if name == "script" { 422 } else { 400 };
+        assert_eq!((status, &issue["expression"][0]), (expected, &json!(place)), "{name}: {issue}");
         assert!(issue["diagnostics"].as_str().unwrap().contains(words), "{name}: {issue}");
     }
     for (body, place) in [

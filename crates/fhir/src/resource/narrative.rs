@@ -210,7 +210,12 @@ impl<'a> Scanner<'a> {
         if self.skip("<!--") {
             let (comment, after) = self.rest.split_once("-->").ok_or(Malformed("a comment does not end"))?;
             self.rest = after;
-            return if comment.contains("--") { Err(Malformed("`--` in a comment")) } else { Ok(()) };
+            // HTML ends a comment at `<!-->` and `<!--->` (HTML, section 13.2.5.43), where XML has only begun it: what follows would be live in a browser.
+            return match comment.starts_with('>') || comment.starts_with("->") {
+                true => Err(Malformed("a comment begins with `>`")),
+                false if comment.contains("--") => Err(Malformed("`--` in a comment")),
+                false => Ok(()),
+            };
         }
         if self.rest.starts_with("<!") || self.rest.starts_with("<?") {
             return Err(Malformed("declarations, CDATA and processing instructions are not allowed"));
@@ -406,6 +411,7 @@ mod tests {
             "text",
             "<p>a<br/>b &amp; &lt; &#160; &#xA0; &nbsp;</p>",
             "<!-- a comment --><b>x</b>",
+            "<!----><b>x</b><!-- 1 > 2 - a <p>b</p> -->",
             "<a name=\"x\"> </a><a href=\"#x\" title='t'>y</a>",
             "<a href=\"Patient/1\">p</a><a href=\"https://example.org/a:b?c#d\">e</a>",
             "<img src=\"#p\" alt=\"x\"/>",
@@ -425,6 +431,10 @@ mod tests {
         portcullis_verifies::verifies!("FHIR-SEC-46", "FHIR-SEC-47");
         for content in [
             "x<script>alert(1)</script>",
+            "x<!--><script>alert(1)</script>-->",
+            "x<!---><script>alert(1)</script>-->",
+            "x<!--><img src=x onerror=alert(1)>-->",
+            "x<!-- --!><script>alert(1)</script>-->",
             "x<SCRIPT>1</SCRIPT>",
             "x<style>p{}</style>",
             "<p onclick=\"x()\">x</p>",

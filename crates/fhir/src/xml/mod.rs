@@ -51,6 +51,15 @@ pub struct Unwritable {
     pub reason: &'static str,
 }
 
+const TOO_LONG: &str = "it would be many times as long as in JSON";
+
+impl Unwritable {
+    /// Whether it could be said, but in far more bytes than in JSON.
+    pub fn is_too_long(&self) -> bool {
+        self.reason == TOO_LONG
+    }
+}
+
 /// Whether XML 1.0 has this character at all (section 2.2): not most controls, and not the two that are none in Unicode either.
 fn is_character(character: char) -> bool {
     !matches!(character, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')

@@ -1,6 +1,6 @@
 //! From JSON to XML. What was stored has passed the checks; what XML cannot say all the same is an error, and nothing of it is written.
 
-use super::{FHIR, Unwritable, is_character, narrative, primitive};
+use super::{FHIR, TOO_LONG, Unwritable, is_character, narrative, primitive};
 use crate::definitions::{Element, Kind, Primitive, StructureId, structure, structure_named, structure_of};
 use crate::json::{self, MAXIMUM_DEPTH, Place, Step, Value};
 use crate::types::ResourceType;
@@ -8,12 +8,19 @@ use crate::types::ResourceType;
 /// How much deeper an answer may be than what was stored: entries in the answer to a search in the answer to a batch.
 const AROUND: usize = 12;
 
-/// Writes a resource.
+/// How many times as long as its JSON a resource may be in XML, and what is granted to small ones besides. Names stand twice around each value of an array: what
+/// has many short ones, and nothing that anybody records does, would be sixteen times as long.
+const GROWTH: usize = 4;
+const GRANTED: usize = 64 * 1024;
+
+/// Writes a resource, in memory that is bounded by a multiple of its length.
 pub fn from_json(resource: &[u8]) -> Result<Vec<u8>, Unwritable> {
     let nowhere = |reason| Unwritable { expression: "Resource".to_owned(), reason };
     let tree = json::parse_to(MAXIMUM_DEPTH + AROUND, resource).map_err(|_| nowhere("it is not JSON"))?;
     // Names stand twice in XML, quotation marks once less.
-    let mut writer = Writer { output: Vec::with_capacity(resource.len() + resource.len() / 2), place: Place::default() };
+    let output = Vec::with_capacity(resource.len() + resource.len() / 2);
+    let limit = resource.len().saturating_mul(GROWTH).saturating_add(GRANTED);
+    let mut writer = Writer { output, limit, place: Place::default() };
     writer.output.extend_from_slice(b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>");
     match writer.resource(&tree, true) {
         Ok(()) => Ok(writer.output),
@@ -24,6 +31,8 @@ pub fn from_json(resource: &[u8]) -> Result<Vec<u8>, Unwritable> {
 /// Recursion is bounded by the depth that the parser of JSON accepts.
 struct Writer {
     output: Vec<u8>,
+    /// The most bytes of output, but for the last element.
+    limit: usize,
     /// Filled while an error is on its way out.
     place: Place,
 }
@@ -142,6 +151,9 @@ impl Writer {
     }
 
     fn occurrence(&mut self, part: &Part<'_>, value: Option<&Value>, extra: Option<&Value>) -> Written {
+        if self.output.len() > self.limit {
+            return Err(TOO_LONG);
+        }
         let kind = structure(part.structure).kind;
         if let Kind::Primitive(primitive) = kind {
             return match (primitive, value, extra) {
