@@ -1,16 +1,28 @@
-//! How strongly a person must have signed in for what an app asks for: the operator's word, per scope and per client (RFC 9470).
+//! How strongly a person must have signed in: the operator's word, per scope that an app asks for, per role of the person and per client (RFC 9470).
 //!
-//! Unlike `acr_values` (see [`crate::session`]) this is not voluntary: whoever cannot reach the level gives nothing, and the app is told
+//! A rule that names only a role holds for the pages of this server, too. Unlike `acr_values` (see [`crate::session`]) this is not voluntary: whoever cannot reach the level gives nothing, and the app is told
 //! `unmet_authentication_requirements` (OpenID Connect Core Error Code unmet_authentication_requirements 1.0). A token from before the rule opens nothing
 //! either: `insufficient_user_authentication` (RFC 9470 section 3).
 
 use crate::clients::Client;
 use crate::scopes::{Scope, ScopeSet, ScopeTarget};
 use crate::session::{AssuranceLevel, Proven};
+use crate::users::{Role, Roles};
+
+/// One rule: whoever it concerns needs its level. What it does not name it does not ask about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssuranceRule {
+    /// Concerns requests for something that this scope touches.
+    pub scope: Option<Scope>,
+    /// Concerns people of this role.
+    pub role: Option<Role>,
+    /// The level.
+    pub level: AssuranceLevel,
+}
 
 /// The operator's rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AssurancePolicy(Vec<(Scope, AssuranceLevel)>);
+pub struct AssurancePolicy(Vec<AssuranceRule>);
 
 /// What a request needs that a sign-in has to come up to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +36,8 @@ pub enum Demand {
 }
 
 impl AssurancePolicy {
-    /// These rules: whoever asks for something that a scope touches needs its level.
-    pub fn new(rules: Vec<(Scope, AssuranceLevel)>) -> Self {
+    /// These rules.
+    pub fn new(rules: Vec<AssuranceRule>) -> Self {
         Self(rules)
     }
 
@@ -34,15 +46,30 @@ impl AssurancePolicy {
         self.0.is_empty()
     }
 
-    /// The level that these scopes take; `None` where any sign-in will do.
-    pub fn of_scopes(&self, scopes: &ScopeSet) -> Option<AssuranceLevel> {
-        let touching = self.0.iter().filter(|(rule, _)| scopes.iter().any(|scope| touches(rule, scope)));
-        touching.map(|(_, level)| *level).max()
+    /// The level that a person of these roles needs for whatever there is; `None` where any sign-in will do.
+    pub fn of_roles(&self, roles: Roles) -> Option<AssuranceLevel> {
+        self.highest(|rule| rule.scope.is_none() && rule.concerns(roles))
     }
 
-    /// The level that a request of this client for these scopes takes.
-    pub fn of_request(&self, client: &Client, scopes: &ScopeSet) -> Option<AssuranceLevel> {
-        self.of_scopes(scopes).max(client.properties.required_acr)
+    /// The level that these scopes take in the hands of a person of these roles.
+    pub fn of_scopes(&self, scopes: &ScopeSet, roles: Roles) -> Option<AssuranceLevel> {
+        let asked = |rule: &Scope| scopes.iter().any(|scope| touches(rule, scope));
+        self.highest(|rule| rule.concerns(roles) && rule.scope.as_ref().is_none_or(asked))
+    }
+
+    /// The level that a request of this client for these scopes, by a person of these roles, takes.
+    pub fn of_request(&self, client: &Client, scopes: &ScopeSet, roles: Roles) -> Option<AssuranceLevel> {
+        self.of_scopes(scopes, roles).max(client.properties.required_acr)
+    }
+
+    fn highest(&self, counts: impl Fn(&AssuranceRule) -> bool) -> Option<AssuranceLevel> {
+        self.0.iter().filter(|rule| counts(rule)).map(|rule| rule.level).max()
+    }
+}
+
+impl AssuranceRule {
+    fn concerns(&self, roles: Roles) -> bool {
+        self.role.is_none_or(|role| roles.contains(role))
     }
 }
 
@@ -83,7 +110,8 @@ mod tests {
     const TWO: AssuranceLevel = AssuranceLevel::TwoFactors;
 
     fn policy(rules: &[(&str, AssuranceLevel)]) -> AssurancePolicy {
-        AssurancePolicy::new(rules.iter().map(|(scope, level)| (Scope::parse(scope).unwrap(), *level)).collect())
+        let rule = |scope: &str, level| AssuranceRule { scope: Some(Scope::parse(scope).unwrap()), role: None, level };
+        AssurancePolicy::new(rules.iter().map(|(scope, level)| rule(scope, *level)).collect())
     }
 
     #[test]
@@ -104,21 +132,47 @@ mod tests {
             ("openid", "patient/*.rs", false),
         ] {
             let scopes = ScopeSet::parse(&format!("launch/patient {asked}")).unwrap();
-            assert_eq!(policy(&[(rule, TWO)]).of_scopes(&scopes), touched.then_some(TWO), "{rule} {asked}");
+            assert_eq!(policy(&[(rule, TWO)]).of_scopes(&scopes, Roles::NONE), touched.then_some(TWO), "{rule} {asked}");
         }
-        assert_eq!(AssurancePolicy::default().of_scopes(&ScopeSet::parse("user/*.cruds").unwrap()), None);
+        assert_eq!(AssurancePolicy::default().of_scopes(&ScopeSet::parse("user/*.cruds").unwrap(), Roles::NONE), None);
     }
 
     #[test]
     fn the_highest_level_of_rules_and_client_counts() {
         let rules = policy(&[("patient/*.rs", TWO), ("patient/Observation.rs", AssuranceLevel::PhishingResistant)]);
         let (all, one) = (ScopeSet::parse("patient/*.rs").unwrap(), ScopeSet::parse("patient/Patient.r").unwrap());
-        assert_eq!(rules.of_scopes(&all), Some(AssuranceLevel::PhishingResistant));
+        assert_eq!(rules.of_scopes(&all, Roles::NONE), Some(AssuranceLevel::PhishingResistant));
         let mut client = public_client();
-        assert_eq!(rules.of_request(&client, &one), Some(TWO));
+        assert_eq!(rules.of_request(&client, &one, Roles::NONE), Some(TWO));
         client.properties.required_acr = Some(AssuranceLevel::PhishingResistant);
-        assert_eq!(rules.of_request(&client, &one), Some(AssuranceLevel::PhishingResistant));
-        assert_eq!(AssurancePolicy::default().of_request(&client, &one), Some(AssuranceLevel::PhishingResistant));
+        assert_eq!(rules.of_request(&client, &one, Roles::NONE), Some(AssuranceLevel::PhishingResistant));
+        assert_eq!(AssurancePolicy::default().of_request(&client, &one, Roles::NONE), Some(AssuranceLevel::PhishingResistant));
+    }
+
+    #[test]
+    fn a_rule_of_a_role_concerns_who_has_it_and_with_a_scope_only_for_that() {
+        let rule = |scope: Option<&str>, role, level| AssuranceRule {
+            scope: scope.map(|scope| Scope::parse(scope).unwrap()),
+            role,
+            level,
+        };
+        let rules = AssurancePolicy::new(vec![
+            rule(None, Some(Role::Clinician), TWO),
+            rule(Some("user/Observation.rs"), Some(Role::Clinician), AssuranceLevel::PhishingResistant),
+        ]);
+        let (patient, clinician) = (Roles::NONE.with(Role::Patient), Roles::NONE.with(Role::Staff).with(Role::Clinician));
+        let (reading, other) = (ScopeSet::parse("user/*.rs").unwrap(), ScopeSet::parse("user/Patient.rs").unwrap());
+        for (roles, of_roles, of_reading, of_other) in [
+            (Roles::NONE, None, None, None),
+            (patient, None, None, None),
+            (clinician, Some(TWO), Some(AssuranceLevel::PhishingResistant), Some(TWO)),
+        ] {
+            assert_eq!(rules.of_roles(roles), of_roles, "{roles:?}");
+            assert_eq!(rules.of_scopes(&reading, roles), of_reading, "{roles:?}");
+            assert_eq!(rules.of_scopes(&other, roles), of_other, "{roles:?}");
+        }
+        // Who asks for no scope at all that there is a rule about is concerned all the same.
+        assert_eq!(rules.of_scopes(&ScopeSet::parse("openid").unwrap(), clinician), Some(TWO));
     }
 
     #[test]

@@ -23,12 +23,16 @@ use crate::scopes::{ScopeKind, ScopeSet};
 use crate::session::Methods;
 use crate::token_error::TokenError;
 use crate::token_request::ClientCredentials;
+use crate::users::{Role, Roles};
 
 /// The media type of the answer as a JWT (RFC 9701 section 4).
 pub const JWT_MEDIA_TYPE: &str = "application/token-introspection+jwt";
 
 /// The `typ` of that JWT (RFC 9701 section 5).
 const HEADER_TYPE: &str = "token-introspection+jwt";
+
+/// The code system of [`Role::class`].
+const ROLE_CLASS: &str = "http://terminology.hl7.org/CodeSystem/v3-RoleClass";
 
 /// The whole answer about a token of which there is nothing to say (RFC 7662 section 2.2).
 pub const INACTIVE: &str = r#"{"active":false}"#;
@@ -140,6 +144,20 @@ impl ActiveToken {
         }
         if let Some(grant) = grant {
             self.0.insert("auth_time".into(), grant.authenticated_at.into());
+        }
+        self
+    }
+
+    /// The same with what the person is, for a caller that decides by it: `roles` (RFC 9068 section 2.2.3.1), as codes of v3-RoleClass, which the value set of
+    /// security roles of FHIR R4 has.
+    #[must_use]
+    pub fn in_roles(mut self, roles: Roles) -> Self {
+        let mut classes: Vec<&str> = roles.iter().map(Role::class).collect();
+        classes.sort_unstable();
+        classes.dedup();
+        if !classes.is_empty() {
+            let named: Vec<String> = classes.into_iter().map(|class| format!("{ROLE_CLASS}#{class}")).collect();
+            self.0.insert("roles".into(), named.into());
         }
         self
     }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use portcullis_fhir::labels::{Clearance, Clearances, LabelPolicy};
+use portcullis_fhir::labels::{Classifier, Clearance, Clearances, LabelPolicy};
 use portcullis_fhir::redaction::ElementRules;
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
@@ -400,6 +400,11 @@ impl Principal {
     /// Elements that are shown only to those who are cleared for their labels.
     pub fn elements(&self) -> &Arc<ElementRules> {
         &self.labels.elements
+    }
+
+    /// How labels say that this server assigned them.
+    pub fn classifier(&self) -> Option<&Classifier> {
+        self.labels.classifier.as_ref()
     }
 
     /// Under what circumstances consents are asked.

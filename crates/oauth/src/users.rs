@@ -59,6 +59,17 @@ impl Role {
         }
     }
 
+    /// The code of v3-RoleClass that says this to others: who the person is to the organisation, not what is theirs to do here.
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::Patient => "PAT",
+            Self::Representative => "AGNT",
+            Self::Clinician => "PROV",
+            Self::Auditor | Self::SecurityOfficer | Self::Administrator | Self::Developer => "ASSIGNED",
+            Self::Staff => "EMP",
+        }
+    }
+
     /// The role of this exact name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.as_str() == name)

@@ -9,6 +9,7 @@ pub mod client;
 pub mod clock;
 pub mod demo_site;
 pub mod dpop;
+pub mod dump;
 pub mod entropy;
 pub mod key_server;
 pub mod keys;

@@ -8,6 +8,7 @@ use portcullis_audit::{Ledger, OperationEntry, PendingRecord, UnfinishedRecord};
 use portcullis_backends::SqliteStore;
 use portcullis_backends::sqlite::{AuditIndex, AuditedStore, RootKey, SqliteRegistry};
 use portcullis_fhir::json::{self, Value};
+use portcullis_fhir::labels::Classifier;
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::resource::Resource;
 use portcullis_fhir::types::LogicalId;
@@ -173,6 +174,7 @@ impl TestServer {
         let stores = (&*store, Arc::new(faulty) as Arc<dyn FhirStore>);
         let mut server = assemble(public_url, stores, Arc::clone(&ledger), Arc::clone(&clock), (&keys, provider));
         server.settings.authorization = authorization;
+        server.settings.authorization.labels.classifier = Some(Classifier::new(&server.settings.fhir_base));
         server.settings.demo = demo;
         server.settings.mutual_tls_url = Some(format!("https://localhost:{mutual_tls_port}"));
         change(&mut server);

@@ -100,7 +100,11 @@ impl FhirStore for FaultyStore {
         })
     }
 
-    fn seek<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<Sought, StoreError>> {
-        self.inner.seek(subject)
+    fn seek<'a>(
+        &'a self,
+        subject: &'a Subject,
+        asked: Option<&'a portcullis_policy::Constraint>,
+    ) -> BoxFuture<'a, Result<Sought, StoreError>> {
+        self.inner.seek(subject, asked)
     }
 }

@@ -32,7 +32,7 @@ pub async fn details(world: &World, account: &str, request: UserRequest) -> User
     }
 }
 
-fn invitation(username: &str) -> UserRequest {
+pub fn invitation(username: &str) -> UserRequest {
     UserRequest::Invite(NewUser {
         username: username.to_owned(),
         display_name: "Eve Example".to_owned(),

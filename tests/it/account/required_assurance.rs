@@ -2,7 +2,7 @@
 
 use portcullis_audit::record::Event;
 use portcullis_fhir::types::LogicalId;
-use portcullis_oauth::assurance_policy::AssurancePolicy;
+use portcullis_oauth::assurance_policy::{AssurancePolicy, AssuranceRule};
 use portcullis_oauth::grant::{AuthorizationCode, Grant, SecretHash};
 use portcullis_oauth::identifiers::{ClientId, GrantId, UserId};
 use portcullis_oauth::pkce::CodeChallenge;
@@ -26,29 +26,30 @@ const READING: &str = "openid launch/patient patient/Patient.rs";
 const LABS: &str = "openid launch/patient patient/Observation.rs";
 
 async fn world(rules: &[(&str, AssuranceLevel)]) -> World {
-    let rules = rules.iter().map(|(scope, level)| (Scope::parse(scope).unwrap(), *level)).collect();
+    let rule = |scope: &str, level| AssuranceRule { scope: Some(Scope::parse(scope).unwrap()), role: None, level };
+    let rules = rules.iter().map(|(scope, level)| rule(scope, *level)).collect();
     let settings = AuthorizationSettings { assurance: AssurancePolicy::new(rules), ..Default::default() };
     World::over(TestServer::start_with(settings).await).await
 }
 
-fn path(app: &App, scope: &str) -> String {
+pub(super) fn path(app: &App, scope: &str) -> String {
     format!("/oauth/authorize?{}", app.authorization_query(scope))
 }
 
-fn asks_for_factor(page: &Reply) -> bool {
+pub(super) fn asks_for_factor(page: &Reply) -> bool {
     page.status == 200 && page.text().contains("This needs a fresh check that it is you.")
 }
 
-fn asks_for_consent(page: &Reply) -> bool {
+pub(super) fn asks_for_consent(page: &Reply) -> bool {
     page.status == 200 && page.text().contains("value=\"allow\"")
 }
 
-fn error(reply: &Reply) -> Option<String> {
+pub(super) fn error(reply: &Reply) -> Option<String> {
     query_value(reply, "error")
 }
 
 /// The tokens that the answer yes to a consent screen gives.
-async fn allowed(person: &mut Visitor<'_>, app: &App, page: &Reply, scope: &str) -> Value {
+pub(super) async fn allowed(person: &mut Visitor<'_>, app: &App, page: &Reply, scope: &str) -> Value {
     let (csrf, request) = (hidden(page, "csrf"), hidden(page, "request"));
     let fields = [("csrf", csrf.as_str()), ("request", &request), ("scope", "openid"), ("scope", scope), ("decision", "allow")];
     let back = person.post("/consent", &fields).await;
@@ -57,9 +58,46 @@ async fn allowed(person: &mut Visitor<'_>, app: &App, page: &Reply, scope: &str)
         .json()
 }
 
-fn acr(id_token: &Value) -> Value {
+pub(super) fn acr(id_token: &Value) -> Value {
     let payload = id_token.as_str().unwrap().split('.').nth(1).unwrap();
     serde_json::from_slice::<Value>(&portcullis_jose::base64url::decode(payload).unwrap()).unwrap()["acr"].clone()
+}
+
+/// A token of a grant from before there was a rule, given in the first session of this person: only the registry can make such a grant now.
+pub(super) async fn token_from_before(world: &World, username: &str, patient: Option<&str>, scope: &str) -> String {
+    let user = UserId::parse(&format!("user-{username}")).unwrap();
+    let now = world.server.clock.now_seconds();
+    let session = world.server.server.registry.sessions_of(&user, now).await.unwrap().remove(0);
+    let scopes = ScopeSet::parse(scope).unwrap();
+    let (code, hash) = SecretHash::generate(&mut Borrowed(&*world.server.server.entropy));
+    let grant = Grant {
+        id: GrantId::parse("grant-before").unwrap(),
+        client: ClientId::parse("app").unwrap(),
+        user: user.clone(),
+        patient: patient.and_then(LogicalId::parse),
+        context: Default::default(),
+        scopes: scopes.clone(),
+        session: session.id.clone(),
+        authenticated_at: now,
+        created_at: now,
+        revoked_at: None,
+    };
+    let waiting = AuthorizationCode {
+        hash,
+        grant: grant.id.clone(),
+        client: grant.client.clone(),
+        redirect_uri: world.app.redirect_uri.clone(),
+        challenge: CodeChallenge::parse(&portcullis_jose::digest::sha256_base64url(VERIFIER)),
+        key: None,
+        scopes,
+        user,
+        patient: grant.patient.clone(),
+        nonce: None,
+        authenticated_at: now,
+        expires_at: now + 60,
+    };
+    world.server.change(Change::AddGrant(Box::new(grant), Box::new(waiting))).await;
+    world.app.exchange(code.expose()).await.json()["access_token"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -129,41 +167,8 @@ async fn a_token_of_a_weaker_sign_in_than_its_scopes_take_is_challenged_and_intr
     assert_eq!((&told["acr"], told["auth_time"].is_i64()), (&Value::from(AAL1), true), "{told}");
     assert_eq!(world.server.client.get("/fhir/Patient/ann").bearer(weak).send().await.status, 200);
 
-    // What was granted before there was the rule: only the registry can make such a grant now.
-    let user = UserId::parse("user-ann").unwrap();
-    let now = world.server.clock.now_seconds();
-    let session = world.server.server.registry.sessions_of(&user, now).await.unwrap().remove(0);
-    let scopes = ScopeSet::parse(LABS).unwrap();
-    let (code, hash) = SecretHash::generate(&mut Borrowed(&*world.server.server.entropy));
-    let grant = Grant {
-        id: GrantId::parse("grant-before").unwrap(),
-        client: ClientId::parse("app").unwrap(),
-        user: user.clone(),
-        patient: LogicalId::parse("ann"),
-        context: Default::default(),
-        scopes: scopes.clone(),
-        session: session.id.clone(),
-        authenticated_at: now,
-        created_at: now,
-        revoked_at: None,
-    };
-    let waiting = AuthorizationCode {
-        hash,
-        grant: grant.id.clone(),
-        client: grant.client.clone(),
-        redirect_uri: world.app.redirect_uri.clone(),
-        challenge: CodeChallenge::parse(&portcullis_jose::digest::sha256_base64url(VERIFIER)),
-        key: None,
-        scopes,
-        user,
-        patient: grant.patient.clone(),
-        nonce: None,
-        authenticated_at: now,
-        expires_at: now + 60,
-    };
-    world.server.change(Change::AddGrant(Box::new(grant), Box::new(waiting))).await;
-    let old = world.app.exchange(code.expose()).await.json();
-    let old = old["access_token"].as_str().unwrap();
+    let old = token_from_before(&world, "ann", Some("ann"), LABS).await;
+    let old = old.as_str();
     for path in ["/fhir/Observation/obs-ann-1", "/fhir/Patient/ann"] {
         let challenged = world.server.client.get(path).bearer(old).send().await;
         assert_eq!(challenged.status, 401, "{path}");

@@ -8,6 +8,7 @@ mod federation;
 mod first_start;
 mod keys;
 mod load;
+mod logs;
 mod serve;
 
 use std::path::Path;

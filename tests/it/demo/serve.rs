@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use portcullis_testkit::process::{Ended, Running, free_ports, responds};
@@ -14,10 +15,11 @@ use tempfile::TempDir;
 
 use super::portcullis;
 
-struct Site {
-    folder: TempDir,
-    port: u16,
-    certificate: CertificateDer<'static>,
+/// What a server is started from.
+pub(super) struct Site {
+    pub folder: TempDir,
+    pub port: u16,
+    pub certificate: CertificateDer<'static>,
 }
 
 fn write_certificate(folder: &Path) -> CertificateDer<'static> {
@@ -29,7 +31,7 @@ fn write_certificate(folder: &Path) -> CertificateDer<'static> {
 }
 
 impl Site {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_ports();
         let certificate = write_certificate(folder.path());
@@ -53,16 +55,26 @@ impl Site {
         )
     }
 
-    fn client(&self, certificate: &CertificateDer<'static>) -> Client {
+    pub fn client(&self, certificate: &CertificateDer<'static>) -> Client {
         Client::new(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)), "localhost", std::slice::from_ref(certificate))
     }
 
-    fn run(&self, arguments: &[&str], input: &[u8]) -> Ended {
+    pub fn run(&self, arguments: &[&str], input: &[u8]) -> Ended {
         portcullis().run_with(&[arguments, &["--config", &self.config()]].concat(), input)
     }
 
     async fn serve(&self) -> Running {
-        let mut running = portcullis().start(&["serve", "--config", &self.config()]);
+        self.serve_logging("").await
+    }
+
+    /// Serves with this in `PORTCULLIS_LOG`; as by default where it is empty.
+    pub async fn serve_logging(&self, log: &str) -> Running {
+        let mut command = portcullis().command(&["serve", "--config", &self.config()]);
+        command.stdin(Stdio::null());
+        if !log.is_empty() {
+            command.env("PORTCULLIS_LOG", log);
+        }
+        let mut running = Running::start(command);
         let client = self.client(&self.certificate);
         for _ in 0..1000 {
             if responds(&client, "/health").await {

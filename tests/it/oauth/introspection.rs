@@ -108,7 +108,7 @@ async fn an_active_token_is_described_as_its_response_was() {
     let claims: Value = serde_json::from_slice(&portcullis_testkit::decode_base64url(&payload)).unwrap();
     assert_eq!((&answer["iss"], &answer["sub"]), (&claims["iss"], &claims["sub"]));
     let names: Vec<&String> = answer.as_object().unwrap().keys().collect();
-    // Whatever context the token response had; labels and roles are in neither, and in `extensions` what consents leave.
+    // Whatever context the token response had; labels are in neither, in `extensions` what consents leave, and in `roles` what the person is.
     let known = [
         "acr",
         "active",
@@ -121,6 +121,7 @@ async fn an_active_token_is_described_as_its_response_was() {
         "iat",
         "iss",
         "jti",
+        "roles",
         "scope",
         "sub",
         "token_type",

@@ -9,6 +9,8 @@ pub enum OperatorOperation {
     LoadResources,
     /// `audit verify`: read the ledger, without clinical content.
     VerifyAudit,
+    /// `audit review`.
+    ReviewAudit,
     /// `clients list`.
     ListClients,
     /// `clients add`.
@@ -51,9 +53,10 @@ pub enum OperatorOperation {
 
 impl OperatorOperation {
     /// All operations.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::LoadResources,
         Self::VerifyAudit,
+        Self::ReviewAudit,
         Self::ListClients,
         Self::AddClient,
         Self::ChangeClient,

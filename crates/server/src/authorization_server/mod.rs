@@ -15,6 +15,7 @@ pub mod own_page;
 pub mod page_query;
 pub mod place;
 pub mod reply;
+pub mod role_assurance;
 pub mod security;
 pub mod session;
 pub mod signing_keys;

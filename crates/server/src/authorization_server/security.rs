@@ -18,6 +18,7 @@ use super::break_glass::{ended, is_strong, strengthened};
 use super::csrf::Purpose;
 use super::form::{self, Form};
 use super::reply::{self, Account};
+use super::role_assurance;
 use super::session::{self, SignedIn};
 use crate::answer::Answer;
 use crate::context::Server;
@@ -101,7 +102,8 @@ async fn officer(server: &Server, exchange: &Exchange) -> Result<Result<SignedIn
         return Ok(Err(server.record_page(exchange, Outcome::Success, draft).await));
     };
     if signed_in.user.roles.contains(Role::SecurityOfficer) {
-        return Ok(Ok(signed_in));
+        let missing = role_assurance::missing(server, exchange, &signed_in, PATH).await?;
+        return Ok(missing.map_or(Ok(signed_in), Err));
     }
     let draft = reply::error(
         exchange,

@@ -16,6 +16,7 @@ use portcullis_oauth::dpop::{ProofError, VerifiedProof};
 use portcullis_oauth::principal::{EstablishError, Principal, PurposeOfUse, Uncleared};
 use portcullis_oauth::scopes::ScopeSet;
 use portcullis_oauth::session::{AssuranceLevel, Methods};
+use portcullis_oauth::users::Roles;
 use portcullis_store::registry::RegistryError;
 
 use super::account::Account;
@@ -43,7 +44,7 @@ pub enum AuthenticationError {
     /// The token's time is over.
     #[error("expired token")]
     Expired(Scheme),
-    /// The person had not signed in as strongly as the operator wants it for the scopes of the token (RFC 9470).
+    /// The person had not signed in as strongly as the operator wants it for the scopes of the token, or for the person's role (RFC 9470).
     #[error("the sign-in was not strong enough: {} is required", .0.acr())]
     Insufficient(AssuranceLevel, Scheme),
     /// The proof is missing or wrong, or came before.
@@ -195,7 +196,7 @@ pub async fn authenticate(server: &Server, exchange: &Exchange) -> Result<Authen
     let purpose = stated.as_ref().copied().unwrap_or_default();
     let credentials = Credentials { token, proof, certificate: exchange.peer.certificate, purpose };
     let principal = credentials.establish(server).await.map_err(|error| error.by(scheme))?;
-    credentials.check_assurance(server).await.map_err(|error| error.by(scheme))?;
+    credentials.check_assurance(server, &principal).await.map_err(|error| error.by(scheme))?;
     if let Some(proof) = &credentials.proof {
         server.proof_nonces.note(proof, &*server.entropy, now).map_err(|worn| match worn {
             Worn::Replayed => ProofError::Replayed,
@@ -228,13 +229,15 @@ impl Credentials {
         })
     }
 
-    /// Refuses a token of a grant that was given in a weaker sign-in than its scopes take by now. Costs nothing where the operator has no such rule.
-    async fn check_assurance(&self, server: &Server) -> Result<(), AuthenticationError> {
-        if required_assurance(&server.settings, &self.token).is_none() {
+    /// Refuses a token of a grant that was given in a weaker sign-in than its scopes and the person's roles take by now. Costs nothing where the operator has
+    /// no such rule.
+    async fn check_assurance(&self, server: &Server, principal: &Principal) -> Result<(), AuthenticationError> {
+        let roles = principal.user().map_or(Roles::NONE, |user| user.roles);
+        if required_assurance(&server.settings, &self.token, roles).is_none() {
             return Ok(());
         }
         let methods = server.registry.methods_of_grant(self.token.grant()).await.map_err(AuthenticationError::Unavailable)?;
-        match lacks_assurance(&server.settings, &self.token, methods) {
+        match lacks_assurance(&server.settings, &self.token, roles, methods) {
             None => Ok(()),
             Some(required) => Err(AuthenticationError::Insufficient(required, Scheme::Bearer)),
         }
@@ -249,19 +252,24 @@ fn keeps_patient(settings: &Settings, token: &VerifiedToken) -> bool {
         || ScopeSet::parse(token.scope()).is_ok_and(|scopes| capabilities.keeps_any_patient(&scopes))
 }
 
-/// What the operator asks for before a token of these scopes serves; a client on its own behalf signs in nowhere.
-fn required_assurance(settings: &Settings, token: &VerifiedToken) -> Option<AssuranceLevel> {
+/// What the operator asks for before a token of these scopes serves a person of these roles; a client on its own behalf signs in nowhere.
+fn required_assurance(settings: &Settings, token: &VerifiedToken, roles: Roles) -> Option<AssuranceLevel> {
     let policy = &settings.authorization.assurance;
     if policy.is_empty() || matches!(token.subject(), Subject::Client(_)) {
         return None;
     }
     // What a token says that this version cannot read takes the strongest sign-in that there is a rule about.
-    ScopeSet::parse(token.scope()).map_or(Some(AssuranceLevel::PhishingResistant), |scopes| policy.of_scopes(&scopes))
+    ScopeSet::parse(token.scope()).map_or(Some(AssuranceLevel::PhishingResistant), |scopes| policy.of_scopes(&scopes, roles))
 }
 
-/// What was required of the sign-in of a grant with these methods and is not fulfilled.
-pub fn lacks_assurance(settings: &Settings, token: &VerifiedToken, methods: Option<Methods>) -> Option<AssuranceLevel> {
-    required_assurance(settings, token).filter(|required| methods.is_none_or(|methods| methods.level() < *required))
+/// What was required of the sign-in of a grant with these methods, of a person of these roles, and is not fulfilled.
+pub fn lacks_assurance(
+    settings: &Settings,
+    token: &VerifiedToken,
+    roles: Roles,
+    methods: Option<Methods>,
+) -> Option<AssuranceLevel> {
+    required_assurance(settings, token, roles).filter(|required| methods.is_none_or(|methods| methods.level() < *required))
 }
 
 /// How an access token is presented.

@@ -23,6 +23,7 @@ use crate::authorization_server::clients::launch::{self, Contents};
 use crate::authorization_server::csrf::Purpose;
 use crate::authorization_server::form::{self, Form};
 use crate::authorization_server::reply::{self, Account};
+use crate::authorization_server::role_assurance;
 use crate::authorization_server::session::{self, SignedIn};
 use crate::context::Server;
 use crate::listener::Incoming;
@@ -30,6 +31,8 @@ use crate::resource_server::Exchange;
 use crate::ui;
 use crate::ui::pages::{ChartListPage, ChartPage, LaunchableApp};
 
+/// Where the page is.
+const PATH: &str = "/ehr";
 /// The longest name that is looked for, in characters.
 const MAXIMUM_NAME: usize = 100;
 
@@ -39,8 +42,14 @@ pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
         Ok(None) => server.record_page(exchange, Outcome::Success, reply::see_other("/login?return_to=/ehr")).await,
         Ok(Some(signed_in)) if !may_open_charts(&signed_in) => no_clinician(server, exchange, &signed_in).await,
         Ok(Some(signed_in)) => {
-            let shown = list(server, &signed_in, &Wanted::default()).await;
-            shown.recorded(server, exchange, reply::agent(exchange, &signed_in)).await
+            let answer = async {
+                if let Some(missing) = role_assurance::missing(server, exchange, &signed_in, PATH).await? {
+                    return Ok(missing);
+                }
+                let shown = list(server, &signed_in, &Wanted::default()).await;
+                Ok(shown.recorded(server, exchange, reply::agent(exchange, &signed_in)).await)
+            };
+            reply::or_unavailable(server, exchange, answer.await).await
         }
         Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(exchange, &error)).await,
     }
@@ -65,6 +74,9 @@ async fn attempt(server: &Server, exchange: &Exchange, body: Incoming) -> Result
     };
     if !may_open_charts(&signed_in) {
         return Ok(no_clinician(server, exchange, &signed_in).await);
+    }
+    if let Some(missing) = role_assurance::missing(server, exchange, &signed_in, PATH).await? {
+        return Ok(missing);
     }
     let agent = reply::agent(exchange, &signed_in);
     let Some(patient) = form.field("patient").filter(|_| !is_search(&form)) else {

@@ -31,18 +31,12 @@ async fn needed_at(
     now: i64,
 ) -> Result<Option<SignInMeans>, Stop> {
     let request = &understood.request;
-    let required = server.settings.authorization.assurance.of_request(&understood.client, &request.scopes);
+    let required = server.settings.authorization.assurance.of_request(&understood.client, &request.scopes, signed_in.user.roles);
     if required.is_none() && request.assurance.is_none() && !is_sensitive(&request.scopes) {
         return Ok(None);
     }
     let means = server.registry.sign_in_means(&signed_in.user.id).await?;
-    let details = &signed_in.session.details;
-    let proven = Proven {
-        methods: details.methods,
-        second_factor_at: details.second_factor_at,
-        has_second_factor: means.has_second_factor(),
-        has_passkey: !means.passkeys.is_empty(),
-    };
+    let proven = proven(signed_in, &means);
     match demand(required, &proven) {
         Demand::OutOfReach => {
             let told = "this takes a stronger sign-in than this person can give here";
@@ -50,5 +44,16 @@ async fn needed_at(
         }
         Demand::StepUp => Ok(Some(means)),
         Demand::Met => Ok(needs_step_up(&request.scopes, request.assurance, &proven, now).then_some(means)),
+    }
+}
+
+/// What this session has proven, and what the person could prove.
+pub fn proven(signed_in: &SignedIn, means: &SignInMeans) -> Proven {
+    let details = &signed_in.session.details;
+    Proven {
+        methods: details.methods,
+        second_factor_at: details.second_factor_at,
+        has_second_factor: means.has_second_factor(),
+        has_passkey: !means.passkeys.is_empty(),
     }
 }

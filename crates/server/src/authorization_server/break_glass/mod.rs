@@ -26,6 +26,7 @@ use crate::authorization_server::accounts::second_factor;
 use crate::authorization_server::csrf::Purpose;
 use crate::authorization_server::form::{self, Form};
 use crate::authorization_server::reply::{self, Account};
+use crate::authorization_server::role_assurance;
 use crate::authorization_server::session::{self, SignedIn};
 use crate::context::Server;
 use crate::listener::Incoming;
@@ -133,7 +134,9 @@ async fn entitled(server: &Server, exchange: &Exchange, alert: Alert) -> Result<
     if !is_strong(server, &signed_in) {
         return strengthened(server, exchange, &signed_in, PATH).await.map(Err);
     }
-    Ok(Ok(signed_in))
+    // A role may take more than two factors.
+    let missing = role_assurance::missing(server, exchange, &signed_in, PATH).await?;
+    Ok(missing.map_or(Ok(signed_in), Err))
 }
 
 async fn open(server: &Server, exchange: &Exchange, signed_in: &SignedIn, form: &Form) -> Result<Answer, RegistryError> {

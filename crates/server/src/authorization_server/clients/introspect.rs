@@ -15,6 +15,7 @@ use portcullis_oauth::grant::SecretHash;
 use portcullis_oauth::introspection::{self, ActiveToken, INACTIVE, Issuer, JWT_MEDIA_TYPE};
 use portcullis_oauth::token_error::TokenError;
 use portcullis_oauth::token_request::{AuthenticatedClient, ClientCredentials};
+use portcullis_oauth::users::Roles;
 use portcullis_store::RegistryError;
 use portcullis_store::registry::Change;
 
@@ -162,14 +163,16 @@ async fn look(server: &Server, caller: &Client, token: &str) -> Result<Found, Re
     if !introspection::may_see(caller, verified.client()) {
         return Ok(Found::nothing(format!("{named}, which is not the caller's")));
     }
-    let (grant, methods) = match verified.subject() {
-        Subject::User(_) => {
-            (server.registry.grant(verified.grant()).await?, server.registry.methods_of_grant(verified.grant()).await?)
-        }
-        Subject::Client(_) => (None, None),
+    let (grant, methods, roles) = match verified.subject() {
+        Subject::User(user) => (
+            server.registry.grant(verified.grant()).await?,
+            server.registry.methods_of_grant(verified.grant()).await?,
+            server.registry.user(user).await?.map_or(Roles::NONE, |user| user.acting_at(now).roles),
+        ),
+        Subject::Client(_) => (None, None, Roles::NONE),
     };
     // The test that precedes each request to data; other servers cannot know what the operator asks for.
-    if let Some(required) = authenticate::lacks_assurance(settings, &verified, methods) {
+    if let Some(required) = authenticate::lacks_assurance(settings, &verified, roles, methods) {
         return Ok(Found::nothing(format!("{named}: the sign-in was not strong enough: {} is required", required.acr())));
     }
     let capabilities = settings.authorization.capabilities;
@@ -179,6 +182,7 @@ async fn look(server: &Server, caller: &Client, token: &str) -> Result<Found, Re
     match ActiveToken::access(&verified, status, grant.as_ref(), &issuer, now) {
         Ok(active) => {
             let active = active.authenticated(methods, grant.as_ref());
+            let active = if caller.properties.resource_server { active.in_roles(roles) } else { active };
             let patient = grant.and_then(|grant| grant.patient);
             let extensions = match (verified.subject(), &patient) {
                 (Subject::User(user), Some(patient)) if caller.properties.resource_server => {

@@ -14,6 +14,7 @@ use crate::answer::{Answer, Draft};
 use crate::authorization_server::csrf::Purpose;
 use crate::authorization_server::form::{self, Form};
 use crate::authorization_server::reply::{self, Account};
+use crate::authorization_server::role_assurance;
 use crate::authorization_server::session::{self, SignedIn};
 use crate::context::Server;
 use crate::listener::Incoming;
@@ -63,6 +64,9 @@ pub async fn guarded(
         };
         if !signed_in.user.roles.contains(Role::Developer) {
             return Ok(no_developer(server, exchange, &signed_in).await);
+        }
+        if let Some(missing) = role_assurance::missing(server, exchange, &signed_in, START).await? {
+            return Ok(missing);
         }
         work(Developer(signed_in)).await
     };

@@ -21,6 +21,7 @@ use crate::authorization_server::authorization::authorize::field;
 use crate::authorization_server::authorization::people;
 use crate::authorization_server::page_query;
 use crate::authorization_server::reply::{self, Account};
+use crate::authorization_server::role_assurance;
 use crate::authorization_server::session::{self, SignedIn};
 use crate::context::Server;
 use crate::resource_server::Exchange;
@@ -63,6 +64,11 @@ pub async fn show(server: &Server, exchange: &Exchange, form: HistoryForm) -> An
         Ok(None) => return server.record_page(exchange, Outcome::Success, reply::see_other("/login?return_to=/me")).await,
         Err(error) => return server.record_page(exchange, Outcome::Failed, reply::unavailable(exchange, &error)).await,
     };
+    match role_assurance::missing(server, exchange, &signed_in, "/me").await {
+        Ok(None) => {}
+        Ok(Some(missing)) => return missing,
+        Err(error) => return server.record_page(exchange, Outcome::Failed, reply::unavailable(exchange, &error)).await,
+    }
     let agent = reply::agent(exchange, &signed_in);
     signed_in.user.roles = as_patient(signed_in.user.roles);
     let (outcome, draft, detail, patients) = if signed_in.recovered_by().is_some() {

@@ -20,6 +20,7 @@ use crate::authorization_server::authorization::people;
 use crate::authorization_server::form::Form;
 use crate::authorization_server::page_query;
 use crate::authorization_server::reply::{self, Account};
+use crate::authorization_server::role_assurance;
 use crate::context::Server;
 use crate::listener::Incoming;
 use crate::resource_server::Exchange;
@@ -37,6 +38,9 @@ pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
         Err(answer) => return answer,
     };
     account::guarded(server, exchange, PAGE, async |owner: Owner| {
+        if let Some(missing) = role_assurance::missing(server, exchange, &owner.signed_in, PAGE).await? {
+            return Ok(missing);
+        }
         let agreed = field(&query, AGREED).and_then(LogicalId::parse);
         let (draft, patients) = page(server, &owner, Notice::Agreed(agreed)).await?;
         let account = Account::new(Event::Page, reply::agent(exchange, &owner.signed_in), Outcome::Success, "");
@@ -48,6 +52,9 @@ pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
 /// `POST /me/consents`: agrees to the version that was shown.
 pub async fn submit(server: &Server, exchange: &Exchange, body: Incoming) -> Answer {
     account::submitted(server, exchange, PAGE, body, async |owner: Owner, form: Form| {
+        if let Some(missing) = role_assurance::missing(server, exchange, &owner.signed_in, PAGE).await? {
+            return Ok(missing);
+        }
         let wanted = |name: &str| form.field(name).and_then(LogicalId::parse);
         let (Some(consent), Some(version)) = (wanted("consent"), wanted("version")) else {
             return Ok(account::nothing(server, exchange, &owner).await);

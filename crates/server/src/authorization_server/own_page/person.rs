@@ -25,6 +25,7 @@ use crate::authorization_server::form::Form;
 use crate::authorization_server::page_query;
 use crate::authorization_server::place;
 use crate::authorization_server::reply::{self, Account};
+use crate::authorization_server::role_assurance;
 use crate::authorization_server::session::{self, SignedIn};
 use crate::context::Server;
 use crate::listener::Incoming;
@@ -43,10 +44,16 @@ pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
     };
     match session::current(server, exchange).await {
         Ok(None) => server.record_page(exchange, Outcome::Success, reply::see_other("/login?return_to=/me")).await,
-        Ok(Some(signed_in)) => match page(server, &query, &signed_in).await {
-            Ok(shown) => shown.recorded(server, exchange, reply::agent(exchange, &signed_in)).await,
-            Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(exchange, &error)).await,
-        },
+        Ok(Some(signed_in)) => {
+            let answer = async {
+                if let Some(missing) = role_assurance::missing_at_own_page(server, exchange, &signed_in, "/me").await? {
+                    return Ok(missing);
+                }
+                let shown = page(server, &query, &signed_in).await?;
+                Ok(shown.recorded(server, exchange, reply::agent(exchange, &signed_in)).await)
+            };
+            reply::or_unavailable(server, exchange, answer.await).await
+        }
         Err(error) => server.record_page(exchange, Outcome::Failed, reply::unavailable(exchange, &error)).await,
     }
 }
