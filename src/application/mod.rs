@@ -17,7 +17,7 @@ use portcullis_audit::{FileSegments, Ledger};
 use portcullis_backends::sqlite::{AuditIndex, AuditedStore, Labelled, RootKey, SqliteRegistry};
 use portcullis_backends::{DataDirectory, SqliteStore};
 use portcullis_fhir::capability::Guides;
-use portcullis_fhir::labels::Rules;
+use portcullis_fhir::labels::{Classifier, Rules};
 use portcullis_oauth::federation::Provider;
 use portcullis_outbound::{ExemptHost, Outbound, Trust};
 use portcullis_server::admin::{Caller, Service};
@@ -213,7 +213,9 @@ impl Instance {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (store, access) = open_store(&directory, &root_key, access, clock.now_seconds()).await?;
         let authorization = AuthorizationSettings { access: access.shown()?, ..access.settings.apply(authorization) };
-        let settings = Settings { brand, guides, language, authorization, mutual_tls_url, ..settings(public_url, demo, &*clock) };
+        let mut settings =
+            Settings { brand, guides, language, authorization, mutual_tls_url, ..settings(public_url, demo, &*clock) };
+        settings.authorization.labels.classifier = Some(Classifier::new(&settings.fhir_base));
         let labelling = access.settings.label_rules();
         complete_index(&store, &settings.fhir_base)?;
         let labelled = if access.understood { label_anew(&store, &labelling, &settings.fhir_base)? } else { None };

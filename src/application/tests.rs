@@ -334,8 +334,12 @@ impl FhirStore for Picky {
         self.inner.search(search, binding)
     }
 
-    fn seek<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<Sought, StoreError>> {
-        self.inner.seek(subject)
+    fn seek<'a>(
+        &'a self,
+        subject: &'a Subject,
+        asked: Option<&'a portcullis_policy::constraint::Constraint>,
+    ) -> BoxFuture<'a, Result<Sought, StoreError>> {
+        self.inner.seek(subject, asked)
     }
 
     fn stored_types(&self) -> BoxFuture<'_, Result<portcullis_policy::constraint::TypeSet, StoreError>> {

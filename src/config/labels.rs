@@ -143,7 +143,7 @@ impl LabelSettings {
     pub fn policy_with(&self, elements: Arc<ElementRules>) -> LabelPolicy {
         let purpose = |(code, entry): (&String, &PurposeEntry)| Some((PurposeOfUse::parse(code)?, self.for_purpose(entry)));
         let purposes = self.purpose.iter().filter_map(purpose).collect();
-        LabelPolicy { clearances: self.clearances(), purposes, elements }
+        LabelPolicy { clearances: self.clearances(), purposes, elements, classifier: None }
     }
 
     /// The same without the files, which are kept by what is in them.

@@ -17,6 +17,10 @@ pub const FHIR_VERSION: &str = "4.0.1";
 const COMPARTMENTS: [&str; 5] = ["patient", "encounter", "relatedPerson", "practitioner", "device"];
 const COMPARTMENT_DEFINITION: &str = "http://hl7.org/fhir/CompartmentDefinition/";
 
+/// What holds for every search.
+const DOCUMENTATION: &str = "The self link of a search has every criterion that counted. Records are found whatever their status, also those that were \
+    entered in error: whoever wants them left out says so where the type has a status, for example by status:not=entered-in-error.";
+
 /// What the statement says about one installation.
 #[derive(Clone, Copy, Debug)]
 pub struct Installation<'a> {
@@ -64,6 +68,7 @@ pub fn statement(installation: &Installation<'_>) -> Vec<u8> {
     let resources = ResourceType::all().filter(|resource_type| is_stored(*resource_type)).map(|found| resource(found, guides));
     let rest = Value::object([
         ("mode", "server".into()),
+        ("documentation", DOCUMENTATION.into()),
         ("security", security(&installation.oauth)),
         ("resource", Value::array(resources)),
         (

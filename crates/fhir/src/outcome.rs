@@ -12,6 +12,8 @@ pub enum IssueType {
     Invalid,
     /// `structure`: JSON or element structure.
     Structure,
+    /// `invariant`: a rule about the content that its form does not tell.
+    Invariant,
     /// `required`: something is missing.
     Required,
     /// `value`: a primitive value.
@@ -54,6 +56,7 @@ impl IssueType {
         match self {
             Self::Invalid => "invalid",
             Self::Structure => "structure",
+            Self::Invariant => "invariant",
             Self::Required => "required",
             Self::Value => "value",
             Self::Security => "security",

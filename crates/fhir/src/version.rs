@@ -51,7 +51,7 @@ impl NewVersion {
         base_url: &str,
     ) -> Result<Self, Issue> {
         check_labels(&resource)?;
-        let labelled_by = resource.take_labels()?;
+        let labelled_by = resource.take_labels(base_url)?;
         let resource = resource.with_identity(id.clone(), &version, last_updated);
         let references = index::references(&resource, base_url);
         // What labels inside the resource hide from somebody, nobody finds it by.

@@ -341,7 +341,7 @@ async fn a_clinician_sees_what_the_operator_clears_clinicians_for() {
         assert_eq!(get(&world, &who, "Practitioner/of-sud").await.0, expected);
         if expected == 200 {
             let codings = read["meta"]["security"].as_array().unwrap();
-            assert!(codings.contains(&json!({"system": ACT_CODE, "code": "ETHUD"})), "{read}");
+            assert!(codings.iter().any(|label| label["system"] == ACT_CODE && label["code"] == "ETHUD"), "{read}");
             assert!(codings.contains(&no_reuse), "what is to be done with it is passed on: {read}");
         }
     }
@@ -367,4 +367,79 @@ async fn test_data_is_hidden_where_the_operator_wants_it_and_found_by_its_mark()
             assert_eq!(ids(&get(&world, &tester, path).await.1), ["zoe"], "{path}");
         }
     }
+}
+
+const CLASSIFIER: &str = "http://hl7.org/fhir/uv/security-label-ds4p/StructureDefinition/extension-sec-label-classifier";
+
+fn by(device: &Value) -> Value {
+    json!({"url": CLASSIFIER, "valueReference": device})
+}
+
+/// Each label with who assigned it, as far as it says.
+fn classified(resource: &Value) -> Vec<(String, Vec<Value>)> {
+    let labels = resource["meta"]["security"].as_array().cloned().unwrap_or_default();
+    let of_label = |label: &Value| {
+        let extensions = label["extension"].as_array().cloned().unwrap_or_default();
+        let classifiers = extensions.into_iter().filter(|extension| extension["url"] == CLASSIFIER);
+        let told = classifiers.map(|extension| extension["valueReference"].clone()).collect();
+        (label["code"].as_str().unwrap().to_owned(), told)
+    };
+    labels.iter().map(of_label).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn labels_that_the_server_assigned_name_it_and_no_client_can_say_so_or_deny_it() {
+    verifies!("LABEL-14");
+    let world = world().await;
+    let ann = world.ann().await;
+    let server = json!({"type": "Device", "identifier": {"system": "urn:ietf:rfc:3986", "value": world.server.fhir_base}});
+    let lab = json!({"reference": "https://lab.example/fhir/Device/7"});
+    let own = |code: &str| (code.to_owned(), vec![server.clone()]);
+    let (status, labelled) = get(&world, &ann, "Condition/sud").await;
+    assert_eq!(status, 200);
+    let all = vec![own("R"), own("ETHUD")];
+    assert_eq!(classified(&labelled), all, "{labelled}");
+    // Within a searchset, and one element alone.
+    let found = get(&world, &ann, "Condition?_id=sud&_elements=meta").await.1;
+    assert_eq!(classified(&found["entry"][0]["resource"]), all);
+    // Sent back as it came, or with somebody else's word, or the client's own: it stays the server's.
+    for who in [&server, &lab, &json!({"display": "me"})] {
+        let mut body = labelled.clone();
+        for label in body["meta"]["security"].as_array_mut().unwrap() {
+            label["extension"] = json!([by(who)]);
+        }
+        let put =
+            world.server.client.request(Method::PUT, "/fhir/Condition/sud").bearer(&ann).fhir(body.to_string()).send().await;
+        assert_eq!(put.status, 200, "{}", put.text());
+        let mut again = classified(&get(&world, &ann, "Condition/sud").await.1);
+        again.sort_by(|one, other| one.0.cmp(&other.0));
+        let mut expected = all.clone();
+        expected.sort_by(|one, other| one.0.cmp(&other.0));
+        assert_eq!(again, expected, "{who}");
+    }
+    // What a client gives, the server did not assign, whoever is said to have: in this version and in those that keep it.
+    for (id, claim) in [("forged", &server), ("labs", &lab)] {
+        let security = json!([
+            {"extension": [by(claim)], "system": ACT_CODE, "code": "PSY"},
+            {"extension": [by(claim)], "system": "urn:own", "code": "LOCAL"},
+        ]);
+        world.server.import(&[condition(id, "E11.9", &security).to_string()]).await;
+        let told: Vec<Value> = if claim == &lab { vec![lab.clone()] } else { Vec::new() };
+        let expected: Vec<(String, Vec<Value>)> = ["LOCAL", "PSY"].map(|code| (code.to_owned(), told.clone())).to_vec();
+        for _ in 0..2 {
+            let (_, shown) = get(&world, &ann, &format!("Condition/{id}")).await;
+            let mut labels = classified(&shown);
+            labels.sort_by(|one, other| one.0.cmp(&other.0));
+            assert_eq!(labels, expected, "{shown}");
+            // The next version leaves them out, and has them.
+            let put = world.server.client.request(Method::PUT, &format!("/fhir/Condition/{id}")).bearer(&ann);
+            let put = put.fhir(condition(id, "E11.9", &json!([])).to_string()).send().await;
+            assert_eq!(put.status, 200, "{}", put.text());
+        }
+        // Whoever says it or not, it is the same label.
+        assert!(ids(&get(&world, &ann, "Condition?_security=PSY&_sort=_id").await.1).contains(&id.to_owned()));
+    }
+    assert_eq!(ids(&get(&world, &ann, "Condition?_security=ETHUD").await.1), ["sud"]);
+    let who = clinician(&world).await;
+    assert_eq!(get(&world, &who, "Condition/sud").await.0, 404);
 }

@@ -300,6 +300,8 @@ pub(super) fn unsupported_content(accepted: &str) -> Refusal {
     Refusal::new(415, Issue::error(IssueType::NotSupported, message).at("http.Content-Type"))
 }
 
+/// The refusal of what cannot be read: 400, and 422 where it can and nothing is wrong but what it says (<https://hl7.org/fhir/R4/http.html#create>).
 pub(super) fn bad_request(issues: Vec<Issue>) -> Refusal {
-    Refusal { status: 400, allow: None, issues }
+    let is_readable = !issues.is_empty() && issues.iter().all(|issue| issue.code == IssueType::Invariant);
+    Refusal { status: if is_readable { 422 } else { 400 }, allow: None, issues }
 }

@@ -4,6 +4,7 @@
 //! display, such as the extensions of DS4P.
 
 use super::basis;
+use super::classifier::Classifier;
 use super::vocabulary::{SYSTEM_ACT_CODE, SYSTEM_CONFIDENTIALITY, SYSTEM_OBSERVATION_VALUE, is_handling};
 use super::{Confidentiality, Labels, Security};
 use crate::instant;
@@ -95,13 +96,13 @@ pub fn check_contained(resource: &Value) -> Result<(), Issue> {
     Ok(())
 }
 
-/// Takes the labels out of a resource, and says what else matters.
-pub fn take(resource: &mut Value) -> Content {
+/// Takes the labels out of a resource, and says what else matters. What it says to have been assigned by the server at this base URL is the word of whoever wrote it.
+pub fn take(resource: &mut Value, base_url: &str) -> Content {
     let mut content = Content::default();
     let Value::Object(members) = resource else { return content };
     for (name, value) in members.iter_mut() {
         if &**name == "meta" {
-            take_from_meta(value, &mut content);
+            take_from_meta(value, &Classifier::new(base_url), &mut content);
         } else {
             concepts(value, &mut content.concepts);
         }
@@ -144,10 +145,11 @@ fn claim(coding: &Value, content: &mut Content) {
     }
 }
 
-fn take_from_meta(meta: &mut Value, content: &mut Content) {
+fn take_from_meta(meta: &mut Value, server: &Classifier, content: &mut Content) {
     let Value::Object(members) = meta else { return };
     for (name, value) in members.iter_mut() {
         if let ("security", Value::Array(codings)) = (&**name, value) {
+            server.mark(codings, Labels::NONE);
             codings.retain(|coding| {
                 claim(coding, content);
                 !is_plain(coding)
@@ -203,8 +205,10 @@ pub struct Identity<'a> {
 
 /// The body with its labels in `meta.security`; `None` where it cannot be read. A body without labels stays as it is, byte for byte, and one without labels of
 /// its own is not parsed.
-pub fn splice(body: Vec<u8>, identity: Identity<'_>, security: Security) -> Option<Vec<u8>> {
-    if security.labels.is_empty() {
+pub fn splice(body: Vec<u8>, identity: Identity<'_>, security: Security, classifier: Option<&Classifier>) -> Option<Vec<u8>> {
+    let assigned = classifier.map(|classifier| (classifier, security.assigned()));
+    // What the body itself says of its labels may be untrue even where none of them is understood.
+    if security.labels.is_empty() && !(security.residual && assigned.is_some()) {
         return Some(body);
     }
     if !security.residual {
@@ -213,21 +217,26 @@ pub fn splice(body: Vec<u8>, identity: Identity<'_>, security: Security) -> Opti
             let mut spliced = Vec::with_capacity(body.len() + 128);
             spliced.extend_from_slice(begin.as_bytes());
             spliced.extend_from_slice(b",\"security\":");
-            codings(security.labels).write(&mut spliced);
+            codings(security.labels, assigned).write(&mut spliced);
             spliced.extend_from_slice(rest);
             return Some(spliced);
         }
     }
     let mut resource = json::parse(&body).ok()?;
-    merge(&mut resource, codings(security.labels), security.labels).then(|| resource.to_bytes())
+    merge(&mut resource, codings(security.labels, None), (security.labels, assigned)).then(|| resource.to_bytes())
 }
 
-/// Puts labels and marks into a resource; `false` where it is none.
-pub fn label(resource: &mut Value, labels: Labels, marks: &[Mark]) -> bool {
-    let Value::Array(mut added) = codings(labels) else { return false };
+/// Who assigned labels, and which.
+type Assigned<'a> = Option<(&'a Classifier, Labels)>;
+
+/// Puts labels and marks into a resource; `false` where it is none. The labels with which of them this server assigned, where that is told.
+pub fn label(resource: &mut Value, (labels, assigned): (Labels, Assigned<'_>), marks: &[Mark]) -> bool {
+    let Value::Array(mut added) = codings(labels, None) else { return false };
     let coding = |mark: &Mark| Value::object([("system", SYSTEM_OBSERVATION_VALUE.into()), ("code", mark.code().into())]);
     added.extend(marks.iter().map(coding));
-    added.is_empty() || merge(resource, Value::Array(added), labels)
+    let says_nothing =
+        added.is_empty() && (assigned.is_none() || resource.member("meta").is_none_or(|meta| meta.member("security").is_none()));
+    says_nothing || merge(resource, Value::Array(added), (labels, assigned))
 }
 
 /// How every body begins that this server has given its identity.
@@ -236,9 +245,12 @@ fn beginning(Identity { resource_type, id, version, last_updated }: Identity<'_>
     format!(r#"{{"resourceType":"{resource_type}","id":"{id}","meta":{{"versionId":"{version}","lastUpdated":"{moment}""#)
 }
 
-fn codings(labels: Labels) -> Value {
+fn codings(labels: Labels, assigned: Assigned<'_>) -> Value {
     let mut codings = codings_of(labels);
     basis::add(&mut codings);
+    if let Some((classifier, assigned)) = assigned {
+        classifier.mark(&mut codings, assigned);
+    }
     Value::Array(codings)
 }
 
@@ -253,7 +265,7 @@ pub(super) fn codings_of(labels: Labels) -> Vec<Value> {
 }
 
 /// Adds labels to those of a resource, of which no lower confidentiality stays and none is there twice.
-fn merge(resource: &mut Value, added: Value, labels: Labels) -> bool {
+fn merge(resource: &mut Value, added: Value, (labels, assigned): (Labels, Assigned<'_>)) -> bool {
     let Value::Object(members) = resource else { return false };
     if !members.iter().any(|(name, _)| &**name == "meta") {
         let leading = members.iter().take_while(|(name, _)| matches!(&**name, "resourceType" | "id")).count();
@@ -279,6 +291,9 @@ fn merge(resource: &mut Value, added: Value, labels: Labels) -> bool {
         }
     }
     basis::add(own);
+    if let Some((classifier, assigned)) = assigned {
+        classifier.mark(own, assigned);
+    }
     true
 }
 
@@ -297,7 +312,7 @@ mod tests {
 
     fn taken(text: &str) -> (String, Content) {
         let mut value = json::parse(text.as_bytes()).unwrap();
-        let content = take(&mut value);
+        let content = take(&mut value, "https://h/fhir");
         (String::from_utf8(value.to_bytes()).unwrap(), content)
     }
 
@@ -306,7 +321,7 @@ mod tests {
             format!(r#"{{"resourceType":"Basic","meta":{{"security":[{security}]}},"code":{{"text":"c"}}}}"#).as_bytes(),
         )
         .unwrap();
-        let content = take(&mut value);
+        let content = take(&mut value, "https://h/fhir");
         let id = |text| LogicalId::parse(text).unwrap();
         let resource = Resource::from_value(value).unwrap().with_identity(id("b"), &id("v"), 5);
         (resource.to_bytes(), content)
@@ -317,7 +332,7 @@ mod tests {
         let (id, version) = (id("b"), id("v"));
         let identity =
             Identity { resource_type: ResourceType::parse("Basic").unwrap(), id: &id, version: &version, last_updated: 5 };
-        String::from_utf8(splice(body.to_vec(), identity, security).unwrap()).unwrap()
+        String::from_utf8(splice(body.to_vec(), identity, security, None).unwrap()).unwrap()
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod basis;
 pub mod body;
 pub mod carried;
+mod classifier;
 pub mod clearance;
 mod high_water;
 mod policy;
@@ -19,6 +20,7 @@ use crate::definitions::search_parameter;
 use crate::index::{IndexEntry, IndexValue, normalise};
 use crate::types::ResourceType;
 
+pub use classifier::{Classifier, LABEL_CLASSIFIER};
 pub use clearance::{Clearance, Clearances};
 pub use high_water::HighWater;
 pub use policy::LabelPolicy;
@@ -163,7 +165,7 @@ impl BitOr for Labels {
 pub struct Security {
     /// All labels that hold: what the content means, what was claimed for this version, what its references hint at, and what the version before had.
     pub labels: Labels,
-    /// Of these the labels that whoever wrote this version gave it, and that the version before had not: no rule assigns them anew.
+    /// Of these the labels that whoever wrote this version or one before gave it, while it had them not yet: no rule assigns them anew.
     pub claimed: Labels,
     /// Whether the body has labels of its own in `meta.security`, which this server does not understand or does not want to change.
     pub residual: bool,
@@ -174,6 +176,12 @@ impl Security {
     pub const NONE: Self = Self { labels: Labels::NONE, claimed: Labels::NONE, residual: false };
     const RESIDUAL: i64 = 1 << 30;
     const CLAIMED: u32 = 31;
+
+    /// The labels that nobody gave it who wrote it: this server assigned them.
+    #[must_use]
+    pub fn assigned(self) -> Labels {
+        self.labels.without(self.claimed)
+    }
 
     /// As one integer, never negative. Its low bits are those of the labels, so that a statement can compare them with a mask.
     pub fn column(self) -> i64 {

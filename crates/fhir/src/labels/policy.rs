@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Clearance, Clearances};
+use super::{Classifier, Clearance, Clearances};
 use crate::purpose::PurposeOfUse;
 use crate::redaction::ElementRules;
 
@@ -15,6 +15,8 @@ pub struct LabelPolicy {
     pub purposes: Arc<[(PurposeOfUse, Clearances)]>,
     /// Elements that are shown only to those who are cleared for their labels.
     pub elements: Arc<ElementRules>,
+    /// How labels say that this server assigned them; they do not where there is none.
+    pub classifier: Option<Classifier>,
 }
 
 impl LabelPolicy {

@@ -22,7 +22,7 @@ mod touched;
 use std::sync::{Arc, LazyLock};
 
 use crate::definitions::SearchParameter;
-use crate::labels::{Clearance, Labels};
+use crate::labels::{Classifier, Clearance, Labels};
 use crate::search::{Filter, SearchQuery};
 use crate::types::ResourceType;
 
@@ -40,17 +40,25 @@ static NO_RULES: LazyLock<Arc<ElementRules>> = LazyLock::new(Arc::default);
 pub struct Redactions {
     rules: Arc<ElementRules>,
     clearance: Clearance,
+    /// How labels say that this server assigned them, whoever they are shown to.
+    classifier: Option<Classifier>,
 }
 
 impl Redactions {
     /// Everything is shown.
     pub fn none() -> Self {
-        Self { rules: Arc::clone(&NO_RULES), clearance: Clearance::FULL }
+        Self { rules: Arc::clone(&NO_RULES), clearance: Clearance::FULL, classifier: None }
     }
 
     /// Elements are shown up to a clearance: those of the list, and those that carry labels of their own.
     pub fn of(rules: &Arc<ElementRules>, clearance: Clearance) -> Self {
-        if clearance.is_full() { Self::none() } else { Self { rules: Arc::clone(rules), clearance } }
+        if clearance.is_full() { Self::none() } else { Self { rules: Arc::clone(rules), clearance, classifier: None } }
+    }
+
+    /// The same where labels say who assigned them.
+    #[must_use]
+    pub fn classified_by(self, classifier: Option<&Classifier>) -> Self {
+        Self { classifier: classifier.cloned(), ..self }
     }
 
     /// Whether everything is shown, whatever the resource says.

@@ -43,6 +43,8 @@ pub struct Shown {
     pub labels: Labels,
     /// Whether what names somebody was left out. Then the time of the version says the year alone.
     pub is_deidentified: bool,
+    /// Whether something was left out.
+    pub is_redacted: bool,
 }
 
 /// The body as it may leave; `None` where it cannot be read. A body of which nothing can be hidden is not parsed.
@@ -57,8 +59,8 @@ pub fn show(stored: Vec<u8>, identity: Identity<'_>, security: Security, showing
                 || redactions.paths(identity.resource_type).next().is_some()
                 || !redactions.is_static_free() && holds_resources(identity.resource_type, &stored));
     if !may_hide {
-        let body = body::splice(stored, identity, security)?;
-        return Some(Shown { body, labels: security.labels, is_deidentified: false });
+        let body = body::splice(stored, identity, security, redactions.classifier.as_ref())?;
+        return Some(Shown { body, labels: security.labels, is_deidentified: false, is_redacted: false });
     }
     let mut resource = json::parse(&stored).ok()?;
     let mut marks = Vec::new();
@@ -85,7 +87,14 @@ pub fn show(stored: Vec<u8>, identity: Identity<'_>, security: Security, showing
         marks.push(Mark::Pseudonymised);
         marks.extend(obligations);
     }
-    body::label(&mut resource, labels, &marks).then(|| Shown { body: resource.to_bytes(), labels, is_deidentified })
+    let is_redacted = is_deidentified || !marks.is_empty();
+    let assigned = redactions.classifier.as_ref().map(|classifier| (classifier, security.assigned()));
+    body::label(&mut resource, (labels, assigned), &marks).then(|| Shown {
+        body: resource.to_bytes(),
+        labels,
+        is_deidentified,
+        is_redacted,
+    })
 }
 
 /// Whether other resources may be in there.

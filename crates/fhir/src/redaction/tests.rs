@@ -30,7 +30,7 @@ fn shown(resource: &str, list_of: &str, clearance: Clearance) -> Value {
 fn shown_by(resource: &str, showing: &Showing<'_>) -> Value {
     let mut value = json::parse(resource.as_bytes()).unwrap_or_else(|error| panic!("{resource}: {error}"));
     let resource_type = ResourceType::parse(value.member("resourceType").unwrap().as_str().unwrap()).unwrap();
-    let content = crate::labels::body::take(&mut value);
+    let content = crate::labels::body::take(&mut value, "https://h/fhir");
     let security = Security { labels: content.claimed, claimed: content.claimed, residual: content.residual };
     let id = |text| LogicalId::parse(text).unwrap();
     let (id, version) = (id("a"), id("v"));
@@ -382,7 +382,7 @@ fn a_label_on_what_cannot_be_left_out_counts_for_the_whole() {
         ),
         (format!(r#"{{"resourceType":"Observation","note":[{{"extension":[{restricted}],"text":"n"}}]}}"#), vec![]),
     ] {
-        let content = crate::labels::body::take(&mut json::parse(resource.as_bytes()).unwrap());
+        let content = crate::labels::body::take(&mut json::parse(resource.as_bytes()).unwrap(), "https://h/fhir");
         assert!(content.claimed.contains(Labels::INLINE), "{resource}");
         let raised_to: Vec<&str> = content.claimed.lasting().codings().map(|(_, code, _)| code).collect();
         assert_eq!(raised_to, raised, "{resource}");

@@ -3,6 +3,7 @@
 //! <https://hl7.org/fhir/R4/json.html>, <https://hl7.org/fhir/R4/validation.html>: known elements, JSON types, cardinalities, choices, primitive formats and
 //! safe narrative. Bindings, invariants, profiles, slicing and the existence of reference targets are not checked.
 
+mod attachments;
 mod content;
 mod entities;
 mod narrative;
@@ -18,6 +19,7 @@ use crate::redaction;
 use crate::reference::LocalReference;
 use crate::types::{LogicalId, ResourceType};
 
+pub use attachments::Stated;
 pub use content::same_content;
 pub(crate) use entities::code_point as named_character;
 pub(crate) use validate::{nearest, suggestion};
@@ -108,10 +110,10 @@ impl Resource {
         links::rewrite(&mut self.body, &|link| target(link).map(|target| target.to_string()));
     }
 
-    /// Takes the security labels out, which are kept beside the body; refused where a contained resource has some.
-    pub fn take_labels(&mut self) -> Result<labels::body::Content, Issue> {
+    /// Takes the security labels out, which are kept beside the body; refused where a contained resource has some. `base_url` names this server.
+    pub fn take_labels(&mut self, base_url: &str) -> Result<labels::body::Content, Issue> {
         labels::body::check_contained(&self.body)?;
-        Ok(labels::body::take(&mut self.body))
+        Ok(labels::body::take(&mut self.body, base_url))
     }
 
     /// The resource as search finds it, without what labels inside it may hide from somebody who sees it; `None` where that is all of it.

@@ -235,7 +235,7 @@ impl<'a> Validator<'a> {
         match (structure(id).kind, value) {
             (Kind::Primitive(Primitive::Xhtml), Value::String(text)) => {
                 if let Err(error) = narrative::check(text) {
-                    self.report(IssueType::Invalid, error.to_string());
+                    self.report(IssueType::Invariant, error.to_string());
                 }
             }
             (Kind::Primitive(kind), _) => {

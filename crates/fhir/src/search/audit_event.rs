@@ -6,7 +6,8 @@ use crate::outcome::IssueType;
 use crate::types::ResourceType;
 
 /// The parameters; there are no includes.
-pub(crate) const PARAMETERS: [&str; 8] = ["_id", "_lastUpdated", "action", "agent", "date", "entity", "outcome", "patient"];
+pub(crate) const PARAMETERS: [&str; 9] =
+    ["_id", "_lastUpdated", "action", "agent", "date", "entity", "outcome", "patient", "subtype"];
 
 /// Whether searches of this type can have this parameter, as far as AuditEvent is concerned.
 pub(crate) fn offers(resource_type: ResourceType, code: &str) -> bool {
