@@ -265,7 +265,9 @@ fn parts(way: &Visibility<'_>, version: &StoredVersion, in_care: &[(Relationship
             vec![Step::new("boundary", yes(inside), format!("it is {whose}, {lies} {}", described(boundary)))]
         }
         Visibility::ReferencedFrom { boundary, .. } | Visibility::About { boundary, .. } => {
-            let grounds = version.grounds.as_ref();
+            let grounds = version.grounds.iter().find(|grounds| {
+                **boundary == Boundary::Whole || grounds.patients.iter().any(|patient| boundary.contains(patient, in_care))
+            });
             let because = match grounds {
                 Some(grounds) => format!("{} makes it visible, which is inside {}", grounds.record, described(boundary)),
                 None => format!("no visible record inside {} refers to it", described(boundary)),

@@ -21,26 +21,26 @@ pub struct StoredVersion {
     pub patients: Vec<LogicalId>,
     /// Its security labels, which are not in the body before it is released; authenticated with the body.
     pub security: Security,
-    /// What made it visible, where that is not its own compartment.
-    pub grounds: Option<Grounds>,
+    /// What made it visible, where that is not its own compartment: one record, or one for each way where ways differ in what they show.
+    pub grounds: Vec<Grounds>,
     /// The JSON bytes; `None` for a deletion.
     pub body: Option<Vec<u8>>,
 }
 
 impl StoredVersion {
-    /// Makes the body one that may leave, which is done once, at release: labels are put in, and what is not shown is taken out. `false` where the body cannot be
+    /// Makes the body one that may leave, which is done once, at release: labels are put in, and what is not shown is taken out; whether anything was. `None` where the body cannot be
     /// read. Nobody who has judged a version is left without saying what of it is shown.
-    pub(crate) fn show(&mut self, showing: &Showing<'_>) -> bool {
-        let Some(body) = self.body.take() else { return true };
+    pub(crate) fn show(&mut self, showing: &Showing<'_>) -> Option<bool> {
+        let Some(body) = self.body.take() else { return Some(false) };
         let Self { resource_type, id, version, last_updated, security, .. } = self;
         let identity = body::Identity { resource_type: *resource_type, id, version, last_updated: *last_updated };
-        let Some(shown) = redaction::show(body, identity, *security, showing) else { return false };
+        let shown = redaction::show(body, identity, *security, showing)?;
         self.security.labels = shown.labels;
         if shown.is_deidentified {
             self.last_updated = instant::beginning_of_year(self.last_updated);
         }
         self.body = Some(shown.body);
-        true
+        Some(shown.is_redacted)
     }
 }
 

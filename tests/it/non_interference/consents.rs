@@ -193,9 +193,10 @@ fn said(
     if !matches {
         return None;
     }
-    // Breaking the glass is perhaps treatment, and a deletion perhaps had the code.
-    let for_sure = purpose.is_none_or(|purpose| purposes::includes(purpose, person.purpose()))
-        && (provision["code"].is_null() || content.is_some());
+    // Breaking the glass is perhaps treatment, a deletion perhaps had the code, and a Consent that says something of the code has it for another reason.
+    let is_coded = content.is_some() && stated["resourceType"] != "Consent";
+    let for_sure =
+        purpose.is_none_or(|purpose| purposes::includes(purpose, person.purpose())) && (provision["code"].is_null() || is_coded);
     let counts = |node: &Value| match node["type"] == "permit" {
         true => for_sure.then_some(true),
         false => (names_app || !is_own).then_some(false),

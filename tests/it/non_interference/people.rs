@@ -162,6 +162,8 @@ pub struct Person {
     pub rules: Vec<Rule>,
     /// Which of [`IMPLICIT`] holds where no consent says anything.
     pub implicit: usize,
+    /// Whether the app may know who the person is (`openid fhirUser`).
+    pub known: bool,
 }
 
 /// What holds where no consent says anything; the first is the usual one.
@@ -207,7 +209,14 @@ impl Person {
             let criteria = scope.criteria.map(|criteria| format!("?{}", criteria.text)).unwrap_or_default();
             format!("{context}/{}.{}{criteria}", scope.resource_type.unwrap_or("*"), scope.letters)
         };
-        self.scopes.iter().map(one).collect::<Vec<_>>().join(" ")
+        let identity = self.known.then(|| "openid fhirUser".to_owned());
+        self.scopes.iter().map(one).chain(identity).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The resource that stands for the person.
+    pub fn entry(&self) -> Option<(&'static str, &'static str)> {
+        let patient = if let [only] = self.patients.as_slice() { Some(*only) } else { self.own };
+        self.practitioner.map(|id| ("Practitioner", id)).or(patient.map(|id| ("Patient", id)))
     }
 
     /// The principal, by way of a signed token and the registry's word.
@@ -235,11 +244,7 @@ impl Person {
         let keys = VerificationKeys::of([&*KEY]);
         let trust = AccessTokenTrust { keys: &keys, issuer: ISSUER, fhir_base: BASE };
         let token = VerifiedToken::verify(&claims.sign(&KEY).unwrap(), &trust, NOW / 1000).unwrap();
-        let fhir_user = match (self.practitioner, self.patients.as_slice()) {
-            (Some(practitioner), _) => LocalReference::parse(&format!("Practitioner/{practitioner}")),
-            (None, [own]) => LocalReference::parse(&format!("Patient/{own}")),
-            (None, _) => self.own.and_then(|own| LocalReference::parse(&format!("Patient/{own}"))),
-        };
+        let fhir_user = self.entry().and_then(|(name, id)| LocalReference::parse(&format!("{name}/{id}")));
         let user = PrincipalUser {
             id: user,
             roles: self.roles().into_iter().collect(),
@@ -391,13 +396,16 @@ fn decided() -> impl Strategy<Value = Person> {
     let hidden = prop_oneof![7 => Just(0), 3 => 1..redaction::LISTS.len()];
     let rules = prop_oneof![6 => Just(Vec::new()), 4 => rules::rules()];
     let implicit = prop_oneof![8 => Just(0), 2 => 0..IMPLICIT.len()];
-    (stated, glass, limits, hidden, rules, implicit).prop_map(|(stated, glass, limits, hidden, rules, implicit)| Person {
+    let known = prop::bool::weighted(0.3);
+    let all = (stated, glass, limits, hidden, rules, implicit, known);
+    all.prop_map(|(stated, glass, limits, hidden, rules, implicit, known)| Person {
         stated,
         glass,
         limits,
         hidden,
         rules,
         implicit,
+        known,
         ..Person::default()
     })
 }

@@ -425,7 +425,7 @@ fn a_consent_is_about_what_it_says_and_about_nothing_else() {
     let coded =
         observation("o1", "p0", "").replace(r#""system":"s","code":"c""#, r#""system":"http://loinc.org","code":"4548-4""#);
     let texts = [P0, D0, E0, &observation("o0", "p0", ""), &coded, &observation("o2", "p0", labelled)];
-    let requests = ["Patient", "Observation?_total=accurate", "Encounter"].map(Request::search);
+    let requests = ["Patient", "Observation?_total=accurate", "Encounter", "Consent"].map(Request::search);
     for (effect, more) in &provisions {
         let consent = consent("n0", "2026-01-01", &format!(r#"{{"type":"{effect}"{more}}}"#));
         let texts = [texts.as_slice(), &[consent.as_str()]].concat();

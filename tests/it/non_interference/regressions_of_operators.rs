@@ -68,6 +68,23 @@ fn a_reference_that_is_not_shown_shows_nothing() {
     assert_eq!(names(&answers(&texts, &clinician(0), &requests)[0]), ["Organization/g0/v1"]);
 }
 
+/// An organisation that a patient in care names, and a record of one's own: the own way shows its name, whichever of the two is found first.
+#[test]
+fn what_one_way_leaves_out_another_way_shows() {
+    let named = r#","performer":[{"reference":"Organization/g0"}]"#;
+    let of_care = observation("o0", "p0", named);
+    let person = Person { patients: vec!["p1"], ..clinician(2) };
+    let by_include = Request::search("Observation?_include=Observation:performer");
+    let requests = [Request::search("Organization"), Request::Read(kind("Organization"), 0), by_include];
+    for (own, shown) in [(observation("o1", "p1", ""), false), (observation("o1", "p1", named), true)] {
+        for answer in answers(&[P0, P1, D0, E0, G0, &of_care, &own], &person, &requests) {
+            let text = format!("{answer:?}");
+            assert!(text.contains("Organization/g0"), "{text}");
+            assert_eq!(text.contains(r#"\"name\":\"Smith\""#), shown, "{text}");
+        }
+    }
+}
+
 /// A narrative was made of all elements.
 #[test]
 fn a_text_about_what_is_not_shown_is_not_shown() {
@@ -87,6 +104,69 @@ fn whoever_is_shown_a_part_does_not_replace_the_whole() {
     for (hidden, written) in [(1, 0), (0, 1)] {
         assert_eq!(after(&texts, &[with_all_letters(clinician(hidden))], &[update()], &[]).written, written, "list {hidden}");
     }
+}
+
+/// LESSONS 1: neither a chain nor `_has` finds a visible record by what a hidden one says.
+#[test]
+fn a_hidden_record_leads_to_nothing_by_a_chain() {
+    let focus = r#","focus":[{"reference":"Patient/p1"}]"#;
+    let about = r#","focus":[{"reference":"Patient/p0"}]"#;
+    let texts = [P0, P1, &observation("o0", "p0", focus), &observation("o1", "p1", about)];
+    let requests = [
+        "Observation?focus:Patient.identifier=ssn%7C123-45&_total=accurate",
+        "Observation?focus:Patient.identifier=123-45",
+        "Patient?_has:Observation:focus:code=c&_total=accurate",
+    ];
+    let requests = requests.map(|text| Request::search(&text.replace("%7C", "|")));
+    for answer in answers(&texts, &Person::patient("p0"), &requests) {
+        assert!(names(&answer).is_empty(), "{answer:?}");
+    }
+    let both = Person { patients: vec!["p0", "p1"], scopes: Person::clinician("d0").scopes, ..Person::default() };
+    let found = answers(&texts, &both, &requests);
+    assert!(found.iter().all(|answer| !names(answer).is_empty()), "{found:?}");
+}
+
+/// Whoever represents somebody to read only, and without Observations, sees none of these and changes nothing; the own record is whole.
+#[test]
+fn whoever_represents_somebody_within_limits_stays_within_them() {
+    let limited = Person {
+        patients: vec!["p0", "p1"],
+        scopes: with_all_letters(Person::clinician("d0")).scopes,
+        limits: Some((true, "Observation")),
+        ..Person::default()
+    };
+    let encounter = E0.replace("e0", "e1").replace("Patient/p0", "Patient/p1");
+    let texts = [P0, P1, D0, E0, &encounter, &observation("o0", "p0", ""), &observation("o1", "p1", "")];
+    let requests =
+        [Request::search("Observation?_total=accurate"), Request::search("Encounter"), Request::Read(kind("Observation"), 1)];
+    let found = answers(&texts, &limited, &requests);
+    assert_eq!(names(&found[0]), ["Observation/o0/v1"]);
+    assert_eq!(names(&found[1]).len(), 2, "{found:?}");
+    assert!(names(&found[2]).is_empty(), "{found:?}");
+    for (slot, written) in [(0, 1), (1, 0)] {
+        let draft = Draft { slot, ..draft("Encounter", slot, &[]) };
+        let update = Write::Update { draft, matched: Match::Anything, keeps_subject: true };
+        let came = after(&texts, std::slice::from_ref(&limited), &[update], &[]);
+        assert_eq!(came.written, written, "Encounter/e{slot}");
+    }
+}
+
+/// In an emergency every sensitivity is open, and nothing very restricted.
+#[test]
+fn whoever_broke_the_glass_sees_nothing_very_restricted() {
+    let labelled = |code: &str| {
+        let system = if code == "HIV" { "v3-ActCode" } else { "v3-Confidentiality" };
+        format!(r#","meta":{{"security":[{{"system":"http://terminology.hl7.org/CodeSystem/{system}","code":"{code}"}}]}}"#)
+    };
+    let texts = ["R", "V", "HIV"].map(labelled);
+    let observations: Vec<String> =
+        texts.iter().enumerate().map(|(at, text)| observation(&format!("o{at}"), "p0", text)).collect();
+    let mut all = vec![P0, D0];
+    all.extend(observations.iter().map(String::as_str));
+    let in_emergency = Person { glass: vec!["p0"], stated: Some("BTG"), ..clinician(0) };
+    let found = answers(&all, &in_emergency, &[Request::search("Observation"), Request::Read(kind("Observation"), 1)]);
+    assert_eq!(names(&found[0]), ["Observation/o0/v1", "Observation/o2/v1"]);
+    assert!(names(&found[1]).is_empty(), "{found:?}");
 }
 
 /// A rule about records of a type takes those with the content or the label, and no others.

@@ -342,7 +342,7 @@ pub fn released_body((resource_type, id): &Name, version: &Version) -> Option<St
     let NewVersion { resource_type, id, version, last_updated, body, labelled_by, .. } = derived((resource_type, id), version);
     let identity = Identity { resource_type, id: &id, version: &version, last_updated };
     let security = Security { labels: labelled_by.claimed, ..Security::NONE };
-    Some(String::from_utf8(splice(body, identity, security).unwrap()).unwrap())
+    Some(String::from_utf8(splice(body, identity, security, None).unwrap()).unwrap())
 }
 
 /// The deletion that is this version.

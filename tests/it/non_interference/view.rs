@@ -9,6 +9,8 @@
 //! - a Provenance: a local target lies inside, is no Provenance and of a type that the context opens, and no local target does not;
 //! - nothing else.
 //!
+//! Whoever's app may know who the person is reads, and does not find, the one record that stands for the person.
+//!
 //! A scope with criteria opens those records only whose own content fulfils them; a deletion has no content.
 //!
 //! Purposes without leave open nothing, breaking the glass opens one record and nothing else, and rules of the operator add relationships and take away types, labels and
@@ -59,6 +61,8 @@ struct Opened<'a> {
     limits: Option<(bool, &'static str)>,
     /// The rule of the operator that opens it.
     permit: Option<&'a Rule>,
+    /// The one record that it reaches, whomever that is about.
+    alone: Option<(&'a str, &'a str)>,
 }
 
 /// Up to which labels a context shows records.
@@ -152,6 +156,7 @@ impl<'a> View<'a> {
             self.admits(opened, name, content, &labels)
                 && self.clears(opened, &labels)
                 && match name {
+                    _ if opened.alone.is_some() => opened.alone == Some((name, record.id.as_str())),
                     "Provenance" => stated["target"] == record.last_stated()["target"] && self.is_about_visible(opened, record),
                     _ if is_shared(stated) => self.is_referred_to(opened, record),
                     _ => self.is_about_someone_inside(opened, stated),
@@ -244,6 +249,9 @@ impl<'a> View<'a> {
         let labels = Labels::last(record);
         if !self.admits(opened, name, record.current(), &labels) || !self.clears(opened, &labels) || !self.consented(record) {
             return false;
+        }
+        if opened.alone.is_some() {
+            return opened.alone == Some((name, record.id.as_str()));
         }
         if name == "Provenance" {
             return self.is_about_visible(opened, record);
@@ -390,6 +398,7 @@ fn opened(person: &Person, letter: char) -> Option<Vec<Opened<'_>>> {
             cleared: Cleared::InEmergency,
             limits: None,
             permit: None,
+            alone: None,
         };
         let launched = person.launch.filter(|launch| person.glass.contains(launch));
         let mut opened: Vec<Opened<'_>> = launched.into_iter().map(|launch| one(patient.clone(), [launch].into())).collect();
@@ -406,7 +415,8 @@ fn opened(person: &Person, letter: char) -> Option<Vec<Opened<'_>>> {
         let carer = if acts_for { None } else { Some((Relation::Care, carer?)) };
         let cleared = if acts_for { Cleared::Everything } else { Cleared::AsClinician };
         let limits = limits_of(launch).filter(|_| acts_for);
-        opened.push(Opened { scopes: patient, named: Some([launch].into()), carer, cleared, limits, permit: None });
+        let named = Some([launch].into());
+        opened.push(Opened { scopes: patient, named, carer, cleared, limits, permit: None, alone: None });
     }
     if !user.is_empty() {
         let acting: Vec<&str> = person.patients.iter().copied().filter(|patient| person.acts_for(patient)).collect();
@@ -420,6 +430,7 @@ fn opened(person: &Person, letter: char) -> Option<Vec<Opened<'_>>> {
             cleared: Cleared::Everything,
             limits,
             permit: None,
+            alone: None,
         };
         let (limited, whole): (BTreeSet<&str>, BTreeSet<&str>) =
             acting.into_iter().partition(|patient| limits_of(patient).is_some());
@@ -433,6 +444,7 @@ fn opened(person: &Person, letter: char) -> Option<Vec<Opened<'_>>> {
                 cleared: Cleared::AsClinician,
                 limits: None,
                 permit: None,
+                alone: None,
             });
         }
     }
@@ -445,9 +457,32 @@ fn opened(person: &Person, letter: char) -> Option<Vec<Opened<'_>>> {
             cleared: Cleared::AsClinician,
             limits: None,
             permit: Some(rule),
+            alone: None,
         });
     }
+    opened.extend(own_entry(person));
     Some(opened)
+}
+
+/// Scopes that open nothing but reading, for the types that stand for people here.
+static OWN: [Scope; 2] = [own_scope("Practitioner"), own_scope("Patient")];
+
+const fn own_scope(name: &'static str) -> Scope {
+    Scope { context: Context::User, resource_type: Some(name), letters: "r", criteria: None }
+}
+
+/// The record that stands for the person, where the app may know which that is.
+fn own_entry(person: &Person) -> Option<Opened<'_>> {
+    let (name, id) = person.entry().filter(|_| person.known)?;
+    Some(Opened {
+        scopes: OWN.iter().filter(|scope| scope.resource_type == Some(name)).collect(),
+        named: None,
+        carer: None,
+        cleared: if name == "Patient" { Cleared::Everything } else { Cleared::AsClinician },
+        limits: None,
+        permit: None,
+        alone: Some((name, id)),
+    })
 }
 
 fn is_clinical(resource_type: &str) -> bool {

@@ -96,7 +96,7 @@ pub fn history(
             in_care.extend(own_grounds(connection, constraint, pk, version)?);
         }
     }
-    Ok(Found { content: page, in_care, consulted })
+    Ok(Found { in_care, consulted, ..Found::nothing(page) })
 }
 
 /// Whether it may be another way that shows an earlier version than the one that shows the current one.
@@ -112,7 +112,7 @@ pub fn own_grounds(
     pk: i64,
     version: &mut StoredVersion,
 ) -> Result<InCare, StoreError> {
-    let mut row = [(pk, StoredVersion { grounds: None, ..version.clone() })];
+    let mut row = [(pk, StoredVersion { grounds: Vec::new(), ..version.clone() })];
     visibility::grounds(connection, constraint, constraint.letter(), &mut row)?;
     let [(_, judged)] = row;
     version.grounds = judged.grounds;
@@ -263,10 +263,11 @@ impl<'a> Judge<'a> {
     fn way_admits(&self, way: &Visibility<'_>, patients: &[LogicalId]) -> bool {
         match way {
             Visibility::Every | Visibility::AboutNothingHidden { .. } => true,
+            Visibility::Itself(_) if off!("own-entry") => true,
             Visibility::Itself(record) => record.resource_type == self.current.resource_type && record.id == self.current.id,
             Visibility::Compartment(boundary) => patients.iter().any(|patient| boundary.contains(patient, self.in_care)),
-            Visibility::ReferencedFrom { .. } => patients.is_empty() && self.current.grounds.is_some(),
-            Visibility::About { .. } => self.current.grounds.is_some(),
+            Visibility::ReferencedFrom { .. } => patients.is_empty() && !self.current.grounds.is_empty(),
+            Visibility::About { .. } => !self.current.grounds.is_empty(),
             Visibility::Qualified { way, .. } | Visibility::Cleared { way, .. } | Visibility::Consented { way, .. } => {
                 self.way_admits(way, patients)
             }

@@ -8,6 +8,7 @@ use portcullis_fhir::labels::Security;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_mutants::off;
 use portcullis_oauth::scopes::Letter;
+use portcullis_policy::rules::consent::Verdicts;
 use portcullis_policy::{Boundary, Constraint, Consulted, InCare, StoredVersion, Visibility};
 use portcullis_store::StoreError;
 use rusqlite::{Connection, Row};
@@ -31,12 +32,14 @@ pub struct Found<T> {
     pub in_care: InCare,
     /// The consents of its patients.
     pub consulted: Consulted,
+    /// What consents deny of patients of whom nothing is in it.
+    pub denied: Verdicts,
 }
 
 impl<T> Found<T> {
     /// Nothing about anybody.
     pub fn nothing(content: T) -> Self {
-        Self { content, in_care: InCare::default(), consulted: Consulted::default() }
+        Self { content, in_care: InCare::default(), consulted: Consulted::default(), denied: Verdicts::default() }
     }
 }
 
@@ -108,7 +111,7 @@ pub fn version_read(
     let consulted = sight.consult(connection, seal, &[&asked])?;
     let judge = history::Judge::new((connection, seal), constraint, (current.0, &current.1), (&in_care, &consulted))?;
     let visible = judge.shows(&asked, sequence)? || off!("version-read");
-    Ok(Found { content: visible.then_some(asked), in_care, consulted })
+    Ok(Found { in_care, consulted, ..Found::nothing(visible.then_some(asked)) })
 }
 
 /// The visible current version with its locator.
@@ -141,7 +144,7 @@ fn judged(
     visibility::grounds(connection, constraint, constraint.letter(), std::slice::from_mut(&mut found))?;
     let in_care = patients_in_care(connection, constraint, &[&found.1])?;
     let consulted = sight.consult(connection, seal, &[&found.1])?;
-    Ok(Found { content: Some(found.1), in_care, consulted })
+    Ok(Found { in_care, consulted, ..Found::nothing(Some(found.1)) })
 }
 
 /// The patients in care among those of these versions and of the records that make them visible.
@@ -153,7 +156,7 @@ pub fn patients_in_care(
     if !visibility::asks_for_care(constraint) {
         return Ok(Vec::new());
     }
-    let grounds = versions.iter().filter_map(|version| version.grounds.as_ref()).flat_map(|grounds| &grounds.patients);
+    let grounds = versions.iter().flat_map(|version| &version.grounds).flat_map(|grounds| &grounds.patients);
     let patients: Vec<LogicalId> = versions.iter().flat_map(|version| &version.patients).chain(grounds).cloned().collect();
     visibility::patients_in_care(connection, constraint, &patients)
 }
@@ -261,7 +264,7 @@ impl SealedRow {
             id: self.id,
             version: self.version,
             last_updated: self.last_updated,
-            grounds: None,
+            grounds: Vec::new(),
             body: (!self.deleted).then_some(body),
         };
         Ok((self.pk, version))

@@ -41,6 +41,22 @@ pub fn predicate(
     any(&shown)
 }
 
+/// The same but for what the patients of the record itself say: to know what they kept from whoever asked, for the record alone.
+pub fn predicate_but_for_consents(
+    constraint: &Constraint,
+    resource_type: ResourceType,
+    letter: Letter,
+    alias: &str,
+    parameters: &mut Parameters,
+) -> String {
+    let ways = ways(constraint, resource_type, letter);
+    let unasked = ways.iter().map(|way| match way {
+        Visibility::Consented { way, .. } => &**way,
+        other => other,
+    });
+    any(&unasked.map(|way| shows(way, resource_type, alias, parameters)).collect::<Vec<_>>())
+}
+
 /// The distinct ways in which records of a type are visible; where one of them shows every record, only that one.
 pub fn ways(constraint: &Constraint, resource_type: ResourceType, letter: Letter) -> Vec<Visibility<'_>> {
     let mut ways: Vec<Visibility<'_>> = Vec::new();
@@ -58,6 +74,7 @@ pub fn ways(constraint: &Constraint, resource_type: ResourceType, letter: Letter
 fn shows(way: &Visibility<'_>, resource_type: ResourceType, alias: &str, parameters: &mut Parameters) -> String {
     match way {
         Visibility::Every => "1".to_owned(),
+        Visibility::Itself(_) if off!("own-entry") => "1".to_owned(),
         Visibility::Itself(record) => {
             let id = parameters.bind(record.id.as_str().to_owned());
             format!("{alias}.pk = (SELECT pk FROM locator WHERE type = {} AND id = {id})", record.resource_type.code())
@@ -271,8 +288,9 @@ pub fn grounds(
             let admitted = way.clearance().covers(version.security.labels)
                 && way.admission().is_none_or(|admission| admission.admits_version(version));
             let found = if admitted { grounds_in(connection, way, *pk)? } else { None };
-            if found.is_some() {
-                version.grounds = found;
+            version.grounds.extend(found);
+            // Of several ways the one that shows more counts, which may be a later one.
+            if !version.grounds.is_empty() && !constraint.has_several_clearances() {
                 break;
             }
         }

@@ -11,7 +11,7 @@ use super::explain::parameter;
 use super::protocol::Refused;
 use super::service::Service;
 
-/// The most patients of one record that are looked at.
+/// The most patients of one record, and of those that show it, that are looked at.
 const MAXIMUM_PATIENTS: usize = 10;
 
 /// The relationships that hold, and a step for each that is asked for.
@@ -23,7 +23,7 @@ pub(super) struct Evidence {
     pub steps: Vec<Step>,
 }
 
-/// What is found about the patients of a version, as far as boundaries ask for it.
+/// What is found about the patients of a version and of the records that show it, as far as boundaries ask for it.
 pub(super) async fn of(
     service: &Service,
     operator: &Principal,
@@ -36,8 +36,15 @@ pub(super) async fn of(
     }
     asked.sort_unstable();
     asked.dedup();
+    let of_grounds = version.grounds.iter().flat_map(|grounds| &grounds.patients);
+    let mut patients: Vec<&LogicalId> = Vec::new();
+    for patient in version.patients.iter().chain(of_grounds) {
+        if !patients.contains(&patient) && patients.len() < MAXIMUM_PATIENTS {
+            patients.push(patient);
+        }
+    }
     for (relationship, actor) in asked {
-        for patient in version.patients.iter().take(MAXIMUM_PATIENTS) {
+        for &patient in &patients {
             let found = stating(service, operator, (relationship, &actor), patient).await?;
             let rule = format!("relationship:{}", relationship.as_str());
             evidence.steps.push(match &found {

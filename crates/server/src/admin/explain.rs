@@ -246,12 +246,12 @@ impl Service {
             let comes = if id.is_some() { Comes::Absent } else { Comes::Permit };
             return Ok(told(comes, (steps, Vec::new()), Reasons::default()));
         };
-        let related = evidence::of(self, operator, (permit.constraint(), &stored)).await?;
-        steps.extend(related.steps);
         let mut reasons = explain_reasons::of(self, operator, (&permit, *letter), &stored).await?;
         let shown = self.shown(&permit, permitted).await?;
         let is_shown = shown.is_some();
-        stored.grounds = shown.and_then(|shown| shown.grounds);
+        stored.grounds = shown.map(|shown| shown.grounds).unwrap_or_default();
+        let related = evidence::of(self, operator, (permit.constraint(), &stored)).await?;
+        steps.extend(related.steps);
         let ways = permit.explain(&stored, &related.in_care);
         // The store asks consents in the statement that reads, also those about the record that makes this one visible.
         let otherwise = ways.iter().any(|way| way.iter().all(|step| step.says == Says::Yes));
