@@ -255,6 +255,34 @@ Examples:
   portcullis audit verify --data-dir DIR
   portcullis audit verify --data-dir DIR --expect 1042:9f3c...")]
     Verify(AuditVerify),
+    /// List what was denied, by which consents, and where the glass was broken
+    #[command(after_help = "\
+Examples:
+  portcullis audit review --config FILE --since 2026-01-31
+  portcullis audit review --config FILE --patient 17 --json
+
+The newest 500 events of each kind are shown. That somebody reviewed is on record, too.")]
+    Review(AuditReview),
+}
+
+/// `audit review`
+#[derive(Debug, Args)]
+pub struct AuditReview {
+    /// From this day or time on, as 2026-01-31
+    #[arg(long, value_name = "DATE")]
+    pub since: Option<String>,
+    /// Up to this day or time
+    #[arg(long, value_name = "DATE")]
+    pub until: Option<String>,
+    /// Of this patient alone
+    #[arg(long, value_name = "ID")]
+    pub patient: Option<String>,
+    /// Which server.
+    #[command(flatten)]
+    pub target: Target,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `audit verify`

@@ -48,6 +48,7 @@ fn run(command: Command) -> Outcome {
         Command::Relabel(relabel) => commands::relabel::run(&relabel),
         Command::Generate(generate) => commands::generate::run(&generate),
         Command::Audit { command: Audit::Verify(verify) } => commands::audit::verify(&verify),
+        Command::Audit { command: Audit::Review(review) } => commands::audit_review::review(&review),
         Command::Clients { command: Clients::Add(add) } => commands::clients::add(*add),
         Command::Clients { command: Clients::List(listing) } => commands::clients::list(&listing),
         Command::Clients { command: Clients::Show(show) } => commands::clients::show(&show),

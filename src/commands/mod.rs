@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod audit_review;
 pub mod channel;
 pub mod clients;
 pub mod config;

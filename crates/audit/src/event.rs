@@ -9,15 +9,19 @@
 //! the same as if there were nothing: the only one that the own record shows. A patient whom a request names without touching the record has an event, too:
 //! the patient learns who tried, not by which ids or with which success, since that may tell of others. An update by which a record became this patient's is a create there. Nor do
 //! ids tell of others: they count the events of one compartment.
+//!
+//! What consents decided about an interaction has an event of its own for each patient who was asked, before those of the interaction (`decision.rs`). The ids of these are
+//! counted apart, since a denial is not for everybody who may see the patient's events.
 
 mod codes;
+mod decision;
 mod draw;
 mod resource;
 mod shape;
 
 use std::collections::{HashMap, HashSet};
 
-use crate::record::{Event, OperationEntry, Record, RecordId};
+use crate::record::{ConsentDecision, Event, OperationEntry, Record, RecordId};
 use crate::segment::{digest, prefix};
 
 /// One AuditEvent.
@@ -47,6 +51,10 @@ pub struct EventKeys {
     pub outcome: &'static str,
     /// `AuditEvent.recorded`, milliseconds since the epoch.
     pub recorded: i64,
+    /// System and code of `AuditEvent.subtype`, where it has one.
+    pub subtype: Option<(&'static str, &'static str)>,
+    /// Whether of those who may see events of one patient only the patient may see it.
+    pub for_the_patient_alone: bool,
 }
 
 impl std::ops::Deref for RenderedEvent {
@@ -64,24 +72,41 @@ impl std::ops::Deref for RenderedEvent {
 pub fn render(record: &Record, observer: &str, only_patient: Option<&str>) -> Vec<RenderedEvent> {
     let view = View { record, observer, only_patient };
     let visible = parts(record).into_iter().filter(|part| view.shows(part));
-    visible.map(|part| draw::draw(&view, &part, &event_id(&record.id, part.compartment, part.ordinal))).collect()
+    visible.map(|part| draw(&view, &part)).collect()
 }
 
 /// What the events that [`render`] gives are found by: an index needs no more, and to write them as JSON takes most of the time of rendering.
 pub fn keys(record: &Record, observer: &str, only_patient: Option<&str>) -> Vec<EventKeys> {
     let view = View { record, observer, only_patient };
     let visible = parts(record).into_iter().filter(|part| view.shows(part));
-    visible.map(|part| draw::keys(&view, &part, &event_id(&record.id, part.compartment, part.ordinal))).collect()
+    let keys = |part: Part<'_>| match part.decision {
+        Some(decided) => decision::keys(&view, decided, &part.id(record)),
+        None => draw::keys(&view, &part, &part.id(record)),
+    };
+    visible.map(keys).collect()
+}
+
+fn draw(view: &View<'_>, part: &Part<'_>) -> RenderedEvent {
+    let id = part.id(view.record);
+    match part.decision {
+        Some(decided) => decision::draw(view, decided, &id),
+        None => draw::draw(view, part, &id),
+    }
 }
 
 /// Renders the event of this id as [`render`] does, without the others: a record of an import has hundreds.
 pub fn render_one(record: &Record, observer: &str, only_patient: Option<&str>, id: &str) -> Option<RenderedEvent> {
     let view = View { record, observer, only_patient };
-    let ordinal: u32 = id.rsplit_once('-')?.1.parse().ok()?;
-    let possible = parts(record).into_iter().filter(|part| part.ordinal == ordinal && view.shows(part));
-    let part = possible.into_iter().find(|part| event_id(&record.id, part.compartment, ordinal) == id)?;
-    Some(draw::draw(&view, &part, id))
+    let ordinal = id.rsplit_once('-')?.1;
+    let (is_decision, ordinal) = ordinal.strip_prefix(OF_DECISION).map_or((false, ordinal), |ordinal| (true, ordinal));
+    let ordinal: u32 = ordinal.parse().ok()?;
+    let is_it = |part: &Part<'_>| part.ordinal == ordinal && part.decision.is_some() == is_decision && view.shows(part);
+    let part = parts(record).into_iter().filter(is_it).find(|part| part.id(record) == id)?;
+    Some(draw(&view, &part))
 }
+
+/// What the ordinals of events about decisions begin with.
+const OF_DECISION: char = 'c';
 
 /// The id of a record's event: the record's id, 64 bits of SHA-256 over that and the patient in whose compartment it lies, and its ordinal among the
 /// record's events in this compartment, from 1. It says nothing about events in other compartments, not even how many there are.
@@ -117,7 +142,9 @@ impl<'a> View<'a> {
     }
 
     fn shows(&self, part: &Part<'_>) -> bool {
-        self.only_patient.is_none() || self.only_patient == part.compartment
+        // By what an app is denied that patients hold in their hands, it is told nothing of.
+        let is_told = part.decision.is_none_or(|decided| !decided.own);
+        self.only_patient.is_none() || is_told && self.only_patient == part.compartment
     }
 }
 
@@ -129,8 +156,20 @@ struct Part<'a> {
     only_named: bool,
     /// The patient in whose compartment it lies.
     compartment: Option<&'a str>,
-    /// Its place among the parts in this compartment, from 1.
+    /// What consents decided, where it is about that.
+    decision: Option<&'a ConsentDecision>,
+    /// Its place among the parts of its kind in this compartment, from 1.
     ordinal: u32,
+}
+
+impl Part<'_> {
+    fn id(&self, record: &Record) -> String {
+        let counted = event_id(&record.id, self.compartment, self.ordinal);
+        match (self.decision, counted.rsplit_once('-')) {
+            (Some(_), Some((owner, ordinal))) => format!("{owner}-{OF_DECISION}{ordinal}"),
+            _ => counted,
+        }
+    }
 }
 
 fn acting_patient(record: &Record) -> Option<&str> {
@@ -138,11 +177,11 @@ fn acting_patient(record: &Record) -> Option<&str> {
 }
 
 fn parts(record: &Record) -> Vec<Part<'_>> {
-    let mut ordinals: HashMap<Option<&str>, u32> = HashMap::new();
-    let number = |Subject { operation, patient, only_named }| {
+    let mut ordinals: HashMap<(bool, Option<&str>), u32> = HashMap::new();
+    let number = |Subject { operation, patient, only_named, decision }| {
         let compartment = patient.or_else(|| acting_patient(record));
-        let ordinal = ordinals.entry(compartment).and_modify(|ordinal| *ordinal += 1).or_insert(1);
-        Part { operation, patient, only_named, compartment, ordinal: *ordinal }
+        let ordinal = ordinals.entry((decision.is_some(), compartment)).and_modify(|ordinal| *ordinal += 1).or_insert(1);
+        Part { operation, patient, only_named, compartment, decision, ordinal: *ordinal }
     };
     subjects(record).into_iter().map(number).collect()
 }
@@ -152,13 +191,17 @@ struct Subject<'a> {
     operation: Option<&'a OperationEntry>,
     patient: Option<&'a str>,
     only_named: bool,
+    decision: Option<&'a ConsentDecision>,
 }
 
 /// What each event is about.
 fn subjects(record: &Record) -> Vec<Subject<'_>> {
-    let about = |operation, patient| Subject { operation: Some(operation), patient, only_named: false };
+    let about = |operation, patient| Subject { operation: Some(operation), patient, only_named: false, decision: None };
     let mut subjects = Vec::new();
     for operation in &record.operations {
+        // What was decided comes before what came of it.
+        let decided = |decision| Subject { decision: Some(decision), ..about(operation, Some(decision.patient.as_str())) };
+        subjects.extend(operation.consents.iter().map(decided));
         let mut seen = HashSet::new();
         let patients = operation.patients.iter().map(|patient| patient.strip_prefix("Patient/").unwrap_or(patient));
         // In the own record an attempt in vain is one event, wherever what is hidden lies.
@@ -182,7 +225,7 @@ fn subjects(record: &Record) -> Vec<Subject<'_>> {
         subjects.extend(named.into_iter().map(|patient| Subject { only_named: true, ..about(operation, Some(patient)) }));
     }
     if subjects.is_empty() {
-        subjects.push(Subject { operation: None, patient: None, only_named: false });
+        subjects.push(Subject { operation: None, patient: None, only_named: false, decision: None });
     }
     subjects
 }

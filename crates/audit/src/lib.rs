@@ -30,7 +30,7 @@ pub use position::{Head, Position};
 pub use reader::{Located, ReadError, Reader};
 pub use receipt::{AuditReceipt, Counted};
 pub use recent::RECENT_OUTBOX_IDS;
-pub use record::{Agent, Event, OperationEntry, Outcome, Record, RecordId};
+pub use record::{Agent, ConsentDecision, ConsentEffect, ConsentVersion, Event, OperationEntry, Outcome, Record, RecordId};
 pub use segment::{Chain, GENESIS, MAXIMUM_RECORD_BYTES, MAXIMUM_SEGMENT_BYTES};
 pub use sink::RecordSink;
 pub use sought::{Presence, Sought};

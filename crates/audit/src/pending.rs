@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use crate::receipt::AuditReceipt;
-use crate::record::{Record, RecordId};
+use crate::record::{ConsentDecision, Record, RecordId};
 use crate::segment::MAXIMUM_RECORD_BYTES;
 
 /// A record in its exact bytes, before the transaction that will hold it.
@@ -38,6 +38,8 @@ pub struct Completion {
     pub after: Vec<String>,
     /// The codes of the labels of the version after.
     pub labels: Vec<String>,
+    /// What the consents of its patients decided.
+    pub consents: Vec<ConsentDecision>,
 }
 
 /// A backend's word that exactly these bytes are durable. The backend computes the digest from what it stored.
@@ -131,7 +133,8 @@ impl UnfinishedRecord {
         if operations.len() != changes.len() {
             return Err(PendingError::OtherChanges { operations: operations.len(), changes: changes.len() });
         }
-        for (operation, Completion { interaction, id, version, before, after, labels }) in operations.iter_mut().zip(changes) {
+        for (operation, change) in operations.iter_mut().zip(changes) {
+            let Completion { interaction, id, version, before, after, labels, consents } = change;
             let mut patients = Vec::with_capacity(before.len() + after.len());
             let mut seen = HashSet::new();
             patients.extend(before.into_iter().filter(|patient| seen.insert(patient.clone())));
@@ -146,6 +149,7 @@ impl UnfinishedRecord {
             operation.named.retain(|patient| !seen.contains(patient));
             operation.patients = patients;
             operation.labels = labels;
+            operation.consents = consents;
         }
         PendingRecord::new(&self.record)
     }
@@ -181,7 +185,15 @@ mod tests {
 
     fn completion(interaction: &'static str, before: &[&str], after: &[&str]) -> Completion {
         let [before, after] = [before, after].map(|patients| patients.iter().map(|patient| (*patient).to_owned()).collect());
-        Completion { interaction, id: "o1".to_owned(), version: "v2".to_owned(), before, after, labels: Vec::new() }
+        Completion {
+            interaction,
+            id: "o1".to_owned(),
+            version: "v2".to_owned(),
+            before,
+            after,
+            labels: Vec::new(),
+            consents: Vec::new(),
+        }
     }
 
     #[test]

@@ -164,9 +164,70 @@ pub struct OperationEntry {
     /// How many records were released.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub returned: Option<u32>,
+    /// Of how many of these something was left out.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub redacted: u32,
     /// Where a request by id found nothing: whether there is something that it may not see.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub presence: Option<Presence>,
+    /// What the consents of patients decided, where the decision rests on them: of each patient at most one permit and one denial.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub consents: Vec<ConsentDecision>,
+}
+
+/// What the consents of one patient decided about an interaction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsentDecision {
+    /// Whose consents: a logical id.
+    pub patient: String,
+    /// What they decided.
+    pub effect: ConsentEffect,
+    /// Whether the patient asked for the own record.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub own: bool,
+    /// The Consents that decided, at most [`ConsentDecision::MAXIMUM_CONSENTS`]. None where the policy did, or where those that did cannot be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub consents: Vec<ConsentVersion>,
+    /// At least so many more decided, which are not named.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub more: u32,
+    /// Where no Consent says anything about (some of) it: the implicit policy of the operator, which decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+}
+
+impl ConsentDecision {
+    /// The most Consents that a decision names.
+    pub const MAXIMUM_CONSENTS: usize = 8;
+}
+
+/// What consents decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConsentEffect {
+    /// The request may have what it got.
+    Permit,
+    /// It may not have something.
+    Deny,
+}
+
+/// A version of a Consent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsentVersion {
+    /// The logical id.
+    pub id: String,
+    /// The version id.
+    pub version: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 impl OperationEntry {

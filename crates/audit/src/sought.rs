@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::OperationEntry;
+use crate::record::{ConsentDecision, OperationEntry};
 
 /// Why a request by id released nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -22,17 +22,35 @@ pub enum Presence {
 pub struct Sought {
     presence: Option<Presence>,
     patients: Vec<String>,
+    consents: Vec<ConsentDecision>,
+    asked_consents: bool,
 }
 
 impl Sought {
     /// What was found: whether exactly what was asked for exists, and in whose records the resource lies.
     pub fn found(exists: bool, patients: Vec<String>) -> Self {
-        Self { presence: Some(if exists { Presence::Hidden } else { Presence::Absent }), patients }
+        Self {
+            presence: Some(if exists { Presence::Hidden } else { Presence::Absent }),
+            patients,
+            consents: Vec::new(),
+            asked_consents: false,
+        }
     }
 
     /// Nothing is known.
     pub fn unknown() -> Self {
-        Self { presence: None, patients: Vec::new() }
+        Self { presence: None, patients: Vec::new(), consents: Vec::new(), asked_consents: false }
+    }
+
+    /// The same where it was looked for what consents keep from whoever asked, which is nothing where nothing is there, or something else hides it.
+    #[must_use]
+    pub fn denied_by(self, consents: Vec<ConsentDecision>) -> Self {
+        Self { consents, asked_consents: true, ..self }
+    }
+
+    /// Whether that was looked for: that depends on who asks and on whether anybody has a consent, not on what was sought; how long it took does, and the answer must not say so.
+    pub fn has_asked_consents(&self) -> bool {
+        self.asked_consents
     }
 }
 
@@ -40,13 +58,13 @@ impl OperationEntry {
     /// The attempt found nothing that it may see.
     pub fn sought_in_vain(&mut self, sought: Sought) {
         self.presence = sought.presence;
-        self.named.retain(|patient| !sought.patients.contains(patient));
-        self.patients = sought.patients;
+        self.sought_and_refused(sought);
     }
 
     /// The attempt was refused although it may see the resource.
     pub fn sought_and_refused(&mut self, sought: Sought) {
         self.named.retain(|patient| !sought.patients.contains(patient));
         self.patients = sought.patients;
+        self.consents.extend(sought.consents);
     }
 }

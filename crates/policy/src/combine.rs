@@ -85,7 +85,8 @@ fn constraint(principal: &Principal, grants: Vec<Grant>, letter: Letter) -> Opti
         Some(_) => None,
         None => Some(Arc::new(Question::of(principal)?)),
     };
-    Constraint::new(grants, letter, question).map(|constraint| Arc::new(constraint.without_elements(principal.elements())))
+    let shown = |constraint: Constraint| constraint.without_elements(principal.elements()).classified_by(principal.classifier());
+    Constraint::new(grants, letter, question).map(|constraint| Arc::new(shown(constraint)))
 }
 
 /// The denial of the first of these parts that would be denied, if one would. A conditional request asks for all that it may come to before anything is

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use portcullis_fhir::definitions::{CompartmentType, compartment_parameters};
-use portcullis_fhir::labels::Clearance;
+use portcullis_fhir::labels::{Classifier, Clearance};
 use portcullis_fhir::redaction::ElementRules;
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
@@ -235,6 +235,8 @@ pub struct Constraint {
     question: Option<Arc<Question>>,
     /// Elements that are shown only to those who are cleared for their labels.
     elements: Arc<ElementRules>,
+    /// How labels say that this server assigned them.
+    classifier: Option<Classifier>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -394,12 +396,22 @@ impl WriteBoundary<'_> {
 impl Constraint {
     pub(crate) fn new(grants: Vec<Grant>, letter: Letter, question: Option<Arc<Question>>) -> Option<Self> {
         let grants: Vec<Grant> = grants.into_iter().filter(|grant| !grant.types(letter).is_empty()).collect();
-        (!grants.is_empty()).then_some(Self { grants: NonEmptyGrants(grants), letter, question, elements: Arc::default() })
+        let elements = Arc::default();
+        (!grants.is_empty()).then_some(Self { grants: NonEmptyGrants(grants), letter, question, elements, classifier: None })
     }
 
     /// The same under the operator's list of elements.
     pub(crate) fn without_elements(self, elements: &Arc<ElementRules>) -> Self {
         Self { elements: Arc::clone(elements), ..self }
+    }
+
+    /// The same where labels say who assigned them.
+    pub(crate) fn classified_by(self, classifier: Option<&Classifier>) -> Self {
+        Self { classifier: classifier.cloned(), ..self }
+    }
+
+    pub(crate) fn classifier(&self) -> Option<&Classifier> {
+        self.classifier.as_ref()
     }
 
     pub(crate) fn elements(&self) -> &Arc<ElementRules> {

@@ -6,10 +6,10 @@ use portcullis_fhir::index;
 use portcullis_fhir::labels::Labels;
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::resource::Resource;
-use portcullis_fhir::types::LogicalId;
+use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::scopes::Letter;
 
-use crate::rules::consent::{CompiledConsent, Memberships, Question, ResourceFacts};
+use crate::rules::consent::{CompiledConsent, Memberships, Question, ResourceFacts, Verdicts};
 use crate::stored::StoredVersion;
 
 /// For whom consents were read.
@@ -59,17 +59,28 @@ impl Consulted {
 
     /// Whether the consents let a question, which has been [joined](Question::joined) with the memberships, have a version.
     pub fn permits(&self, question: &Question, letter: Letter, version: &StoredVersion) -> bool {
+        self.permits_noting(question, letter, version, &mut Verdicts::default())
+    }
+
+    /// The same; `verdicts` notes what decided.
+    pub fn permits_noting(&self, question: &Question, letter: Letter, version: &StoredVersion, verdicts: &mut Verdicts) -> bool {
         let target = LocalReference { resource_type: version.resource_type, id: version.id.clone() };
         let content = || self.facts(question, (target.clone(), version.security.labels), version.body.as_deref());
-        self.permit(question, letter, (&version.patients, &content))
+        self.permit_noting(question, letter, (&version.patients, &content), verdicts)
     }
 
     /// Whether they let a question have content of these patients; `facts` is asked only where it matters.
-    pub fn permit(
+    pub fn permit(&self, question: &Question, letter: Letter, about: (&[LogicalId], &dyn Fn() -> ResourceFacts)) -> bool {
+        self.permit_noting(question, letter, about, &mut Verdicts::default())
+    }
+
+    /// The same; `verdicts` notes what decided.
+    pub fn permit_noting(
         &self,
         question: &Question,
         letter: Letter,
         (patients, facts): (&[LogicalId], &dyn Fn() -> ResourceFacts),
+        verdicts: &mut Verdicts,
     ) -> bool {
         if patients.is_empty() {
             return true;
@@ -79,9 +90,21 @@ impl Consulted {
         let concerns = |consent: &CompiledConsent| asked.contains(&consent.patient());
         match is_known {
             false => false,
-            true if !self.consents.iter().any(concerns) => own_record || question.is_implicitly_permitted(),
-            true => question.permits(&self.consents, (patients, &facts()), letter),
+            true if !self.consents.iter().any(concerns) => {
+                question.note_silence(patients, verdicts);
+                own_record || question.is_implicitly_permitted()
+            }
+            true => question.permits(&self.consents, (patients, &facts()), letter, verdicts),
         }
+    }
+
+    /// What they say of a record of this type and patient of which nothing particular is known: no code, no label, no time.
+    pub fn of_any(&self, question: &Question, (letter, resource_type): (Letter, ResourceType), patient: &LogicalId) -> Verdicts {
+        let mut verdicts = Verdicts::default();
+        let target = LocalReference { resource_type, id: patient.clone() };
+        let facts = || ResourceFacts::outline(target.clone(), Labels::NONE, false);
+        self.permit_noting(question, letter, (std::slice::from_ref(patient), &facts), &mut verdicts);
+        verdicts
     }
 
     /// What consents ask about a resource with this body, which has no labels of its own. Where nobody asks for content, it is not read.

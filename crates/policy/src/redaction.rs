@@ -29,7 +29,8 @@ pub(crate) const NAME: &str = "redaction";
 impl Constraint {
     /// What somebody who sees records up to these labels does not see of them.
     pub fn redactions(&self, clearance: Clearance) -> Redactions {
-        if off!("redaction") { Redactions::none() } else { Redactions::of(self.elements(), clearance) }
+        let redactions = if off!("redaction") { Redactions::none() } else { Redactions::of(self.elements(), clearance) };
+        redactions.classified_by(self.classifier())
     }
 
     /// What each grant leaves out that opens a type for a letter.

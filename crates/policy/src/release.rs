@@ -12,7 +12,7 @@ use crate::app_state::{AppState, AppStatePermit};
 use crate::constraint::{Boundary, Constraint, InCare, Relationship, Sources, Visibility};
 use crate::consulted::Consulted;
 use crate::decision::{DecisionId, Permit};
-use crate::rules::consent::Question;
+use crate::rules::consent::{Question, Verdicts};
 use crate::stored::{HistoryPage, SearchPage, StoredVersion, Written};
 
 /// A store's answer that nobody has judged yet.
@@ -23,6 +23,8 @@ pub struct Unreleased<T> {
     in_care: InCare,
     /// The consents of the patients of the answer, as read by statements of their own.
     consulted: Consulted,
+    /// What consents deny of patients of whom nothing is in the answer, as far as the store knows it.
+    denied: Verdicts,
     content: T,
 }
 
@@ -30,7 +32,7 @@ impl<T> Unreleased<T> {
     /// Wraps what a store found for an authorized operation. `in_care` names those patients of the content with whom the constraint's
     /// actors have a care relationship (empty where no boundary asks for one).
     pub fn new(decision: DecisionId, in_care: InCare, content: T) -> Self {
-        Self { decision, in_care, consulted: Consulted::default(), content }
+        Self { decision, in_care, consulted: Consulted::default(), denied: Verdicts::default(), content }
     }
 
     /// The same with the consents of the patients of the content. Without them nothing that is somebody's is released where consents are asked.
@@ -38,11 +40,20 @@ impl<T> Unreleased<T> {
     pub fn consulting(self, consulted: Consulted) -> Self {
         Self { consulted, ..self }
     }
+
+    /// The same with what consents deny besides: for the record alone.
+    #[must_use]
+    pub fn denying(self, denied: Verdicts) -> Self {
+        Self { denied, ..self }
+    }
 }
 
 /// Content that a permit has judged and that may leave.
 #[derive(Debug)]
 pub struct Released<T> {
+    /// What consents decided about the content, and what they deny besides.
+    verdicts: Verdicts,
+    redacted: u32,
     content: T,
 }
 
@@ -50,6 +61,16 @@ impl<T> Released<T> {
     /// The content.
     pub fn content(&self) -> &T {
         &self.content
+    }
+
+    /// What consents decided about it: for the record alone, since it tells what was denied, too.
+    pub fn verdicts(&self) -> &Verdicts {
+        &self.verdicts
+    }
+
+    /// Of how many resources something was left out: for the record alone.
+    pub fn redacted(&self) -> u32 {
+        self.redacted
     }
 
     /// The content, owned.
@@ -105,18 +126,22 @@ impl Permit {
     /// Judges a store's answer to a read, search or history.
     pub fn release<T: Releasable>(&self, unreleased: Unreleased<T>) -> Result<Released<T>, Disagreement> {
         self.same_decision(unreleased.decision)?;
-        let Unreleased { in_care, consulted, mut content, .. } = unreleased;
+        let Unreleased { in_care, consulted, denied, mut content, .. } = unreleased;
         let mut judge = Judge::new(&self.constraint, self.constraint.letter(), (&in_care, &consulted));
+        let mut redacted = 0;
         for version in content.versions() {
             let Some(shown) = judge.judge(version) else {
                 return Err(Disagreement::NotCovered(name(version)));
             };
             self.shadows.iter().for_each(|shadow| shadow.note(version, self.constraint.letter()));
-            if !version.show(&shown.showing()) {
+            let Some(is_redacted) = version.show(&shown.showing()) else {
                 return Err(Disagreement::Unreadable(name(version)));
-            }
+            };
+            redacted += u32::from(is_redacted);
         }
-        Ok(Released { content })
+        let mut verdicts = judge.verdicts;
+        verdicts.join(&denied);
+        Ok(Released { verdicts, redacted, content })
     }
 
     /// Judges what a store wrote. The body stays only where the same principal could read it; the rest of the answer says no more
@@ -134,11 +159,12 @@ impl Permit {
                 version.body = None;
                 continue;
             };
-            if !version.show(&shown.showing()) {
+            if version.show(&shown.showing()).is_none() {
                 return Err(Disagreement::Unreadable(name(version)));
             }
         }
-        Ok(Released { content })
+        // What decided is in the record already, which was stored with the change.
+        Ok(Released { verdicts: Verdicts::default(), redacted: 0, content })
     }
 
     fn same_decision(&self, found: DecisionId) -> Result<(), Disagreement> {
@@ -155,7 +181,7 @@ impl AppStatePermit {
         }
         match content.iter().find(|state| !self.cells.contains(&state.cell)) {
             Some(outside) => Err(Disagreement::NotCovered(format!("the app state {}", outside.id))),
-            None => Ok(Released { content }),
+            None => Ok(Released { verdicts: Verdicts::default(), redacted: 0, content }),
         }
     }
 }
@@ -172,6 +198,8 @@ struct Judge<'a> {
     consulted: &'a Consulted,
     /// What the consents are asked, by somebody of whom is known what the store has found out.
     question: Option<Question>,
+    /// What they decided.
+    verdicts: Verdicts,
     of_type: Option<(ResourceType, Vec<Visibility<'a>>)>,
 }
 
@@ -182,7 +210,7 @@ impl<'a> Judge<'a> {
         (in_care, consulted): (&'a [(Relationship, LogicalId)], &'a Consulted),
     ) -> Self {
         let question = constraint.question().map(|question| question.joined(&consulted.memberships));
-        Self { constraint, letter, in_care, consulted, question, of_type: None }
+        Self { constraint, letter, in_care, consulted, question, verdicts: Verdicts::default(), of_type: None }
     }
 
     /// What is shown of a version; `None` where it is not covered.
@@ -194,11 +222,11 @@ impl<'a> Judge<'a> {
                 &mut other.insert((version.resource_type, ways)).1
             }
         };
-        let consented = || {
-            let permits = |question| self.consulted.permits(question, self.letter, version);
-            self.question.as_ref().is_none_or(permits)
-        };
-        let judged = |way: &Visibility<'_>| shows(way, version, self.in_care) && (way.asking().is_none() || consented());
+        let (consulted, letter, in_care) = (self.consulted, self.letter, self.in_care);
+        let (question, verdicts) = (self.question.as_ref(), &mut self.verdicts);
+        let mut consented =
+            || question.is_none_or(|question| consulted.permits_noting(question, letter, version, &mut *verdicts));
+        let mut judged = |way: &Visibility<'_>| shows(way, version, in_care) && (way.asking().is_none() || consented());
         let mut showing = ways.iter().filter(|way| off!("release") || judged(way));
         let first = self.constraint.redactions(showing.next()?.clearance());
         // Where one way shows everything, the others do not matter.
@@ -242,7 +270,7 @@ fn shows(way: &Visibility<'_>, version: &StoredVersion, in_care: &[(Relationship
 
 /// What the grounds say of themselves is judged. Whether they are admitted by their own content is the store's word, from a statement of its own.
 fn grounded(boundary: &Boundary, types: &Sources<'_>, version: &StoredVersion, in_care: &[(Relationship, LogicalId)]) -> bool {
-    version.grounds.as_ref().is_some_and(|grounds| {
+    version.grounds.iter().any(|grounds| {
         types.contains(grounds.record.resource_type)
             && types.clearance.covers(grounds.labels)
             && inside(boundary, &grounds.patients, in_care)

@@ -171,7 +171,7 @@ fn version(resource_type: &str, resource_id: &str, patients: &[&str]) -> StoredV
         last_updated: 0,
         patients: patients.iter().map(|text| id(text)).collect(),
         security: Security::NONE,
-        grounds: None,
+        grounds: Vec::new(),
         body: Some(b"{}".to_vec()),
     }
 }
@@ -508,7 +508,7 @@ fn a_record_that_is_hidden_by_its_labels_shows_no_other() {
         let release = |codes: &[&str]| {
             let labels = codes.iter().fold(Labels::NONE, |labels, code| labels | Labels::named(code).unwrap());
             let record = LocalReference::parse("Observation/o").unwrap();
-            let grounds = Some(Grounds { record, patients: vec![id("a")], labels });
+            let grounds = vec![Grounds { record, patients: vec![id("a")], labels }];
             let found = StoredVersion { grounds, ..version(name, "x", patients) };
             permit.release(unreleased(DecisionId(1), vec![id("a")], Some(found)))
         };

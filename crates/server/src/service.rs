@@ -6,6 +6,7 @@ use http::{HeaderValue, Method, Request, StatusCode, header};
 use hyper::body::Body as _;
 use portcullis_audit::record::{Event, Outcome};
 use portcullis_audit::{Counted, LedgerError};
+use tokio::time::Instant;
 
 use crate::admin;
 use crate::answer::{Answer, Draft};
@@ -55,6 +56,7 @@ impl Server {
         let exchange = Exchange {
             id: format!("{:032x}", self.random_u128()),
             received: self.clock.now_milliseconds(),
+            begun: Instant::now(),
             peer,
             method: parts.method,
             target: parts.uri,
@@ -120,7 +122,7 @@ async fn dispatch(server: &Arc<Server>, exchange: Exchange, route: Route, body: 
             Ok(draft) => counted(Counted::Discovery, draft),
             Err(answer) => answer,
         },
-        Route::Fhir(path) => pipeline::serve(Arc::clone(server), exchange, path, body).await,
+        Route::Fhir(path) => Box::pin(pipeline::serve(Arc::clone(server), exchange, path, body)).await,
         Route::AppState(path) => Box::pin(app_state::serve(server, exchange, path, body)).await,
         Route::Start if reading => counted(Counted::StaticFile, ui::start(server, &exchange)),
         Route::Docs if reading => counted(Counted::StaticFile, ui::docs(server, &exchange)),
@@ -137,10 +139,10 @@ async fn dispatch(server: &Arc<Server>, exchange: Exchange, route: Route, body: 
         Route::Brands if reading => counted(Counted::Discovery, crate::brand::bundle(&server.settings, &exchange.headers)),
         Route::Jwks if reading => counted(Counted::Discovery, oauth::discovery::jwks(server)),
         Route::Clients(route @ (ClientRoute::All | ClientRoute::One(_))) => {
-            admin::https::serve(server, &exchange, route, body).await
+            Box::pin(admin::https::serve(server, &exchange, route, body)).await
         }
         Route::Explain => Box::pin(admin::explain_https::serve(server, &exchange, body)).await,
-        Route::Clients(route) => oauth::clients::registration::serve(server, &exchange, route, body).await,
+        Route::Clients(route) => Box::pin(oauth::clients::registration::serve(server, &exchange, route, body)).await,
         Route::Authorize
         | Route::Token
         | Route::Revoke

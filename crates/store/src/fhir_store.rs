@@ -119,8 +119,9 @@ pub trait FhirStore: Send + Sync {
     fn commit_together(&self, together: Together) -> BoxFuture<'_, Result<Vec<Done>, NotDone>>;
 
     /// What is there, for the record of an attempt that released nothing; never for an answer. The work is the same whether something is there or not.
-    /// Between the attempt and this, others may have written: the record says what is so now.
-    fn seek<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<Sought, StoreError>>;
+    /// Between the attempt and this, others may have written: the record says what is so now. `asked` is the constraint of the attempt, where one was decided: then it is
+    /// said, too, which consents alone kept it from whoever asked.
+    fn seek<'a>(&'a self, subject: &'a Subject, asked: Option<&'a Constraint>) -> BoxFuture<'a, Result<Sought, StoreError>>;
 
     /// The types of which anything is stored: for work that can be left out, never for an answer.
     fn stored_types(&self) -> BoxFuture<'_, Result<TypeSet, StoreError>>;

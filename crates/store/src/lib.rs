@@ -5,6 +5,7 @@
 pub mod app_state;
 pub mod client_registration;
 pub mod clock;
+pub mod consent_decisions;
 pub mod consents;
 pub mod federation;
 pub mod fhir_store;

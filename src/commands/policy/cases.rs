@@ -266,7 +266,7 @@ fn version((resource_type, id): (ResourceType, &LogicalId), record: Option<&Reco
         last_updated: 0,
         patients,
         security,
-        grounds: None,
+        grounds: Vec::new(),
         body,
     })
 }

@@ -20,8 +20,8 @@ use serde_json::{Value, json};
 use super::world::{World, ids};
 use crate::account::{Visitor, in_form};
 
-const BTG: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason#BTG; label=\"break the glass\"";
-const REASON: &str = "Unconscious after a fall, no relatives here";
+pub const BTG: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason#BTG; label=\"break the glass\"";
+pub const REASON: &str = "Unconscious after a fall, no relatives here";
 
 fn purpose(code: &str) -> String {
     format!("http://terminology.hl7.org/CodeSystem/v3-ActReason#{code}")
@@ -51,13 +51,14 @@ impl World {
         self.app.access_token("user/*.cruds", "who", PASSWORD).await
     }
 
-    async fn asking(&self, token: &str, path: &str, category: &str) -> Reply {
+    /// An answer under a purpose.
+    pub async fn asking(&self, token: &str, path: &str, category: &str) -> Reply {
         self.server.client.get(&format!("/fhir/{path}")).bearer(token).header("category", category).send().await
     }
 }
 
 /// A clinician with the right, signed in with a second factor of this moment.
-async fn entitled(world: &World) -> (Visitor<'_>, TotpSecret) {
+pub async fn entitled(world: &World) -> (Visitor<'_>, TotpSecret) {
     world.entitle("who", Entitlement::BreakGlass).await;
     let mut who = Visitor::new(world);
     who.sign_in("who").await;
@@ -65,7 +66,8 @@ async fn entitled(world: &World) -> (Visitor<'_>, TotpSecret) {
     (who, secret)
 }
 
-async fn break_glass(who: &mut Visitor<'_>, typed: [&str; 3]) -> Reply {
+/// Breaks the glass for whoever has this name and birthday, for this reason.
+pub async fn break_glass(who: &mut Visitor<'_>, typed: [&str; 3]) -> Reply {
     let page = who.get("/break-glass").await;
     assert_eq!(page.status, 200, "{}", page.text());
     let csrf = in_form(&page, "/break-glass", "csrf");

@@ -1,5 +1,6 @@
 //! The FHIR front door, as apps meet it.
 
+mod attachments;
 mod audit_trail;
 mod bad_input;
 mod batch;
@@ -9,6 +10,7 @@ mod carin;
 mod communications;
 mod compartment;
 mod conditional;
+mod consent_decisions;
 mod consent_profiles;
 mod consented;
 mod consents;
@@ -16,6 +18,7 @@ mod containers;
 mod denials;
 mod device;
 mod explanations;
+mod front_door;
 mod guides;
 mod history;
 mod labels;
@@ -24,10 +27,14 @@ mod membership;
 mod modifiers;
 mod operator_rules;
 mod patch;
+mod published_capabilities;
 mod redaction;
+mod redaction_trail;
+mod review;
 mod search;
 mod searching_several;
 mod statuses;
+mod time_and_status;
 mod timing;
 mod transaction;
 mod world;

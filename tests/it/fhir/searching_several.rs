@@ -121,8 +121,23 @@ async fn a_type_that_is_named_must_be_open_and_others_are_left_out() {
     let refused = get(&world, &narrow, "/fhir/Patient/ann/$everything?_type=Observation,Encounter").await;
     assert_eq!(refused.status, 403, "{}", refused.text());
     let no_patient = world.app.access_token("launch/patient patient/Observation.rs", "ann", PASSWORD).await;
-    for path in ["/fhir/Patient/ann/$everything", "/fhir/Patient/bob/$everything", "/fhir/Patient/nobody/$everything"] {
-        assert_eq!(get(&world, &no_patient, path).await.status, 403, "{path}");
+    // Whoever may read no Patient is given the rest, and not told which Patients there are.
+    let rest = get(&world, &no_patient, "/fhir/Patient/ann/$everything").await;
+    assert_eq!(ids(&rest.json()), ["obs-by-bob", "obs-ann-2", "obs-ann-1"], "{}", rest.text());
+    for (other, of_other) in [("bob", &["obs-by-bob"][..]), ("nobody", &[])] {
+        for part in ["$everything", "*"] {
+            let reply = get(&world, &no_patient, &format!("/fhir/Patient/{other}/{part}")).await;
+            assert_eq!(
+                (reply.status.as_u16(), ids(&reply.json())),
+                (200, of_other.iter().map(|id| (*id).to_owned()).collect()),
+                "{other}/{part}: {}",
+                reply.text()
+            );
+        }
+    }
+    for named in ["Patient", "Patient,Observation", "Encounter"] {
+        let refused = get(&world, &no_patient, &format!("/fhir/Patient/ann/$everything?_type={named}")).await;
+        assert_eq!(refused.status, 403, "{named}: {}", refused.text());
     }
 }
 

@@ -58,6 +58,9 @@ pub(super) const SYSTEM_OBJECT: Coding = Coding::new(ENTITY_TYPE, "2", "System O
 pub(super) const OTHER: Coding = Coding::new(ENTITY_TYPE, "4", "Other");
 pub(super) const REQUEST_ID: Coding =
     Coding::new("https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType", "XrequestId", "The X-Request-Id used");
+pub(super) const CONSENT: Coding = Coding::new(RESOURCE_TYPES, "Consent", "Consent");
+pub(super) const OAUTH_AGENT: Coding =
+    Coding::new("https://profiles.ihe.net/ITI/BALP/CodeSystem/UserAgentTypes", "UserOauthAgent", "User OAuth Agent participant");
 pub(super) const OPERATION_OUTCOME: Coding = Coding::new(RESOURCE_TYPES, "OperationOutcome", "OperationOutcome");
 
 pub(super) const PATIENT_ROLE: Coding = Coding::new(OBJECT_ROLE, "1", "Patient");

@@ -89,6 +89,8 @@ fn drawn<'a>(view: &View<'a>, part: &Part<'a>, id: &'a str) -> (EventKeys, Audit
         action: shape.action,
         outcome: outcome_code(record, outcome),
         recorded: record.recorded,
+        subtype: shape.subtype.map(|subtype| (subtype.system, subtype.code)),
+        for_the_patient_alone: false,
     };
     (keys, event)
 }
@@ -117,16 +119,17 @@ fn profile(record: &Record, part: &Part<'_>, shape: &Shape, agents: &Agents) -> 
     if part.patient.is_some() && !part.only_named { with_patient } else { Some(plain) }
 }
 
+/// Who took part.
 #[derive(Default)]
-struct Agents {
-    drawn: Vec<Agent>,
-    keys: Vec<String>,
+pub(super) struct Agents {
+    pub(super) drawn: Vec<Agent>,
+    pub(super) keys: Vec<String>,
     /// Whether there is a client with an id and a network address.
     client_is_known: bool,
 }
 
 impl Agents {
-    fn add_client(&mut self, view: &View<'_>, shape: &Shape) {
+    pub(super) fn add_client(&mut self, view: &View<'_>, shape: &Shape) {
         let Some(role) = shape.client else { return };
         let agent = &view.record.agent;
         let address = agent.address.as_deref().filter(|_| !view.hides_user()).and_then(clean);
@@ -149,7 +152,7 @@ impl Agents {
         self.drawn.push(Agent { r#type: role.into(), who, requestor: false, policy, network, purpose_of_use });
     }
 
-    fn add_server(&mut self, view: &View<'_>, shape: &Shape) {
+    pub(super) fn add_server(&mut self, view: &View<'_>, shape: &Shape) {
         let kind = if is_url(view.observer) { URI } else { MACHINE_NAME };
         let network = clean(view.observer).map(|address| Network { address, r#type: kind });
         let who = observer(view.observer);
@@ -157,7 +160,7 @@ impl Agents {
         self.drawn.push(Agent { r#type: shape.server.into(), who, requestor: false, policy, network, purpose_of_use });
     }
 
-    fn add_user(&mut self, view: &View<'_>, shape: &Shape) {
+    pub(super) fn add_user(&mut self, view: &View<'_>, shape: &Shape) {
         let agent = &view.record.agent;
         let user = agent.user.as_deref().and_then(clean);
         let resource = agent.fhir_user.as_deref().and_then(clean);
@@ -268,12 +271,15 @@ impl Entities {
         let record = view.record;
         let status = (record.status != 0).then(|| record.status.to_string());
         let returned = part.operation.and_then(|operation| operation.returned).map(|count| count.to_string());
+        let redacted =
+            part.operation.map(|operation| operation.redacted).filter(|count| *count > 0).map(|count| count.to_string());
         let presence = part.operation.and_then(|operation| operation.presence).map(|presence| match presence {
             Presence::Hidden => "hidden".to_owned(),
             Presence::Absent => "absent".to_owned(),
         });
         let decision = record.decision.as_deref().and_then(clean);
-        let single = [("decision", decision), ("status", status), ("returned", returned), ("presence", presence)];
+        let single =
+            [("decision", decision), ("status", status), ("returned", returned), ("redacted", redacted), ("presence", presence)];
         let rules = record.rules.iter().map(|rule| ("rule", clean(rule)));
         let detail =
             single.into_iter().chain(rules).filter_map(|(name, value)| Some(Detail { r#type: name, value_string: value? }));
@@ -316,11 +322,11 @@ fn token_policy(view: &View<'_>) -> Vec<String> {
 }
 
 /// Why data was asked for, where that is known.
-fn purpose(record: &Record) -> Vec<Purpose> {
+pub(super) fn purpose(record: &Record) -> Vec<Purpose> {
     record.agent.purpose.as_deref().and_then(clean).map(Purpose::of).into_iter().collect()
 }
 
-fn observer(name: &str) -> Reference {
+pub(super) fn observer(name: &str) -> Reference {
     let Some(name) = clean(name) else { return displayed("this server") };
     match name.split_once('/') {
         Some((resource_type, id)) if AGENT_TYPES.contains(&resource_type) && !id.is_empty() => {
@@ -377,13 +383,13 @@ fn outcome_text(outcome: Outcome) -> &'static str {
 }
 
 /// A FHIR `instant` with milliseconds.
-fn instant(milliseconds: i64) -> String {
+pub(super) fn instant(milliseconds: i64) -> String {
     let timestamp = jiff::Timestamp::from_millisecond(milliseconds).unwrap_or_default();
     format!("{timestamp:.3}")
 }
 
 /// The text without what a FHIR `string` may not hold; `None` where nothing is left.
-fn clean(text: &str) -> Option<String> {
+pub(super) fn clean(text: &str) -> Option<String> {
     let text = text.trim();
     if text.is_empty() {
         return None;

@@ -2,6 +2,7 @@
 
 mod concurrency;
 mod crash;
+mod decisions;
 mod failure;
 mod outbox;
 mod property;

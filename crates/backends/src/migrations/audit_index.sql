@@ -23,7 +23,10 @@ CREATE TABLE event (
   action   TEXT NOT NULL,
   narrow_action TEXT NOT NULL,         -- the action in the view of a reader who may see one patient
   outcome  TEXT NOT NULL,
-  narrow_outcome TEXT NOT NULL         -- the outcome in that view
+  narrow_outcome TEXT NOT NULL,        -- the outcome in that view
+  subtype  TEXT,                       -- system|code
+  narrow_subtype TEXT,                 -- the subtype in that view
+  own      INTEGER NOT NULL            -- 1: of those who may see events of one patient only the patient may see it
 ) STRICT;
 CREATE INDEX event_recorded ON event (recorded, pk);
 

@@ -27,7 +27,7 @@ use super::database::store_error;
 use super::seal::Seal;
 
 /// The version of the schema; another one in the file means to begin again.
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 /// Records per transaction: searches come between two of them.
 const RECORDS_PER_BATCH: usize = 500;
 /// How long the ledger must rest before the index follows it of its own accord.
@@ -166,13 +166,7 @@ impl AuditIndex {
         }
         for event in &events {
             let own = narrow.get(&event.id);
-            let [narrow_action, narrow_outcome] = own.map_or([event.action, event.outcome], |own| [own.action, own.outcome]);
-            let sql = "INSERT OR IGNORE INTO event (id, segment, offset, recorded, action, narrow_action, outcome, narrow_outcome) \
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-            let (segment, offset) = (signed(position.segment), signed(position.offset));
-            let (action, outcome) = (event.action, event.outcome);
-            let row = params![event.id, segment, offset, event.recorded, action, narrow_action, outcome, narrow_outcome];
-            if transaction.prepare_cached(sql)?.execute(row)? == 0 {
+            if !put(transaction, *position, (event, own.unwrap_or(event)))? {
                 continue; // The ledger has a record twice only where a crash came between writing and remembering.
             }
             let pk = transaction.last_insert_rowid();
@@ -194,13 +188,13 @@ impl AuditIndex {
         place: &Place,
         only_patient: Option<&str>,
         last: &mut Option<(Position, Record)>,
-    ) -> Result<Option<StoredVersion>, StoreError> {
+    ) -> Result<Option<RenderedEvent>, StoreError> {
         let record = match last.take() {
             Some((position, record)) if position == place.position => record,
             _ => self.ledger.reader().read_at(place.position).map_err(read_error)?,
         };
         let (_, record) = last.insert((place.position, record));
-        render_one(record, &self.observer, only_patient, &place.id).map(stored_version).transpose()
+        Ok(render_one(record, &self.observer, only_patient, &place.id))
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Connection> {
@@ -239,6 +233,28 @@ pub(super) fn is_the_only_version(version: &LogicalId) -> bool {
     version.as_str() == VERSION
 }
 
+/// Puts the row of an event, with what a reader who may see one patient sees of it; `false` where it is there.
+fn put(transaction: &Transaction<'_>, position: Position, (event, narrow): (&EventKeys, &EventKeys)) -> rusqlite::Result<bool> {
+    let sql = "INSERT OR IGNORE INTO event \
+        (id, segment, offset, recorded, action, narrow_action, outcome, narrow_outcome, subtype, narrow_subtype, own) \
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    let subtype = |event: &EventKeys| event.subtype.map(|(system, code)| format!("{system}|{code}"));
+    let row = params![
+        event.id,
+        signed(position.segment),
+        signed(position.offset),
+        event.recorded,
+        event.action,
+        narrow.action,
+        event.outcome,
+        narrow.outcome,
+        subtype(event),
+        subtype(narrow),
+        event.for_the_patient_alone
+    ];
+    Ok(transaction.prepare_cached(sql)?.execute(row)? != 0)
+}
+
 /// Everything that an event is found by, as one view shows it.
 fn keys(event: &EventKeys) -> Vec<(Kind, String)> {
     let mut keys: Vec<(Kind, String)> =
@@ -261,7 +277,8 @@ fn name_of(connection: &Connection, text: &str) -> rusqlite::Result<i64> {
     connection.prepare_cached("INSERT INTO name (text) VALUES (?1)")?.insert([text])
 }
 
-fn stored_version(event: RenderedEvent) -> Result<StoredVersion, StoreError> {
+/// An event as a store gives it.
+pub(super) fn stored_version(event: RenderedEvent) -> Result<StoredVersion, StoreError> {
     let id =
         |text: &str| LogicalId::parse(text).ok_or_else(|| StoreError::Corrupt("an audit record has an impossible id".to_owned()));
     Ok(StoredVersion {
@@ -271,7 +288,7 @@ fn stored_version(event: RenderedEvent) -> Result<StoredVersion, StoreError> {
         version: id(VERSION)?,
         last_updated: event.recorded,
         patients: event.patients.iter().map(|patient| id(patient)).collect::<Result<_, _>>()?,
-        grounds: None,
+        grounds: Vec::new(),
         body: Some(event.body),
     })
 }

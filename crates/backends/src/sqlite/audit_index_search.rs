@@ -1,6 +1,6 @@
 //! Search and read of AuditEvents.
 //!
-//! Parameters: `_id`, `_lastUpdated`, `date`, `patient`, `agent` (a reference, `Device/[client]`, or `:identifier`), `entity`, `action`, `outcome`; order by
+//! Parameters: `_id`, `_lastUpdated`, `date`, `patient`, `agent` (a reference, `Device/[client]`, or `:identifier`), `entity`, `action`, `outcome`, `subtype`; order by
 //! `date` or `_lastUpdated`, newest first without one. Everything else is refused by the grammar (`portcullis_fhir::search`), and here once more. A reader of some patients' records sees the events of
 //! these patients only, and finds them only by what the view without other patients shows.
 
@@ -13,7 +13,7 @@ use portcullis_store::StoreError;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::audit_index::{AuditIndex, Place};
+use super::audit_index::{AuditIndex, Place, stored_version};
 use super::audit_turns::Deadline;
 use super::cursor::{Bookmarks, Position};
 use super::database::store_error;
@@ -59,7 +59,12 @@ pub enum View {
     /// The whole trail.
     Whole,
     /// The events in the compartments of these patients, without a trace of others.
-    Patients(Vec<LogicalId>),
+    Patients {
+        /// The patients, ascending.
+        patients: Vec<LogicalId>,
+        /// Those of them whom the reader is: others are not told whom the patient keeps out.
+        own: Vec<LogicalId>,
+    },
 }
 
 impl View {
@@ -88,7 +93,9 @@ impl View {
         }
         patients.sort_unstable();
         patients.dedup();
-        Self::Patients(patients)
+        let is_reader = |patient: &&LogicalId| constraint.question().is_some_and(|question| question.own().contains(patient));
+        let own = patients.iter().filter(is_reader).cloned().collect();
+        Self::Patients { patients, own }
     }
 }
 
@@ -163,13 +170,17 @@ impl AuditIndex {
         last: &mut Option<(LedgerPosition, Record)>,
     ) -> Result<Option<StoredVersion>, StoreError> {
         match view {
-            View::Whole => self.rendered(&found.place, None, last),
-            View::Patients(patients) => {
+            View::Whole => self.rendered(&found.place, None, last)?.map(stored_version).transpose(),
+            View::Patients { patients, own } => {
                 let is_reader = |id: &&LogicalId| {
                     found.compartment.as_deref().and_then(|name| name.strip_prefix("Patient/")) == Some(id.as_str())
                 };
                 match patients.iter().find(is_reader) {
-                    Some(patient) => self.rendered(&found.place, Some(patient.as_str()), last),
+                    Some(patient) => {
+                        let event = self.rendered(&found.place, Some(patient.as_str()), last)?;
+                        let event = event.filter(|event| !event.for_the_patient_alone || own.contains(patient));
+                        event.map(stored_version).transpose()
+                    }
                     None => Ok(None),
                 }
             }
@@ -214,10 +225,17 @@ impl Search {
         let mut route = None;
         let allowed = match view {
             View::Whole => None,
-            View::Patients(patients) => {
+            View::Patients { patients, own } => {
                 let names = parameters.bind_list(patients.iter().map(|patient| format!("Patient/{patient}")));
                 let allowed = format!("SELECT pk FROM name WHERE text IN ({names})");
                 terms.push(has_key(Kind::Compartment, &format!("IN ({allowed})"), false));
+                if own.is_empty() {
+                    terms.push("e.own = 0".to_owned());
+                } else if own.len() < patients.len() {
+                    let names = parameters.bind_list(own.iter().map(|patient| format!("Patient/{patient}")));
+                    let own = has_key(Kind::Compartment, &format!("IN (SELECT pk FROM name WHERE text IN ({names}))"), false);
+                    terms.push(format!("(e.own = 0 OR {own})"));
+                }
                 if patients.len() == 1 {
                     route = Some(format!("d.kind = {} AND d.name = ({allowed})", Kind::Compartment.code()));
                 }
@@ -241,6 +259,8 @@ impl Search {
             ("action", Test::TokenNot(codes)) => format!("NOT {}", self.codes(self.action(), ACTIONS, codes)),
             ("outcome", Test::Token(codes)) => self.codes(self.outcome(), OUTCOMES, codes),
             ("outcome", Test::TokenNot(codes)) => format!("NOT {}", self.codes(self.outcome(), OUTCOMES, codes)),
+            ("subtype", Test::Token(codes)) => self.subtypes(codes),
+            ("subtype", Test::TokenNot(codes)) => format!("NOT {}", self.subtypes(codes)),
             ("patient", Test::Reference(references)) => {
                 self.keys(&[(Kind::Patient, resources(filter, references))], connection)?
             }
@@ -257,7 +277,7 @@ impl Search {
             }
             _ => {
                 let message = format!(
-                    "'{code}' in this form with AuditEvent, which is searched by _id, _lastUpdated, date, patient, agent, entity, action and outcome"
+                    "'{code}' in this form with AuditEvent, which is searched by _id, _lastUpdated, date, patient, agent, entity, action, outcome and subtype"
                 );
                 return Err(StoreError::NotSupported(message));
             }
@@ -304,6 +324,21 @@ impl Search {
             _ => "0".to_owned(),
         };
         any(&codes.iter().map(one).collect::<Vec<_>>())
+    }
+
+    /// Events with one of these subtypes; what has none has no code.
+    fn subtypes(&mut self, codes: &[TokenMatch]) -> String {
+        let column = if self.allowed.is_some() { "e.narrow_subtype" } else { "e.subtype" };
+        let (system_of, code_of) =
+            (format!("substr({column}, 1, instr({column}, '|') - 1)"), format!("substr({column}, instr({column}, '|') + 1)"));
+        let mut bound = |value: &str| self.parameters.bind(value.to_owned());
+        let one = |TokenMatch { system, code }: &TokenMatch| match (system.as_deref(), code.as_deref()) {
+            (None, Some(code)) => format!("{code_of} = {}", bound(code)),
+            (Some(system), Some(code)) => format!("{column} = {}", bound(&format!("{system}|{code}"))),
+            (Some(system), None) => format!("{system_of} = {}", bound(system)),
+            (None, None) => "0".to_owned(),
+        };
+        format!("ifnull({}, 0)", any(&codes.iter().map(one).collect::<Vec<_>>()))
     }
 
     /// Tables with the alias of the one whose key is the order.

@@ -161,9 +161,9 @@ impl FhirStore for AuditedStore {
     }
 
     /// The ids of AuditEvents hold 128 random bits: who asks for one that is hidden was told of it. Only the attempt itself is recorded.
-    fn seek<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<Sought, StoreError>> {
+    fn seek<'a>(&'a self, subject: &'a Subject, asked: Option<&'a Constraint>) -> BoxFuture<'a, Result<Sought, StoreError>> {
         if subject.resource_type != ResourceType::AUDIT_EVENT {
-            return self.store.seek(subject);
+            return self.store.seek(subject, asked);
         }
         Box::pin(async { Ok(Sought::unknown()) })
     }

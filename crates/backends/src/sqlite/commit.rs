@@ -3,6 +3,7 @@
 //! What is hidden answers as what is absent. The current and the proposed content must each lie wholly inside one boundary: who sees a record that
 //! several patients share, or that their records refer to, may not change it for the others. Every error undoes the whole set.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use portcullis_audit::{PendingRecord, UnfinishedRecord};
@@ -12,7 +13,7 @@ use portcullis_fhir::version::NewVersion;
 use portcullis_mutants::off;
 use portcullis_oauth::scopes::Letter;
 use portcullis_policy::constraint::SHARED_TYPES;
-use portcullis_policy::rules::consent::Question;
+use portcullis_policy::rules::consent::{Question, Verdicts};
 use portcullis_policy::{Admission, Boundary, Change, Constraint, Consulted, InCare, StoredVersion, WriteBoundary, Written};
 use portcullis_store::StoreError;
 use rusqlite::{Connection, params};
@@ -42,6 +43,8 @@ pub struct WriteState {
     homes: Generations<Option<i64>, DataKey>,
     /// Rows of the write set in progress; none between two of them.
     waiting: Waiting,
+    /// What consents decided about the change in progress.
+    pub verdicts: RefCell<Verdicts>,
     rollbacks: u64,
     /// What codes mean.
     rules: Arc<Rules>,
@@ -51,7 +54,8 @@ impl WriteState {
     /// Nothing remembered.
     pub fn new(rules: Arc<Rules>) -> Self {
         let homes = Generations::new(MAXIMUM_KEYS);
-        Self { locators: Locators::new(), homes, waiting: Waiting::default(), rollbacks: 0, rules }
+        let (waiting, verdicts) = (Waiting::default(), RefCell::default());
+        Self { locators: Locators::new(), homes, waiting, verdicts, rollbacks: 0, rules }
     }
 
     /// Forgets everything where the writer has rolled something back since: rows that were remembered may be gone.
@@ -128,22 +132,23 @@ impl Application<'_> {
         changes: &[Change],
         record: &UnfinishedRecord,
         asked: Option<&Question>,
-    ) -> Result<Vec<Done>, StoreError> {
+    ) -> Result<Vec<(Done, Verdicts)>, StoreError> {
         // What an earlier set left behind was undone with it.
         self.state.waiting.forget();
         let one = |change| {
+            self.state.verdicts.take();
             let done = self.change(change)?;
             self.derive_consents((change, &done), record, asked)?;
-            Ok(done)
+            Ok((done, self.state.verdicts.take()))
         };
         let done = changes.iter().map(one).collect::<Result<Vec<_>, _>>()?;
         self.state.waiting.put(self.connection)?;
         Ok(done)
     }
 
-    fn finish(self, done: Vec<Done>, record: UnfinishedRecord, sight: &Sight<'_>) -> Result<Applied, StoreError> {
+    fn finish(self, done: Vec<(Done, Verdicts)>, record: UnfinishedRecord, sight: &Sight<'_>) -> Result<Applied, StoreError> {
         let record = UnfinishedRecord::complete(record, done.iter().map(completion).collect()).map_err(not_recordable)?;
-        let mut written = done.into_iter().map(|done| done.written).collect::<Vec<_>>();
+        let mut written = done.into_iter().map(|(done, _)| done.written).collect::<Vec<_>>();
         self.grounds(&mut written)?;
         let versions: Vec<&StoredVersion> = written.iter().map(Written::version).collect();
         let in_care = read::patients_in_care(self.connection, self.constraint, &versions)?;
@@ -174,7 +179,7 @@ impl Application<'_> {
     }
 
     fn create(&mut self, version: &NewVersion) -> Result<Done, StoreError> {
-        let security = self.label(version, Labels::NONE)?;
+        let security = self.label(version, Security::NONE, Labels::NONE)?;
         let mut prepared = self.prepare(version, security)?;
         if !self.put_first(version, &mut prepared)? {
             return Err(StoreError::IdTaken);
@@ -185,7 +190,8 @@ impl Application<'_> {
     fn update(&mut self, version: &NewVersion, if_match: Option<&LogicalId>) -> Result<Done, StoreError> {
         let current = self.visible(version.resource_type, &version.id)?.ok_or(StoreError::NotFound)?;
         let before = read::patients(&current.patients)?;
-        let writer = self.require_inside(version.resource_type, &before, &Content::Stored(current.pk, current.labels))?;
+        let writer =
+            self.require_inside(version.resource_type, &before, &Content::Stored(current.pk, current.security.labels))?;
         if current.deleted {
             return Err(StoreError::Gone);
         }
@@ -196,7 +202,7 @@ impl Application<'_> {
         }
         let kept = inside.kept(version)?;
         let version = kept.as_ref().unwrap_or(version);
-        let mut security = self.label(version, current.labels | inside.dropped)?;
+        let mut security = self.label(version, current.security, inside.dropped)?;
         // Whoever labels anew looks at what was said of this version, not at what its elements once had.
         security.claimed = security.claimed | inside.dropped;
         let prepared = self.prepare(version, security)?;
@@ -205,7 +211,7 @@ impl Application<'_> {
     }
 
     fn import(&mut self, version: &NewVersion) -> Result<Done, StoreError> {
-        let first = self.label(version, Labels::NONE)?;
+        let first = self.label(version, Security::NONE, Labels::NONE)?;
         let mut prepared = self.prepare(version, first)?;
         if self.put_first(version, &mut prepared)? {
             return Ok(Done { written: Written::Created(stored(version, first)), before: Vec::new() });
@@ -217,7 +223,7 @@ impl Application<'_> {
         let mut inside = self.labels_inside(&current, version)?;
         let kept = inside.kept(version)?;
         let version = kept.as_ref().unwrap_or(version);
-        let mut security = self.label(version, current.labels | inside.dropped)?;
+        let mut security = self.label(version, current.security, inside.dropped)?;
         security.claimed = security.claimed | inside.dropped;
         if security != prepared.security || kept.is_some() {
             prepared = self.prepare(version, security)?;
@@ -236,7 +242,7 @@ impl Application<'_> {
 
     /// What the labels inside the current version mean for the one that follows.
     fn labels_inside(&self, current: &Current, version: &NewVersion) -> Result<Inside, StoreError> {
-        if !current.deleted && !current.labels.contains(Labels::INLINE) && !current.residual {
+        if !current.deleted && !current.security.labels.contains(Labels::INLINE) && !current.security.residual {
             return Ok(Inside::default());
         }
         labelling::inside(self.connection, self.seal, (current.pk, current.deleted), &version.body)
@@ -245,9 +251,9 @@ impl Application<'_> {
     fn delete(&mut self, deletion: &Deletion<'_>, if_match: Option<&LogicalId>) -> Result<Done, StoreError> {
         let current = self.visible(deletion.resource_type, deletion.id)?.ok_or(StoreError::NotFound)?;
         let patients = read::patients(&current.patients)?;
-        self.require_inside(deletion.resource_type, &patients, &Content::Stored(current.pk, current.labels))?;
+        self.require_inside(deletion.resource_type, &patients, &Content::Stored(current.pk, current.security.labels))?;
         // A deletion is as confidential as what it deleted.
-        let security = Security { labels: current.labels, ..Security::NONE };
+        let security = Security { residual: false, ..current.security };
         let identity = |version: &LogicalId, last_updated| StoredVersion {
             resource_type: deletion.resource_type,
             id: deletion.id.clone(),
@@ -255,7 +261,7 @@ impl Application<'_> {
             last_updated,
             patients: patients.clone(),
             security,
-            grounds: None,
+            grounds: Vec::new(),
             body: None,
         };
         if current.deleted {
@@ -263,6 +269,7 @@ impl Application<'_> {
             return Ok(Done { written: Written::Deleted(identity(&current.version, current.last_updated)), before: Vec::new() });
         }
         current.require(if_match)?;
+        self.note_consent(current.pk, &patients)?;
         let home = match patients.first() {
             Some(patient) => Some(self.state.locators.obtain(self.connection, ResourceType::PATIENT, patient.as_str())?),
             None => None,
@@ -299,8 +306,8 @@ impl Application<'_> {
             return Ok(None);
         };
         let version = LogicalId::parse(&version).ok_or_else(|| StoreError::Corrupt("an impossible version id".into()))?;
-        let Security { labels, residual, .. } = read::security(security)?;
-        Ok(Some(Current { pk, version, last_updated, deleted, patients, labels, residual }))
+        let security = read::security(security)?;
+        Ok(Some(Current { pk, version, last_updated, deleted, patients, security }))
     }
 
     /// Every patient of the content must be inside one boundary, and there must be one, unless the boundary is everything. Where the scope behind that
@@ -438,8 +445,9 @@ impl Application<'_> {
     }
 
     /// The labels of a proposed version that follows one with these, which must lie inside the boundary.
-    fn label(&self, version: &NewVersion, before: Labels) -> Result<Security, StoreError> {
-        let before = if off!("write-labels") { Labels::NONE } else { before.lasting() };
+    fn label(&self, version: &NewVersion, before: Security, dropped: Labels) -> Result<Security, StoreError> {
+        let Security { labels, claimed, .. } = if off!("write-labels") { Security::NONE } else { before };
+        let before = (labels | dropped).lasting();
         let own = labelling::own_labels(&self.state.rules, &version.labelled_by) | before;
         self.require_inside(version.resource_type, &version.patients, &Content::Proposed(version, own))?;
         self.require_consent(version, own)?;
@@ -448,7 +456,7 @@ impl Application<'_> {
         let all = self.is_unbounded(version.resource_type) || read(Letter::Read).is_empty() && read(Letter::Search).is_empty();
         let may_use = |target| if all { Ok(true) } else { self.may_read(target) };
         let hints = labelling::hints(self.connection, (version.resource_type, &version.references), may_use)?;
-        let claimed = version.labelled_by.claimed.without(before);
+        let claimed = version.labelled_by.claimed.without(before) | claimed.lasting();
         Ok(Security { labels: own | hints, claimed, residual: version.labelled_by.residual })
     }
 
@@ -557,9 +565,7 @@ struct Current {
     last_updated: i64,
     deleted: bool,
     patients: String,
-    labels: Labels,
-    /// Whether there are labels in the body.
-    residual: bool,
+    security: Security,
 }
 
 impl Current {

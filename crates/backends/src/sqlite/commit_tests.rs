@@ -342,13 +342,13 @@ async fn only_the_record_learns_what_is_there() {
         let subject =
             portcullis_store::Subject { resource_type: resource_type("Observation"), id: id(own), version: named.map(id) };
         let mut entry = portcullis_audit::OperationEntry::default();
-        entry.sought_in_vain(portcullis_store::FhirStore::seek(&*world.store, &subject).await.unwrap());
+        entry.sought_in_vain(portcullis_store::FhirStore::seek(&*world.store, &subject, None).await.unwrap());
         assert_eq!((entry.presence, entry.patients), expected, "{own} {named:?}");
     }
     let empty = World::new();
     let subject = portcullis_store::Subject { resource_type: resource_type("Observation"), id: id("o2"), version: None };
     let mut entry = portcullis_audit::OperationEntry::default();
-    entry.sought_in_vain(portcullis_store::FhirStore::seek(&*empty.store, &subject).await.unwrap());
+    entry.sought_in_vain(portcullis_store::FhirStore::seek(&*empty.store, &subject, None).await.unwrap());
     assert_eq!(entry.presence, Some(portcullis_audit::Presence::Absent));
 }
 

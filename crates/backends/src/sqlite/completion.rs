@@ -3,12 +3,14 @@
 use portcullis_audit::{Completion, PendingError};
 use portcullis_fhir::types::LogicalId;
 use portcullis_policy::Written;
+use portcullis_policy::rules::consent::Verdicts;
 use portcullis_store::StoreError;
+use portcullis_store::consent_decisions::decisions;
 
 use super::commit::Done;
 
 /// What the record says of a change; a deletion has the patients of what it deleted.
-pub fn completion(done: &Done) -> Completion {
+pub fn completion((done, verdicts): &(Done, Verdicts)) -> Completion {
     let version = done.written.version();
     let interaction = match done.written {
         Written::Created(_) => "create",
@@ -24,6 +26,7 @@ pub fn completion(done: &Done) -> Completion {
         before: names(&done.before),
         after: names(&version.patients),
         labels: version.security.labels.codings().map(|(_, code, _)| code.to_owned()).collect(),
+        consents: decisions(verdicts),
     }
 }
 

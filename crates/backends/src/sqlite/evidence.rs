@@ -47,7 +47,7 @@ fn reasons(
     };
     let mut explained = version.security.claimed;
     if let Some(mut value) = version.body.as_deref().and_then(|body| json::parse(body).ok()) {
-        let content = body::take(&mut value);
+        let content = body::take(&mut value, base_url);
         explained = explained | content.claimed;
         for Concept { system, code } in content.concepts.iter().chain(&content.unrecognised) {
             let labels = rules.labels(system, code);

@@ -121,7 +121,7 @@ pub fn stored(version: &NewVersion, security: Security) -> StoredVersion {
         last_updated: version.last_updated,
         patients: version.patients.clone(),
         security,
-        grounds: None,
+        grounds: Vec::new(),
         body: Some(version.body.clone()),
     }
 }

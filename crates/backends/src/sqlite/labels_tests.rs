@@ -231,6 +231,42 @@ async fn changed_rules_apply_to_every_stored_version_without_new_ones() {
 }
 
 #[tokio::test]
+async fn a_label_that_comes_back_from_a_client_stays_the_servers_and_what_a_writer_gave_stays_the_writers() {
+    verifies!("LABEL-14");
+    let world = with_rules(World::new(), Rules::built_in().text());
+    let texts = [patient("pat"), condition("c", "F10.20", "", &[]), condition("given", "E11.9", "", &["PSY"])];
+    world.commit(Who::Operator, texts.iter().map(|text| import(text)).collect()).await.unwrap();
+    let security = async |world: &World, own: &str| world.read(PAT, "Condition", own).await.unwrap().unwrap().security;
+    assert_eq!(security(&world, "c").await.assigned(), labels(&["R", "ETHUD"]));
+    assert_eq!(security(&world, "given").await.assigned(), Labels::NONE);
+    // As the server sent it: its labels name it, by its base URL.
+    let classifier = "http://hl7.org/fhir/uv/security-label-ds4p/StructureDefinition/extension-sec-label-classifier";
+    let named =
+        format!(r#"{{"extension":[{{"url":"{classifier}","valueReference":{{"identifier":{{"value":"{BASE}"}}}}}}],"system""#);
+    let echoed = condition("c", "E11.9", "", &["R", "ETHUD"])
+        .replace("{\"system\":\"http://terminology", &format!("{named}:\"http://terminology"));
+    assert!(echoed.contains(classifier));
+    world.commit(PAT, vec![update(&echoed, "v2", None)]).await.unwrap();
+    let kept = security(&world, "c").await;
+    assert_eq!((kept.assigned(), kept.residual), (labels(&["R", "ETHUD"]), false), "nothing of it stays in the body");
+    // The next version has what its writer left out, and it is nobody else's: after a deletion, too.
+    world.commit(PAT, vec![update(&condition("given", "E11.9", "", &[]), "v2", None)]).await.unwrap();
+    assert_eq!(
+        (security(&world, "given").await.claimed, security(&world, "given").await.assigned()),
+        (labels(&["PSY"]), Labels::NONE)
+    );
+    world.commit(PAT, vec![delete("Condition", "given", "v3", None)]).await.unwrap();
+    world.commit(Who::Operator, vec![Change::Import(version(&condition("given", "E11.9", "", &[]), "v4", 4_000))]).await.unwrap();
+    assert_eq!(security(&world, "given").await.claimed, labels(&["PSY"]));
+    // Labelling anew takes away what rules gave, also where it came back, and keeps what writers gave as theirs.
+    let world = with_rules(world, "# none");
+    world.store.label_anew(BASE).unwrap().unwrap();
+    assert_eq!(security(&world, "c").await.labels, Labels::NONE);
+    let given = security(&world, "given").await;
+    assert_eq!((given.labels, given.claimed), (labels(&["PSY"]), labels(&["PSY"])));
+}
+
+#[tokio::test]
 async fn what_several_rules_know_has_the_labels_of_all_and_one_confidentiality() {
     verifies!("LABEL-11");
     verifies!("LABEL-12");

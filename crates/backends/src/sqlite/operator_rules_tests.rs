@@ -291,7 +291,7 @@ fn drawn() -> (Vec<String>, Vec<StoredVersion>, InCare) {
                         last_updated: 1_000,
                         patients: vec![id(patient)],
                         security,
-                        grounds: None,
+                        grounds: Vec::new(),
                         body: Some(of(kind, &own, patient, &format!(r#","meta":{{"tag":[{{"code":"{tag}"}}]}}"#)).into_bytes()),
                     });
                     bodies.push(body);

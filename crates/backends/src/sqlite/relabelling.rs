@@ -273,7 +273,7 @@ impl Judged {
 
 impl Labeller<'_> {
     fn resource(&mut self, pk: i64) -> Result<(), StoreError> {
-        let mut before = Labels::NONE;
+        let mut before = Security::NONE;
         for sequence in self.sequences(pk)? {
             let sql = "SELECT r.pk, l.type, l.id, r.version, r.last_updated, r.deleted, r.patients, r.data_key, r.body, r.security \
                 FROM version r CROSS JOIN locator l ON l.pk = r.pk WHERE r.pk = ?1 AND r.sequence = ?2";
@@ -329,7 +329,7 @@ impl Labeller<'_> {
     }
 
     /// What labels a version shall have. Those that follow have them too, also where this one cannot be read.
-    fn judge(&mut self, row: SealedRow, before: &mut Labels) -> Result<Option<Judged>, StoreError> {
+    fn judge(&mut self, row: SealedRow, before: &mut Security) -> Result<Option<Judged>, StoreError> {
         self.done.seen += 1;
         let key = row.key();
         let judged = match row.open(&mut self.seal.opener(self.connection)) {
@@ -338,26 +338,26 @@ impl Labeller<'_> {
             Err(error) => return Err(error),
         };
         match &judged {
-            Some(judged) => *before = judged.security.labels,
+            Some(judged) => *before = judged.security,
             None => self.done.unreadable += 1,
         }
         Ok(judged)
     }
 
-    fn judge_opened(&self, version: StoredVersion, key: i64, before: Labels) -> Result<Option<Judged>, StoreError> {
+    fn judge_opened(&self, version: StoredVersion, key: i64, before: Security) -> Result<Option<Judged>, StoreError> {
         let Some(stored) = &version.body else {
-            let security = Security { labels: before, ..Security::NONE };
+            let security = Security { residual: false, ..before };
             return Ok(Some(Judged { version, key, security, content: None }));
         };
         let Ok(mut value) = json::parse(stored) else { return Ok(None) };
-        let mut content = body::take(&mut value);
+        let mut content = body::take(&mut value, self.base_url);
         let Ok(resource) = Resource::from_value(value) else { return Ok(None) };
         content.claimed = content.claimed | version.security.claimed;
         let references = index::references(&resource, self.base_url);
         let hints = labelling::hints(self.connection, (resource.resource_type(), &references), |_| Ok(true))?;
         let security = Security {
-            labels: labelling::own_labels(self.rules, &content) | hints | before.lasting(),
-            claimed: content.claimed.without(before),
+            labels: labelling::own_labels(self.rules, &content) | hints | before.labels.lasting(),
+            claimed: content.claimed.without(before.labels) | before.claimed.lasting(),
             residual: content.residual,
         };
         let bytes = resource.to_bytes();

@@ -43,7 +43,8 @@ pub fn search(
     let statements = search_sql::compile(query, &Resolver { connection, seal, constraint }, after.as_ref())?;
     let total = wants_total(query).then(|| count(connection, &statements)).transpose()?;
     if counts_only(query) {
-        return Ok(Found::nothing(SearchPage { total, ..SearchPage::default() }));
+        let denied = sight.denied(connection, query.resource_type, &[])?;
+        return Ok(Found { denied, ..Found::nothing(SearchPage { total, ..SearchPage::default() }) });
     }
 
     let size = usize::try_from(query.count).unwrap_or(usize::MAX);
@@ -61,7 +62,8 @@ pub fn search(
     let versions: Vec<&StoredVersion> = matches.iter().chain(&included).collect();
     let in_care = read::patients_in_care(connection, constraint, &versions)?;
     let consulted = sight.consult(connection, seal, &versions)?;
-    Ok(Found { content: SearchPage { matches, included, total, next }, in_care, consulted })
+    let denied = sight.denied(connection, query.resource_type, &versions)?;
+    Ok(Found { content: SearchPage { matches, included, total, next }, in_care, consulted, denied })
 }
 
 /// The matches of a page, in order.

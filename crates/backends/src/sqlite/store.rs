@@ -29,6 +29,7 @@ use super::evidence::evidence;
 use super::read::Found;
 use super::readers::Readers;
 use super::registry::client_cache::ClientCache;
+use super::registry::spent;
 use super::relabelling::Labelled;
 use super::root_key::RootKey;
 use super::seal::Seal;
@@ -83,6 +84,7 @@ impl SqliteStore {
         let connection = open_writer(path, MAIN)?;
         let seal = Arc::new(Seal::new(root)?);
         seal.claim(&connection)?;
+        spent::remember(&connection)?;
         admission::add_functions(&connection, &seal)?;
         let writer = Arc::new(Writer::start(connection, limits)?);
         let writing = Arc::new(Writing { state: Mutex::new(WriteState::new(Arc::clone(&rules))), rollbacks: writer.rollbacks() });
@@ -335,8 +337,8 @@ impl FhirStore for SqliteStore {
         })
     }
 
-    fn seek<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<Sought, StoreError>> {
-        Box::pin(async move { self.readers.with(|connection| seek::seek(connection, subject)) })
+    fn seek<'a>(&'a self, subject: &'a Subject, asked: Option<&'a Constraint>) -> BoxFuture<'a, Result<Sought, StoreError>> {
+        Box::pin(async move { self.readers.with(|connection| seek::seek(connection, &self.seal, subject, asked)) })
     }
 }
 
@@ -363,7 +365,7 @@ fn unreleased<T, U>(authorized: &Authorized<T>, found: Found<U>) -> Unreleased<U
 
 /// What was found, to be judged under this decision.
 fn judged_by<T>(decision: DecisionId, found: Found<T>) -> Unreleased<T> {
-    Unreleased::new(decision, found.in_care, found.content).consulting(found.consulted)
+    Unreleased::new(decision, found.in_care, found.content).consulting(found.consulted).denying(found.denied)
 }
 
 /// Whether the answer is small enough to be made on the calling thread, where finding it turns out to be quick.

@@ -61,6 +61,8 @@ pub enum Request {
     Safeguard(super::SafeguardRequest),
     /// Consents and who confirmed them.
     Consent(super::ConsentRequest),
+    /// What was denied, and where the glass was broken.
+    Review(super::ReviewRequest),
     /// Links an account elsewhere with a user.
     LinkUser(super::people::UserLink),
     /// Separates them.
@@ -134,6 +136,8 @@ pub enum Response {
     Safeguard(super::SafeguardResponse),
     /// To [`Request::Consent`] that lists or shows.
     Consents(Vec<super::ConsentSummary>),
+    /// To [`Request::Review`].
+    Reviewed(super::Reviewed),
     /// To [`Request::Import`] and [`Request::ImportTransaction`].
     Imported(ImportReport),
     /// To [`Request::Relabel`].

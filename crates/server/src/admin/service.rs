@@ -208,6 +208,7 @@ impl Service {
                 let (operation, described) = request.described();
                 (Some(operation), described)
             }
+            Request::Review(request) => (Some(OperatorOperation::ReviewAudit), request.described()),
             Request::AddUser(user) => (Some(OperatorOperation::AddUser), format!("user added: {}", user.username)),
             Request::LinkUser(link) => (Some(OperatorOperation::LinkUser), link.described("linked")),
             Request::UnlinkUser(link) => (Some(OperatorOperation::LinkUser), link.described("separated")),
@@ -276,6 +277,7 @@ impl Service {
             Request::Explain(request) => self.explain(task, *request).await,
             Request::Safeguard(request) => self.safeguard(task, request).await,
             Request::Consent(request) => self.about_consents(task, request).await,
+            Request::Review(request) => self.review(task, &request).await,
             Request::LinkUser(link) => self.link_user(task, link, true).await,
             Request::UnlinkUser(link) => self.link_user(task, link, false).await,
             Request::Represent(represents) => self.represent(task, represents).await,

@@ -4,14 +4,18 @@
 //! - Modifier extensions and implicit rules: "implementations SHALL NOT process resources that contain unknown modifier extensions"
 //!   (<https://hl7.org/fhir/R4/extensibility.html#modifierExtension>), and each search, label and consent is processing. The operator names those that everybody
 //!   who reads here understands.
+//! - Attachments whose content is not of the size or hash that they say (<https://hl7.org/fhir/R4/datatypes.html#Attachment>): who reads them would trust it.
 
 use std::collections::BTreeSet;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use portcullis_fhir::interaction;
 use portcullis_fhir::json::Value;
 use portcullis_fhir::outcome::{Issue, IssueType};
-use portcullis_fhir::resource::Resource;
+use portcullis_fhir::resource::{Resource, Stated};
 use portcullis_fhir::types::ResourceType;
+use portcullis_jose::digest::sha1;
 use portcullis_policy::rules::consent::{Context, Profile, check};
 
 use super::refusal::Refusal;
@@ -39,6 +43,24 @@ pub fn issues(server: &Server, resource: &Resource) -> Vec<Issue> {
     }
     let mut issues = Vec::new();
     accepted.refuse_modifiers(resource.body(), resource_type.name(), &mut issues);
+    let damaged = resource.stated_attachments().into_iter().flat_map(|attachment| contradictions(&attachment));
+    issues.extend(damaged.take(Resource::MAXIMUM_ISSUES));
+    issues
+}
+
+/// What an attachment says of its content that is not so.
+fn contradictions(attachment: &Stated<'_>) -> Vec<Issue> {
+    let mut issues = Vec::new();
+    let length = attachment.content.len();
+    if attachment.size.as_ref().is_some_and(|size| *size != length.to_string()) {
+        let reason =
+            format!("The data has {length} bytes, which is not what size says. Send the size of the content before base64.");
+        issues.push(Issue::error(IssueType::Invalid, reason).at(format!("{}.size", attachment.place)));
+    }
+    if attachment.hash.is_some_and(|hash| STANDARD.decode(hash).ok().as_deref() != Some(&sha1(&attachment.content)[..])) {
+        let reason = "The data has another SHA-1 than hash says. Send the whole content, or its own hash in base64.";
+        issues.push(Issue::error(IssueType::Invalid, reason).at(format!("{}.hash", attachment.place)));
+    }
     issues
 }
 

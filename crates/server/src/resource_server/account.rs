@@ -1,16 +1,19 @@
 //! What is known of an interaction when its record is written: whoever asked, what was asked, and how it was decided.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::StatusCode;
+use portcullis_audit::Sought;
 use portcullis_audit::record::{Event, OperationEntry, Outcome, Record};
 use portcullis_fhir::interaction::{Format, Interaction};
 use portcullis_fhir::search::{SearchPlace, SearchQuery};
 use portcullis_fhir::types::LogicalId;
 use portcullis_oauth::principal::Principal;
 use portcullis_policy::decision::Trace;
-use portcullis_policy::{Decision, DecisionId, Denial, Operation, Permit, PermittedOperation, decide};
+use portcullis_policy::{Constraint, Decision, DecisionId, Denial, Operation, Permit, PermittedOperation, decide};
 use portcullis_store::{StoreError, Subject};
+use tokio::time::Instant;
 
 use super::exchange::bounded;
 use super::refusal::Refusal;
@@ -18,6 +21,9 @@ use super::respond::Summary;
 use super::{Exchange, named};
 use crate::context::Server;
 use crate::operator_rules;
+
+/// Much longer than it takes to answer an attempt in vain.
+const BEAT: Duration = Duration::from_millis(2);
 
 /// The account of one interaction.
 #[derive(Default)]
@@ -30,6 +36,8 @@ pub struct Account {
     pub operation: Option<OperationEntry>,
     /// What a request by id is after.
     subject: Option<Subject>,
+    /// Under what it was permitted to look for that.
+    constraint: Option<Constraint>,
     decision: Option<String>,
     trace: Trace,
 }
@@ -48,7 +56,7 @@ impl Account {
     /// The account of a part of the same, decided as this was last.
     pub fn part(&self, operation: OperationEntry) -> Self {
         let (principal, decision, trace) = (self.principal.clone(), self.decision.clone(), self.trace.clone());
-        Self { principal, format: None, operation: Some(operation), subject: None, decision, trace }
+        Self { principal, operation: Some(operation), decision, trace, ..Self::default() }
     }
 
     /// Notes what was asked; `form` is the body of a search that was posted.
@@ -84,6 +92,7 @@ impl Account {
             Decision::Permit(permit, permitted) => {
                 self.decision = Some(permit.id().to_string());
                 self.trace = permit.trace().clone();
+                self.constraint = self.subject.as_ref().map(|_| permit.constraint().clone());
                 Ok((permit, permitted))
             }
             Decision::Deny(denial) => Err(self.denied(denial)),
@@ -123,7 +132,7 @@ impl Account {
         summary: impl Into<Summary>,
         status: StatusCode,
     ) -> Record {
-        let Summary { patients, returned, labels } = summary.into();
+        let Summary { patients, returned, redacted, labels, consents } = summary.into();
         let outcome = if status.is_client_error() { Outcome::Rejected } else { Outcome::Success };
         let mut record = self.record(exchange, outcome, status);
         // What was permitted and found nothing, by either style of denials.
@@ -132,9 +141,11 @@ impl Account {
             operation.named.retain(|patient| !patients.contains(patient));
             operation.patients.clone_from(&patients);
             operation.returned = Some(returned);
+            operation.redacted = redacted;
+            operation.consents.clone_from(&consents);
             operation.labels = labels.codings().map(|(_, code, _)| code.to_owned()).collect();
             if in_vain {
-                self.seek(server, operation, true).await;
+                self.seek(server, exchange, operation, true).await;
             }
         }
         record
@@ -157,21 +168,36 @@ impl Account {
             _ => None,
         };
         if let (Some(in_vain), [operation]) = (in_vain, record.operations.as_mut_slice()) {
-            self.seek(server, operation, in_vain).await;
+            self.seek(server, exchange, operation, in_vain).await;
         }
         record
     }
 
     /// What the record alone says of an attempt that released nothing: whether there is something, and in whose records. `in_vain`: to whoever asked,
     /// there is nothing.
-    async fn seek(&self, server: &Server, operation: &mut OperationEntry, in_vain: bool) {
+    async fn seek(&self, server: &Server, exchange: &Exchange, operation: &mut OperationEntry, in_vain: bool) {
         let Some(subject) = &self.subject else { return };
-        match server.store.seek(subject).await {
+        let sought = server.store.seek(subject, self.constraint.as_ref()).await;
+        if sought.as_ref().is_ok_and(Sought::has_asked_consents) {
+            wait_for_beat(exchange.begun).await;
+        }
+        match sought {
             Ok(sought) if in_vain => operation.sought_in_vain(sought),
             Ok(sought) => operation.sought_and_refused(sought),
             // The attempt is recorded all the same, and answered as it would have been.
             Err(error) => tracing::error!(%error, "a record cannot say what was sought"),
         }
+    }
+}
+
+/// Waits for the next moment at which an attempt in vain may be answered, where what it was after took a time that could tell what is there: a whole number of beats since it began.
+async fn wait_for_beat(begun: Instant) {
+    let beats = begun.elapsed().as_nanos() / BEAT.as_nanos() + 1;
+    let moment = begun + BEAT * u32::try_from(beats).unwrap_or(u32::MAX);
+    // The runtime's timer waits for whole milliseconds from where it is asked, and so tells when that was.
+    let wait = move || std::thread::sleep(moment.saturating_duration_since(Instant::now()));
+    if tokio::task::spawn_blocking(wait).await.is_err() {
+        tracing::error!("an answer did not wait for its time");
     }
 }
 

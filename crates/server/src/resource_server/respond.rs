@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use http::StatusCode;
+use portcullis_audit::ConsentDecision;
 use portcullis_fhir::bundle::{BundleWriter, HistoryEntry, Links, SearchMode};
 use portcullis_fhir::instant;
 use portcullis_fhir::interaction::{IfNoneMatch, Interaction, Preferences, Request, ReturnPreference};
@@ -16,7 +17,9 @@ use portcullis_fhir::query;
 use portcullis_fhir::search::{Ignored, SearchQuery, Shape, Total};
 use portcullis_fhir::shape;
 use portcullis_fhir::types::{LogicalId, ResourceType};
+use portcullis_policy::rules::consent::Verdicts;
 use portcullis_policy::{Change, HistoryPage, Operation, Predecessor, Released, SearchPage, StoredVersion, Written};
+use portcullis_store::consent_decisions::decisions;
 
 use super::Exchange;
 use super::refusal::{Refusal, unseen};
@@ -84,7 +87,12 @@ impl Found {
             Self::History(page) => page.content().versions.iter().collect(),
             Self::Page(page) => page.content().matches.iter().chain(&page.content().included).collect(),
         };
-        Summary::of(versions)
+        let (verdicts, redacted) = match self {
+            Self::Version(version) => (version.verdicts(), version.redacted()),
+            Self::History(page) => (page.verdicts(), page.redacted()),
+            Self::Page(page) => (page.verdicts(), page.redacted()),
+        };
+        Summary::of(versions).decided(verdicts, redacted)
     }
 }
 
@@ -94,8 +102,12 @@ pub struct Summary {
     pub patients: Vec<String>,
     /// The number of resources.
     pub returned: u32,
+    /// Of how many of these something was left out.
+    pub redacted: u32,
     /// The labels of all of them.
     pub labels: Labels,
+    /// What consents decided.
+    pub consents: Vec<ConsentDecision>,
 }
 
 impl Summary {
@@ -107,14 +119,21 @@ impl Summary {
             labels = labels | version.security.labels;
             returned = returned.saturating_add(1);
         }
-        Self { patients: patients.into_iter().map(ToString::to_string).collect(), returned, labels }
+        let patients = patients.into_iter().map(ToString::to_string).collect();
+        Self { patients, returned, redacted: 0, labels, consents: Vec::new() }
+    }
+
+    /// The same with what consents decided, and with how many of the resources are shown in part.
+    #[must_use]
+    pub fn decided(self, verdicts: &Verdicts, redacted: u32) -> Self {
+        Self { consents: decisions(verdicts), redacted, ..self }
     }
 }
 
 impl From<(Vec<String>, u32)> for Summary {
     /// That of something without labels.
     fn from((patients, returned): (Vec<String>, u32)) -> Self {
-        Self { patients, returned, labels: Labels::NONE }
+        Self { patients, returned, redacted: 0, labels: Labels::NONE, consents: Vec::new() }
     }
 }
 

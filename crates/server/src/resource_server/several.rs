@@ -3,7 +3,8 @@
 //! <https://hl7.org/fhir/R4/search.html#searchcontexts>, <https://hl7.org/fhir/R4/patient-operation-everything.html>. The types stand one after the other in the
 //! order of their names, so that a page is what a walk along them finds from one place on, and the next page begins where it ended. Types that the client
 //! names must all be open, or the request is refused; where it names none, those that are open are searched: which these are depends on the token alone. What
-//! `$everything` is about is read first, on every page, and answers as any read where it is hidden or absent.
+//! `$everything` is about is read first, on every page, and answers as any read where it is hidden or absent; who may read no record of its type gets the rest, as by a
+//! search of its compartment.
 //!
 //! Every type is decided about; the store is asked about those of which it holds anything at all, which one statement tells, and once for each: a type whose matches
 //! all stand on the page is counted by them. What is held of a type changes no answer, only the work.
@@ -24,8 +25,10 @@ use portcullis_oauth::principal::Principal;
 use portcullis_oauth::scopes::Letter;
 use portcullis_policy::constraint::TypeSet;
 use portcullis_policy::decision::DenialReason;
+use portcullis_policy::rules::consent::Verdicts;
 use portcullis_policy::{Decision, Operation, Released, SearchPage, StoredVersion, decide, denial};
 use portcullis_store::StoreError;
+use portcullis_store::consent_decisions::decisions;
 
 use super::Exchange;
 use super::account::Account;
@@ -52,6 +55,8 @@ pub struct Gathered {
     pub total: Option<u64>,
     /// The bookmark of the next page.
     pub next: Option<String>,
+    /// What consents decided about what `$everything` is about, and about types of which nothing was found.
+    pub verdicts: Verdicts,
 }
 
 /// The place in an answer at which a page begins.
@@ -71,21 +76,24 @@ pub async fn perform(
     let stored = server.store.stored_types().await?;
     let mut walk = Walk { server, principal: &principal, canonical: search.canonical(), stored, counted: BTreeMap::new() };
     let start = search.cursor.take().map(|cursor| walk.open(&cursor)).transpose()?;
-    let mut gathered = Gathered::default();
+    let (mut gathered, mut unread) = (Gathered::default(), None);
     if let SearchPlace::Everything(focus) = &search.place {
-        let read = Read { resource_type: focus.resource_type, id: focus.id.clone() };
-        let (permit, permitted) = account.decide(server, &principal, Operation::Read(read))?;
-        let Found::Version(version) = execute_and_release(server, &principal, &permit, permitted).await? else {
-            return Err(Refusal::Internal("a read came back as something else"));
-        };
-        match version.content() {
-            None => return Err(Refusal::Store(StoreError::NotFound)),
-            Some(StoredVersion { body: None, .. }) => return Err(Refusal::Store(StoreError::Gone)),
-            Some(_) => {}
+        match denial(server.basis(), &principal, &[(focus.resource_type, Letter::Read)]) {
+            // Whoever may not read it is given what belongs to it of the types that are open, as by a search of its compartment.
+            Some(denied) if search.named && search.with_focus => return Err(account.denied(denied)),
+            Some(denied) => unread = Some(denied),
+            None => {
+                let read = Read { resource_type: focus.resource_type, id: focus.id.clone() };
+                let version = focus_of(server, &principal, account, read).await?;
+                gathered.verdicts.join(version.verdicts());
+                gathered.focus = Some(version).filter(|_| search.with_focus && start.is_none());
+            }
         }
-        gathered.focus = Some(version).filter(|_| search.with_focus && start.is_none());
     }
     open_parts(server, account, &principal, &mut search)?;
+    if let Some(denied) = unread.filter(|_| search.parts.is_empty()) {
+        return Err(account.denied(denied));
+    }
     let mut records = Vec::new();
     if !search.counts_only() {
         walk.fill(account, (&search, start), &mut gathered).await?;
@@ -107,9 +115,29 @@ pub async fn perform(
     }
     let returned = u32::try_from(shown + focus.count()).unwrap_or(u32::MAX);
     let labels = focus_labels(&gathered);
-    let summary = Summary { patients: patients.into_iter().collect(), returned, labels };
+    let patients = patients.into_iter().collect();
+    let redacted = gathered.focus.as_ref().map_or(0, Released::redacted);
+    let summary = Summary { patients, returned, redacted, labels, consents: decisions(&gathered.verdicts) };
     let record = account.completed(server, exchange, summary, reply.status()).await;
     Ok(Finished { reply, recorded: Recorded::WithParts(Box::new(record), records) })
+}
+
+/// What `$everything` is about, as a read answers.
+async fn focus_of(
+    server: &Server,
+    principal: &Principal,
+    account: &mut Account,
+    read: Read,
+) -> Result<Released<Option<StoredVersion>>, Refusal> {
+    let (permit, permitted) = account.decide(server, principal, Operation::Read(read))?;
+    let Found::Version(version) = execute_and_release(server, principal, &permit, permitted).await? else {
+        return Err(Refusal::Internal("a read came back as something else"));
+    };
+    match version.content() {
+        None => Err(Refusal::Store(StoreError::NotFound)),
+        Some(StoredVersion { body: None, .. }) => Err(Refusal::Store(StoreError::Gone)),
+        Some(_) => Ok(version),
+    }
 }
 
 /// Keeps the searches that are open; a denial where one is not that the client has named, or none is.
@@ -202,6 +230,8 @@ impl Walk<'_> {
                 self.counted.insert(part.resource_type, u64::try_from(content.matches.len()).unwrap_or(u64::MAX));
             }
             if content.matches.is_empty() {
+                // It has no record of its own.
+                gathered.verdicts.join(page.verdicts());
                 continue;
             }
             if is_full {
@@ -262,7 +292,7 @@ async fn record_of_part(
 ) -> Record {
     let id = format!("{:032x}", server.random_u128());
     let own = exchange.entry(id, exchange.method.clone(), exchange.target.clone(), HeaderMap::new());
-    let summary = Summary::of(&page.content().matches);
+    let summary = Summary::of(&page.content().matches).decided(page.verdicts(), page.redacted());
     let query = account.operation.as_ref().and_then(|operation| operation.query.as_deref()).map(bounded);
     let operation = OperationEntry {
         interaction: "search-type".to_owned(),

@@ -58,6 +58,29 @@ fn of_each(asking: Asking<'_>, alias: &str, own_only: bool, parameters: &mut Par
     )
 }
 
+/// What stands behind `FROM` in queries for the bases `kb` that deny the record in `alias`, each by a patient `kc` of it: those of everybody, and those of the patients whose own
+/// record it may be.
+pub fn denying(asking: Asking<'_>, alias: &str, parameters: &mut Parameters) -> (Vec<String>, Vec<String>) {
+    let Asking { question, letter } = asking;
+    let mut asked = Asked::new(question, alias, parameters);
+    let mut everybodys = Vec::new();
+    for actions in actions_of(letter) {
+        everybodys.push(asked.denying_bases(*actions, Denying::Everybody));
+        for (whose, purposes) in asked.besides.clone() {
+            let stated = std::mem::replace(&mut asked.purposes, purposes);
+            everybodys.push(asked.denying_bases(*actions, Denying::Besides(&whose)));
+            asked.purposes = stated;
+        }
+    }
+    let own = question.own();
+    if own.is_empty() {
+        return (everybodys, Vec::new());
+    }
+    let patients = one_of(own, asked.parameters);
+    let of_own = actions_of(letter).iter().map(|actions| asked.denying_bases(*actions, Denying::Own(&patients))).collect();
+    (everybodys, of_own)
+}
+
 fn one_of(patients: &[LogicalId], parameters: &mut Parameters) -> String {
     let ids = parameters.bind_list(patients.iter().map(|id| id.as_str().to_owned()));
     format!("IN (SELECT pk FROM locator WHERE type = {} AND id IN ({ids}))", ResourceType::PATIENT.code())
@@ -140,6 +163,11 @@ impl<'a> Asked<'a> {
         if off!("consent-deny") || off!("consent-own-app") && matches!(denying, Denying::Own(_)) {
             return "0".to_owned();
         }
+        format!("EXISTS (SELECT 1 FROM {})", self.denying_bases(actions, denying))
+    }
+
+    /// What stands behind `FROM`: the bases `kb` that deny it, by which patient `kc` of the record.
+    fn denying_bases(&mut self, actions: Actions, denying: Denying<'_>) -> String {
         let (whose, by_unreadable, naming) = match denying {
             Denying::Everybody => (String::new(), "kb.compilable = 0 OR ", String::new()),
             Denying::Besides(whose) => (whose.to_owned(), "", String::new()),
@@ -155,8 +183,8 @@ impl<'a> Asked<'a> {
         };
         let (alias, counts, rule) = (self.alias, self.counts("kb"), self.denying_rule("kb", actions));
         format!(
-            "EXISTS (SELECT 1 FROM compartment kc CROSS JOIN consent_base kb ON kb.patient = kc.patient \
-             WHERE kc.pk = {alias}.pk{whose} AND {counts} AND ({by_unreadable}EXISTS ({rule}{naming})))"
+            "compartment kc CROSS JOIN consent_base kb ON kb.patient = kc.patient \
+             WHERE kc.pk = {alias}.pk{whose} AND {counts} AND ({by_unreadable}EXISTS ({rule}{naming}))"
         )
     }
 

@@ -60,7 +60,11 @@ pub fn of_patients(
                     if let Some(pk) = locator::find(connection, ResourceType::CONSENT, outline.0.as_str())? {
                         notice(connection, seal, (pk, &version))?;
                     }
-                    counting.extend(unreadable(&problem, (&outline.0, &outline.1), chunk));
+                    let unreadable = unreadable(&problem, (&outline.0, &outline.1), chunk);
+                    counting.extend(unreadable.into_iter().map(|consent| match LogicalId::parse(&version) {
+                        Some(version) => consent.of_version(version),
+                        None => consent,
+                    }));
                 }
                 read => counting.extend(read?),
             }
@@ -135,7 +139,8 @@ fn lost(problem: &str, patient: &str) -> Option<CompiledConsent> {
 /// What a version of a Consent says where it counts. One that could not be decided by rows denies everything, here as there.
 pub fn compiled(stored: &StoredVersion, context: &Context<'_>, standing: Standing) -> Option<CompiledConsent> {
     let (Some(body), Some(patient)) = (&stored.body, stored.patients.first()) else { return None };
-    CompiledConsent::of_body(body, context, (stored.id.clone(), patient.clone()), standing)
+    let read = CompiledConsent::of_body(body, context, (stored.id.clone(), patient.clone()), standing);
+    read.map(|consent| consent.of_version(stored.version.clone()))
 }
 
 /// A version that is not the current one.

@@ -2,6 +2,7 @@
 //!
 //! - [`condition`]: the question of a request as SQL, over the rows that [`derive`] makes of each Consent that counts.
 //! - [`sight`]: who asks besides (organisations, care teams), and the Consents themselves, opened in the same snapshot, by which release decides again.
+//! - [`denials`]: which Consents kept something from somebody, for the audit record of the attempt.
 //! - [`memory`]: what those Consents say, once read; a version never changes.
 //! - [`derive`]: those rows, written with the Consent or with the record that they cover; [`verification`]: who has confirmed which version; [`held`]: whose denials
 //!   hold although somebody has changed them; [`parties`]: who is of the teams, groups and devices that they name.
@@ -9,6 +10,7 @@
 //! What a rule says about the content of resources is never written a second time in SQL: the functions that `decide` calls say which resources it covers.
 
 pub mod condition;
+pub mod denials;
 pub mod derive;
 pub mod held;
 pub mod load;

@@ -14,7 +14,7 @@ use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_mutants::off;
 use portcullis_oauth::scopes::Letter;
 use portcullis_policy::constraint::Boundary;
-use portcullis_policy::rules::consent::{Memberships, Question};
+use portcullis_policy::rules::consent::{Memberships, Question, Verdicts};
 use portcullis_policy::{ConsentsOf, Constraint, Consulted, StoredVersion};
 use portcullis_store::StoreError;
 use rusqlite::{Connection, OptionalExtension};
@@ -23,7 +23,8 @@ use super::super::database::store_error;
 use super::super::locator;
 use super::super::parameters::Parameters;
 use super::super::seal::Seal;
-use super::{load, parties};
+use super::super::visibility::patients_in_care;
+use super::{denials, load, parties};
 
 /// The most patients of whom is read first what they say.
 const MAXIMUM_EXPECTED: usize = 4;
@@ -35,6 +36,8 @@ pub struct Sight<'a> {
     decided: &'a Constraint,
     memberships: Memberships,
     asked: Asked,
+    /// The patients whom it is likely to be about, where it matters what they deny.
+    expected: Vec<LogicalId>,
 }
 
 /// Whose consents a piece of work asks for.
@@ -74,14 +77,20 @@ impl<'a> Sight<'a> {
         constraint: &'a Constraint,
         expected: Vec<LogicalId>,
     ) -> Result<Self, StoreError> {
-        let sight = |with, asked| Self { constraint: with, decided: constraint, memberships: Memberships::default(), asked };
+        let sight = |with, asked| {
+            let (memberships, expected) = (Memberships::default(), Vec::new());
+            Self { constraint: with, decided: constraint, memberships, asked, expected }
+        };
         let Some(question) = constraint.question() else { return Ok(sight(Cow::Borrowed(constraint), Asked::Nobody)) };
         if let Some(own) = constraint.asks_only_of_own_records() {
             if says_nothing(connection, own)? {
                 return Ok(sight(Cow::Owned(constraint.where_owners_said_nothing()), Asked::Silent(ascending(own.iter()))));
             }
         } else if says_nobody_anything(connection)? {
-            return Ok(sight(Cow::Owned(constraint.where_nobody_consented()), Asked::NobodyHasAny));
+            let expected =
+                if question.is_implicitly_permitted() { Vec::new() } else { likely(connection, constraint, &expected)? };
+            let sight = sight(Cow::Owned(constraint.where_nobody_consented()), Asked::NobodyHasAny);
+            return Ok(Self { expected, ..sight });
         }
         let memberships = match question.person() {
             None => Memberships::default(),
@@ -89,8 +98,9 @@ impl<'a> Sight<'a> {
         };
         let joined =
             if question.person().is_some() { Cow::Owned(constraint.joined(&memberships)) } else { Cow::Borrowed(constraint) };
-        let expected = ascending(constraint.boundaries().flat_map(within).chain(&expected));
-        let mut sight = Self { constraint: joined, decided: constraint, memberships, asked: Asked::Patients };
+        let expected = likely(connection, constraint, &expected)?;
+        let mut sight =
+            Self { constraint: joined, decided: constraint, memberships, asked: Asked::Patients, expected: Vec::new() };
         // A change looks at single rows, and a Consent may come with it that says otherwise.
         let reads = matches!(constraint.letter(), Letter::Read | Letter::Search);
         if reads && !expected.is_empty() && expected.len() <= MAXIMUM_EXPECTED {
@@ -103,7 +113,8 @@ impl<'a> Sight<'a> {
             let question = question.joined(&consulted.memberships);
             let agrees =
                 |patient: &LogicalId| off!("consent-agreed") || question.is_let_in_to_everything_of(&consulted.consents, patient);
-            let agreed: Vec<LogicalId> = expected.into_iter().filter(agrees).collect();
+            let agreed: Vec<LogicalId> = expected.iter().filter(|patient| agrees(patient)).cloned().collect();
+            sight.expected = expected;
             if !agreed.is_empty() {
                 sight.constraint = Cow::Owned(sight.constraint.where_agreed(agreed));
             }
@@ -142,6 +153,32 @@ impl<'a> Sight<'a> {
         }
     }
 
+    /// What consents deny of the patients whom a search of this type names, or in whose records it stays, and of whom nothing is among these versions: as far as their records would
+    /// be open otherwise. For the record alone.
+    pub fn denied(&self, connection: &Connection, of: ResourceType, versions: &[&StoredVersion]) -> Result<Verdicts, StoreError> {
+        let (mut denied, nobody_has_any) = (Verdicts::default(), Consulted::nobody_has_any());
+        let consulted = match &self.asked {
+            Asked::Expected(consulted) => consulted,
+            Asked::NobodyHasAny => &nobody_has_any,
+            Asked::Nobody | Asked::Silent(_) | Asked::Patients => return Ok(denied),
+        };
+        let Some(question) = self.decided.question().filter(|_| self.expected.len() <= MAXIMUM_EXPECTED) else {
+            return Ok(denied);
+        };
+        for patient in &self.expected {
+            if versions.iter().any(|version| version.patients.contains(patient)) {
+                continue;
+            }
+            let question = question.joined(&consulted.memberships);
+            let verdicts = consulted.of_any(&question, (self.decided.letter(), of), patient).of_denials();
+            let is_somebody = || locator::find(connection, ResourceType::PATIENT, patient.as_str());
+            if !verdicts.is_empty() && is_somebody()?.is_some() && denials::opens(connection, self.decided, of, patient)? {
+                denied.join(&verdicts);
+            }
+        }
+        Ok(denied)
+    }
+
     /// Reads what these patients, ascending, say, and what is asked of that.
     fn read(
         &self,
@@ -158,6 +195,30 @@ impl<'a> Sight<'a> {
         let actors: Vec<Reference> = question.actors().cloned().collect();
         parties::resolve(connection, (&actors, question.unresolved()), &consents, &mut memberships)?;
         Ok(Consulted { of: ConsentsOf::Patients(patients), consents, memberships, related })
+    }
+}
+
+/// The patients whom a piece of work is likely to be about. Of whom nothing can be found, nothing is read: a search that names somebody hidden does the work of one
+/// that names somebody absent, but for the look whether there is a relationship.
+fn likely(connection: &Connection, constraint: &Constraint, expected: &[LogicalId]) -> Result<Vec<LogicalId>, StoreError> {
+    let in_care = patients_in_care(connection, constraint, expected)?;
+    let is_own = |boundary: &Boundary, patient: &LogicalId| matches!(boundary, Boundary::Itself(record) if record.resource_type == ResourceType::PATIENT && record.id == *patient);
+    let reachable = |patient: &&LogicalId| {
+        constraint.boundaries().any(|boundary| boundary.contains(patient, &in_care) || is_own(boundary, patient))
+    };
+    Ok(ascending(constraint.boundaries().flat_map(within).chain(expected.iter().filter(reachable))))
+}
+
+/// Whether nobody has said anything, and the implicit policy lets everybody in who asks this.
+pub fn lets_everybody_in(connection: &Connection, constraint: &Constraint) -> Result<bool, StoreError> {
+    Ok(constraint.question().is_none_or(Question::is_implicitly_permitted) && says_nobody_anything(connection)?)
+}
+
+/// The constraint with what the store knows about who asks.
+pub fn joined(connection: &Connection, seal: &Seal, constraint: &Constraint) -> Result<Constraint, StoreError> {
+    match constraint.question().and_then(Question::person) {
+        Some(person) => Ok(constraint.joined(&memberships(connection, seal, person)?)),
+        None => Ok(constraint.clone()),
     }
 }
 

@@ -3,7 +3,7 @@
 use portcullis_audit::UnfinishedRecord;
 use portcullis_fhir::labels::Labels;
 use portcullis_fhir::reference::LocalReference;
-use portcullis_fhir::types::ResourceType;
+use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_fhir::version::NewVersion;
 use portcullis_mutants::off;
 use portcullis_policy::rules::consent::{Context, Question};
@@ -14,9 +14,9 @@ use super::super::commit::{Application, Done};
 use super::super::locator;
 use super::condition::key;
 use super::derive::{self, Derivation};
-use super::parties;
 use super::sight::Sight;
 use super::verification::{self, Verification, Writer};
+use super::{load, parties};
 
 /// How a confirmation by an operator who loads data is kept.
 const BY_IMPORT: &str = "import";
@@ -30,8 +30,26 @@ impl Application<'_> {
         let target = LocalReference { resource_type: version.resource_type, id: version.id.clone() };
         let question = &question.joined(&consulted.memberships);
         let facts = || consulted.facts(question, (target.clone(), labels), Some(&version.body));
-        let permitted = consulted.permit(question, self.constraint.letter(), (&version.patients, &facts));
+        let about = (version.patients.as_slice(), &facts as &dyn Fn() -> _);
+        let verdicts = &mut *self.state.verdicts.borrow_mut();
+        let permitted = consulted.permit_noting(question, self.constraint.letter(), about, verdicts);
         if permitted || off!("consent-of-writes") { Ok(()) } else { Err(StoreError::OutsideBoundary) }
+    }
+
+    /// Notes, for the record, by which consents a resource may be deleted: the statement that found it has judged them.
+    pub(in super::super) fn note_consent(&self, pk: i64, patients: &[LogicalId]) -> Result<(), StoreError> {
+        let Some(question) = self.constraint.question() else { return Ok(()) };
+        let sight = Sight::of(self.connection, self.seal, self.constraint)?;
+        let consulted = sight.consult_patients(self.connection, self.seal, patients)?;
+        if consulted.consents.is_empty() {
+            return Ok(());
+        }
+        if let Some(current) = load::current(self.connection, self.seal, pk)? {
+            let question = question.joined(&consulted.memberships);
+            let verdicts = &mut *self.state.verdicts.borrow_mut();
+            consulted.permits_noting(&question, self.constraint.letter(), &current, verdicts);
+        }
+        Ok(())
     }
 
     /// What was written with a Consent must be permitted by what all of that leaves, too: whoever stores a denial and a record that it denies stores neither. Consents

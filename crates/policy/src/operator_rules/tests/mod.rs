@@ -137,7 +137,7 @@ fn version(name: &str, labels: &[&str], more: &str) -> StoredVersion {
         last_updated: 0,
         patients: vec![id("p")],
         security: Security { labels, ..Security::NONE },
-        grounds: None,
+        grounds: Vec::new(),
         body: Some(body.into_bytes()),
     }
 }

@@ -60,6 +60,8 @@ pub(super) struct Node {
 #[derive(Clone, Debug, PartialEq)]
 pub struct CompiledConsent {
     pub(super) id: LogicalId,
+    /// Which version says so; `None` where that is not known.
+    pub(super) version: Option<LogicalId>,
     pub(super) patient: LogicalId,
     /// When it counts.
     pub(super) valid: Interval,
@@ -92,6 +94,7 @@ impl CompiledConsent {
         let period = document.provision.as_ref().and_then(|provision| provision.period);
         Some(Self {
             id,
+            version: None,
             patient,
             valid: period.filter(|_| top.is_some()).unwrap_or(Interval::ALWAYS),
             series: series(document),
@@ -125,6 +128,7 @@ impl CompiledConsent {
     pub fn unreadable(id: LogicalId, patient: LogicalId) -> Self {
         Self {
             id,
+            version: None,
             patient,
             valid: Interval::ALWAYS,
             series: None,
@@ -139,6 +143,17 @@ impl CompiledConsent {
     #[must_use]
     pub fn standing_as(self, standing: Standing) -> Self {
         Self { standing, ..self }
+    }
+
+    /// The same, of which this version is known to say so.
+    #[must_use]
+    pub fn of_version(self, version: LogicalId) -> Self {
+        Self { version: Some(version), ..self }
+    }
+
+    /// Which version says so; `None` where that is not known.
+    pub fn version(&self) -> Option<&LogicalId> {
+        self.version.as_ref()
     }
 
     /// The id of the Consent.

@@ -18,12 +18,14 @@ use super::facts::{Request, ResourceFacts};
 use super::implicit::{ImplicitPolicy, implied};
 
 /// What was decided.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Verdict<'a> {
     /// Whether the consents let the request have the resource.
     pub effect: Effect,
     /// Why.
     pub ground: Ground<'a>,
+    /// The consent that decided, if one did.
+    pub by: Option<&'a CompiledConsent>,
 }
 
 /// What decided.
@@ -75,20 +77,21 @@ pub fn decide<'a>(
         }
     }
     if request.own_record {
-        return Verdict { effect: Effect::Permit, ground: Ground::RightOfAccess };
+        return Verdict { effect: Effect::Permit, ground: Ground::RightOfAccess, by: None };
     }
-    permitted.unwrap_or_else(|| Verdict { effect: implied(implicit, request), ground: Ground::Implicit(implicit) })
+    permitted.unwrap_or_else(|| Verdict { effect: implied(implicit, request), ground: Ground::Implicit(implicit), by: None })
 }
 
 impl CompiledConsent {
     /// What this consent alone says, while it counts; `None`: nothing.
     pub(super) fn verdict(&self, request: &Request<'_>, resource: &ResourceFacts) -> Option<Verdict<'_>> {
         let Some(top) = &self.top else {
-            let denial = Verdict { effect: Effect::Deny, ground: Ground::Unreadable(&self.id) };
+            let denial = Verdict { effect: Effect::Deny, ground: Ground::Unreadable(&self.id), by: Some(self) };
             return (!request.own_record).then_some(denial);
         };
         let (effect, node) = Walk { request, resource }.at(top, Match::Yes, false)?;
-        Some(Verdict { effect, ground: Ground::Provision { consent: &self.id, expression: &node.expression } })
+        let ground = Ground::Provision { consent: &self.id, expression: &node.expression };
+        Some(Verdict { effect, ground, by: Some(self) })
     }
 }
 

@@ -22,6 +22,7 @@ mod residual;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod verdicts;
 mod vocabulary;
 
 pub use check::check;
@@ -37,4 +38,5 @@ pub use profiles::Profile;
 pub use question::{Memberships, Question, actions_of, own_records};
 pub use residual::{Residual, ResidualRule};
 pub use rows::{ConsentRow, NotCompilable, decide_by_rows, rows};
+pub use verdicts::{PatientsVerdict, Verdicts};
 pub use vocabulary::{Actions, Purpose};

@@ -13,10 +13,11 @@ use portcullis_oauth::users::Role;
 use super::compiled::{CompiledConsent, Context};
 use super::criteria::Match;
 use super::document::Effect;
-use super::evaluate::decide;
+use super::evaluate::{Ground, Verdict, decide};
 use super::facts::{Request, ResourceFacts};
 use super::implicit::{ImplicitPolicy, implied};
 use super::rows::{ConsentRow, rows};
+use super::verdicts::Verdicts;
 use super::vocabulary::{Actions, Purpose};
 use crate::constraint::TypeSet;
 
@@ -197,28 +198,52 @@ impl Question {
         if own.is_empty() { (patients.iter().collect(), false) } else { (own, true) }
     }
 
-    /// Whether the consents of all who are asked let the request have a record of these patients.
+    /// Whether the consents of all who are asked let the request have a record of these patients; `verdicts` notes what they say.
     pub fn permits(
         &self,
         consents: &[CompiledConsent],
         (patients, resource): (&[LogicalId], &ResourceFacts),
         letter: Letter,
+        verdicts: &mut Verdicts,
     ) -> bool {
         let (asked, own_record) = self.asked(patients);
-        let permitted = |patient: &LogicalId, actions: Actions| {
+        let mut permitted = |patient: &LogicalId, actions: Actions| {
             let request = self.request(actions, own_record);
-            let permits = |request: &Request<'_>, implicit| {
-                decide(consents, patient, (request, resource), implicit).effect == Effect::Permit
+            let verdict = decide(consents, patient, (&request, resource), self.circumstances.implicit);
+            verdicts.note((patient, &request), &verdict);
+            let besides = || {
+                let request = Request { purpose: self.besides(patient)?, ..request };
+                let verdict = decide(consents, patient, (&request, resource), ImplicitPolicy::AllNormal);
+                // What denies the other capacity of whoever asks denies the request; what permits it does not decide.
+                Some(verdict).filter(|verdict| verdict.effect == Effect::Deny)
             };
-            let besides = self.besides(patient).map(|purpose| Request { purpose, ..request });
-            permits(&request, self.circumstances.implicit)
-                && besides.is_none_or(|request| permits(&request, ImplicitPolicy::AllNormal))
+            if verdict.effect == Effect::Deny {
+                return false;
+            }
+            let besides = besides();
+            besides.iter().for_each(|verdict| verdicts.note((patient, &request), verdict));
+            besides.is_none()
         };
         asked.into_iter().all(|patient| actions_of(letter).iter().all(|actions| permitted(patient, *actions)))
     }
 
+    /// What is noted where none of these patients, who are asked, has a consent.
+    pub(crate) fn note_silence(&self, patients: &[LogicalId], verdicts: &mut Verdicts) {
+        let request = self.request(Actions::NONE, false);
+        let effect = implied(self.circumstances.implicit, &request);
+        // Which is nearly always so, and nothing to note.
+        if effect == Effect::Permit && !self.purpose.is_break_glass() {
+            return;
+        }
+        let (asked, own_record) = self.asked(patients);
+        for patient in asked.into_iter().filter(|_| !own_record) {
+            let ground = Ground::Implicit(self.circumstances.implicit);
+            verdicts.note((patient, &request), &Verdict { effect, ground, by: None });
+        }
+    }
+
     /// What holds where no consent says anything.
-    pub(super) fn implicit(&self) -> ImplicitPolicy {
+    pub fn implicit(&self) -> ImplicitPolicy {
         self.circumstances.implicit
     }
 

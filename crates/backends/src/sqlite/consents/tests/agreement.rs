@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use portcullis_fhir::interaction::Read;
 use portcullis_fhir::resource::Resource;
+use portcullis_fhir::search::{Handling, SearchContext, SearchQuery};
 use portcullis_oauth::principal::{Circumstances, ImplicitPolicy};
 use portcullis_oauth::scopes::Letter;
 use portcullis_policy::constraint::Asking;
@@ -29,13 +30,16 @@ const ACT_REASON: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
 const ACTION: &str = "http://terminology.hl7.org/CodeSystem/consentaction";
 const PROFILE: &str = "https://example.org/profile";
 const CODES: [&str; 3] = ["4548-4", "8867-4", "2339-0"];
-const RECORDS: [(&str, &str); 6] = [
+/// Whom a search names: nobody, one of the two patients, both.
+const NAMED: [&str; 4] = ["", "pat", "quinn", "pat,quinn"];
+const RECORDS: [(&str, &str); 7] = [
     ("Observation", "o0"),
     ("Observation", "o1"),
     ("Observation", "o2"),
     ("Condition", "c0"),
     ("Condition", "c1"),
     ("Encounter", "e0"),
+    ("Coverage", "k0"),
 ];
 
 fn labels() -> Vec<Value> {
@@ -114,10 +118,10 @@ fn provision() -> impl Strategy<Value = Value> {
 }
 
 /// A consent that may be stored.
-fn acceptable(own: usize) -> impl Strategy<Value = Value> {
+fn acceptable(own: usize, subject: &'static str) -> impl Strategy<Value = Value> {
     (provision(), option::weighted(0.3, select(vec!["2024-02-01", "2030-01-01"])), any::<bool>())
         .prop_map(move |(provision, given, in_series)| {
-            let mut consent = consent(&format!("consent{own}"), "pat", provision);
+            let mut consent = consent(&format!("consent{own}"), subject, provision);
             if let Some(given) = given {
                 consent["dateTime"] = given.into();
             }
@@ -173,6 +177,15 @@ fn record(type_name: &'static str, own: &'static str) -> impl Strategy<Value = V
                         record["recorder"] = reference(format!("Practitioner/{author}"));
                     }
                 }
+                // About both patients.
+                "Coverage" => {
+                    record["status"] = "active".into();
+                    record["beneficiary"] = record["subject"].take();
+                    record.as_object_mut().unwrap().remove("subject");
+                    record["subscriber"] = reference("Patient/quinn".to_owned());
+                    record["payor"] = json!([reference("Organization/org".to_owned())]);
+                    return record;
+                }
                 _ => {
                     record["status"] = "finished".into();
                     record["class"] = json!({"code": "AMB"});
@@ -189,7 +202,7 @@ fn record(type_name: &'static str, own: &'static str) -> impl Strategy<Value = V
         })
 }
 
-/// A patient's records and consents, in the order in which they are stored.
+/// The records and consents of two patients, in the order in which they are stored.
 #[derive(Debug)]
 struct Case {
     records: Vec<Value>,
@@ -203,11 +216,12 @@ struct Case {
 fn case() -> impl Strategy<Value = Case> {
     let records: Vec<_> = RECORDS.into_iter().map(|(type_name, own)| record(type_name, own)).collect();
     let version = |own| {
-        let withdrawn = acceptable(own).prop_map(super::withdrawn);
-        prop_oneof![4 => acceptable(own), 1 => withdrawn]
+        let subject = if own < 3 { "pat" } else { "quinn" };
+        let withdrawn = acceptable(own, subject).prop_map(super::withdrawn);
+        prop_oneof![4 => acceptable(own, subject), 1 => withdrawn]
     };
     let consent = move |own| (option::weighted(0.7, version(own)), option::weighted(0.4, version(own)));
-    let consents: Vec<_> = (0..3).map(consent).collect();
+    let consents: Vec<_> = (0..5).map(consent).collect();
     (records, consents, any::<bool>(), option::weighted(0.3, 0..4_usize), option::weighted(0.5, record("Observation", "o1")))
         .prop_map(|(records, consents, has_role, deleted, rewritten)| Case { records, consents, has_role, deleted, rewritten })
 }
@@ -247,29 +261,41 @@ fn asking(who: Who<'_>, implicit: ImplicitPolicy) -> portcullis_oauth::principal
     who.principal().asking(Circumstances { implicit, ..circumstances() })
 }
 
-/// What the statement shows of Pat's records, beside what `decide` permits.
-fn compare(world: &World, who: Who<'_>, implicit: ImplicitPolicy, letter: Letter) -> Vec<(String, bool, bool)> {
+fn naming(patients: &str) -> SearchQuery {
+    let context = SearchContext { base_url: BASE, handling: Handling::Strict, now_ms: 1_800_000_000_000 };
+    let pairs: Vec<_> = (!patients.is_empty()).then(|| ("patient".to_owned(), patients.to_owned())).into_iter().collect();
+    portcullis_fhir::search::parse(resource_type("Observation"), &pairs, &context).unwrap()
+}
+
+/// One record: its name, whether the statement shows it, and whether `decide` permits it.
+type Compared = (String, bool, bool);
+
+/// What the statement of a search that names these patients shows of all records, beside what `decide` permits; and whether some are not asked again.
+fn compare(world: &World, who: Who<'_>, implicit: ImplicitPolicy, (letter, named): (Letter, &str)) -> (Vec<Compared>, bool) {
     let read = Read { resource_type: resource_type("Observation"), id: id("o0") };
     let decided = decide(DecisionId(1), &asking(who, implicit), Operation::Read(read));
     let Decision::Permit(_, PermittedOperation::Read(read)) = decided else { panic!() };
     let seal = world.store.seal();
     let work = |connection: &Connection| {
-        let sight = Sight::of(connection, seal, read.constraint())?;
+        let sight = Sight::of_search(connection, seal, read.constraint(), &naming(named))?;
         let of_sight = sight.constraint().question();
-        let Some(question) = of_sight.or(read.constraint().question()) else { return Ok(Vec::new()) };
+        let Some(question) = of_sight.or(read.constraint().question()) else { return Ok((Vec::new(), false)) };
+        let agree = of_sight.is_some_and(|question| !question.agreed().is_empty());
         // Of each record, and where patients who let whoever asks have everything are not asked again.
         let (question, mut parameters) = (&question.where_agreed(Vec::new()), Parameters::default());
         let shown = consented(Asking { question, letter }, "r", false, &mut parameters);
         let agreed = of_sight
             .map_or_else(|| "1".to_owned(), |question| consented(Asking { question, letter }, "r", false, &mut parameters));
+        // Nothing of anybody else lies within what a patient may ask for.
+        let within = if matches!(who, Who::Patient(_)) { "%pat%" } else { "_%" };
         let sql = format!(
-            "SELECT {COLUMNS}, ({shown}) IS TRUE, ({agreed}) IS TRUE FROM resource r CROSS JOIN locator l ON l.pk = r.pk WHERE r.patients = 'pat' ORDER BY l.id"
+            "SELECT {COLUMNS}, ({shown}) IS TRUE, ({agreed}) IS TRUE FROM resource r CROSS JOIN locator l ON l.pk = r.pk WHERE r.patients LIKE '{within}' ORDER BY l.id"
         );
         let mut rows = Vec::new();
         parameters
             .for_each_row(connection, &sql, |row| {
                 let (each, with_agreed) = (row.get::<_, bool>(10)?, row.get::<_, bool>(11)?);
-                assert_eq!(each, with_agreed, "{who:?} {implicit:?} {letter:?}");
+                assert_eq!(each, with_agreed, "{who:?} {implicit:?} {letter:?} {named}");
                 rows.push((open_row(connection, seal, row).unwrap().1, each));
                 Ok(true)
             })
@@ -279,7 +305,7 @@ fn compare(world: &World, who: Who<'_>, implicit: ImplicitPolicy, letter: Letter
             let permitted = consulted.permits(question, letter, &version);
             (format!("{}/{}", version.resource_type, version.id), shown, permitted)
         };
-        Ok(rows.into_iter().map(row).collect())
+        Ok((rows.into_iter().map(row).collect(), agree))
     };
     world.store.readers().with_snapshot(work).unwrap()
 }
@@ -287,17 +313,21 @@ fn compare(world: &World, who: Who<'_>, implicit: ImplicitPolicy, letter: Letter
 #[test]
 fn the_statement_shows_what_a_decision_permits() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let tally: [Cell<u32>; 2] = Default::default();
+    let (tally, agreeing): ([Cell<u32>; 2], Cell<u32>) = Default::default();
     let mut runner = TestRunner::new(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() });
+    // A change asks of each record, whoever is named.
+    let ways = NAMED.map(|named| (Letter::Read, named)).into_iter().chain([(Letter::Update, "")]);
     let outcome = runner.run(&case(), |case| {
         let world = runtime.block_on(stored(&case));
         for who in [DOC, OTHER, PAT] {
             for implicit in ImplicitPolicy::ALL {
-                for letter in [Letter::Read, Letter::Update] {
-                    for (name, shown, permitted) in compare(&world, who, implicit, letter) {
+                for way in ways.clone() {
+                    let (compared, agree) = compare(&world, who, implicit, way);
+                    agreeing.set(agreeing.get() + u32::from(agree));
+                    for (name, shown, permitted) in compared {
                         let place = &tally[usize::from(permitted)];
                         place.set(place.get() + 1);
-                        prop_assert_eq!(shown, permitted, "{} {:?} {:?} {:?}", name, who, implicit, letter);
+                        prop_assert_eq!(shown, permitted, "{} {:?} {:?} {:?}", name, who, implicit, way);
                     }
                 }
             }
@@ -307,4 +337,5 @@ fn the_statement_shows_what_a_decision_permits() {
     outcome.unwrap_or_else(|error| panic!("{error}"));
     let [denied, permitted] = tally.map(Cell::into_inner);
     assert!(denied > 1_000 && permitted > 1_000, "{denied} denied, {permitted} permitted");
+    assert!(agreeing.get() > 20, "{} searches asked of patients who let whoever asks have everything", agreeing.get());
 }

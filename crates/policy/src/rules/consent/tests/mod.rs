@@ -19,6 +19,7 @@ mod model;
 mod random;
 mod residual;
 mod speed;
+mod verdicts;
 
 const BASE: &str = "https://fhir.example/fhir";
 const ISSUER: &str = "https://fhir.example";
