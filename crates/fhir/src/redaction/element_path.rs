@@ -25,6 +25,17 @@ pub(super) struct Segment {
     pub parents: Vec<StructureId>,
 }
 
+impl Segment {
+    /// Whether it is mandatory and nothing can stand in its place: an attribute in XML has neither extensions nor absence.
+    fn is_needed(&self) -> bool {
+        let is_needed = |parent: &StructureId| {
+            let of = structure(*parent);
+            of.element(&self.stem).is_some_and(|element| element.mandatory && of.has_as_attribute(element))
+        };
+        self.parents.iter().any(is_needed)
+    }
+}
+
 /// Why a text is no path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ElementPathError {
@@ -40,6 +51,9 @@ pub enum ElementPathError {
     /// The element must stay: see [`super::is_fixed`].
     #[error("'{0}' cannot be redacted: it identifies the resource, says whose it is, or by which time it stands in order")]
     Fixed(String),
+    /// What something must have to mean anything, and what can be said to be masked in no format.
+    #[error("'{0}' cannot be redacted alone: an extension without its url says nothing, so name the extension")]
+    Needed(String),
 }
 
 impl ElementPath {
@@ -68,6 +82,9 @@ impl ElementPath {
         let Some(first) = segments.first() else { return Err(ElementPathError::Empty) };
         if super::is_fixed(resource_type, &first.stem) {
             return Err(ElementPathError::Fixed(text.to_owned()));
+        }
+        if segments.last().is_some_and(Segment::is_needed) {
+            return Err(ElementPathError::Needed(text.to_owned()));
         }
         Ok(Self { resource_type, segments, text: text.into() })
     }

@@ -163,6 +163,8 @@ fn a_list_is_refused_with_its_line_and_what_would_be_right() {
         ("Encounter.period -> R", 1, "cannot be redacted"),
         ("Provenance.target -> R", 1, "cannot be redacted"),
         ("AuditEvent.agent -> R", 1, "cannot be redacted"),
+        ("Patient.extension.url -> R", 1, "name the extension"),
+        ("Patient.name.extension('http://example.org/x').url -> R", 1, "name the extension"),
     ] {
         let error = ElementRules::parse(text).unwrap_err();
         assert!(error.problem.contains(problem) && error.line == line, "{text}: {error}");

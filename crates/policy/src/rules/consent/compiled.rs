@@ -1,6 +1,7 @@
 //! A consent as decisions need it: whose it is, when it counts, what it may replace, and a tree of provisions with their effects.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use portcullis_fhir::json::Value;
 use portcullis_fhir::outcome::{Issue, IssueType};
@@ -56,7 +57,7 @@ pub(super) struct Node {
     pub(super) children: Vec<Node>,
 }
 
-/// An active privacy consent, ready to decide.
+/// An active privacy consent, ready to decide; a copy shares what it says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CompiledConsent {
     pub(super) id: LogicalId,
@@ -66,14 +67,14 @@ pub struct CompiledConsent {
     /// When it counts.
     pub(super) valid: Interval,
     /// Which others it replaces, if it is newer: organisations and policies as one text. `None`: none.
-    pub(super) series: Option<Box<str>>,
+    pub(super) series: Option<Arc<str>>,
     /// The policies that it names by URI.
-    pub(super) policies: Vec<Box<str>>,
+    pub(super) policies: Arc<[Box<str>]>,
     /// When it was given.
     pub(super) since: Option<i64>,
     pub(super) standing: Standing,
     /// `None`: it cannot be read, and denies everything.
-    pub(super) top: Option<Node>,
+    pub(super) top: Option<Arc<Node>>,
 }
 
 impl CompiledConsent {
@@ -101,7 +102,7 @@ impl CompiledConsent {
             policies: document.policy_uris().map(Into::into).collect(),
             since: document.date_time,
             standing,
-            top,
+            top: top.map(Arc::new),
         })
     }
 
@@ -132,7 +133,7 @@ impl CompiledConsent {
             patient,
             valid: Interval::ALWAYS,
             series: None,
-            policies: Vec::new(),
+            policies: Arc::new([]),
             since: None,
             standing: Standing::Unverified,
             top: None,
@@ -217,7 +218,7 @@ impl CompiledConsent {
     }
 
     fn nodes(&self) -> Vec<&Node> {
-        let mut nodes: Vec<&Node> = self.top.iter().collect();
+        let mut nodes: Vec<&Node> = self.top.as_deref().into_iter().collect();
         let mut next = 0;
         while let Some(node) = nodes.get(next).copied() {
             nodes.extend(&node.children);
@@ -271,7 +272,7 @@ pub(super) fn is_privacy(document: &ConsentDocument) -> bool {
 }
 
 /// Organisations and policies, where it has both and all of them can be compared. Opting in or out is no policy: those who change their mind do it under the same.
-fn series(document: &ConsentDocument) -> Option<Box<str>> {
+fn series(document: &ConsentDocument) -> Option<Arc<str>> {
     let organisations: Option<Vec<&Reference>> = document.organisations.iter().map(Option::as_ref).collect();
     let mut organisations: Vec<String> = organisations?.into_iter().map(|organisation| format!("{organisation:?}")).collect();
     let is_directive = |coding: &&Coding| !directives(std::slice::from_ref(coding)).is_empty();

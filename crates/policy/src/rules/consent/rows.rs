@@ -71,7 +71,7 @@ pub struct ConsentRow {
 
 /// The rows of a consent.
 pub fn rows(consent: &CompiledConsent) -> Result<Vec<ConsentRow>, NotCompilable> {
-    let top = consent.top.as_ref().ok_or(NotCompilable::Unreadable)?;
+    let top = consent.top.as_deref().ok_or(NotCompilable::Unreadable)?;
     let everything = ConsentRow {
         path: "".into(),
         depth: 0,

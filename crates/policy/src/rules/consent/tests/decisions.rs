@@ -269,7 +269,7 @@ fn what_replaces_is_found_for_all_at_once_as_for_each_two() {
     for series in [None, Some("a"), Some("b")] {
         for since in [None, Some(1), Some(2), Some(3), Some(9)] {
             for standing in [Standing::Verified, Standing::Outdated, Standing::Unverified, Standing::Held] {
-                all.push(CompiledConsent { series: series.map(Box::from), since, standing, ..one.clone() });
+                all.push(CompiledConsent { series: series.map(std::sync::Arc::from), since, standing, ..one.clone() });
             }
         }
     }

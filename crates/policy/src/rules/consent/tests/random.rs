@@ -1,6 +1,7 @@
 //! Random trees: the rows of a consent say what its tree says.
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::option;
@@ -150,7 +151,7 @@ pub(super) fn consents(number: std::ops::Range<usize>) -> impl Strategy<Value = 
     let one = (tree(), select(standings.to_vec()), select(vec![Some(0), Some(5), None]), select(vec!["one", "two"]));
     let one = one.prop_map(move |(tree, standing, since, series)| {
         let series = Some(series.into());
-        let consent = CompiledConsent { top: Some(tree), since, series, ..template.clone().standing_as(standing) };
+        let consent = CompiledConsent { top: Some(Arc::new(tree)), since, series, ..template.clone().standing_as(standing) };
         // As a store keeps what has no rows (`CompiledConsent::of_body`).
         if rows(&consent).is_ok() { consent } else { CompiledConsent { top: None, ..consent } }
     });
@@ -169,7 +170,7 @@ fn the_rows_of_a_consent_say_what_its_tree_says() {
     let template = compiled(&consent(json!({"type": "permit"})));
     let mut runner = TestRunner::new(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() });
     let outcome = runner.run(&(tree(), vec(asked(), REQUESTS)), |(tree, requests)| {
-        let consent = CompiledConsent { top: Some(tree), ..template.clone() };
+        let consent = CompiledConsent { top: Some(Arc::new(tree)), ..template.clone() };
         let rows = match rows(&consent) {
             Ok(rows) => rows,
             Err(_) => {
