@@ -33,7 +33,7 @@ pub fn run(arguments: &PolicyShow) -> Outcome {
     if arguments.json {
         return terminal::print_json(&listed(&held, standing.as_ref()));
     }
-    if held.rules.are_none() {
+    if held.rules.are_none() && held.rules.elsewhere().is_empty() {
         terminal::print_line("There are no rules of the operator ([policy] rules). The program's own rules alone decide.")?;
         return standing.map_or(Ok(()), |standing| terminal::print(&standing.said()));
     }
@@ -45,6 +45,10 @@ pub fn run(arguments: &PolicyShow) -> Outcome {
             rule.line(),
             terminal::wrapped(&Described(rule).to_string(), 2)
         ));
+    }
+    if !held.rules.elsewhere().is_empty() {
+        let names = format!("For other jurisdictions, and without effect here: {}", held.rules.elsewhere().join(", "));
+        text.push_str(&terminal::wrapped(&names, 0));
     }
     text.push_str(&terminal::wrapped(
         "A denial overrides every permission, also of the program's own rules, and holds for everybody but the operator at the command line.",
@@ -119,5 +123,6 @@ fn listed(held: &Held, standing: Option<&Standing>) -> serde_json::Value {
         Some(Standing::Wider(widenings)) => widenings.as_slice(),
         _ => &[],
     };
-    json!({"sha256": held.digest, "rules": rules.collect::<Vec<_>>(), "in_force": in_force, "opens": opens})
+    let elsewhere: Vec<&str> = held.rules.elsewhere().iter().map(|name| &**name).collect();
+    json!({"sha256": held.digest, "rules": rules.collect::<Vec<_>>(), "elsewhere": elsewhere, "in_force": in_force, "opens": opens})
 }

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use portcullis_audit::record::Record;
+use portcullis_oauth::principal::ImplicitPolicy;
 use portcullis_oauth::users::Role;
 use portcullis_policy::OperatorRules;
 use portcullis_server::admin::protocol::{Request, Response};
 use portcullis_server::admin::{Caller, Comes, ExplainRequest, Explained, Service};
+use portcullis_server::context::AuthorizationSettings;
 use portcullis_server::operator_rules::Held;
-use portcullis_testkit::server::PASSWORD;
+use portcullis_testkit::server::{PASSWORD, TestServer};
+use portcullis_verifies::verifies;
 use serde_json::{Value, json};
 
 use super::world::{World, ids};
@@ -245,5 +248,44 @@ async fn a_decision_is_explained_rule_by_rule_and_the_explanation_is_on_record()
     ] {
         let refused = service.answer(&Caller::named("root"), Request::Explain(Box::new(request))).await;
         assert!(matches!(refused, Response::Refused(_)), "{refused:?}");
+    }
+}
+
+/// The law of a state, the policy of a house, and what patients have said.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_obeys_the_law_of_its_place_its_implicit_policy_and_what_patients_said() {
+    verifies!("SEED-SKIN-14");
+    verifies!("SEED-USCORE-23");
+    let concept = |system: &str, code: &str| json!({"coding": [{"system": system, "code": code}]});
+    let consent = |effect: &str| {
+        json!({
+            "resourceType": "Consent", "id": "c", "status": "active", "patient": {"reference": "Patient/ann"}, "dateTime": "2020-01-01",
+            "scope": concept("http://terminology.hl7.org/CodeSystem/consentscope", "patient-privacy"),
+            "category": [concept("http://loinc.org", "59284-0")], "policy": [{"uri": "https://example.org/c"}], "provision": {"type": effect},
+        })
+    };
+    let of_place = |place: &str| {
+        let rule = |name: &str, place: &str, denied: &str| {
+            format!("[[rule]]\nname = '{name}'\neffect = 'deny'\njurisdictions = ['{place}']\ntypes = ['{denied}']\n")
+        };
+        let rules = [("texas", "US-TX", "Observation"), ("california", "US-CA", "Encounter")];
+        format!("jurisdictions = ['{place}']\n{}", rules.map(|(name, place, denied)| rule(name, place, denied)).concat())
+    };
+    for (implicit, unsaid) in [(ImplicitPolicy::AllNormal, 200), (ImplicitPolicy::Deny, 404)] {
+        let settings = AuthorizationSettings { implicit_consent: implicit, ..Default::default() };
+        let world = World::over(TestServer::start_with(settings).await).await;
+        let who = world.app.access_token("user/*.rs", "who", PASSWORD).await;
+        for (said, otherwise) in [(None, unsaid), (Some("permit"), 200), (Some("deny"), 404)] {
+            if let Some(effect) = said {
+                world.server.import(&[consent(effect).to_string()]).await;
+            }
+            for (place, observation, encounter) in
+                [("US-TX", 403, otherwise), ("US-CA", otherwise, 403), ("US-NY", otherwise, otherwise)]
+            {
+                hold(&world, &of_place(place));
+                let came = (get(&world, &who, "Observation/obs-ann-1").await.0, get(&world, &who, "Encounter/enc-ann").await.0);
+                assert_eq!(came, (observation, encounter), "{place}, {implicit:?}, {said:?}");
+            }
+        }
     }
 }

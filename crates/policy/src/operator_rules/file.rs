@@ -16,6 +16,7 @@ use toml::Spanned;
 
 use super::conditions::{Conditions, Person};
 use super::hours::{Hours, Zones};
+use super::jurisdictions::{Jurisdiction, concern};
 use super::network::Network;
 use super::{OperatorRules, Reach, Rule, RuleEffect, unreachable};
 use crate::constraint::{Relationship, TypeSet};
@@ -63,6 +64,7 @@ impl fmt::Display for Problem {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileEntry {
+    jurisdictions: Option<Texts>,
     #[serde(default)]
     rule: Vec<Spanned<RuleEntry>>,
 }
@@ -75,6 +77,7 @@ struct RuleEntry {
     effect: Spanned<String>,
     #[serde(default)]
     shadow: bool,
+    jurisdictions: Option<Texts>,
     when: Option<Spanned<ConditionsEntry>>,
     unless: Option<Spanned<ConditionsEntry>>,
     types: Option<Texts>,
@@ -134,18 +137,28 @@ impl OperatorRules {
             return whole(1, format!("there are more than {MAXIMUM_RULES} rules: each is asked for every request, write fewer"));
         }
         let mut reader = Reader { text, base_url: base_url.into(), zones, problems: Vec::new(), line: 1, rule: None };
-        let rules: Vec<Option<Rule>> = file.rule.iter().map(|entry| reader.rule(entry)).collect();
+        let own = reader.own_jurisdictions(&file);
+        let rules: Vec<Option<(bool, Rule)>> = file.rule.iter().map(|entry| reader.rule_here(entry, &own)).collect();
         let mut problems = reader.problems;
-        let rules: Vec<Arc<Rule>> = rules.into_iter().flatten().map(Arc::new).collect();
-        for (place, rule) in rules.iter().enumerate() {
-            if let Some(earlier) = rules.iter().take(place).find(|earlier| earlier.name == rule.name) {
-                problems.push(rule.problem("name", format!("line {} has a rule of this name: choose another one", earlier.line)));
-            }
-        }
+        let all: Vec<(bool, Arc<Rule>)> = rules.into_iter().flatten().map(|(is_here, rule)| (is_here, Arc::new(rule))).collect();
+        problems.extend(named_twice(&all));
+        let (here, elsewhere): (Vec<_>, Vec<_>) = all.into_iter().partition(|(is_here, _)| *is_here);
+        let rules: Vec<Arc<Rule>> = here.into_iter().map(|(_, rule)| rule).collect();
+        let elsewhere = elsewhere.into_iter().map(|(_, rule)| Arc::clone(&rule.name)).collect();
         problems.extend(unreachable::among(&rules));
         problems.sort_by_key(|problem| problem.line);
-        if problems.is_empty() { Ok(Self { rules }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Self { rules, elsewhere }) } else { Err(problems) }
     }
+}
+
+fn named_twice(rules: &[(bool, Arc<Rule>)]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (place, (_, rule)) in rules.iter().enumerate() {
+        if let Some((_, earlier)) = rules.iter().take(place).find(|(_, earlier)| earlier.name == rule.name) {
+            problems.push(rule.problem("name", format!("line {} has a rule of this name: choose another one", earlier.line)));
+        }
+    }
+    problems
 }
 
 impl Rule {
@@ -186,6 +199,26 @@ impl Reader<'_> {
     fn wrong(&mut self, place: usize, key: &'static str, message: impl Into<String>) {
         let line = line_at(self.text, place);
         self.problems.push(Problem { line, rule: self.rule.clone(), key, message: message.into() });
+    }
+
+    /// Where the server is. A file of which rules name jurisdictions must say so: else they would silently be for nobody.
+    fn own_jurisdictions(&mut self, file: &FileEntry) -> Vec<Jurisdiction> {
+        if let Some(texts) = &file.jurisdictions {
+            return self.list(texts, "jurisdictions", Jurisdiction::parse);
+        }
+        let first = file.rule.iter().find_map(|rule| rule.get_ref().jurisdictions.as_ref());
+        if let Some(texts) = first {
+            let advice = "is named by a rule, and the file does not say where the server is: write jurisdictions = [\"US-TX\"], or what is true, before the first [[rule]]";
+            self.wrong(texts.span().start, "jurisdictions", advice);
+        }
+        Vec::new()
+    }
+
+    /// A rule, and whether it is one for a server that is there.
+    fn rule_here(&mut self, spanned: &Spanned<RuleEntry>, own: &[Jurisdiction]) -> Option<(bool, Rule)> {
+        let rule = self.rule(spanned);
+        let places = spanned.get_ref().jurisdictions.as_ref().map(|texts| self.list(texts, "jurisdictions", Jurisdiction::parse));
+        Some((concern(&places.unwrap_or_default(), own), rule?))
     }
 
     fn rule(&mut self, spanned: &Spanned<RuleEntry>) -> Option<Rule> {

@@ -8,6 +8,7 @@
 mod conditions;
 mod file;
 mod hours;
+mod jurisdictions;
 mod network;
 mod shadow;
 mod unreachable;
@@ -42,6 +43,8 @@ use crate::rules::{break_glass, grant};
 #[derive(Debug, Default)]
 pub struct OperatorRules {
     rules: Vec<Arc<Rule>>,
+    /// The names of those that are for other jurisdictions, and decide nothing here.
+    elsewhere: Vec<Arc<str>>,
 }
 
 /// One rule.
@@ -92,6 +95,11 @@ impl OperatorRules {
     /// The rules in the order of their file.
     pub fn rules(&self) -> &[Arc<Rule>] {
         &self.rules
+    }
+
+    /// The names of the rules of the file that are for jurisdictions in which this server is not.
+    pub fn elsewhere(&self) -> &[Arc<str>] {
+        &self.elsewhere
     }
 
     /// Whether there is none.

@@ -188,3 +188,42 @@ fn rules_read_as_plain_words() {
         "Everybody is denied any access to every Observation that ?status=preliminary finds for the purpose HPAYMT, unless it is asked at these hours: mon, tue, wed, thu, fri from 07:00 to 19:00 UTC."
     );
 }
+
+#[test]
+fn rules_for_other_places_are_checked_and_left_aside() {
+    let of = |own: &str, places: &str| format!("{own}\n{}", rule("deny", &format!("{places}\ntypes = ['Condition']")));
+    for (own, places, here) in [
+        ("jurisdictions = ['US-TX']", "", 1),
+        ("jurisdictions = ['US-TX']", "jurisdictions = ['US']", 1),
+        ("jurisdictions = ['US-TX', 'city-clinic']", "jurisdictions = ['city-clinic', 'US-CA']", 1),
+        ("jurisdictions = ['US-TX']", "jurisdictions = ['US-CA']", 0),
+        ("jurisdictions = ['US']", "jurisdictions = ['US-TX']", 0),
+    ] {
+        let parsed = parse(&of(own, places)).unwrap();
+        let names: Vec<&str> = parsed.elsewhere().iter().map(|name| &**name).collect();
+        assert_eq!((parsed.rules().len(), names.len()), (here, 1 - here), "{own} {places}");
+    }
+    for (own, places, told) in [
+        (
+            "",
+            "jurisdictions = ['US-TX']",
+            "line 5, jurisdictions: is named by a rule, and the file does not say where the server is",
+        ),
+        ("jurisdictions = []", "", "line 1, jurisdictions: is empty"),
+        ("jurisdictions = ['US', 'US']", "", "line 1, jurisdictions: has 'US' twice"),
+        ("jurisdictions = ['US_TX']", "", "line 1, jurisdictions: 'US_TX' must be letters and digits"),
+        ("jurisdictions = ['US']", "jurisdictions = ['-']", "line 5, rule 'r', jurisdictions: '-' must be"),
+    ] {
+        let problems = problems(&of(own, places));
+        assert!(problems.len() == 1 && problems[0].starts_with(told), "{own} {places}: {problems:?}");
+    }
+    // What is wrong in a rule for elsewhere would be wrong there.
+    assert_eq!(problems(&of("jurisdictions = ['US']", "jurisdictions = ['CA']").replace("'Condition'", "'Conditio'")).len(), 1);
+    // Nor does a rule for elsewhere make another one superfluous.
+    let twice = format!(
+        "jurisdictions = ['US']\n{}{}",
+        rule("deny", "jurisdictions = ['US']\ntypes = ['Condition']"),
+        rule("deny", "jurisdictions = ['CA']\ntypes = ['Condition']").replace("'r'", "'other'")
+    );
+    assert_eq!(problems(&twice), Vec::<String>::new());
+}

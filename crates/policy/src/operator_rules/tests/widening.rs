@@ -25,6 +25,13 @@ fn permit(rest: &str) -> String {
 }
 
 #[test]
+fn whoever_moves_a_server_to_another_place_lets_more_be_seen_where_rules_of_the_place_deny() {
+    let of = |place: &str| format!("jurisdictions = ['{place}']\n{}", deny("jurisdictions = ['US-TX']\ntypes = ['Condition']"));
+    assert_eq!(widened(&of("US-TX"), &of("US-CA")), [("r".to_owned(), Widened::DenialGone)]);
+    assert_eq!(widened(&of("US-CA"), &of("US-TX")), []);
+}
+
+#[test]
 fn a_denial_that_is_removed_weakened_or_only_tried_lets_more_be_seen() {
     let all = "types = ['Condition', 'Observation']\n";
     let inside = "unless = { networks = ['10.0.0.0/8'] }";
