@@ -14,6 +14,7 @@ mod consents;
 mod cursor;
 mod database;
 mod evidence;
+mod gathering;
 mod generations;
 mod history;
 mod include;

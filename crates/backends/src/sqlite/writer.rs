@@ -3,9 +3,9 @@
 //! Each request is a savepoint, so that a failed one takes nothing of the others with it. When the COMMIT fails, all of the group fail. A full
 //! queue refuses at once. A caller that goes away does not stop what it has asked for.
 //!
-//! A commit costs nearly the same for one request as for many. So where the last group had several, the next one gathers for half the time that a
-//! commit takes before it begins: those who were answered together tend to come back together. Who writes alone never waits.
+//! Where several write at once, a group waits for the others ([`super::gathering`]).
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use portcullis_store::StoreError;
 use rusqlite::Connection;
 
 use super::database::{OpenError, store_error};
+use super::gathering::{Gathering, LONGEST};
 
 /// The bounds of queue and group.
 #[derive(Clone, Copy, Debug)]
@@ -41,12 +42,6 @@ impl Default for Limits {
 /// How long the thread waits for work before it gives cached pages back.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// The longest time for which a group gathers requests.
-const LONGEST_GATHERING: Duration = Duration::from_millis(6);
-/// A group gathers for half as many flushes as others were in the last one, up to so many: where many write at once, a flush for a few of them takes more
-/// from the others than they wait.
-const MOST_HALF_FLUSHES: u32 = 6;
-
 /// The queue to the writing thread. Dropping it finishes what waits and closes the database.
 #[derive(Debug)]
 pub struct Writer {
@@ -68,7 +63,8 @@ impl Writer {
             limits,
             queued_bytes: Arc::clone(&queued_bytes),
             rollbacks: Arc::clone(&rollbacks),
-            gathering: Duration::ZERO,
+            gathering: Gathering::new(),
+            gathered: VecDeque::new(),
         };
         let thread = std::thread::Builder::new().name("sqlite-writer".into()).spawn(move || group.serve(&requests));
         let thread = Some(thread.map_err(OpenError::Thread)?);
@@ -194,17 +190,24 @@ struct GroupCommit {
     limits: Limits,
     queued_bytes: Arc<AtomicUsize>,
     rollbacks: Arc<AtomicU64>,
-    /// For how long the next group gathers.
-    gathering: Duration,
+    /// How many the next group waits for.
+    gathering: Gathering,
+    /// What was taken from the queue, in order, and not executed.
+    gathered: VecDeque<Box<dyn Request>>,
 }
 
 impl GroupCommit {
     fn serve(&mut self, requests: &Receiver<Box<dyn Request>>) {
         let mut idle = true;
         loop {
+            if !self.gathered.is_empty() {
+                self.group(requests);
+                continue;
+            }
             match requests.recv_timeout(IDLE) {
                 Ok(first) => {
-                    self.group(first, requests);
+                    self.gathered.push_back(first);
+                    self.group(requests);
                     idle = false;
                 }
                 Err(RecvTimeoutError::Timeout) if idle => {}
@@ -219,27 +222,45 @@ impl GroupCommit {
         }
     }
 
+    /// Lets as many gather as the last groups make likely.
+    fn gather(&mut self, requests: &Receiver<Box<dyn Request>>) {
+        let awaited = self.gathering.awaited().min(self.limits.group_requests);
+        self.gathered.extend(requests.try_iter().take(awaited.saturating_sub(self.gathered.len())));
+        if self.gathered.len() >= awaited {
+            return;
+        }
+        let begun = Instant::now();
+        loop {
+            let before = self.gathered.len();
+            std::thread::sleep(self.gathering.pause(begun.elapsed()));
+            self.gathered.extend(requests.try_iter().take(awaited.saturating_sub(before)));
+            let (now, took) = (self.gathered.len(), begun.elapsed());
+            if now == before || now >= awaited || took >= LONGEST {
+                self.gathering.took(took);
+                return;
+            }
+        }
+    }
+
     /// Executes what waits, within the limits, in one transaction.
-    fn group(&mut self, first: Box<dyn Request>, requests: &Receiver<Box<dyn Request>>) {
+    fn group(&mut self, requests: &Receiver<Box<dyn Request>>) {
+        self.gather(requests);
         let mut done: Vec<Box<dyn Request>> = Vec::new();
         let mut kept = false;
         let mut bytes = 0_usize;
-        let mut next = Some(first);
         let mut outcome = Ok(());
-        std::thread::sleep(self.gathering);
+        let mut next = self.gathered.pop_front();
         while let Some(mut request) = next.take() {
             self.queued_bytes.fetch_sub(request.bytes(), Ordering::Relaxed);
             bytes = bytes.saturating_add(request.bytes());
             outcome = self.execute(&mut *request, &mut kept);
             done.push(request);
             if outcome.is_ok() && done.len() < self.limits.group_requests && bytes < self.limits.group_bytes {
-                next = requests.try_recv().ok();
+                next = self.gathered.pop_front().or_else(|| requests.try_recv().ok());
             }
         }
-        let committing = Instant::now();
         let outcome = outcome.and_then(|()| self.commit());
-        let others = u32::try_from(done.len().saturating_sub(1)).unwrap_or(u32::MAX).min(MOST_HALF_FLUSHES);
-        self.gathering = (committing.elapsed() * others / 2).min(LONGEST_GATHERING);
+        self.gathering.had(done.len());
         if let Err(reason) = &outcome {
             tracing::error!(reason, requests = done.len(), "a group of writes was lost");
             self.roll_back();
