@@ -4,9 +4,10 @@
 //! one is imported, whatever clients write; the current version denies, too. What permits counts while it is confirmed, and while nothing that was written later takes it
 //! back; where the operator's policy is that nobody is let in without, it is needed. A provision may be about one practitioner or one app, about a purpose, a type,
 //! a label, a code or something that is done; it may except Patients; it may be over. Whoever reads the own record is asked only where the app is named. A record of several patients needs all of
-//! them, but for whoever reads the own. What a deletion said nobody knows: it has every code, and is no reason to permit.
+//! them, but for whoever reads the own. Somebody who is several things is denied by what denies any of them. What a deletion said nobody knows: it has every code, and is no reason to permit.
 
 use portcullis_oauth::principal::ImplicitPolicy;
+use portcullis_oauth::users::Role;
 use serde_json::{Value, json};
 
 use super::data::{Draft, Form, Record};
@@ -121,11 +122,13 @@ fn permit_doing(
     let patients = patients(stated);
     let own = own(person).filter(|own| patients.iter().any(|patient| patient == own));
     let counting = counting(records);
-    let says = |consent: &Value| {
+    let says_for = |consent: &Value, asked_for: &str| {
         let action = consent["provision"]["action"][0]["coding"][0]["code"].as_str();
         let is_about = action.is_none_or(|action| done.contains(&action));
-        is_about.then(|| said(&consent["provision"], person, own.is_some(), (stated, content, labels))).flatten()
+        let asked = (person, asked_for, own.is_some());
+        is_about.then(|| said(&consent["provision"], asked, (stated, content, labels))).flatten()
     };
+    let says = |consent: &Value| says_for(consent, person.purpose());
     let lets_in = |patient: &String| {
         let is_theirs = |consent: &&Counting<'_>| self::patients(consent.body).contains(patient);
         // A newer one of the same organisation about the same policy takes the place of an older one.
@@ -143,8 +146,11 @@ fn permit_doing(
                 |later: &Option<&Value>| later.is_some_and(|later| later["status"] == "active" && says(later) == Some(true));
             consent.confirmed && says(consent.body) == Some(true) && consent.later.as_ref().is_none_or(still)
         };
-        !of_patient().any(|consent| says(consent.body) == Some(false))
-            && (own.is_some() || implied(person) || of_patient().any(permits))
+        let besides = besides(person, patient).filter(|_| own.is_none());
+        let is_denied = |consent: &Counting<'_>| {
+            [Some(person.purpose()), besides].into_iter().flatten().any(|purpose| says_for(consent.body, purpose) == Some(false))
+        };
+        !of_patient().any(is_denied) && (own.is_some() || implied(person) || of_patient().any(permits))
     };
     patients.iter().filter(|patient| own.is_none_or(|own| own == *patient)).all(lets_in)
 }
@@ -168,11 +174,18 @@ fn own(person: &Person) -> Option<&'static str> {
     }
 }
 
+/// In which capacity somebody who is several things opens the record of a patient whatever was stated: what denies that denies the request.
+fn besides(person: &Person, patient: &str) -> Option<&'static str> {
+    let roles = person.roles();
+    let represents = roles.contains(&Role::Representative) && person.patients.contains(&patient) && person.own != Some(patient);
+    let capacity = if represents { Some("FAMRQT") } else { Some("TREAT").filter(|_| roles.contains(&Role::Clinician)) };
+    capacity.filter(|capacity| !purposes::around(person.purpose()).contains(capacity))
+}
+
 /// What a provision says; `None`: nothing.
 fn said(
     provision: &Value,
-    person: &Person,
-    is_own: bool,
+    (person, asked_for, is_own): (&Person, &str, bool),
     (stated, content, labels): (&Value, Option<&Value>, &Labels),
 ) -> Option<bool> {
     let actor = &provision["actor"][0]["reference"];
@@ -183,7 +196,7 @@ fn said(
     let class = &provision["class"][0];
     let label = provision["securityLabel"][0]["code"].as_str();
     let purpose = provision["purpose"][0]["code"].as_str();
-    let asks_for = |wider: &str| purposes::around(person.purpose()).contains(&wider);
+    let asks_for = |wider: &str| purposes::around(asked_for).contains(&wider);
     let matches = named.is_none_or(is_named)
         && purpose.is_none_or(asks_for)
         && provision["period"].is_null()
@@ -196,7 +209,7 @@ fn said(
     // Breaking the glass is perhaps treatment, a deletion perhaps had the code, and a Consent that says something of the code has it for another reason.
     let is_coded = content.is_some() && stated["resourceType"] != "Consent";
     let for_sure =
-        purpose.is_none_or(|purpose| purposes::includes(purpose, person.purpose())) && (provision["code"].is_null() || is_coded);
+        purpose.is_none_or(|purpose| purposes::includes(purpose, asked_for)) && (provision["code"].is_null() || is_coded);
     let counts = |node: &Value| match node["type"] == "permit" {
         true => for_sure.then_some(true),
         false => (names_app || !is_own).then_some(false),

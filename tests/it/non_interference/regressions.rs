@@ -400,6 +400,7 @@ fn a_consent_is_about_what_it_says_and_about_nothing_else() {
         ("deny", actor(r#"{"identifier":{"system":"https://localhost:8443","value":"app"}}"#)),
         ("deny", purpose("TREAT")),
         ("deny", purpose("PATRQT")),
+        ("deny", purpose("FAMRQT")),
         ("deny", class("Encounter")),
         ("deny", label.to_owned()),
         ("deny", code.to_owned()),
@@ -417,9 +418,10 @@ fn a_consent_is_about_what_it_says_and_about_nothing_else() {
     ];
     let clinician = Person { clearance: 2, ..Person::clinician("d0") };
     let broken = Person { glass: vec!["p0"], stated: Some("BTG"), ..clinician.clone() };
-    let people = [0, 1]
-        .into_iter()
-        .flat_map(|implicit| [&clinician, &broken, &Person::patient("p0")].map(|person| Person { implicit, ..person.clone() }));
+    // What denies the family denies whoever is both.
+    let both = Person { patients: vec!["p0", "p1"], ..clinician.clone() };
+    let people = [clinician, broken, both, Person::patient("p0")];
+    let people = [0, 1].into_iter().flat_map(|implicit| people.clone().map(|person| Person { implicit, ..person }));
     let people: Vec<Person> = people.collect();
     let labelled = r#","meta":{"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"HIV"}]}"#;
     let coded =
