@@ -407,8 +407,11 @@ fn opened(person: &Person, letter: char) -> Option<Vec<Opened<'_>>> {
     }
     let mut opened = Vec::new();
     let carer = person.practitioner.filter(|_| person.treats());
-    let limits_of =
-        |patient: &str| person.limits.filter(|_| person.patients.get(1).is_some_and(|represented| *represented == patient));
+    // Whoever represents somebody without limits opens that record as the others.
+    let limits_of = |patient: &str| {
+        let limits = person.limits.filter(|limits| *limits != (false, "-"));
+        limits.filter(|_| person.patients.get(1).is_some_and(|represented| *represented == patient))
+    };
     if !patient.is_empty() {
         let launch = person.launch?;
         let acts_for = person.acts_for(launch);
