@@ -291,6 +291,12 @@ impl<'a> View<'a> {
         patients(body).iter().any(|patient| self.is_someone_inside(opened, patient))
     }
 
+    /// Whether something of this patient could be written, whatever the patient's consents say.
+    pub fn reaches(&self, patient: &str) -> bool {
+        let opens = |opened: &Opened<'_>| KINDS.iter().any(|kind| self.opens(opened, kind.name));
+        self.opened.iter().any(|opened| opens(opened) && self.is_someone_inside(opened, patient))
+    }
+
     fn is_someone_inside(&self, opened: &Opened<'_>, patient: &str) -> bool {
         opened.named.as_ref().is_none_or(|named| named.contains(patient))
             && opened.carer.is_none_or(|carer| !reasons(self.records, carer, patient).is_empty())

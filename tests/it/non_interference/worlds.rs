@@ -15,7 +15,7 @@ use super::people::{self, Person};
 use super::requests::{self, Request};
 use super::rules::Relation;
 use super::stores::{Answer, Held};
-use super::view::{View, reasons};
+use super::view::{View, patients, reasons};
 use super::writes::{self, Planned, Write};
 use super::{cases, config, longer, runtime};
 
@@ -61,7 +61,8 @@ pub fn other_world<T: PartialEq>(events: &[Event], differences: &[Difference], k
     other
 }
 
-/// What a person may know of a world: what each letter shows, for whom they care, and by what: a write may end one of several reasons for that.
+/// What a person may know of a world: what each letter shows, for whom they care, and by what: a write may end one of several reasons for that. Whoever may write something
+/// of a patient is told by a refusal that the patient does not want it written.
 pub fn known(records: &[Record], person: &Person) -> ([Vec<Record>; 4], BTreeSet<String>) {
     let views = ['r', 's', 'u', 'd'].map(|letter| View::new(records, person, letter).records());
     let mut relations = vec![Relation::Care];
@@ -74,6 +75,15 @@ pub fn known(records: &[Record], person: &Person) -> ([Vec<Record>; 4], BTreeSet
             let by = |record: &Record| format!("{patient} {relation:?} by {}/{}", record.resource_type, record.id);
             care.extend(reasons(records, (relation, practitioner), patient).into_iter().map(by));
         }
+    }
+    for patient in
+        PATIENTS.iter().filter(|patient| ['c', 'u'].iter().any(|letter| View::new(records, person, *letter).reaches(patient)))
+    {
+        let concerns = |record: &&Record| {
+            (0..record.versions.len()).any(|number| patients(record.stated(number)).iter().any(|of| of == patient))
+        };
+        let consents = records.iter().filter(|record| record.resource_type == "Consent").filter(concerns);
+        care.extend(consents.map(|consent| format!("{patient} said {:?}", consent.versions)));
     }
     // A role that ends may be one of several that give a relationship.
     if relations.len() > 1 {
