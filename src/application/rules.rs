@@ -96,6 +96,10 @@ pub async fn reload(instance: &Instance) -> Outcome {
 
 async fn bring(instance: &Instance, read: Held) -> Outcome {
     let server = instance.server();
+    if !read.rules.elsewhere().is_empty() {
+        let rules = read.rules.elsewhere().join(", ");
+        tracing::info!(%rules, "these rules of [policy] are for other jurisdictions and decide nothing here");
+    }
     let kept = InForce::read(&*server.registry, KEPT_NAME)?;
     match judge(server, &read, &kept).await? {
         Next::Unchanged => {

@@ -98,9 +98,13 @@ impl Consulted {
         }
     }
 
-    /// What they say of a record of this type and patient of which nothing particular is known: no code, no label, no time.
+    /// What they say of every record of this type and patient. Nothing where they tell records apart by what these say: what was looked for may be one that they let out.
     pub fn of_any(&self, question: &Question, (letter, resource_type): (Letter, ResourceType), patient: &LogicalId) -> Verdicts {
         let mut verdicts = Verdicts::default();
+        let mut own = self.consents.iter().filter(|consent| consent.patient() == patient);
+        if !own.all(CompiledConsent::tells_no_records_apart) {
+            return verdicts;
+        }
         let target = LocalReference { resource_type, id: patient.clone() };
         let facts = || ResourceFacts::outline(target.clone(), Labels::NONE, false);
         self.permit_noting(question, letter, (std::slice::from_ref(patient), &facts), &mut verdicts);

@@ -3,6 +3,8 @@
 //! It asks the decision itself and the same visibility as release does, and never decides anew. Whether a record that makes another one visible is itself
 //! visible is the store's word; so is what consents say, which the caller adds.
 
+use std::sync::Arc;
+
 use portcullis_fhir::labels::{Clearance, Labels};
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
@@ -176,6 +178,11 @@ impl Permit {
     /// Under what constraint it is.
     pub fn constraint(&self) -> &Constraint {
         &self.constraint
+    }
+
+    /// The same for whoever keeps it longer.
+    pub fn shared_constraint(&self) -> Arc<Constraint> {
+        Arc::clone(&self.constraint)
     }
 
     /// Whether each way in which records of this type are visible shows a version to whom these patients are related so, and which part of it does not. Consents

@@ -7,7 +7,6 @@ use std::task::Poll;
 
 use http::{HeaderMap, Request, StatusCode, header};
 use portcullis_audit::record::{Event, Outcome};
-use tokio::time::Instant;
 
 use crate::answer::{Answer, Draft};
 use crate::context::Server;
@@ -57,7 +56,6 @@ impl Begun {
         let exchange = Exchange {
             id,
             received,
-            begun: Instant::now(),
             peer,
             method,
             target,

@@ -6,7 +6,6 @@ use http::{HeaderValue, Method, Request, StatusCode, header};
 use hyper::body::Body as _;
 use portcullis_audit::record::{Event, Outcome};
 use portcullis_audit::{Counted, LedgerError};
-use tokio::time::Instant;
 
 use crate::admin;
 use crate::answer::{Answer, Draft};
@@ -56,7 +55,6 @@ impl Server {
         let exchange = Exchange {
             id: format!("{:032x}", self.random_u128()),
             received: self.clock.now_milliseconds(),
-            begun: Instant::now(),
             peer,
             method: parts.method,
             target: parts.uri,

@@ -198,8 +198,20 @@ async fn patients_see_what_their_consents_decided_and_others_in_their_trail_see_
     };
     assert_eq!((by_id(&ann).await, by_id(&auditor).await, by_id(&carer).await), (200, 200, 404));
     // The events of the attempts themselves are numbered as if nothing stood before them.
-    let attempts = world.trail(&carer, "subtype=read&entity=Observation/obs-ann-1").await;
-    assert!(attempts.iter().all(|event| code(event, "/id").ends_with("-1")), "{attempts:?}");
+    let attempts = world.trail(&ann, "subtype=read&entity=Observation/obs-ann-1").await;
+    assert!(attempts.len() > 1 && attempts.iter().all(|event| code(event, "/id").ends_with("-1")), "{attempts:?}");
+    // Nor do they tell a representative what is there, and who is kept from it: of the two attempts in vain that of the patient's own app alone.
+    let in_vain = async |token: &str| {
+        let found = world.server.client.get("/fhir/AuditEvent?subtype=read&outcome=4").bearer(token).send().await.json();
+        ids(&found)
+    };
+    let (by_both, by_own) = (in_vain(&ann).await, in_vain(&carer).await);
+    assert_eq!((by_both.len(), by_own.len()), (2, 1));
+    let hidden = by_both.iter().find(|id| !by_own.contains(id)).unwrap();
+    let by_id = async |token: &str| {
+        world.server.client.get(&format!("/fhir/AuditEvent/{hidden}")).bearer(token).send().await.status.as_u16()
+    };
+    assert_eq!((by_id(&ann).await, by_id(&auditor).await, by_id(&carer).await), (200, 200, 404));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -245,6 +257,54 @@ async fn with_consent_required_and_none_on_file_nothing_is_exchanged_and_that_is
     assert_eq!(counted["total"], 0);
     let again = world.decisions(&auditor, "entity=Consent/d").await;
     assert_eq!(again.len(), 2, "also where only the number is asked for");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_record_of_two_patients_it_is_told_who_keeps_it_back() {
+    let world = world(ImplicitPolicy::Deny).await;
+    let (who, auditor) = (world.clinicians().await, world.auditors().await);
+    let both = ["Patient/ann", "Patient/bob"].map(|name| json!({"actor": {"reference": name}, "status": "accepted"}));
+    let shared = json!({"resourceType": "Appointment", "id": "shared", "status": "booked", "participant": both});
+    world.server.import(&[shared.to_string(), consent("c", for_who("permit"))]).await;
+    let read = async || world.server.client.get("/fhir/Appointment/shared").bearer(&who).send().await.status.as_u16();
+    let denials = async || {
+        let of = async |name: &str| {
+            let found = world.decisions(&auditor, &format!("patient={name}&outcome=8")).await;
+            found.iter().map(|event| consents(event).len()).collect::<Vec<_>>()
+        };
+        (of("ann").await, of("bob").await)
+    };
+    // She lets him in; the other one has said nothing.
+    assert_eq!((read().await, denials().await), (404, (vec![], vec![0])));
+    // She keeps him out, and the other one has still said nothing.
+    world.server.import(&[consent("d", for_who("deny"))]).await;
+    assert_eq!((read().await, denials().await), (404, (vec![1], vec![0, 0])));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_search_that_finds_nothing_is_no_denial_where_consents_tell_records_apart() {
+    let world = world(ImplicitPolicy::AllNormal).await;
+    let (who, auditor) = (world.clinicians().await, world.auditors().await);
+    let old = json!({"type": "deny", "dataPeriod": {"start": "2010-01-01", "end": "2011-12-31"}});
+    world.server.import(&[consent("c", old)]).await;
+    for query in [
+        "Observation?patient=ann&_summary=count",
+        "Observation?patient=ann&date=2004",
+        "Observation?patient=ann&_summary=count&date=2004",
+    ] {
+        assert_eq!(world.server.client.get(&format!("/fhir/{query}")).bearer(&who).send().await.status, 200, "{query}");
+    }
+    assert!(world.decisions(&auditor, "").await.is_empty());
+    // What denies everything denies what was not found, and not what was counted.
+    world
+        .server
+        .import(&[consent(
+            "d",
+            json!({"type": "deny", "class": [{"system": "http://hl7.org/fhir/resource-types", "code": "Encounter"}]}),
+        )])
+        .await;
+    let counted = world.server.client.get("/fhir/Observation?patient=ann&_summary=count").bearer(&who).send().await.json();
+    assert!(counted["total"].as_u64().unwrap() > 0 && world.decisions(&auditor, "").await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

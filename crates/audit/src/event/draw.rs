@@ -90,7 +90,8 @@ fn drawn<'a>(view: &View<'a>, part: &Part<'a>, id: &'a str) -> (EventKeys, Audit
         outcome: outcome_code(record, outcome),
         recorded: record.recorded,
         subtype: shape.subtype.map(|subtype| (subtype.system, subtype.code)),
-        for_the_patient_alone: false,
+        // An attempt in vain at what is there has an event in the record; one at what is not has none.
+        for_the_patient_alone: part.patient.is_some() && part.operation.is_some_and(|operation| operation.presence.is_some()),
     };
     (keys, event)
 }

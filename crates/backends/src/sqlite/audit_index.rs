@@ -27,7 +27,7 @@ use super::database::store_error;
 use super::seal::Seal;
 
 /// The version of the schema; another one in the file means to begin again.
-const SCHEMA_VERSION: i64 = 4;
+const SCHEMA_VERSION: i64 = 5;
 /// Records per transaction: searches come between two of them.
 const RECORDS_PER_BATCH: usize = 500;
 /// How long the ledger must rest before the index follows it of its own accord.

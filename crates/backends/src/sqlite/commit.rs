@@ -269,7 +269,7 @@ impl Application<'_> {
             return Ok(Done { written: Written::Deleted(identity(&current.version, current.last_updated)), before: Vec::new() });
         }
         current.require(if_match)?;
-        self.note_consent(current.pk, &patients)?;
+        self.require_consent_to_delete(current.pk, &patients)?;
         let home = match patients.first() {
             Some(patient) => Some(self.state.locators.obtain(self.connection, ResourceType::PATIENT, patient.as_str())?),
             None => None,

@@ -4,6 +4,7 @@
 //! [`search_sql`] and [`mod@include`] make.
 
 use portcullis_fhir::search::{SearchQuery, Shape, Total};
+use portcullis_policy::rules::consent::Verdicts;
 use portcullis_policy::{Constraint, SearchPage, StoredVersion};
 use portcullis_store::StoreError;
 use rusqlite::Connection;
@@ -43,7 +44,8 @@ pub fn search(
     let statements = search_sql::compile(query, &Resolver { connection, seal, constraint }, after.as_ref())?;
     let total = wants_total(query).then(|| count(connection, &statements)).transpose()?;
     if counts_only(query) {
-        let denied = sight.denied(connection, query.resource_type, &[])?;
+        // Of whom something was counted nothing is known to be missing.
+        let denied = if total == Some(0) { sight.denied(connection, query.resource_type, &[])? } else { Verdicts::default() };
         return Ok(Found { denied, ..Found::nothing(SearchPage { total, ..SearchPage::default() }) });
     }
 

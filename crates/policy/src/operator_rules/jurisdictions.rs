@@ -1,7 +1,7 @@
 //! Under whose law a server is, and for whose a rule is: countries, states, places, organisations.
 //!
-//! A name is one of ISO 3166 with its parts behind hyphens (`US`, `US-TX`), or one of the operator's own. A rule for a place is a rule for all that lies in it. So
-//! one file serves several sites, of which each says at the top where it is.
+//! A name is one of ISO 3166 with its parts behind hyphens (`US`, `US-TX`), or one of the operator's own. A rule for a place is a rule for all that lies in it; an
+//! own name stands for itself alone. So one file serves several sites, of which each says at the top where it is.
 
 /// The longest name, in characters.
 const MAXIMUM_NAME: usize = 64;
@@ -11,18 +11,29 @@ const MAXIMUM_NAME: usize = 64;
 pub struct Jurisdiction(Box<str>);
 
 impl Jurisdiction {
-    /// Reads a name: letters and digits, in parts between hyphens.
+    /// Reads a name: letters and digits, in parts between hyphens. One that begins with two letters is of ISO 3166 and has capitals, so that nobody writes a rule for
+    /// a place that is nowhere.
     pub fn parse(text: &str) -> Result<Self, String> {
         let sound = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if text.len() <= MAXIMUM_NAME && text.split('-').all(sound) {
-            return Ok(Self(text.into()));
+            let name = Self(text.into());
+            let is_written_so = !name.is_place() || !text.bytes().any(|byte| byte.is_ascii_lowercase());
+            return if is_written_so { Ok(name) } else { Err(format!("'{text}' must be written {}", text.to_ascii_uppercase())) };
         }
         Err(format!("'{text}' must be letters and digits with parts behind hyphens, such as US, US-TX or city-clinic"))
     }
 
-    /// Whether this is the other or lies in it. Small and capital letters are different names.
+    fn is_place(&self) -> bool {
+        self.0
+            .split('-')
+            .next()
+            .is_some_and(|country| country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_alphabetic()))
+    }
+
+    /// Whether this is the other or lies in it. Small and capital letters of own names are different.
     pub fn is_in(&self, other: &Self) -> bool {
-        self.0.strip_prefix(&*other.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        let rest = self.0.strip_prefix(&*other.0);
+        rest.is_some_and(|rest| rest.is_empty() || self.is_place() && rest.starts_with('-'))
     }
 }
 
@@ -51,7 +62,8 @@ mod tests {
             (&["US-TX"], &["US"], false),
             (&["US-TX"], &["US-CA"], false),
             (&["US-T"], &["US-TX"], false),
-            (&["us"], &["US-TX"], false),
+            (&["north"], &["north-shore"], false),
+            (&["North"], &["north"], false),
             (&["US"], &[], false),
         ] {
             assert_eq!(concern(&all(rule), &all(server)), expected, "{rule:?} on a server in {server:?}");
@@ -62,6 +74,9 @@ mod tests {
     fn a_name_that_is_none_is_refused() {
         for name in ["", "-", "US-", "-TX", "US--TX", "US TX", "US_TX", "Österreich", &"x".repeat(65)] {
             assert!(Jurisdiction::parse(name).unwrap_err().contains("US-TX"), "{name}");
+        }
+        for name in ["us-tx", "US-tx", "Us-TX"] {
+            assert_eq!(Jurisdiction::parse(name).unwrap_err(), format!("'{name}' must be written US-TX"));
         }
     }
 }

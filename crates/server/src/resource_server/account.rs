@@ -37,7 +37,9 @@ pub struct Account {
     /// What a request by id is after.
     subject: Option<Subject>,
     /// Under what it was permitted to look for that.
-    constraint: Option<Constraint>,
+    constraint: Option<Arc<Constraint>>,
+    /// When it was understood: what comes before that, whoever asks can draw out.
+    understood: Option<Instant>,
     decision: Option<String>,
     trace: Trace,
 }
@@ -65,6 +67,7 @@ impl Account {
         entry.name(named::by(interaction));
         self.operation = Some(entry);
         self.subject = subject(interaction);
+        self.understood = Some(Instant::now());
     }
 
     /// Notes whom a condition names.
@@ -92,7 +95,7 @@ impl Account {
             Decision::Permit(permit, permitted) => {
                 self.decision = Some(permit.id().to_string());
                 self.trace = permit.trace().clone();
-                self.constraint = self.subject.as_ref().map(|_| permit.constraint().clone());
+                self.constraint = self.subject.as_ref().map(|_| permit.shared_constraint());
                 Ok((permit, permitted))
             }
             Decision::Deny(denial) => Err(self.denied(denial)),
@@ -145,7 +148,7 @@ impl Account {
             operation.consents.clone_from(&consents);
             operation.labels = labels.codings().map(|(_, code, _)| code.to_owned()).collect();
             if in_vain {
-                self.seek(server, exchange, operation, true).await;
+                self.seek(server, operation, true).await;
             }
         }
         record
@@ -168,18 +171,18 @@ impl Account {
             _ => None,
         };
         if let (Some(in_vain), [operation]) = (in_vain, record.operations.as_mut_slice()) {
-            self.seek(server, exchange, operation, in_vain).await;
+            self.seek(server, operation, in_vain).await;
         }
         record
     }
 
     /// What the record alone says of an attempt that released nothing: whether there is something, and in whose records. `in_vain`: to whoever asked,
     /// there is nothing.
-    async fn seek(&self, server: &Server, exchange: &Exchange, operation: &mut OperationEntry, in_vain: bool) {
+    async fn seek(&self, server: &Server, operation: &mut OperationEntry, in_vain: bool) {
         let Some(subject) = &self.subject else { return };
-        let sought = server.store.seek(subject, self.constraint.as_ref()).await;
-        if sought.as_ref().is_ok_and(Sought::has_asked_consents) {
-            wait_for_beat(exchange.begun).await;
+        let sought = server.store.seek(subject, self.constraint.as_deref()).await;
+        if let Some(understood) = self.understood.filter(|_| sought.as_ref().is_ok_and(Sought::has_asked_consents)) {
+            wait_for_beat(understood).await;
         }
         match sought {
             Ok(sought) if in_vain => operation.sought_in_vain(sought),
@@ -190,10 +193,10 @@ impl Account {
     }
 }
 
-/// Waits for the next moment at which an attempt in vain may be answered, where what it was after took a time that could tell what is there: a whole number of beats since it began.
-async fn wait_for_beat(begun: Instant) {
-    let beats = begun.elapsed().as_nanos() / BEAT.as_nanos() + 1;
-    let moment = begun + BEAT * u32::try_from(beats).unwrap_or(u32::MAX);
+/// Waits for the next moment at which an attempt in vain may be answered, where what it was after took a time that could tell what is there: a whole number of beats since this.
+async fn wait_for_beat(since: Instant) {
+    let beats = since.elapsed().as_nanos() / BEAT.as_nanos() + 1;
+    let moment = since + BEAT * u32::try_from(beats).unwrap_or(u32::MAX);
     // The runtime's timer waits for whole milliseconds from where it is asked, and so tells when that was.
     let wait = move || std::thread::sleep(moment.saturating_duration_since(Instant::now()));
     if tokio::task::spawn_blocking(wait).await.is_err() {

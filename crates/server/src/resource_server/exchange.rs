@@ -4,7 +4,6 @@ use http::HeaderMap;
 use portcullis_audit::record::{Agent, Event, OperationEntry, Outcome, Record, RecordId};
 use portcullis_oauth::language::Language;
 use portcullis_oauth::principal::Principal;
-use tokio::time::Instant;
 
 use crate::listener::Peer;
 use crate::middleware::cors::Asker;
@@ -17,8 +16,6 @@ pub struct Exchange {
     pub id: String,
     /// When it was received, milliseconds since the epoch.
     pub received: i64,
-    /// The same by a clock that is never set.
-    pub begun: Instant,
     /// Who sent it.
     pub peer: Peer,
     /// The method.
@@ -51,7 +48,7 @@ impl Exchange {
         let (method, target, headers) = (self.method.clone(), self.target.clone(), HeaderMap::new());
         let (peer, within) = (self.peer.clone(), self.within.clone());
         let (language, asker) = (self.language, self.asker.clone());
-        Self { id, received: self.received, begun: self.begun, peer, method, target, headers, language, within, asker }
+        Self { id, received: self.received, peer, method, target, headers, language, within, asker }
     }
 
     /// An entry of this request as a request of its own, with a record of its own.

@@ -81,6 +81,18 @@ pub fn denying(asking: Asking<'_>, alias: &str, parameters: &mut Parameters) -> 
     (everybodys, of_own)
 }
 
+/// What stands behind `FROM` in queries for the patients `kc` of the record in `alias` none of whose consents permits it.
+pub fn unpermitted(asking: Asking<'_>, alias: &str, parameters: &mut Parameters) -> Vec<String> {
+    let asked = Asked::new(asking.question, alias, parameters);
+    let of = |actions: &Actions| {
+        let permits = asked.permits(*actions);
+        format!(
+            "compartment kc WHERE kc.pk = {alias}.pk AND NOT EXISTS (SELECT 1 FROM consent_base kb WHERE kb.patient = kc.patient AND {permits})"
+        )
+    };
+    actions_of(asking.letter).iter().map(of).collect()
+}
+
 fn one_of(patients: &[LogicalId], parameters: &mut Parameters) -> String {
     let ids = parameters.bind_list(patients.iter().map(|id| id.as_str().to_owned()));
     format!("IN (SELECT pk FROM locator WHERE type = {} AND id IN ({ids}))", ResourceType::PATIENT.code())

@@ -40,7 +40,10 @@ pub fn of_row(
     let (is_hidden, patients) = is_hidden_by_consents(connection, &joined, (resource_type, pk))?;
     let mut parameters = Parameters::default();
     let pk = parameters.bind(pk);
-    let (everybodys, own) = condition::denying(Asking { question, letter: joined.letter() }, "r", &mut parameters);
+    let asking = Asking { question, letter: joined.letter() };
+    let (everybodys, own) = condition::denying(asking, "r", &mut parameters);
+    let silent = condition::unpermitted(asking, "r", &mut parameters);
+    let silent = unpermitted(connection, &parameters, &pk, &silent)?;
     let (everybodys, own) = (find(connection, &parameters, &pk, &everybodys)?, find(connection, &parameters, &pk, &own)?);
     let (asked, is_own) = question.asked(&patients);
     if !is_hidden {
@@ -58,7 +61,12 @@ pub fn of_row(
         if by_patient.len() == MAXIMUM {
             denied.note_others(patient);
         }
-        if found.is_empty() {
+        // Another patient of the record may have let whoever asks in.
+        if by_patient.is_empty()
+            && !is_own
+            && !question.is_implicitly_permitted()
+            && silent.iter().any(|one| one == patient.as_str())
+        {
             denied.note_denial((patient, is_own), Err(question.implicit()));
         }
     }
@@ -94,6 +102,18 @@ fn find(connection: &Connection, parameters: &Parameters, pk: &str, from: &[Stri
                 found.push(denying);
             }
         }
+    }
+    Ok(found)
+}
+
+/// The patients of the record none of whose consents permits it.
+fn unpermitted(connection: &Connection, parameters: &Parameters, pk: &str, from: &[String]) -> Result<Vec<String>, StoreError> {
+    let mut found = Vec::new();
+    for from in from {
+        let sql = format!(
+            "SELECT (SELECT id FROM locator WHERE pk = kc.patient) FROM resource r CROSS JOIN {from} AND r.pk = {pk} LIMIT {MAXIMUM}"
+        );
+        found.extend(parameters.rows(connection, &sql, |row| row.get::<_, String>(0)).map_err(store_error)?);
     }
     Ok(found)
 }

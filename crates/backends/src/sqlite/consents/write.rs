@@ -36,8 +36,8 @@ impl Application<'_> {
         if permitted || off!("consent-of-writes") { Ok(()) } else { Err(StoreError::OutsideBoundary) }
     }
 
-    /// Notes, for the record, by which consents a resource may be deleted: the statement that found it has judged them.
-    pub(in super::super) fn note_consent(&self, pk: i64, patients: &[LogicalId]) -> Result<(), StoreError> {
+    /// Asks the consents a second time whether a resource may be deleted, as the statement that found it has, and notes for the record which of them decided.
+    pub(in super::super) fn require_consent_to_delete(&self, pk: i64, patients: &[LogicalId]) -> Result<(), StoreError> {
         let Some(question) = self.constraint.question() else { return Ok(()) };
         let sight = Sight::of(self.connection, self.seal, self.constraint)?;
         let consulted = sight.consult_patients(self.connection, self.seal, patients)?;
@@ -47,7 +47,9 @@ impl Application<'_> {
         if let Some(current) = load::current(self.connection, self.seal, pk)? {
             let question = question.joined(&consulted.memberships);
             let verdicts = &mut *self.state.verdicts.borrow_mut();
-            consulted.permits_noting(&question, self.constraint.letter(), &current, verdicts);
+            if !consulted.permits_noting(&question, self.constraint.letter(), &current, verdicts) && !off!("consent-of-writes") {
+                return Err(StoreError::OutsideBoundary);
+            }
         }
         Ok(())
     }

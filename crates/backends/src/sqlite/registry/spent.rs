@@ -52,11 +52,13 @@ impl Spent {
         execute(connection, row, params![used.whose, used.token_id, used.until]).map(|_| true)
     }
 
-    /// Forgets some whose time is over. Times differ by minutes, so that those at the beginning of the table are the ones to look at.
+    /// Forgets some whose time is over. Times differ by minutes, so that those at the beginning of the table are the ones to look at, behind those of which the time
+    /// is far ahead because the clock was.
     pub fn forget(self, connection: &Connection, now: i64) -> Result<(), StoreError> {
         let table = self.table();
+        let first = format!("SELECT number FROM {table} WHERE expires_at <= ?1 + {FARTHEST} ORDER BY number LIMIT 1");
         let ended = format!(
-            "SELECT {{}} FROM {table} WHERE number < (SELECT min(number) FROM {table}) + {} AND expires_at < ?1",
+            "SELECT {{}} FROM {table} WHERE number >= ({first}) AND number < ({first}) + {} AND expires_at < ?1",
             2 * MAXIMUM_ROWS
         );
         // A key that was used again after its time stays.
@@ -69,6 +71,9 @@ impl Spent {
             .map(|_| ())
     }
 }
+
+/// How far ahead the time of what is used now may lie, in seconds: it is minutes.
+const FARTHEST: i64 = 3_600;
 
 /// 128 bits of a hash say which it is: whoever finds two with the same has used one of them up.
 const KEY_OF_ASSERTION: &str = "INSERT INTO temp.spent_assertion_key (whose, token_id, expires_at) VALUES (?1, substr(?2, 1, 16), ?3) \

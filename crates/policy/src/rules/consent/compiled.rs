@@ -182,6 +182,11 @@ impl CompiledConsent {
         self.since
     }
 
+    /// Whether it says the same of all records of a type, whatever they say and however they are labelled.
+    pub fn tells_no_records_apart(&self) -> bool {
+        self.nodes().iter().all(|node| !node.criteria.ask_for_content() && node.criteria.labels.is_empty())
+    }
+
     /// Whether a decision needs to know what a resource says, and not only its type and labels.
     pub fn asks_for_content(&self) -> bool {
         self.nodes().iter().any(|node| node.criteria.ask_for_content())

@@ -171,6 +171,26 @@ fn assertions_that_were_used_before_the_tables_were_ordered_stay_used() {
     }
 }
 
+#[test]
+fn what_was_used_while_the_clock_was_ahead_keeps_nothing_else_from_being_forgotten() {
+    let directory = tempfile::tempdir().unwrap();
+    let connection = open_writer(&directory.path().join("portcullis.db"), MAIN).unwrap();
+    let year = NOW + 365 * 86_400;
+    connection
+        .execute_batch(&format!(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500) \
+             INSERT INTO spent_assertion (whose, token_id, expires_at) SELECT 'a', CAST(printf('%016d', i) || 'x' AS BLOB), {year} FROM n"
+        ))
+        .unwrap();
+    spent::remember(&connection).unwrap();
+    let used = Use { whose: "a", token_id: &[7; 32], until: NOW + 300 };
+    assert!(Spent::Assertions.spend(&connection, &used, NOW).unwrap());
+    Spent::Assertions.forget(&connection, NOW + 301).unwrap();
+    let count =
+        |table: &str| connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!((count("spent_assertion"), count("temp.spent_assertion_key")), (2_500, 2_500));
+}
+
 #[tokio::test]
 async fn clients_with_keys_come_back_as_they_were_registered() {
     let world = World::new().await;
