@@ -272,6 +272,7 @@ fn shows(way: &Visibility<'_>, version: &StoredVersion, in_care: &[(Relationship
 fn grounded(boundary: &Boundary, types: &Sources<'_>, version: &StoredVersion, in_care: &[(Relationship, LogicalId)]) -> bool {
     version.grounds.iter().any(|grounds| {
         types.contains(grounds.record.resource_type)
+            && types.clearance == grounds.clearance
             && types.clearance.covers(grounds.labels)
             && inside(boundary, &grounds.patients, in_care)
     })

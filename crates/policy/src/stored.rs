@@ -1,7 +1,7 @@
 //! What a store returns: versions with the facts that release judges them by, never parsed bodies.
 
 use portcullis_fhir::instant;
-use portcullis_fhir::labels::{Labels, Security, body};
+use portcullis_fhir::labels::{Clearance, Labels, Security, body};
 use portcullis_fhir::redaction::{self, Showing};
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
@@ -53,6 +53,8 @@ pub struct Grounds {
     pub patients: Vec<LogicalId>,
     /// The labels of that record.
     pub labels: Labels,
+    /// Up to which labels the way shows that it opens: another way, which may show more, is open by grounds of its own.
+    pub clearance: Clearance,
 }
 
 /// One page of a search.

@@ -17,7 +17,7 @@ pub struct Element {
     member: &'static str,
     /// Who is not cleared for this confidentiality does not see it.
     pub label: &'static str,
-    /// Whether it refers to others: then it shows nothing to whoever does not see it.
+    /// Whether something in it may refer to others: then records of the type show nothing to whoever does not see it.
     pub refers: bool,
 }
 
@@ -31,7 +31,8 @@ pub static LISTS: [&[Element]; 3] = [
     &[
         element("Observation.value[x]", "Observation", "valueQuantity", "R", false),
         element("Observation.performer", "Observation", "performer", "R", true),
-        element("Patient.identifier", "Patient", "identifier", "R", false),
+        // By its assigner.
+        element("Patient.identifier", "Patient", "identifier", "R", true),
     ],
     &[
         element("Condition.evidence", "Condition", "evidence", "R", true),

@@ -8,6 +8,7 @@ use portcullis_fhir::labels::Labels;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_mutants::off;
 use portcullis_oauth::scopes::Letter;
+use portcullis_policy::constraint::Sources;
 use portcullis_policy::rules::consent::Question;
 use portcullis_policy::{Constraint, Consulted, HistoryPage, InCare, Predecessor, Relationship, StoredVersion, Visibility};
 use portcullis_store::StoreError;
@@ -266,12 +267,16 @@ impl<'a> Judge<'a> {
             Visibility::Itself(_) if off!("own-entry") => true,
             Visibility::Itself(record) => record.resource_type == self.current.resource_type && record.id == self.current.id,
             Visibility::Compartment(boundary) => patients.iter().any(|patient| boundary.contains(patient, self.in_care)),
-            Visibility::ReferencedFrom { .. } => patients.is_empty() && !self.current.grounds.is_empty(),
-            Visibility::About { .. } => !self.current.grounds.is_empty(),
+            Visibility::ReferencedFrom { sources, .. } => patients.is_empty() && self.is_grounded(sources),
+            Visibility::About { targets, .. } => self.is_grounded(targets),
             Visibility::Qualified { way, .. } | Visibility::Cleared { way, .. } | Visibility::Consented { way, .. } => {
                 self.way_admits(way, patients)
             }
         }
+    }
+
+    fn is_grounded(&self, by: &Sources<'_>) -> bool {
+        self.current.grounds.iter().any(|grounds| grounds.clearance == by.clearance)
     }
 
     /// A Provenance is visible through its targets, which are known for the current version only: an earlier version about anything else is hidden.

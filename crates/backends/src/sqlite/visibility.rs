@@ -338,7 +338,7 @@ fn referring_record(
         "SELECT x.type, l.id, x.patients, x.security FROM {joined} CROSS JOIN resource x ON x.pk = s.source CROSS JOIN locator l ON l.pk = x.pk \
          WHERE s.target = {target} AND {inside} AND x.deleted = 0 AND {source} LIMIT 1"
     );
-    first_grounds(connection, &sql, &parameters)
+    first_grounds(connection, (&sql, &parameters), sources.clearance)
 }
 
 fn target_record(
@@ -356,10 +356,14 @@ fn target_record(
          WHERE b.source = {source} AND {target} \
          AND EXISTS (SELECT 1 FROM compartment c WHERE c.pk = x.pk AND {inside}) LIMIT 1"
     );
-    first_grounds(connection, &sql, &parameters)
+    first_grounds(connection, (&sql, &parameters), targets.clearance)
 }
 
-fn first_grounds(connection: &Connection, sql: &str, parameters: &Parameters) -> Result<Option<Grounds>, StoreError> {
+fn first_grounds(
+    connection: &Connection,
+    (sql, parameters): (&str, &Parameters),
+    clearance: Clearance,
+) -> Result<Option<Grounds>, StoreError> {
     let mut found = None;
     let read = |row: &rusqlite::Row<'_>| {
         found = Some((row.get::<_, u8>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get(3)?));
@@ -372,7 +376,7 @@ fn first_grounds(connection: &Connection, sql: &str, parameters: &Parameters) ->
     let id = LogicalId::parse(&id).ok_or_else(corrupt)?;
     let patients: Option<Vec<LogicalId>> = patients.split_ascii_whitespace().map(LogicalId::parse).collect();
     let labels = read::security(security)?.labels;
-    Ok(Some(Grounds { record: LocalReference { resource_type, id }, patients: patients.ok_or_else(corrupt)?, labels }))
+    Ok(Some(Grounds { record: LocalReference { resource_type, id }, patients: patients.ok_or_else(corrupt)?, labels, clearance }))
 }
 
 /// Whether a boundary of the constraint asks for a care relationship.
