@@ -66,6 +66,8 @@ pub struct TestServer {
     pub segments: FaultySegments,
     /// While it is on, reads of FHIR resources panic.
     pub reads_panic: Arc<std::sync::atomic::AtomicBool>,
+    /// What reads find in place of what is stored.
+    pub found_instead: Arc<std::sync::Mutex<Option<portcullis_policy::StoredVersion>>>,
     /// How often the store was searched.
     pub searches: Arc<std::sync::atomic::AtomicUsize>,
     /// Its clock.
@@ -169,7 +171,7 @@ impl TestServer {
             AuditIndex::open(&folder.path().join("audit-index.db"), Arc::clone(&ledger), &public_url, Arc::clone(store.seal()))
                 .unwrap();
         let audited = Arc::new(AuditedStore::new(Arc::clone(&store), index));
-        let (faulty, reads_panic, searches) = crate::store::FaultyStore::new(audited);
+        let (faulty, switches) = crate::store::FaultyStore::new(audited);
         let keys = KeyServer::start().await;
         let stores = (&*store, Arc::new(faulty) as Arc<dyn FhirStore>);
         let mut server = assemble(public_url, stores, Arc::clone(&ledger), Arc::clone(&clock), (&keys, provider));
@@ -189,8 +191,9 @@ impl TestServer {
             store,
             ledger,
             segments,
-            reads_panic,
-            searches,
+            reads_panic: switches.panics,
+            searches: switches.searches,
+            found_instead: switches.found,
             clock,
             client,
             fhir_base,

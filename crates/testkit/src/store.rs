@@ -1,12 +1,12 @@
-//! A store that panics, or mixes up what it was asked, when a test says so.
+//! A store that panics, mixes up what it was asked, or finds what nobody stored, when a test says so.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use portcullis_audit::{Sought, UnfinishedRecord};
 use portcullis_fhir::interaction::{InstanceHistory, Read, VersionRead};
 use portcullis_fhir::search::SearchQuery;
-use portcullis_policy::{Authorized, HistoryPage, SearchPage, StoredVersion, Unreleased, WriteSet};
+use portcullis_policy::{Authorized, Consulted, HistoryPage, SearchPage, StoredVersion, Unreleased, WriteSet};
 use portcullis_store::together::{Done, NotDone, Together};
 use portcullis_store::{BoxFuture, Committed, FhirStore, StoreError, Subject};
 
@@ -15,19 +15,36 @@ pub struct FaultyStore {
     inner: Arc<dyn FhirStore>,
     panics: Arc<AtomicBool>,
     searches: Arc<AtomicUsize>,
+    found: Arc<Mutex<Option<StoredVersion>>>,
+}
+
+/// What calls up the faults, and what is counted.
+#[derive(Clone, Debug, Default)]
+pub struct Switches {
+    /// While it is on, reads panic, and the first two versions that a transaction reads change places.
+    pub panics: Arc<AtomicBool>,
+    /// How often the store was searched.
+    pub searches: Arc<AtomicUsize>,
+    /// What reads find in place of what is stored.
+    pub found: Arc<Mutex<Option<StoredVersion>>>,
 }
 
 impl FaultyStore {
-    /// The store, and the switch: while it is on, reads panic, and the first two versions that a transaction reads change places. And how often the store was searched.
-    pub fn new(inner: Arc<dyn FhirStore>) -> (Self, Arc<AtomicBool>, Arc<AtomicUsize>) {
-        let (panics, searches) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        (Self { inner, panics: Arc::clone(&panics), searches: Arc::clone(&searches) }, panics, searches)
+    /// The store with its switches.
+    pub fn new(inner: Arc<dyn FhirStore>) -> (Self, Switches) {
+        let switches = Switches::default();
+        let Switches { panics, searches, found } = switches.clone();
+        (Self { inner, panics, searches, found }, switches)
     }
 }
 
 impl FhirStore for FaultyStore {
     fn read(&self, read: Authorized<Read>) -> BoxFuture<'_, Result<Unreleased<Option<StoredVersion>>, StoreError>> {
         assert!(!self.panics.load(Ordering::Relaxed), "the test wants this to fail");
+        if let Some(found) = self.found.lock().unwrap().clone() {
+            let unreleased = Unreleased::new(read.decision(), Vec::new(), Some(found)).consulting(Consulted::nobody_has_any());
+            return Box::pin(async move { Ok(unreleased) });
+        }
         self.inner.read(read)
     }
 
