@@ -261,7 +261,8 @@ Examples:
   portcullis audit review --config FILE --since 2026-01-31
   portcullis audit review --config FILE --patient 17 --json
 
-The newest 500 events of each kind are shown. That somebody reviewed is on record, too.")]
+The newest 500 events of each outcome are looked at, attempts at what is not there among them:
+--patient, --since and --until lead to older ones. That somebody reviewed is on record, too.")]
     Review(AuditReview),
 }
 

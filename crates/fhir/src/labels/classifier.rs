@@ -1,7 +1,8 @@
 //! Who assigned a label: extension sec-label-classifier (HL7 FHIR DS4P, "Detailed Specifications").
 //!
 //! Labels that this server assigned by itself name it, as a Device, by its base URL: there is no resource of that Device. What a client says about such a label is
-//! replaced, and of other labels no client says that this server assigned them: that is left out when they are stored, and again when they leave. The extension sec-label-related-artifact is not
+//! replaced, and of other labels in meta.security no client says that this server assigned them: that is left out when they are stored, and again when they leave. Labels
+//! inside a body (inline, and in stored containers) are the writer's with all that they say. The extension sec-label-related-artifact is not
 //! made: no consent gives a record a label here.
 
 use std::sync::Arc;
