@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::Target;
 
@@ -48,7 +48,7 @@ Every explanation is recorded, with who asked for it.")]
 
 /// `policy show`
 #[derive(Debug, Args)]
-#[group(id = "which", required = true, multiple = false, args = ["config", "rules"])]
+#[command(group(ArgGroup::new("which").required(true).args(["config", "rules"])))]
 pub struct PolicyShow {
     /// The rules of the server that this configuration file describes
     #[arg(long, value_name = "FILE")]

@@ -163,6 +163,18 @@ mod tests {
     }
 
     #[test]
+    fn json_goes_with_whatever_says_what_is_listed() {
+        let mut commands = Vec::new();
+        all(command(), &mut commands);
+        for command in commands {
+            for group in command.get_groups() {
+                let (name, multiple) = (group.get_id().clone(), group.clone().is_multiple());
+                assert!(multiple || group.get_args().all(|one| one != "json"), "{} {name}", command.get_name());
+            }
+        }
+    }
+
+    #[test]
     fn every_member_of_a_client_stands_in_a_group() {
         let clients = command().find_subcommand("clients").unwrap().clone();
         for name in ["add", "update"] {
