@@ -4,11 +4,11 @@
 //! Who registers decides what may be registered. A client that registers itself ([`Registrar::Dynamic`]) is let in by people alone: it gets no
 //! `client_credentials`, no weaker rules and no entitlement, whatever it asks for; nor does what a person registers on the developer's page
 //! ([`Registrar::Developer`]). Members that are not understood are ignored, as section 2
-//! demands; scopes that are not understood or not offered are left out, and the answer shows what is registered. What a
+//! demands, but not those that ask for a protection which is not given; scopes that are not understood or not offered are left out, and the answer shows what is registered. What a
 //! [`crate::software_statement`] says takes precedence; one that nobody verified is refused.
 
 use portcullis_jose::json::parse_object;
-use portcullis_jose::{Random, Secret};
+use portcullis_jose::{ClientAlgorithm, Random, Secret};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -153,6 +153,7 @@ impl ClientMetadata {
         if uris.is_some_and(|uris| !uris.iter().all(Value::is_string)) {
             return Err(MetadataError::RedirectUri("redirect_uris must be an array of text".into()));
         }
+        check_protection(&members)?;
         serde_json::from_value(Value::Object(members)).map_err(|_| wrong("a member has the wrong type or an unknown value"))
     }
 
@@ -340,6 +341,36 @@ impl ClientMetadata {
         };
         source.map_err(|error| wrong(&error.to_string()))
     }
+}
+
+/// Refuses a client that asks for another protection of tokens, answers and requests than the one of this server (OpenID Connect Registration section 2, RFC 9701
+/// section 6): one that is told nothing would count on what it asked for.
+fn check_protection(members: &Map<String, Value>) -> Result<(), MetadataError> {
+    let by_clients = ClientAlgorithm::ALL.map(ClientAlgorithm::name);
+    let served: [(&str, &[&str]); 11] = [
+        ("subject_type", &["public"]),
+        ("id_token_signed_response_alg", &["RS256"]),
+        ("token_endpoint_auth_signing_alg", &by_clients),
+        ("request_object_signing_alg", &by_clients),
+        ("userinfo_signed_response_alg", &[]),
+        ("authorization_signed_response_alg", &[]),
+        ("id_token_encrypted_response_alg", &[]),
+        ("userinfo_encrypted_response_alg", &[]),
+        ("introspection_encrypted_response_alg", &[]),
+        ("authorization_encrypted_response_alg", &[]),
+        ("request_object_encryption_alg", &[]),
+    ];
+    for (name, values) in served {
+        let Some(asked) = members.get(name) else { continue };
+        if asked.as_str().is_some_and(|asked| values.contains(&asked)) {
+            continue;
+        }
+        return Err(wrong(&match values {
+            [] => format!("{name} is not supported: leave it out"),
+            values => format!("{name} must be {}", values.join(" or ")),
+        }));
+    }
+    Ok(())
 }
 
 /// The root of the client's own tokens, which stays where it already had keys or a certificate.

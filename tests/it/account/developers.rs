@@ -2,6 +2,7 @@
 
 use http::Method;
 use portcullis_audit::record::{Event, Outcome};
+use portcullis_oauth::clients::ApplicationType;
 use portcullis_oauth::identifiers::{ClientId, UserId};
 use portcullis_oauth::users::Role;
 use portcullis_server::context::{AuthorizationSettings, DeveloperSettings};
@@ -151,6 +152,12 @@ async fn each_mistake_is_told_beside_its_field_and_the_number_of_clients_is_limi
         (vec![("redirect_uris", "http://app.example/cb")], "uris", "must use https"),
         (vec![("redirect_uris", "https://app.example/cb\r\nhttps://app.example/*")], "uris", "no wildcard"),
         (vec![("redirect_uris", "")], "uris", "at least one redirect URI"),
+        (vec![("redirect_uris", "myapp:/callback")], "uris", "written backwards"),
+        (
+            vec![("redirect_uris", "com.example.app:/callback"), ("kind", "confidential-symmetric")],
+            "uris",
+            "for public apps alone",
+        ),
         (vec![keys], "jwks", "Paste the JWK Set"),
         (vec![keys, ("jwks", "{}")], "jwks", "JWK Set"),
         (vec![keys, ("jwks", private.as_str())], "jwks", "private or symmetric key"),
@@ -210,6 +217,26 @@ async fn each_mistake_is_told_beside_its_field_and_the_number_of_clients_is_limi
     world.server.move_outbox().await;
     assert_eq!(world.last(Event::Administration), (Outcome::Success, format!("sandbox client removed: {signing}")));
     id(&register(&mut dev, &[]).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_on_a_phone_is_registered_by_its_scheme() {
+    let world = world(2).await;
+    let mut dev = signed_in(&world, "dev").await;
+    let registered = async |id: &str| world.server.server.registry.client(&ClientId::parse(id).unwrap()).await.unwrap().unwrap();
+    let id = id(&register(&mut dev, &[("redirect_uris", "com.example.app:/callback")]).await);
+    assert_eq!(registered(&id).await.properties.application_type, Some(ApplicationType::Native));
+    // The form shows it again, and it stays one.
+    let edit = format!("/developers/clients/{id}/edit");
+    let page = dev.get(&edit).await;
+    assert!(page.text().contains(">com.example.app:/callback</textarea>"), "{}", page.text());
+    let csrf = in_form(&page, &edit, "csrf");
+    let twice = [("redirect_uris", "com.example.app:/callback\r\norg.example.app:/back")];
+    assert_eq!(send_form(&mut dev, &edit, &csrf, &twice).await.header("location"), format!("/developers/clients/{id}"));
+    assert_eq!(registered(&id).await.redirect_uris.len(), 2);
+    let confidential = [twice[0], ("kind", "confidential-symmetric")];
+    assert_eq!(send_form(&mut dev, &edit, &csrf, &confidential).await.status, 400);
+    assert_eq!(registered(&id).await.kind.as_str(), "public");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -86,6 +86,8 @@ const SUBJECT: &str = "token_endpoint_auth_method tls_client_auth and exactly on
                        tls_client_auth_san_uri, tls_client_auth_san_ip, tls_client_auth_san_email need each other";
 const STATEMENT: &str = "software_statement: must be a signed JWT without crit and without a key inside";
 const KEY_URL: &str = "the jwks_uri must be an https URL without user information and fragment";
+const CONTACTS: &str = "contacts must be at most 20 mail addresses";
+const LAUNCH_URLS: &str = "launch_urls must be at most 20 https URLs without fragment, in their normal form";
 const LOGO: &str = "logo_uri must be an https URL of at most 2048 characters without user information";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -141,6 +143,8 @@ fn faults_of_links(long: &str) -> Vec<Fault> {
         ("redirect_uris", json!([format!("https://growth.example/{long}")]), REDIRECT, ABSOLUTE),
         ("redirect_uris", json!("https://growth.example/cb"), TYPE.0, TYPE.1),
         ("launch_urls", json!("https://growth.example/launch"), TYPE.0, TYPE.1),
+        ("launch_urls", json!(vec!["https://growth.example/launch"; 21]), METADATA, LAUNCH_URLS),
+        ("launch_urls", json!(["http://growth.example/launch"]), METADATA, LAUNCH_URLS),
         ("logo_uri", json!("javascript:alert(1)"), METADATA, LOGO),
         ("logo_uri", json!(format!("https://growth.example/{long}")), METADATA, LOGO),
         ("logo_uri", json!(7), TYPE.0, TYPE.1),
@@ -149,6 +153,8 @@ fn faults_of_links(long: &str) -> Vec<Fault> {
 
 fn faults(long: &str, key: &Value) -> Vec<Fault> {
     let mut faults = faults_of_links(long);
+    let scopes: Vec<String> = (0..201).map(|number| format!("patient/Observation.rs?code={number}")).collect();
+    let scopes = scopes.join(" ");
     faults.extend([
         ("client_name", json!(7), TYPE.0, TYPE.1),
         ("client_name", json!(""), METADATA, NAME),
@@ -156,6 +162,7 @@ fn faults(long: &str, key: &Value) -> Vec<Fault> {
         ("client_name", json!("a\nb"), METADATA, NAME),
         ("scope", json!(["openid"]), TYPE.0, TYPE.1),
         ("scope", json!(""), METADATA, "a client needs at least one scope"),
+        ("scope", json!(scopes), METADATA, "scope names too many scopes"),
         ("scope", json!("nonsense"), METADATA, "a client needs at least one scope"),
         ("scope", json!("system/*.rs"), METADATA, "system/ scopes and the grant type client_credentials need each other"),
         ("grant_types", json!("authorization_code"), TYPE.0, TYPE.1),
@@ -179,12 +186,6 @@ fn faults(long: &str, key: &Value) -> Vec<Fault> {
         ("jwks_uri", json!(7), TYPE.0, TYPE.1),
         ("jwks_uri", json!("http://growth.example/keys"), METADATA, NO_KEY_METHOD),
         (
-            "launch_urls",
-            json!(["http://growth.example/launch"]),
-            METADATA,
-            "launch_urls must be at most 20 https URLs without fragment, in their normal form",
-        ),
-        (
             "client_uri",
             json!("http://growth.example/"),
             METADATA,
@@ -203,11 +204,43 @@ fn faults(long: &str, key: &Value) -> Vec<Fault> {
             "tos_uri must be an https URL of at most 2048 characters without user information",
         ),
         ("contacts", json!("a@growth.example"), TYPE.0, TYPE.1),
+        ("contacts", json!([7]), TYPE.0, TYPE.1),
+        ("contacts", json!([""]), METADATA, CONTACTS),
+        ("contacts", json!(["growth.example"]), METADATA, CONTACTS),
+        ("contacts", json!(["a@growth.example\r\nBcc: b@growth.example"]), METADATA, CONTACTS),
+        ("contacts", json!([format!("{long}@growth.example")]), METADATA, CONTACTS),
+        ("contacts", json!(vec!["a@growth.example"; 21]), METADATA, CONTACTS),
         ("default_acr_values", json!("x"), TYPE.0, TYPE.1),
         ("dpop_bound_access_tokens", json!("true"), TYPE.0, TYPE.1),
         ("require_pushed_authorization_requests", json!("true"), TYPE.0, TYPE.1),
         ("require_signed_request_object", json!(true), METADATA, "require_signed_request_object is for clients with public keys"),
         ("introspection_signed_response_alg", json!("HS256"), TYPE.0, TYPE.1),
+        ("application_type", json!("toaster"), TYPE.0, TYPE.1),
+        ("application_type", json!(7), TYPE.0, TYPE.1),
+        ("tls_client_certificate_bound_access_tokens", json!("true"), TYPE.0, TYPE.1),
+        ("subject_type", json!("pairwise"), METADATA, "subject_type must be public"),
+        ("id_token_signed_response_alg", json!("none"), METADATA, "id_token_signed_response_alg must be RS256"),
+        ("id_token_signed_response_alg", json!("HS256"), METADATA, "id_token_signed_response_alg must be RS256"),
+        ("id_token_signed_response_alg", json!(["RS256"]), METADATA, "id_token_signed_response_alg must be RS256"),
+        (
+            "token_endpoint_auth_signing_alg",
+            json!("HS256"),
+            METADATA,
+            "token_endpoint_auth_signing_alg must be RS384 or ES384 or RS256 or ES256",
+        ),
+        (
+            "request_object_signing_alg",
+            json!("none"),
+            METADATA,
+            "request_object_signing_alg must be RS384 or ES384 or RS256 or ES256",
+        ),
+        (
+            "id_token_encrypted_response_alg",
+            json!("RSA-OAEP-256"),
+            METADATA,
+            "id_token_encrypted_response_alg is not supported: leave it out",
+        ),
+        ("userinfo_signed_response_alg", json!("RS256"), METADATA, "userinfo_signed_response_alg is not supported: leave it out"),
         ("software_statement", json!(7), UNVERIFIED, STATEMENT),
         ("software_statement", json!("a.b.c"), UNVERIFIED, STATEMENT),
         ("software_statement", json!(long), UNVERIFIED, STATEMENT),
@@ -251,6 +284,65 @@ async fn each_member_of_metadata_has_its_error() {
         registration.judge(&what, ("application/json", faulty.to_string().as_bytes()), (METADATA, told), &mut problems).await;
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
+    registration.is_as_it_was().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_name_of_a_certificate_has_its_error() {
+    verifies!("OAUTH-13");
+    let registration = Registration::open().await;
+    let wrong = |name: &str| format!("{name} is not a name of its kind, written out and without wildcards");
+    let long = "x".repeat(1025);
+    let mut problems = Vec::new();
+    for (name, values) in [
+        ("tls_client_auth_subject_dn", ["", "growth", "CN=*.growth.example", "CN=", "TOASTER=x", long.as_str()]),
+        (
+            "tls_client_auth_san_dns",
+            ["", "*.growth.example", "growth example", "https://growth.example", "10.0.0.1", long.as_str()],
+        ),
+        ("tls_client_auth_san_uri", ["", "growth", "https://*.growth.example/", "urn:a b", "/path", long.as_str()]),
+        ("tls_client_auth_san_ip", ["", "growth.example", "10.0.0.0/8", "10.0.0.256", "10.0.0.1:443", long.as_str()]),
+        ("tls_client_auth_san_email", ["", "growth.example", "*@growth.example", "a@", "@growth.example", long.as_str()]),
+    ] {
+        for value in values {
+            let mut faulty = good();
+            (faulty["token_endpoint_auth_method"], faulty[name]) = (json!("tls_client_auth"), json!(value));
+            let what = format!("{name} {value:.60}");
+            let expected = (METADATA, wrong(name));
+            registration
+                .judge(&what, ("application/json", faulty.to_string().as_bytes()), (expected.0, &expected.1), &mut problems)
+                .await;
+        }
+        let mut faulty = good();
+        (faulty["token_endpoint_auth_method"], faulty[name]) = (json!("tls_client_auth"), json!(["growth.example"]));
+        registration.judge(name, ("application/json", faulty.to_string().as_bytes()), TYPE, &mut problems).await;
+        // One of another method has none.
+        let mut faulty = good();
+        faulty[name] = json!("growth.example");
+        registration.judge(name, ("application/json", faulty.to_string().as_bytes()), (METADATA, SUBJECT), &mut problems).await;
+    }
+    const ONE: &str =
+        "tls_client_auth needs exactly one of tls_client_auth_subject_dn, _san_dns, _san_uri, _san_ip and _san_email";
+    let mut both = good();
+    both["token_endpoint_auth_method"] = json!("tls_client_auth");
+    (both["tls_client_auth_san_dns"], both["tls_client_auth_san_ip"]) = (json!("growth.example"), json!("192.0.2.1"));
+    registration.judge("two names", ("application/json", both.to_string().as_bytes()), (METADATA, ONE), &mut problems).await;
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    registration.is_as_it_was().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_describes_another_one_changes_nothing() {
+    verifies!("OAUTH-13");
+    let registration = Registration::open().await;
+    for other in ["growth", "", &format!("{}x", registration.id)] {
+        let mut body = good();
+        (body["client_id"], body["client_name"]) = (json!(other), json!("Another"));
+        let request = registration.server.client.request(http::Method::PUT, &registration.path).bearer(&registration.token);
+        let reply = request.header("content-type", "application/json").bytes(body.to_string()).send().await;
+        let found = (reply.status.as_u16(), reply.json()["error"].clone(), reply.json()["error_description"].clone());
+        assert_eq!(found, (400, json!(METADATA), json!("client_id must be that of this registration")), "{other}");
+    }
     registration.is_as_it_was().await;
 }
 

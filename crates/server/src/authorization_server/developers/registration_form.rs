@@ -3,7 +3,7 @@
 //! The rules are those of [`ClientMetadata`] for [`Registrar::Developer`]. What they would leave out in silence, such as a scope that is not known, is an error
 //! here: a person reads the answer.
 
-use portcullis_oauth::clients::{Client, ClientKind, GrantType, KeySource};
+use portcullis_oauth::clients::{ApplicationType, Client, ClientKind, GrantType, KeySource};
 use portcullis_oauth::identifiers::{ClientId, UserId};
 use portcullis_oauth::metadata;
 use portcullis_oauth::redirect_uri::RedirectUri;
@@ -114,6 +114,9 @@ impl Entered {
             return Err(Box::new(problems));
         }
         let mut members = before.map(described).unwrap_or_default();
+        if self.has_private_scheme() {
+            members.insert("application_type".to_owned(), json!(ApplicationType::Native));
+        }
         let grant_types = before.map_or(&GrantType::WITH_PERSON[..], |client| &client.grant_types);
         let grant_types: Vec<&str> = grant_types.iter().map(|grant_type| grant_type.as_str()).collect();
         for (name, value) in [
@@ -146,6 +149,13 @@ impl Entered {
         if let Some((uri, error)) = wrong {
             problems.redirect_uris =
                 Some(reader.say(format!("“{uri}” cannot be used: {error}."), format!("“{uri}” no se puede usar: {error}.")));
+        }
+        if problems.redirect_uris.is_none() && self.has_private_scheme() && self.kind != ClientKind::Public.as_str() {
+            problems.redirect_uris = said(
+                reader,
+                "A scheme of the app's own is for public apps alone: others on the same device may claim it. Choose “Public” below.",
+                "Un esquema propio es solo para aplicaciones públicas: otras del mismo dispositivo pueden reclamarlo. Elija “Pública” abajo.",
+            );
         }
         uris.extend(self.comes_back_here.then(|| callback(server)));
         if uris.is_empty() {
@@ -229,6 +239,11 @@ impl Entered {
                 })
             }
         };
+    }
+
+    /// Whether it is sent back to by a scheme of its own, which makes it an app on a person's device (RFC 8252 section 7.1).
+    fn has_private_scheme(&self) -> bool {
+        lines(&self.redirect_uris).any(|uri| RedirectUri::parse(uri).is_ok_and(|uri| uri.private_scheme().is_some()))
     }
 
     fn is_asymmetric(&self) -> bool {
