@@ -77,6 +77,15 @@ impl From<RegistrationError> for MetadataError {
     }
 }
 
+/// Which of the members cannot be read: each of them can be left out, so the first that fails alone is one.
+fn unreadable(members: Map<String, Value>) -> MetadataError {
+    let fails = |name: &String, value: Value| {
+        serde_json::from_value::<ClientMetadata>(Value::Object(Map::from_iter([(name.clone(), value)]))).is_err()
+    };
+    let named = members.into_iter().find_map(|(name, value)| fails(&name, value).then_some(name));
+    wrong(&format!("{} has the wrong type or an unknown value", named.as_deref().unwrap_or("a member")))
+}
+
 fn wrong(description: &str) -> MetadataError {
     MetadataError::Metadata(description.to_owned())
 }
@@ -154,7 +163,7 @@ impl ClientMetadata {
             return Err(MetadataError::RedirectUri("redirect_uris must be an array of text".into()));
         }
         check_protection(&members)?;
-        serde_json::from_value(Value::Object(members)).map_err(|_| wrong("a member has the wrong type or an unknown value"))
+        serde_json::from_value(Value::Object(members.clone())).map_err(|_| unreadable(members))
     }
 
     /// The metadata of a client.

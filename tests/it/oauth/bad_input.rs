@@ -1,12 +1,14 @@
 //! Bad input at the endpoints of the authorization server: every parameter missing, empty, repeated, oversized and of the wrong encoding; bodies
 //! that are no forms; client authentication that is mixed, forged or sent twice. Each has its exact error.
 
+mod administration;
 mod authentication;
 mod bearer;
 mod endpoints;
 mod forms;
 mod launches;
 mod pages;
+mod proofs;
 mod queries;
 mod register;
 mod requests;

@@ -2,6 +2,10 @@
 
 use super::*;
 
+fn description(reply: &Reply) -> String {
+    reply.json()["error_description"].as_str().unwrap_or_default().to_owned()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_at_an_address_are_fetched_kept_and_replaced() {
     verifies!("SMART-54", "SMART-57", "SMART-58");
@@ -75,15 +79,25 @@ async fn keys_are_not_fetched_from_neighbours_and_unusable_sets_let_nobody_in() 
         origin.publish(&key.jwks(), "max-age=60");
         let client = backend.server.add_backend(&format!("inside-{number}"), SCOPE, key, KeySource::url(&url).unwrap()).await;
         let reply = client.request(&client.assertion(backend.now(), "1"), "system/*.rs").await;
-        assert_eq!(error(&reply), invalid, "{url}");
+        assert_eq!(
+            (error(&reply), description(&reply).as_str()),
+            (invalid.clone(), "client_assertion: the registered jwks_uri gave no usable JWK Set"),
+            "{url}"
+        );
     }
     assert_eq!(origin.calls(), 0);
     let key = ClientKey::generate("k", "ES256");
     origin.publish(&json!({"keys": [key.jwk(), key.jwk()]}), "no-store");
     let client = backend.server.add_backend("remote", SCOPE, key, KeySource::url(&origin.url()).unwrap()).await;
-    assert_eq!(error(&client.request(&client.assertion(backend.now(), "1"), "system/*.rs").await), invalid, "two keys fit");
+    let reply = client.request(&client.assertion(backend.now(), "1"), "system/*.rs").await;
+    let two = "client_assertion: kid names more than one registered key";
+    assert_eq!((error(&reply), description(&reply).as_str()), (invalid.clone(), two));
     origin.publish(&json!({"keys": []}), "no-store");
-    assert_eq!(error(&client.request(&client.assertion(backend.now(), "2"), "system/*.rs").await), invalid);
+    let reply = client.request(&client.assertion(backend.now(), "2"), "system/*.rs").await;
+    assert_eq!(
+        (error(&reply), description(&reply).as_str()),
+        (invalid, "client_assertion: the registered jwks_uri gave no usable JWK Set")
+    );
     origin.publish(&client.key.jwks(), "no-store");
     backend.server.clock.advance_seconds(15);
     client.token(backend.now(), "3", "system/*.rs").await;

@@ -64,6 +64,24 @@ async fn a_query_of_a_page_that_cannot_be_read_has_its_error() {
         if (more.status, more.header("location")) != (plain.status, plain.header("location")) {
             problems.push(format!("{path}: what it does not look for changes it: {} instead of {}", more.status, plain.status));
         }
+        // What is too long for anything is what nobody knows.
+        for name in names {
+            let [long, unknown] = ["x".repeat(4000), "nobody".to_owned()].map(|value| format!("{path}?{name}={value}"));
+            let (long, unknown) = (maria.get(&long).await, maria.get(&unknown).await);
+            let of = |reply: &Reply| (reply.status.as_u16(), reply.header("location").to_owned(), super::forms::said(reply));
+            if of(&long) != of(&unknown) && !is(&long, own(LONG)) {
+                problems.push(format!("{path}?{name}: long: {:?}, unknown: {:?}", of(&long), of(&unknown)));
+            }
+        }
+        for languages in ["xx", "", "%2a", "es-419%20xx", &"a-".repeat(2000), "es&ui_locales=en"] {
+            let reply = maria.get(&format!("{path}?ui_locales={languages}")).await;
+            if (reply.status, reply.header("location")) != (plain.status, plain.header("location")) {
+                problems.push(format!("{path}: ui_locales={languages:.20} changes it: {}", reply.status));
+            }
+        }
+        if !is(&maria.get(&format!("{path}?ui_locales=%ff")).await, own(BROKEN)) {
+            problems.push(format!("{path}: ui_locales=%ff is read"));
+        }
         // More than any address has: refused before a page is looked for.
         let huge = maria.get(&format!("{path}?{}={}", names[0], "x".repeat(33 * 1024))).await;
         if huge.status != 414 {

@@ -70,7 +70,8 @@ impl Registration {
 const METADATA: &str = "invalid_client_metadata";
 const NO_OBJECT: (&str, &str) = (METADATA, "the body must be a JSON object without repeated members");
 const NO_JSON: (&str, &str) = ("invalid_request", "the body must be application/json");
-const TYPE: (&str, &str) = (METADATA, "a member has the wrong type or an unknown value");
+/// What is told of a member, after its name.
+const TYPE: (&str, &str) = (METADATA, "has the wrong type or an unknown value");
 
 const COUNT: &str = "a client needs 1 to 20 redirect URIs";
 const ABSOLUTE: &str = "the redirect URI must be an absolute URL of ASCII characters, at most 2048 long";
@@ -262,7 +263,8 @@ async fn each_member_of_metadata_has_its_error() {
             faulty.as_object_mut().unwrap().remove(name);
         }
         let what = format!("{name} {value:.60}");
-        registration.judge(&what, ("application/json", faulty.to_string().as_bytes()), (code, told), &mut problems).await;
+        let told = if told == TYPE.1 { format!("{name} {told}") } else { told.to_owned() };
+        registration.judge(&what, ("application/json", faulty.to_string().as_bytes()), (code, &told), &mut problems).await;
     }
     // Keys, where the method is the one that takes them.
     for (name, value, told) in [
@@ -315,7 +317,8 @@ async fn each_name_of_a_certificate_has_its_error() {
         }
         let mut faulty = good();
         (faulty["token_endpoint_auth_method"], faulty[name]) = (json!("tls_client_auth"), json!(["growth.example"]));
-        registration.judge(name, ("application/json", faulty.to_string().as_bytes()), TYPE, &mut problems).await;
+        let told = format!("{name} {}", TYPE.1);
+        registration.judge(name, ("application/json", faulty.to_string().as_bytes()), (METADATA, &told), &mut problems).await;
         // One of another method has none.
         let mut faulty = good();
         faulty[name] = json!("growth.example");
