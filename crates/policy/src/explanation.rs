@@ -109,6 +109,9 @@ fn about(rule: &str) -> (&'static str, &'static str, &'static str) {
         "membership" => {
             ("[compartments] opens what the user wrote, did or recorded", "", "[compartments] opens nothing to the user")
         }
+        "own-entry" => {
+            ("the scopes open the resource that stands for the user", "", "the scopes open no resource that stands for the user")
+        }
         "break-glass" => ("the glass is broken for somebody", "the glass is broken for nobody", "the purpose is not break-glass"),
         "operator" => ("it is the operator", "it is not the operator", "it is not the operator at the command line"),
         "scope-criteria" => ("criteria of scopes narrow what is open", "", ""),

@@ -14,7 +14,11 @@ const PATH: &str = "/admin/policy/explain";
 
 async fn ask(world: &World, token: &str, question: &Value) -> Reply {
     let request = world.server.client.request(Method::POST, PATH).bearer(token);
-    request.header("content-type", "application/json").bytes(question.to_string()).send().await
+    let reply = request.header("content-type", "application/json").bytes(question.to_string()).send().await;
+    for step in reply.json()["steps"].as_array().into_iter().flatten() {
+        assert!(step["because"].as_str().is_some_and(|because| !because.is_empty()), "says nothing: {step}");
+    }
+    reply
 }
 
 /// A token of a client that may ask, or may not.
