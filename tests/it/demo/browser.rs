@@ -75,11 +75,12 @@ impl Story {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_patient_connects_the_demo_app_and_decides_what_it_sees() {
-    verifies!("USCORE-11", "SEED-CARIN-04", "SMART-19");
+    verifies!("USCORE-11", "SEED-CARIN-04", "SMART-19", "SMART-34");
     let story = Story::begin().await;
     the_start_page_leads_on(&story);
     a_wrong_password_is_refused_with_a_message(&story);
     an_unticked_line_is_not_shared(&story);
+    the_permission_stays_with_the_server_that_gave_it(&story);
     another_patients_record_does_not_exist(&story);
     disconnecting_ends_the_permission(&story).await;
     everything_can_be_shared(&story);
@@ -129,6 +130,26 @@ fn a_wrong_password_is_refused_with_a_message(story: &Story) {
     browser.screenshot("login-refused");
     story.sign_in(&story.person.password);
     browser.wait_for(ALLOW);
+}
+
+/// An absolute reference may lead to another server: the app does not go there with the token (SMART App Launch 2.2.0, "Access FHIR API").
+fn the_permission_stays_with_the_server_that_gave_it(story: &Story) {
+    let fhir = story.demo.description["fhir_base"].as_str().unwrap();
+    let elsewhere = [
+        "https://elsewhere.example/fhir/Practitioner/1",
+        "//elsewhere.example/fhir/Practitioner/1",
+        &format!("{fhir}x/Practitioner/1"),
+    ];
+    for reference in elsewhere {
+        let script = format!(
+            "const sent = []; const before = window.fetch; \
+             window.fetch = (...all) => {{ sent.push(String(all[0])); return before(...all); }}; \
+             return import('/fhir.js').then(({{ fhir }}) => fhir('{reference}')).then(() => 'answered', problem => problem.message) \
+             .then(told => {{ window.fetch = before; return [told, sent.length]; }});"
+        );
+        let told = story.browser.execute(&script);
+        assert_eq!(told, serde_json::json!(["The server named a page on another server.", 0]), "{reference}");
+    }
 }
 
 fn an_unticked_line_is_not_shared(story: &Story) {
