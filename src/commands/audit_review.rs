@@ -4,7 +4,7 @@ use portcullis_server::admin::protocol::{Request, Response};
 use portcullis_server::admin::{ReviewRequest, ReviewedEvent};
 
 use super::channel::unexpected;
-use super::clients::ask;
+use super::clients::{DETAIL_INDENT, ask};
 use crate::args::AuditReview;
 use crate::failure::Outcome;
 use crate::terminal::{self, print_json};
@@ -23,7 +23,8 @@ pub fn review(arguments: &AuditReview) -> Outcome {
         return terminal::print_line("Nothing was denied, and nobody broke the glass.");
     }
     let rows: Vec<Vec<String>> = reviewed.events.iter().map(row).collect();
-    terminal::print(&terminal::table(&["when", "what", "who", "purpose", "about"], &rows))?;
+    let table = terminal::whole_table(&["When", "What", "Who", "Purpose", "About"], &rows);
+    terminal::print(&table.unwrap_or_else(|| narrow(&reviewed.events)))?;
     if reviewed.more {
         terminal::print_line("There are older ones. Give --since and --until, or --patient, to see others.")?;
     }
@@ -31,7 +32,30 @@ pub fn review(arguments: &AuditReview) -> Outcome {
 }
 
 fn row(event: &ReviewedEvent) -> Vec<String> {
-    let who: Vec<&str> = event.user.iter().chain(&event.client).map(String::as_str).collect();
     let purpose = event.purpose.clone().unwrap_or_default();
-    vec![event.recorded.clone(), event.kind.clone(), who.join(" with "), purpose, event.about.join(" ")]
+    vec![moment(event), event.kind.clone(), who(event), purpose, event.about.join(" ")]
+}
+
+/// For a narrow terminal: when and what in one line, and below it who it was and what it was about.
+fn narrow(events: &[ReviewedEvent]) -> String {
+    let mut text = String::new();
+    for event in events {
+        let purpose = event.purpose.as_ref().map(|purpose| format!(" for {purpose}")).unwrap_or_default();
+        text.push_str(&format!("{}  {}{purpose}\n", moment(event), event.kind));
+        text.push_str(&terminal::wrapped(&format!("by {}", who(event)), DETAIL_INDENT));
+        if !event.about.is_empty() {
+            text.push_str(&terminal::wrapped(&format!("about {}", event.about.join(" ")), DETAIL_INDENT));
+        }
+    }
+    text
+}
+
+/// To the second, which is enough to find it; `--json` has all of it.
+fn moment(event: &ReviewedEvent) -> String {
+    format!("{}Z", event.recorded.split(['.', 'Z']).next().unwrap_or_default())
+}
+
+fn who(event: &ReviewedEvent) -> String {
+    let who: Vec<&str> = event.user.iter().chain(&event.client).map(String::as_str).collect();
+    if who.is_empty() { "nobody known".to_owned() } else { who.join(" with ") }
 }

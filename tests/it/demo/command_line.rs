@@ -178,18 +178,17 @@ fn listings_are_json_and_tables(demo: &Demo) {
         let table = demo.run(&[listing, "list"]).expect(0);
         assert!(table.lines().count() > 2 && !table.contains('…'), "nothing is cut in a pipe:\n{table}");
         for width in [80, 120] {
-            let table = on_a_terminal(demo, width, listing);
+            let table = on_a_terminal(demo, width, &format!("{listing} list"));
             assert!(table.lines().count() > 2 && table.lines().all(|line| line.chars().count() <= width), "{width}:\n{table}");
             assert!(!table.contains('…'), "{width}:\n{table}");
         }
     }
 }
 
-/// What a listing says on a terminal of this width.
-fn on_a_terminal(demo: &Demo, width: usize, listing: &str) -> String {
+/// What a command says on a terminal of this width.
+pub fn on_a_terminal(demo: &Demo, width: usize, command: &str) -> String {
     let [option, directory] = demo.target();
-    let command =
-        format!("stty cols {width} rows 24; '{}' {listing} list {option} '{directory}'", env!("CARGO_BIN_EXE_portcullis"));
+    let command = format!("stty cols {width} rows 24; '{}' {command} {option} '{directory}'", env!("CARGO_BIN_EXE_portcullis"));
     let output = std::process::Command::new("script").args(["-qec", &command, "/dev/null"]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap().replace('\r', "")

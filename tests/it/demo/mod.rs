@@ -9,6 +9,7 @@ mod first_start;
 mod keys;
 mod load;
 mod logs;
+mod review;
 mod serve;
 
 use std::path::Path;

@@ -123,7 +123,7 @@ impl Service {
                     let event = version.body.as_deref().and_then(|body| serde_json::from_slice::<Value>(body).ok());
                     if let Some(event) = event.as_ref().and_then(reviewed) {
                         patients.extend(version.patients.iter().map(ToString::to_string));
-                        found.insert((event.recorded.clone(), event.id.clone()), event);
+                        found.entry(place_of(&event)).and_modify(|known: &mut ReviewedEvent| known.join(&event)).or_insert(event);
                         shown += 1;
                     }
                 }
@@ -145,6 +145,24 @@ impl Service {
         self.change_recorded(task, (Event::Administration, vec![read]), Change::Nothing).await?;
         Ok(Response::Reviewed(Reviewed { events: found.into_values().collect(), more }))
     }
+}
+
+impl ReviewedEvent {
+    /// Adds what another event of the same request is about.
+    fn join(&mut self, other: &Self) {
+        for what in &other.about {
+            if !self.about.contains(what) {
+                self.about.push(what.clone());
+            }
+        }
+    }
+}
+
+/// In which order events are shown; those of one request are one, but where consents of several patients decided, each on its own.
+fn place_of(event: &ReviewedEvent) -> (String, String) {
+    let request = event.id.split('-').next().unwrap_or_default();
+    let own = if event.kind == "consent-denied" { &event.id } else { request };
+    (event.recorded.clone(), format!("{own} {}", event.codes.join(" ")))
 }
 
 /// Whether this text stands there.
@@ -188,8 +206,12 @@ fn reviewed(event: &Value) -> Option<ReviewedEvent> {
         about: list("entity")
             .filter_map(|entity| entity.pointer("/what/reference")?.as_str())
             .filter(|what| !what.starts_with('#'))
-            .map(str::to_owned)
-            .collect(),
+            .fold(Vec::new(), |mut about, what| {
+                if !about.iter().any(|known| known == what) {
+                    about.push(what.to_owned());
+                }
+                about
+            }),
         detail: text("/outcomeDesc").map(str::to_owned),
     })
 }
