@@ -218,6 +218,8 @@ async fn answers_of_others_and_errors_are_told_and_spend_the_state() {
         let mut again = Browser { client: &world.server.client, cookies: kept };
         assert_page(&again.get(&path).await, 403, "This sign-in was used before");
     }
+    let asked = world.provider.calls().iter().filter(|call| call.starts_with("/token")).count();
+    assert_eq!(asked, 1, "the provider hears of the one code alone that could be its own");
     assert!(world.recorded("Elsewhere refused: access_denied"));
     assert!(world.recorded("the provider refused the code: invalid_grant"));
     let unknown = Browser::new(&world.server.client).get("/login/federated?provider=nobody").await;
