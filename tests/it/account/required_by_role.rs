@@ -1,9 +1,12 @@
 //! The operator's rules about how strongly people of a role sign in: for apps, on pages, and against tokens from before the rule (RFC 9470).
 
 use portcullis_oauth::assurance_policy::{AssurancePolicy, AssuranceRule};
+use portcullis_oauth::identifiers::UserId;
 use portcullis_oauth::session::AssuranceLevel;
 use portcullis_oauth::users::Role;
+use portcullis_server::authorization_server::csrf::Purpose;
 use portcullis_server::context::AuthorizationSettings;
+use portcullis_store::Clock as _;
 use portcullis_testkit::TestServer;
 use portcullis_testkit::server::PASSWORD;
 use portcullis_verifies::verifies;
@@ -12,6 +15,7 @@ use serde_json::json;
 use super::Visitor;
 use super::required_assurance::{acr, allowed, asks_for_consent, asks_for_factor, error, path, token_from_before};
 use crate::fhir::World;
+use crate::fhir::break_glass::entitled;
 
 const AAL2: &str = "http://idmanagement.gov/ns/assurance/aal/2";
 const READING: &str = "openid user/Observation.rs";
@@ -127,4 +131,39 @@ async fn a_role_that_takes_a_passkey_is_led_to_where_one_is_added() {
     let refused = officer.get("/security").await;
     assert_eq!(refused.status, 403);
     assert!(refused.text().contains("People with your role sign in with a passkey here."), "{}", refused.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_form_of_a_page_does_anything_for_a_sign_in_that_is_too_weak_for_the_role() {
+    verifies!("FHIR-SEC-21");
+    let world = world(&[Role::SecurityOfficer, Role::Clinician].map(|role| (role, AssuranceLevel::PhishingResistant))).await;
+    // Password and authenticator app, which would do elsewhere; the form token is the right one.
+    let (mut who, _) = entitled(&world).await;
+    let mut officer = Visitor::new(&world);
+    officer.sign_in("officer").await;
+    officer.add_authenticator().await;
+    let csrf = async |name: &str, purpose: Purpose| {
+        let user = UserId::parse(&format!("user-{name}")).unwrap();
+        let sessions = world.server.server.registry.sessions_of(&user, world.server.clock.now_seconds()).await.unwrap();
+        world.server.server.form_tokens.token(purpose, sessions[0].id.as_str())
+    };
+    let glass = [("who", "Test Bob"), ("born", "1970-01-01"), ("reason", "Unconscious after a fall.")];
+    let chart = [("patient", "ann")];
+    let decision = [("change", "x"), ("decision", "agree")];
+    for (person, name, path, purpose, fields) in [
+        (&mut who, "who", "/break-glass", Purpose::BreakGlass, &glass[..]),
+        (&mut officer, "officer", "/security", Purpose::Security, &decision),
+    ] {
+        let csrf = csrf(name, purpose).await;
+        let reply = person.post(path, &[&[("csrf", csrf.as_str())], fields].concat()).await;
+        assert_eq!(reply.status, 403, "{path}: {}", reply.text());
+        assert!(reply.text().contains("People with your role sign in with a passkey here."), "{path}: {}", reply.text());
+    }
+    let csrf = csrf("who", Purpose::Chart).await;
+    let reply = who.post("/ehr", &[&[("csrf", csrf.as_str())], &chart[..]].concat()).await;
+    assert!(reply.status == 403 && reply.text().contains("sign in with a passkey here."), "{}", reply.text());
+    assert!(!reply.text().contains("Test Ann"), "{}", reply.text());
+    let open = world.server.server.registry.broken_glass(world.server.clock.now_seconds()).await.unwrap();
+    assert!(open.is_empty(), "{open:?}");
+    assert_eq!(who.get("/me").await.header("location"), "/me/passkey", "codes are no passkey");
 }

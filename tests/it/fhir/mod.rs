@@ -4,7 +4,7 @@ mod attachments;
 mod audit_trail;
 mod bad_input;
 mod batch;
-mod break_glass;
+pub mod break_glass;
 mod bundle_limits;
 mod carin;
 mod communications;
