@@ -308,6 +308,21 @@ async fn a_search_that_finds_nothing_is_no_denial_where_consents_tell_records_ap
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_search_in_a_record_that_is_not_open_anyway_is_no_denial_by_its_consents() {
+    let world = world(ImplicitPolicy::AllNormal).await;
+    let (who, auditor) = (world.clinicians().await, world.auditors().await);
+    let (anns, bobs) = (consent("c", json!({"type": "deny"})), consent("b", json!({"type": "deny"})));
+    world.server.import(&[anns, bobs.replace("Patient/ann", "Patient/bob")]).await;
+    let search = async |patient: &str| {
+        let found = world.server.client.get(&format!("/fhir/Observation?patient={patient}")).bearer(&who).send().await;
+        assert_eq!((found.status.as_u16(), &found.json()["entry"]), (200, &Value::Null));
+        world.decisions(&auditor, "").await.len()
+    };
+    assert_eq!(search("bob").await, 0, "the record of whom the clinician does not treat is closed, whatever he says");
+    assert_eq!(search("ann").await, 1, "that of whom the clinician treats is closed by what she says");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_names_each_consent_once_and_says_where_it_does_not_name_all() {
     let world = world(ImplicitPolicy::Deny).await;
     let observations: Vec<String> =
