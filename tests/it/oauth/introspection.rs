@@ -142,6 +142,9 @@ async fn an_active_token_is_described_as_its_response_was() {
     let refresh = state(&own, text(&response, "refresh_token")).await;
     assert_eq!((&refresh["active"], &refresh["scope"], &refresh["patient"]), (&json!(true), &json!(asked), &json!("ann")));
     assert!(refresh["token_type"].is_null(), "a refresh token is no bearer token");
+    // What the person is, and what consents leave, is for whoever protects resources.
+    let access = state(&own, text(&response, "access_token")).await;
+    assert_eq!((&access["active"], &access["roles"], &access["extensions"]), (&json!(true), &Value::Null, &Value::Null));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
