@@ -1,5 +1,6 @@
 //! People who act for several patients, for a time and within limits. What changes counts for the next request.
 
+use portcullis_audit::record::Outcome;
 use portcullis_oauth::users::Role;
 use portcullis_server::admin::people::UserRepresents;
 use portcullis_server::admin::protocol::{Request, Response};
@@ -73,7 +74,42 @@ async fn the_limits_of_a_representation_hold_for_reading_searching_and_writing()
         request.bearer(&token).header("if-match", read.header("etag")).fhir(read.text()).send().await.status.as_u16()
     };
     assert_eq!(put("obs-bob-1").await, 200);
-    assert_eq!(put("obs-ann-1").await, 404, "read only");
+    assert_eq!(put("obs-ann-1").await, 403, "read only");
+    // Whatever the change is, and however it finds the record; what is hidden is absent all the same.
+    let shown = get("/fhir/Observation/obs-ann-1").await.text();
+    let visit = r#"{"resourceType":"Encounter","id":"ID","status":"finished","class":{"code":"AMB"},"subject":{"reference":"Patient/ann"}}"#;
+    let patch = r#"[{"op":"replace","path":"/status","value":"amended"}]"#;
+    let send = async |method: http::Method, path: &str, media_type: &str, body: &str| {
+        let request = world.server.client.request(method, &format!("/fhir/{path}")).bearer(&token);
+        let reply = request.header("content-type", media_type).bytes(body.to_owned()).send().await;
+        (reply.status.as_u16(), reply.json()["issue"][0]["diagnostics"].as_str().unwrap_or_default().to_owned())
+    };
+    let fhir = "application/fhir+json";
+    let refused = "This access may read the record and not change it. Whoever gave it can say what else it covers.";
+    for (method, path, media_type, body) in [
+        (http::Method::DELETE, "Observation/obs-ann-1", fhir, ""),
+        (http::Method::PATCH, "Observation/obs-ann-1", "application/json-patch+json", patch),
+        (http::Method::PUT, "Observation/obs-ann-1", fhir, shown.as_str()),
+    ] {
+        assert_eq!(send(method.clone(), path, media_type, body).await, (403, refused.to_owned()), "{method} {path}");
+    }
+    let mut told = Vec::new();
+    for id in ["enc-ann", "nothing"] {
+        let body = visit.replace("ID", id);
+        let path = format!("Encounter/{id}");
+        for (method, media_type, body) in [
+            (http::Method::PUT, fhir, body.as_str()),
+            (http::Method::DELETE, fhir, ""),
+            (http::Method::PATCH, "application/json-patch+json", patch),
+        ] {
+            told.push(send(method, &path, media_type, body).await);
+        }
+    }
+    assert!(told.iter().all(|told| told.0 == 404) && told[..3] == told[3..], "left out, and absent: {told:?}");
+    assert_eq!(get("/fhir/Observation/obs-ann-1").await.text(), shown);
+    let record =
+        world.server.records().into_iter().find(|record| record.detail.as_deref() == Some("may be read and not changed"));
+    assert_eq!(record.unwrap().outcome, Outcome::Denied);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -164,6 +164,7 @@ impl Account {
         record.detail = Some(refusal.to_string());
         let in_vain = match refusal {
             Refusal::Store(StoreError::NotFound) => Some(true),
+            Refusal::ReadOnly => Some(false),
             Refusal::Store(
                 StoreError::Gone | StoreError::VersionConflict | StoreError::OutsideBoundary | StoreError::Redacted,
             ) => Some(false),

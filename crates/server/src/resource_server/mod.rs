@@ -18,6 +18,7 @@ mod exchange;
 mod named;
 mod patching;
 mod purpose;
+mod read_only;
 pub(crate) mod refusal;
 mod several;
 

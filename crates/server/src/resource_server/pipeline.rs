@@ -24,7 +24,7 @@ use super::conditions::{self, Resolved, Settled};
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
 use super::respond::{self, Asked, Found};
-use super::{Exchange, acceptance, authenticate, bundles, patching, purpose, representation, several};
+use super::{Exchange, acceptance, authenticate, bundles, patching, purpose, read_only, representation, several};
 use crate::answer::{Answer, Draft};
 use crate::authorization_server::developers::refused;
 use crate::context::Server;
@@ -144,8 +144,14 @@ pub async fn interact(
     };
     match permitted {
         PermittedOperation::Write(set) => {
-            let written = write(server, exchange, (&asked, account), (permit, set, guard)).await;
-            written.map_err(|refusal| if overtaken { patching::overtaken(refusal) } else { refusal })
+            let changed = read_only::changed(set.operation());
+            match write(server, exchange, (&asked, account), (permit, set, guard)).await {
+                Ok(finished) => Ok(finished),
+                Err(refusal) => {
+                    let refusal = if overtaken { patching::overtaken(refusal) } else { refusal };
+                    Err(read_only::refused(server, &principal, changed, refusal).await)
+                }
+            }
         }
         reading => {
             let found = execute_and_release(server, &principal, &permit, reading).await?;

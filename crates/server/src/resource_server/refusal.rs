@@ -39,6 +39,9 @@ pub enum Refusal {
     /// The store could not.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What was to be changed may be read, and no more.
+    #[error("may be read and not changed")]
+    ReadOnly,
     /// The store answered what it should not.
     #[error(transparent)]
     Disagreement(#[from] Disagreement),
@@ -57,9 +60,10 @@ impl Refusal {
             Self::Entry(_, cause) => cause.outcome(),
             Self::Body(_) | Self::Parse(_) => Outcome::Rejected,
             Self::Authentication(AuthenticationError::Unavailable(_)) => Outcome::Failed,
-            Self::Authentication(_) | Self::Denied(_) | Self::Store(StoreError::OutsideBoundary | StoreError::Redacted) => {
-                Outcome::Denied
-            }
+            Self::Authentication(_)
+            | Self::Denied(_)
+            | Self::ReadOnly
+            | Self::Store(StoreError::OutsideBoundary | StoreError::Redacted) => Outcome::Denied,
             Self::Store(StoreError::Unavailable(_) | StoreError::Corrupt(_))
             | Self::Disagreement(_)
             | Self::Ledger(_)
@@ -76,6 +80,7 @@ impl Refusal {
             Self::Parse(_) => "parse",
             Self::Authentication(_) => "authentication",
             Self::Denied(_) => "denied",
+            Self::ReadOnly => "read only",
             Self::Store(StoreError::Corrupt(_)) => "store: corrupt",
             Self::Store(StoreError::Unavailable(_)) => "store: unavailable",
             Self::Store(_) => "store",
@@ -146,9 +151,10 @@ impl Refusal {
             Self::Authentication(AuthenticationError::Unavailable(_)) | Self::Ledger(_) => unavailable(),
             Self::Authentication(error) => (StatusCode::UNAUTHORIZED, vec![Issue::error(error.issue_type(), error.advice())]),
             Self::Denied(_) if !style.advice => (StatusCode::FORBIDDEN, vec![Issue::error(IssueType::Forbidden, FORBIDDEN)]),
-            Self::Store(StoreError::OutsideBoundary | StoreError::Redacted) if !style.advice => {
+            Self::ReadOnly | Self::Store(StoreError::OutsideBoundary | StoreError::Redacted) if !style.advice => {
                 (StatusCode::FORBIDDEN, vec![Issue::error(IssueType::Forbidden, FORBIDDEN)])
             }
+            Self::ReadOnly => one(StatusCode::FORBIDDEN, IssueType::Forbidden, READ_ONLY),
             Self::Denied(denial) => denied(denial),
             Self::Store(StoreError::NotFound) => unseen(style),
             Self::Store(error) => store(error),
@@ -165,6 +171,7 @@ impl Refusal {
 const FORBIDDEN: &str = "This access does not allow that.";
 
 /// For every write outside the boundary, of whatever type, and whatever is stored: the text must not tell the cases apart.
+const READ_ONLY: &str = "This access may read the record and not change it. Whoever gave it can say what else it covers.";
 const OUTSIDE: &str = "This access does not cover the record that the resource would belong to. Types that belong to no patient's record, such as \
     Organization and Practitioner, are kept by the organisation itself. Name a patient whom the access covers, or get one that covers this record.";
 

@@ -24,6 +24,11 @@ pub fn of(refusal: &Refusal) -> Option<Told> {
         Refusal::Authentication(error) => of_authentication(error),
         Refusal::Denied(denial) => Some(of_denial(&denial.reason)),
         Refusal::Store(error) => of_store(error),
+        Refusal::ReadOnly => Some(told(
+            "403 forbidden",
+            "The record may be read and not changed",
+            "Change only what the user or the app may change: limits of a representation, scopes with criteria and consents may allow reading alone.",
+        )),
         Refusal::Entry(_, refusal) => of(refusal),
         Refusal::Disagreement(_) | Refusal::Ledger(_) | Refusal::Internal(_) => None,
     }
