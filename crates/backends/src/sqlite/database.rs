@@ -15,12 +15,11 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::migrations::runner;
 use crate::migrations::{Migration, MigrationError};
+use crate::sqlite::page_cache;
 use crate::sqlite::root_key::RootKeyError;
 
 /// How long a statement waits for a lock that another process holds (backup tools; there is no other writer).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Page cache of the writer, KiB.
-const WRITER_CACHE_KIBIBYTES: i64 = 16 * 1024;
 /// Page cache of each reader, KiB.
 const READER_CACHE_KIBIBYTES: i64 = 2 * 1024;
 /// Pages in the write-ahead log after which a commit moves them into the main file.
@@ -67,7 +66,7 @@ pub fn open_writer(path: &Path, migrations: &[Migration]) -> Result<Connection, 
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIBIBYTES)?;
+    connection.pragma_update(None, "cache_size", -page_cache::USUAL_KIBIBYTES)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", LOG_SIZE_LIMIT)?;
     runner::run(&mut connection, migrations)?;

@@ -22,6 +22,7 @@ mod index_backlog;
 mod labelling;
 mod locator;
 mod outbox;
+mod page_cache;
 mod parameters;
 mod read;
 mod readers;

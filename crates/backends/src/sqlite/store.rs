@@ -24,8 +24,9 @@ use tokio::sync::Notify;
 use super::commit::{Application, Applied, WriteState};
 use super::consents::derive;
 use super::consents::sight::Sight;
-use super::database::{OpenError, open_writer};
+use super::database::{OpenError, open_writer, store_error};
 use super::evidence::evidence;
+use super::page_cache::PageCache;
 use super::read::Found;
 use super::readers::Readers;
 use super::registry::client_cache::ClientCache;
@@ -61,6 +62,7 @@ pub struct SqliteStore {
 #[derive(Debug)]
 struct Writing {
     state: Mutex<WriteState>,
+    page_cache: Mutex<PageCache>,
     rollbacks: Arc<AtomicU64>,
 }
 
@@ -87,7 +89,8 @@ impl SqliteStore {
         spent::remember(&connection)?;
         admission::add_functions(&connection, &seal)?;
         let writer = Arc::new(Writer::start(connection, limits)?);
-        let writing = Arc::new(Writing { state: Mutex::new(WriteState::new(Arc::clone(&rules))), rollbacks: writer.rollbacks() });
+        let state = Mutex::new(WriteState::new(Arc::clone(&rules)));
+        let writing = Arc::new(Writing { state, page_cache: Mutex::default(), rollbacks: writer.rollbacks() });
         Ok(Arc::new(Self {
             writer,
             readers: Readers::with_seal(path, Arc::clone(&seal)),
@@ -195,6 +198,8 @@ impl Writing {
     ) -> Result<Applied, StoreError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.synchronise(self.rollbacks.load(Ordering::Acquire));
+        let mut page_cache = self.page_cache.lock().unwrap_or_else(PoisonError::into_inner);
+        page_cache.fit(connection, set.operation().changes.len()).map_err(store_error)?;
         let application = Application { connection, seal, state: &mut state, constraint: set.constraint() };
         application.apply(&set.operation().changes, record)
     }
