@@ -215,8 +215,14 @@ pub fn measure(workshop: &Workshop, wanted: &Wanted, rounds: usize, report: &mut
     let memory = |endpoint: &Endpoint| -> Result<f64> { Ok(endpoint.server.resident_kilobytes()? / 1024.0) };
     report.figure("G3 memory at the start", "MB", vec![few_started / 1024.0]);
     report.figure("G3 memory at the start, with 100,000 grants more", "MB", vec![many_started / 1024.0]);
-    report.figure("G3 memory after the load", "MB", vec![memory(&few)?]);
-    report.figure("G3 memory after the load, with 100,000 grants more", "MB", vec![memory(&many)?]);
+    let (after_few, after_many) = (memory(&few)?, memory(&many)?);
+    report.figure("G3 memory after the load", "MB", vec![after_few]);
+    report.figure("G3 memory after the load, with 100,000 grants more", "MB", vec![after_many]);
+    if wanted.any(&["G3"]) {
+        let what = "100,000 live grants more: memory after the load";
+        let target = Target { id: "G3m", what, unit: "x", bound: Bound::AtMost, floor: 1.1, goal: 1.1 };
+        report.result(target, vec![after_many / after_few]);
+    }
     [few, many, peer].into_iter().try_for_each(|endpoint| endpoint.server.stop())
 }
 
