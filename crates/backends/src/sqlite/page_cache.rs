@@ -6,7 +6,7 @@
 use rusqlite::Connection;
 
 /// The cache for changes that come one by one, KiB.
-pub const USUAL_KIBIBYTES: i64 = 4 * 1024;
+pub const USUAL_KIBIBYTES: i64 = 2 * 1024;
 /// The cache while much is loaded, KiB.
 const LARGE_KIBIBYTES: i64 = 16 * 1024;
 /// So many changes in one set are a load.
