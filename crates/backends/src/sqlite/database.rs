@@ -21,7 +21,7 @@ use crate::sqlite::root_key::RootKeyError;
 /// How long a statement waits for a lock that another process holds (backup tools; there is no other writer).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Page cache of each reader, KiB.
-const READER_CACHE_KIBIBYTES: i64 = 1536;
+const READER_CACHE_KIBIBYTES: i64 = 2 * 1024;
 /// Pages in the write-ahead log after which a commit moves them into the main file.
 const CHECKPOINT_PAGES: i64 = 4096;
 /// The size to which the write-ahead log is cut back after a checkpoint, bytes.
