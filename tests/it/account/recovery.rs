@@ -194,6 +194,14 @@ async fn factors_that_are_removed_with_the_reset_leave_the_second_officer() {
     let (_, recovery) = owner.add_authenticator().await;
     let path = link(&world, "first", reset("ann", true)).await;
     assert_eq!(owner.get("/me").await.status, 303, "whoever has lost the factors may not be who is signed in");
+    // Whoever knows the old password and had the factors removed has not got the account by that, whether the link is used or not.
+    let mut thief = Visitor::new(&world);
+    thief.sign_in("ann").await;
+    let me = thief.get("/me").await.text();
+    assert!(me.contains("gave this account back") && !me.contains("Who looked, and when"), "{me}");
+    assert_eq!(thief.get("/me/authenticator").await.status, 403);
+    let query = world.app.authorization_query("launch/patient patient/Patient.r");
+    assert_eq!(thief.get(&format!("/oauth/authorize?{query}")).await.status, 403);
     let mut ann = Visitor::new(&world);
     choose(&mut ann, &path, CHOSEN).await;
     assert_eq!(sign_in(&mut ann, "/me").await.status, 303);

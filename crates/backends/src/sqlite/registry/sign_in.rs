@@ -163,6 +163,8 @@ pub fn make_link(connection: &Connection, link: &OneTimeLink, hash: &SecretHash,
         ] {
             execute(connection, sql, [user])?;
         }
+        // Whoever comes in without the factors was let in by who removed them, by the old password, too.
+        execute(connection, "UPDATE user SET recovered_by = ?2 WHERE id = ?1", [user, &link.created_by])?;
         sessions::end_all_but(connection, &link.user, None)?;
     }
     add_link(connection, link, hash)
