@@ -15,7 +15,7 @@ use crate::access_token::{Subject, VerifiedToken};
 use crate::client_request::ClientRequest;
 use crate::clients::{Client, ClientKind};
 use crate::confirmation::Confirmation;
-use crate::grant::{Grant, RefreshToken, Rotation, SessionState};
+use crate::grant::{Grant, RefreshToken};
 use crate::identifiers::ClientId;
 use crate::principal::{EstablishError, TokenStatus};
 use crate::purposes::Purposes;
@@ -116,24 +116,14 @@ impl ActiveToken {
         Ok(Self(members))
     }
 
-    /// A refresh token, for its own client alone: whoever protects resources must not take one for an access token.
-    pub fn refresh(
-        token: &RefreshToken,
-        grant: &Grant,
-        (caller, session): (&ClientId, SessionState),
-        issuer: &Issuer<'_>,
-        now: i64,
-    ) -> Option<Self> {
-        // Nothing is rotated: the token is asked what would follow, and the answer dropped.
-        let Rotation::Rotate(_) = token.present((caller, token.confirmation), session, token.hash, now) else { return None };
-        if !grant.is_active() || grant.id != token.family {
-            return None;
-        }
-        let mut members = common(&token.client, &grant.scopes.to_string(), issuer);
+    /// A refresh token that would be exchanged at this moment for tokens with these scopes. It is for its own client alone: whoever protects
+    /// resources must not take one for an access token.
+    pub fn refresh(token: &RefreshToken, grant: &Grant, scopes: &ScopeSet, issuer: &Issuer<'_>) -> Self {
+        let mut members = common(&token.client, &scopes.to_string(), issuer);
         members.insert("sub".into(), grant.user.as_str().into());
         members.insert("exp".into(), token.expires_at.into());
         members.extend(launch_context(Some(grant)));
-        Some(Self(members))
+        Self(members)
     }
 
     /// The same with how strongly the person had signed in who gave the grant, and when (RFC 9470 section 6.2).
@@ -314,17 +304,12 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_token_is_shown_to_its_client_while_it_would_rotate() {
+    fn a_refresh_token_is_described_with_the_scopes_that_it_would_bring() {
         let hash = SecretHash::of("refresh");
         let token = RefreshToken::first(hash, grant().id, grant().client, RefreshBinding::Online(grant().session), NOW);
-        let shown = |caller: &str, session, grant: &Grant, now| {
-            ActiveToken::refresh(&token, grant, (&ClientId::parse(caller).unwrap(), session), &ISSUER, now).is_some()
-        };
-        assert!(shown("demo-app", SessionState::Active, &grant(), NOW));
-        assert!(!shown("other", SessionState::Active, &grant(), NOW));
-        assert!(!shown("demo-app", SessionState::Ended, &grant(), NOW));
-        assert!(!shown("demo-app", SessionState::Active, &grant(), token.expires_at));
-        assert!(!shown("demo-app", SessionState::Active, &Grant { revoked_at: Some(NOW), ..grant() }, NOW));
+        let scopes = ScopeSet::parse("openid").unwrap();
+        let shown = ActiveToken::refresh(&token, &grant(), &scopes, &ISSUER).to_json();
+        assert_eq!((&shown["active"], &shown["scope"], &shown["exp"]), (&json!(true), &json!("openid"), &json!(NOW + 7200)));
     }
 
     #[test]

@@ -47,6 +47,12 @@ pub enum RegistryError {
 /// The conflict of a client assertion that comes a second time.
 pub const ASSERTION_USED: &str = "the client assertion was used before";
 
+/// The conflict of an authorization code that comes a second time.
+pub const CODE_USED: &str = "the code was used before";
+
+/// The conflict of a refresh token that comes a second time.
+pub const REFRESH_TOKEN_USED: &str = "the refresh token was used before";
+
 /// The conflict of a launch that was used meanwhile.
 pub const LAUNCH_USED: &str = "the launch was used before";
 

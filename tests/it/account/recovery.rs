@@ -8,9 +8,10 @@ use portcullis_server::admin::protocol::{RefusalKind, Response};
 use portcullis_server::authorization_server::csrf::Purpose;
 use portcullis_testkit::Reply;
 use portcullis_testkit::app::hidden;
+use portcullis_testkit::server::PASSWORD;
 
-use super::Visitor;
 use super::links::{CHOSEN, choose, details, link, operator, reset};
+use super::{Visitor, in_form};
 use crate::fhir::World;
 
 async fn sign_in(visitor: &mut Visitor<'_>, return_to: &str) -> Reply {
@@ -98,11 +99,17 @@ fn confirm() -> UserRequest {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_recovered_session_opens_no_record_connects_no_app_and_adds_no_factor() {
     let world = World::start().await;
+    let scope = "launch/patient offline_access patient/Patient.r patient/Observation.rs";
+    let app = world.app.authorize(scope, "ann", PASSWORD).await;
     let path = link(&world, "first", reset("ann", false)).await;
     let mut ann = Visitor::new(&world);
     choose(&mut ann, &path, CHOSEN).await;
     assert_eq!(sign_in(&mut ann, "/me").await.status, 303);
-    let me = ann.get("/me").await.text();
+    let page = ann.get("/me").await;
+    let me = page.text();
+    // Which apps are connected, and to what, tells of an illness; that there is one, and how to stop it, does not.
+    assert!(me.contains("<bdi>App 1</bdi>") && me.contains("action=\"/me/revoke\""), "{me}");
+    assert!(!me.contains("App app") && !me.contains("Test Ann") && !me.contains("test results"), "{me}");
     assert!(me.contains("Somebody gave this account back to you: account:first."), "{me}");
     assert!(!me.contains("Who looked, and when") && !me.contains("How you sign in"), "{me}");
     for path in ["/me/authenticator", "/me/passkey", "/me/password"] {
@@ -123,6 +130,12 @@ async fn a_recovered_session_opens_no_record_connects_no_app_and_adds_no_factor(
         assert_eq!((reply.status.as_u16(), reply.text().contains("You cannot have this history yet")), (403, true), "{path}");
     }
     assert!(!ann.get("/ehr").await.text().contains("Test Ann"));
+    let fields = [("csrf", in_form(&page, "/me/revoke", "csrf")), ("grant", in_form(&page, "/me/revoke", "grant"))];
+    let stopped = ann.post("/me/revoke", &fields.each_ref().map(|(name, value)| (*name, value.as_str()))).await;
+    let told = ann.get(stopped.header("location")).await.text();
+    assert!(told.contains("You stopped the access of that app.") && !told.contains("App app"), "{told}");
+    let token = app["access_token"].as_str().unwrap();
+    assert_eq!(world.server.client.get("/fhir/Patient/ann").bearer(token).send().await.status, 401);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,6 +2,9 @@
 
 use portcullis_audit::record::{Event, Outcome};
 
+use portcullis_testkit::app::query_value;
+use portcullis_testkit::server::PASSWORD;
+
 use super::{Visitor, in_form};
 use crate::fhir::World;
 
@@ -46,6 +49,55 @@ async fn the_own_page_lists_where_somebody_is_signed_in_and_ends_it_there() {
         desk.post("/me/sessions/end", &[("csrf", &csrf), ("session", forged)]).await;
     }
     assert_eq!(desk.get("/me").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_goes_on_while_it_is_used_in_a_session_that_is_listed_until_it_ends() {
+    const SCOPE: &str = "launch/patient online_access patient/Patient.r";
+    let world = World::start().await;
+    let app = world.server.add_app("online", SCOPE, false).await;
+    let at = app.sign_in(&app.authorization_query(SCOPE), "ann", PASSWORD).await;
+    let back = app.consent(&at, &SCOPE.split(' ').collect::<Vec<_>>(), "allow").await;
+    let mut tokens = app.exchange(&query_value(&back, "code").unwrap()).await.json();
+    let refresh = async |tokens: &serde_json::Value| {
+        let token = tokens["refresh_token"].as_str().unwrap();
+        app.token_request(&[("grant_type", "refresh_token"), ("refresh_token", token)]).await
+    };
+    for _ in 0..3 {
+        world.server.clock.advance_seconds(1800);
+        let reply = refresh(&tokens).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        tokens = reply.json();
+    }
+    // Nobody has opened a page for an hour and a half, but the app is in use: its session can be seen, and ended.
+    let mut desk = Visitor::new(&world);
+    desk.sign_in("ann").await;
+    let page = desk.get("/me").await;
+    let text = page.text();
+    assert!(
+        text.contains("It ends when you sign out, or on 21 November 2020 at 13:30 UTC if it is not used until then."),
+        "{text}"
+    );
+    assert_eq!(text.matches("action=\"/me/sessions/end\"").count(), 2, "the idle session and all others: {text}");
+    let (csrf, session) = (in_form(&page, "/me/sessions/end", "csrf"), in_form(&page, "/me/sessions/end", "session"));
+    desk.post("/me/sessions/end", &[("csrf", &csrf), ("session", &session)]).await;
+    assert_eq!(refresh(&tokens).await.status, 400, "the person is not online there any more");
+    assert!(desk.get("/me").await.text().contains("on 21 November 2020 at 12:30 UTC"), "its last access token goes on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_online_app_that_asks_for_nothing_for_two_hours_is_over() {
+    const SCOPE: &str = "launch/patient online_access patient/Patient.r";
+    let world = World::start().await;
+    let app = world.server.add_app("online", SCOPE, false).await;
+    let tokens = app.authorize(SCOPE, "ann", PASSWORD).await;
+    world.server.clock.advance_seconds(7200);
+    let mut desk = Visitor::new(&world);
+    desk.sign_in("ann").await;
+    assert!(!desk.get("/me").await.text().contains("It ends when you sign out"), "what is over is not listed");
+    let token = tokens["refresh_token"].as_str().unwrap();
+    let late = app.token_request(&[("grant_type", "refresh_token"), ("refresh_token", token)]).await;
+    assert_eq!((late.status.as_u16(), late.json()["error"].as_str()), (400, Some("invalid_grant")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_audit::record::{Event, Outcome};
+use portcullis_server::admin::UserRequest;
 use portcullis_testkit::app::{AtConsent, hidden, query_value};
 use portcullis_testkit::server::PASSWORD;
 use portcullis_testkit::{App, Reply};
 
+use crate::account::links::details;
 use crate::fhir::World;
 
 const SCOPE: &str = "openid launch/patient offline_access patient/Patient.r";
@@ -98,6 +100,40 @@ async fn of_two_that_use_a_code_or_a_refresh_token_at_the_same_moment_one_is_a_t
     .await;
     assert_eq!((replies[0].status.as_u16(), said(&replies[1])), (200, overtaken), "{}", replies[1].text());
     assert_eq!((read(&replies[0]).await.as_u16(), read(&tokens).await.as_u16()), (401, 401));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_app_asks_while_the_account_is_locked_is_refused_and_ends_nothing() {
+    let world = World::start().await;
+    let (code, _) = allowed(&world).await;
+    let tokens = world.app.exchange(&code).await.json();
+    let token = tokens["refresh_token"].as_str().unwrap();
+    let (fresh, _) = allowed(&world).await;
+    details(&world, "root", UserRequest::Lock { username: "ann".to_owned() }).await;
+    let refused = (400, "invalid_grant".to_owned(), OVERTAKEN.to_owned());
+    assert_eq!(said(&refresh(&world.app, token).await), refused);
+    assert_eq!(said(&refresh(&world.app, token).await), refused, "it was not spent either");
+    assert_eq!(said(&world.app.exchange(&fresh).await), refused);
+    details(&world, "root", UserRequest::Unlock { username: "ann".to_owned() }).await;
+    let again = refresh(&world.app, token).await;
+    assert_eq!(again.status, 200, "{}", again.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_used_code_in_the_hands_of_another_client_ends_nothing_and_in_those_of_its_own_everything() {
+    let world = World::start().await;
+    let (code, _) = allowed(&world).await;
+    let tokens = world.app.exchange(&code).await.json();
+    let read = async || {
+        let token = tokens["access_token"].as_str().unwrap();
+        world.server.client.get("/fhir/Patient/ann").bearer(token).send().await.status.as_u16()
+    };
+    let other = world.server.add_app("other", SCOPE, false).await;
+    let refused = said(&other.exchange(&code).await);
+    assert_eq!((refused.0, refused.1.as_str()), (400, "invalid_grant"));
+    assert_eq!(read().await, 200, "whoever found the code in a history ends nothing by it");
+    assert_eq!(said(&world.app.exchange(&code).await).0, 400);
+    assert_eq!(read().await, 401, "a replay by the client itself ends the grant");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,12 +2,15 @@
 
 use portcullis_audit::record::Event;
 use portcullis_oauth::clients::ResponseAlgorithm;
+use portcullis_oauth::scopes::ScopeSet;
+use portcullis_server::admin::UserRequest;
 use portcullis_testkit::backend::ASSERTION_TYPE;
 use portcullis_testkit::server::PASSWORD;
 use portcullis_testkit::{App, ClientKey, Reply, TestServer};
 use portcullis_verifies::verifies;
 use serde_json::{Value, json};
 
+use crate::account::links::details;
 use crate::fhir::{SCOPE, World};
 
 const PATH: &str = "/oauth/introspect";
@@ -145,6 +148,39 @@ async fn an_active_token_is_described_as_its_response_was() {
     // What the person is, and what consents leave, is for whoever protects resources.
     let access = state(&own, text(&response, "access_token")).await;
     assert_eq!((&access["active"], &access["roles"], &access["extensions"]), (&json!(true), &Value::Null, &Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refresh_token_is_active_while_the_token_endpoint_would_take_it_and_with_what_it_would_bring() {
+    verifies!("OAUTH-16");
+    let world = World::start().await;
+    let own = world.server.add_app("backoffice", &format!("{SCOPE} online_access"), true).await;
+    let other = world.server.add_app("other", SCOPE, true).await;
+    let token = async |scope: &str| text(&own.authorize(scope, "ann", PASSWORD).await, "refresh_token").to_owned();
+    let offline = token("launch/patient offline_access patient/Patient.r patient/Observation.rs").await;
+    let online = token("launch/patient online_access patient/Patient.r").await;
+    for token in [&offline, &online] {
+        assert_eq!(
+            (state(&own, token).await["active"].as_bool(), ask(&other, token).await.text().as_str()),
+            (Some(true), INACTIVE)
+        );
+    }
+    details(&world, "root", UserRequest::Lock { username: "ann".to_owned() }).await;
+    assert_eq!(ask(&own, &offline).await.text(), INACTIVE, "the account is locked");
+    details(&world, "root", UserRequest::Unlock { username: "ann".to_owned() }).await;
+    assert_eq!(ask(&own, &online).await.text(), INACTIVE, "its session ended with the lock");
+    let registered = async |scope: &str| {
+        let scope = ScopeSet::parse(scope).unwrap();
+        world.server.change_client("backoffice", |client| client.scope = scope).await;
+    };
+    registered("launch/patient offline_access patient/Observation.rs").await;
+    assert_eq!(state(&own, &offline).await["scope"], "launch/patient offline_access patient/Observation.rs");
+    let next = own.token_request(&[("grant_type", "refresh_token"), ("refresh_token", &offline)]).await.json();
+    assert_eq!(next["scope"], "launch/patient offline_access patient/Observation.rs", "as it was said");
+    assert_eq!(ask(&own, &offline).await.text(), INACTIVE, "superseded");
+    let next = text(&next, "refresh_token").to_owned();
+    registered("openid").await;
+    assert_eq!(ask(&own, &next).await.text(), INACTIVE, "nothing is left of its scopes");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

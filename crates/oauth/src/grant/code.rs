@@ -49,6 +49,8 @@ pub enum CodeState {
     Spent {
         /// The grant that a replay revokes.
         grant: GrantId,
+        /// The client that it was issued to.
+        client: ClientId,
     },
 }
 
@@ -57,7 +59,7 @@ impl CodeState {
     pub fn grant(&self) -> &GrantId {
         match self {
             Self::Issued(code) => &code.grant,
-            Self::Spent { grant } => grant,
+            Self::Spent { grant, .. } => grant,
         }
     }
 }
@@ -127,7 +129,9 @@ impl CodeState {
     pub fn exchange(self, presented: &CodeExchange<'_>, now: i64) -> Result<Exchange, ExchangeError> {
         let code = match self {
             Self::Issued(code) => code,
-            Self::Spent { grant } => return Err(ExchangeError::Replayed { grant }),
+            // The client comes first: a code that somebody else found in a log or a history, used long ago, ends nothing.
+            Self::Spent { client, .. } if client != *presented.client => return Err(ExchangeError::WrongClient),
+            Self::Spent { grant, .. } => return Err(ExchangeError::Replayed { grant }),
         };
         if now >= code.expires_at {
             return Err(ExchangeError::Expired);
@@ -192,8 +196,11 @@ mod tests {
         let client = ClientId::parse("demo-app").unwrap();
         let presented = CodeExchange { client: &client, redirect_uri: CALLBACK, verifier: Some(VERIFIER), key: None };
         let grant = GrantId::parse("g1").unwrap();
-        let spent = CodeState::Spent { grant: grant.clone() };
-        assert_eq!(spent.exchange(&presented, NOW), Err(ExchangeError::Replayed { grant }));
+        let spent = CodeState::Spent { grant: grant.clone(), client: client.clone() };
+        assert_eq!(spent.clone().exchange(&presented, NOW), Err(ExchangeError::Replayed { grant }));
+        let other = ClientId::parse("other").unwrap();
+        let presented = CodeExchange { client: &other, ..presented };
+        assert_eq!(spent.exchange(&presented, NOW), Err(ExchangeError::WrongClient), "another client ends nothing");
     }
 
     #[test]

@@ -4,8 +4,11 @@ use super::SecretHash;
 use crate::confirmation::Confirmation;
 use crate::identifiers::{ClientId, GrantId, SessionId};
 
-/// How long a refresh token stays good without being used, in seconds (90 days; RFC 9700 section 4.14.2 asks for such a limit).
+/// How long a refresh token of `offline_access` stays good without being used, in seconds (90 days; RFC 9700 section 4.14.2 asks for such a limit).
 pub const IDLE_LIFETIME_SECONDS: i64 = 90 * 24 * 3600;
+
+/// How long one of `online_access` does, in seconds: until its access token has ended, and then as long as a session without a page being opened.
+pub const ONLINE_IDLE_LIFETIME_SECONDS: i64 = crate::access_token::MAXIMUM_LIFETIME_SECONDS + crate::session::IDLE_SECONDS;
 
 /// Whether a refresh token outlives the session (SMART App Launch 2.2.0, `offline_access` and `online_access`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +17,16 @@ pub enum RefreshBinding {
     Offline,
     /// It ends with this session.
     Online(SessionId),
+}
+
+impl RefreshBinding {
+    /// How long a token that is bound so stays good without being used, in seconds.
+    pub fn idle_seconds(&self) -> i64 {
+        match self {
+            Self::Offline => IDLE_LIFETIME_SECONDS,
+            Self::Online(_) => ONLINE_IDLE_LIFETIME_SECONDS,
+        }
+    }
 }
 
 /// Whether a refresh token may still be used.
@@ -76,7 +89,7 @@ pub enum Rotation {
 impl RefreshToken {
     /// The first token of a family, at a time in seconds since the epoch.
     pub fn first(hash: SecretHash, family: GrantId, client: ClientId, binding: RefreshBinding, now: i64) -> Self {
-        let expires_at = now.saturating_add(IDLE_LIFETIME_SECONDS);
+        let expires_at = now.saturating_add(binding.idle_seconds());
         Self { hash, family, generation: 0, state: RefreshState::Current, client, binding, confirmation: None, expires_at }
     }
 
@@ -112,7 +125,7 @@ impl RefreshToken {
         Rotation::Rotate(Box::new(Self {
             hash: successor,
             generation: self.generation.saturating_add(1),
-            expires_at: now.saturating_add(IDLE_LIFETIME_SECONDS),
+            expires_at: now.saturating_add(self.binding.idle_seconds()),
             ..self.clone()
         }))
     }
@@ -175,7 +188,10 @@ mod tests {
         portcullis_verifies::verifies!("SMART-33");
         let online = token(RefreshBinding::Online(SessionId::parse("s1").unwrap()));
         assert_eq!(present(&online, "demo-app", SessionState::Ended, NOW), Rotation::Expired);
-        assert!(matches!(present(&online, "demo-app", SessionState::Active, NOW), Rotation::Rotate(_)));
+        let late = NOW + ONLINE_IDLE_LIFETIME_SECONDS;
+        assert_eq!(present(&online, "demo-app", SessionState::Active, late), Rotation::Expired, "an idle app is not online");
+        let Rotation::Rotate(next) = present(&online, "demo-app", SessionState::Active, late - 1) else { panic!("it goes on") };
+        assert_eq!(next.expires_at, late - 1 + ONLINE_IDLE_LIFETIME_SECONDS);
         assert!(matches!(present(&token(RefreshBinding::Offline), "demo-app", SessionState::Ended, NOW), Rotation::Rotate(_)));
     }
 

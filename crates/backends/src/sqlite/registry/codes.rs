@@ -9,6 +9,7 @@ use portcullis_oauth::identifiers::{ClientId, GrantId, UserId};
 use portcullis_oauth::pkce::CodeChallenge;
 use portcullis_oauth::scopes::ScopeSet;
 use portcullis_store::StoreError;
+use portcullis_store::registry::CODE_USED;
 use rusqlite::{Connection, Row, params};
 
 use super::grants::{self, GrantKey};
@@ -51,7 +52,7 @@ pub fn spend(connection: &Connection, hash: &SecretHash) -> Result<GrantKey, Sto
     let found = one(connection, sql, [hash], |row| Ok((column::<bool>(row, "spent")?, grants::standing(row)?)))?;
     match found {
         None => Err(conflict("the code is unknown")),
-        Some((true, _)) => Err(conflict("the code was used before")),
+        Some((true, _)) => Err(conflict(CODE_USED)),
         Some((false, None)) => Err(conflict("the grant was revoked")),
         Some((false, Some(grant))) => {
             execute(connection, "UPDATE code SET spent = 1 WHERE hash = ?1", [hash])?;
@@ -68,7 +69,8 @@ pub fn by_hash(connection: &Connection, hash: &SecretHash) -> Result<Option<Code
     one(connection, sql, [hash.as_bytes().as_slice()], |row| {
         let grant = parsed(row, "grant_id", GrantId::parse)?;
         if column(row, "spent")? {
-            return Ok(CodeState::Spent { grant });
+            let client = parsed(row, "client", ClientId::parse)?;
+            return Ok(CodeState::Spent { grant, client });
         }
         Ok(CodeState::Issued(Box::new(issued(row, *hash, grant)?)))
     })

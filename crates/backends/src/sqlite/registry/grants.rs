@@ -87,8 +87,10 @@ pub fn by_id(connection: &Connection, id: &GrantId) -> Result<Option<Grant>, Sto
 
 /// The grants of a user that were not revoked, newest first.
 pub fn standing_of(connection: &Connection, user: &UserId) -> Result<Vec<StandingGrant>, StoreError> {
-    let sql = "SELECT grant_.*, (SELECT max(refresh.expires_at) FROM refresh WHERE refresh.grant_id = grant_.id AND refresh.superseded = 0 \
-               AND (refresh.session IS NULL OR EXISTS (SELECT 1 FROM session WHERE session.id = refresh.session))) AS refresh_ends_at \
+    // What is bound to a session ends with it, at the latest; where there is no such session any more, min() and max() leave it out.
+    let sql = "SELECT grant_.*, (SELECT max(CASE WHEN refresh.session IS NULL THEN refresh.expires_at ELSE min(refresh.expires_at, \
+               (SELECT session.expires_at FROM session WHERE session.id = refresh.session)) END) \
+               FROM refresh WHERE refresh.grant_id = grant_.id AND refresh.superseded = 0) AS refresh_ends_at \
                FROM grant_ WHERE user = ?1 AND revoked_at IS NULL ORDER BY created_at DESC, id";
     rows(connection, sql, [user.as_str()], standing_grant)
 }

@@ -3,6 +3,7 @@
 use portcullis_oauth::grant::{RefreshBinding, RefreshState, RefreshToken, SecretHash};
 use portcullis_oauth::identifiers::{ClientId, GrantId, SessionId};
 use portcullis_store::StoreError;
+use portcullis_store::registry::REFRESH_TOKEN_USED;
 use rusqlite::{Connection, Row, params};
 
 use super::grants::{self, GrantKey};
@@ -46,7 +47,7 @@ pub fn supersede(connection: &Connection, hash: &SecretHash) -> Result<GrantKey,
     let found = one(connection, sql, [hash], |row| Ok((column::<bool>(row, "superseded")?, grants::standing(row)?)))?;
     match found {
         None => Err(conflict("the refresh token is unknown")),
-        Some((true, _)) => Err(conflict("the refresh token was used before")),
+        Some((true, _)) => Err(conflict(REFRESH_TOKEN_USED)),
         Some((false, None)) => Err(conflict("the grant was revoked")),
         Some((false, Some(grant))) => {
             execute(connection, "UPDATE refresh SET superseded = 1 WHERE hash = ?1", [hash])?;

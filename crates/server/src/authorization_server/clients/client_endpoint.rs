@@ -12,7 +12,7 @@ use portcullis_oauth::identifiers::ClientId;
 use portcullis_oauth::token_error::TokenError;
 use portcullis_oauth::token_request::{AuthenticatedClient, ClientCredentials};
 use portcullis_store::RegistryError;
-use portcullis_store::registry::Change;
+use portcullis_store::registry::{self, Change};
 
 use super::client_authentication;
 use crate::answer::{Answer, Draft};
@@ -53,7 +53,8 @@ pub struct Proposal {
     pub account: Account,
     /// What is answered once the change is durable.
     pub draft: Draft,
-    /// What is answered where the change conflicts: somebody else was faster.
+    /// What is answered where the change conflicts: somebody else was faster. What it changes is changed where the thing was used before, and
+    /// not where it has merely ended.
     pub overtaken: Option<Box<Refusal>>,
 }
 
@@ -77,6 +78,14 @@ impl Refusal {
     /// A refusal that changes nothing but has more to say in its record.
     pub fn with_account(error: TokenError, account: Account) -> Self {
         Self::Client { error, account: Some(Box::new(account)), change: Box::new(Change::Nothing) }
+    }
+
+    /// The same, and everything stays as it is.
+    fn changing_nothing(self) -> Self {
+        match self {
+            Self::Client { error, account, .. } => Self::Client { error, account, change: Box::new(Change::Nothing) },
+            Self::Registry(_) => self,
+        }
     }
 }
 
@@ -207,8 +216,10 @@ impl Ending<'_> {
             Ok(answer) => answer,
             Err(failure) => match (client_authentication::replayed(&failure), overtaken) {
                 (Some(error), _) => self.replayed(error).await,
-                (None, Some(refusal)) if matches!(failure, RegistryError::Conflict(_)) => {
-                    Box::pin(self.refuse(client, *refusal)).await
+                (None, Some(refusal)) if let RegistryError::Conflict(reason) = failure => {
+                    let was_used = matches!(reason, registry::CODE_USED | registry::REFRESH_TOKEN_USED);
+                    let refusal = if was_used { *refusal } else { refusal.changing_nothing() };
+                    Box::pin(self.refuse(client, refusal)).await
                 }
                 (None, _) => Box::pin(self.refuse(client, Refusal::Registry(failure))).await,
             },

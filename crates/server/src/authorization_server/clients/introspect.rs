@@ -21,7 +21,7 @@ use portcullis_store::registry::Change;
 
 use super::client_endpoint::{self, ClientEndpoint, Proposal, Refusal};
 use super::introspect_consent;
-use super::token::session_state;
+use super::token;
 use crate::answer::{Answer, Draft};
 use crate::authorization_server::reply::{self, Account};
 use crate::context::Server;
@@ -149,12 +149,9 @@ async fn look(server: &Server, caller: &Client, token: &str) -> Result<Found, Re
     let issuer = Issuer { issuer: &settings.public_url, fhir_base: &settings.fhir_base };
     if let Some(refresh) = server.registry.refresh(&SecretHash::of(token)).await? {
         let named = format!("a refresh token of {}", refresh.client);
-        let session = session_state(server, &refresh, now).await?;
-        let Some(grant) = server.registry.grant(&refresh.family).await? else { return Ok(Found::nothing(named)) };
-        let grant = settings.authorization.capabilities.standing(grant);
-        let active = ActiveToken::refresh(&refresh, &grant, (&caller.id, session), &issuer, now);
-        let patient = grant.patient.as_ref().map(ToString::to_string).filter(|_| active.is_some());
-        return Ok(Found { active, named, patient });
+        let Some((grant, scopes)) = token::worth(server, &refresh, caller, now).await? else { return Ok(Found::nothing(named)) };
+        let active = Some(ActiveToken::refresh(&refresh, &grant, &scopes, &issuer));
+        return Ok(Found { active, named, patient: grant.patient.map(|patient| patient.to_string()) });
     }
     let keys = server.keys.at(now);
     let trust = AccessTokenTrust { keys: &keys.verification, issuer: issuer.issuer, fhir_base: issuer.fhir_base };

@@ -14,9 +14,7 @@ use portcullis_oauth::capabilities::Capability;
 use portcullis_oauth::client_request::ClientRequest;
 use portcullis_oauth::clients::{ClientKind, GrantType};
 use portcullis_oauth::confirmation::Confirmation;
-use portcullis_oauth::grant::{
-    CodeExchange, ExchangeError, Grant, RefreshBinding, RefreshToken, Rotation, SecretHash, SessionState, narrowed_scopes,
-};
+use portcullis_oauth::grant::{CodeExchange, ExchangeError, Grant, RefreshBinding, RefreshToken, SecretHash};
 use portcullis_oauth::id_token::{IdTokenClaims, access_token_hash};
 use portcullis_oauth::identifiers::TokenId;
 use portcullis_oauth::scopes::{ScopeKind, ScopeSet};
@@ -35,6 +33,9 @@ use crate::context::{Borrowed, Server};
 use crate::resource_server::Exchange;
 
 mod client_credentials;
+mod refreshing;
+
+pub(super) use refreshing::worth;
 
 /// How long an access token lives, in seconds.
 const LIFETIME_SECONDS: i64 = MAXIMUM_LIFETIME_SECONDS;
@@ -73,7 +74,7 @@ impl ClientEndpoint for Token {
                 Box::pin(redeem(&asking, &mut known, code, &presented)).await
             }
             TokenGrant::RefreshToken { refresh_token, scope } => {
-                Box::pin(rotate(&asking, &mut known, refresh_token, scope.as_deref())).await
+                Box::pin(refreshing::rotate(&asking, &mut known, refresh_token, scope.as_deref())).await
             }
             TokenGrant::ClientCredentials { scope } => return client_credentials::issue(&asking, scope),
         };
@@ -202,54 +203,6 @@ fn not_redeemed(code: SecretHash, error: &ExchangeError, now: i64) -> Refused {
     Refused::Client { error: TokenError::from(error), detail, change: Box::new(change) }
 }
 
-async fn rotate(
-    asking: &Asking<'_>,
-    known: &mut Option<Grant>,
-    token: &Secret<String>,
-    scope: Option<&str>,
-) -> Result<Proposal, Refused> {
-    let Asking { server, now, .. } = *asking;
-    let hash = SecretHash::of(token.expose());
-    let stored = server.registry.refresh(&hash).await?;
-    let stored = stored.ok_or(TokenError::InvalidGrant("the refresh token is not known"))?;
-    *known = server.registry.grant(&stored.family).await?;
-    let session = session_state(server, &stored, now).await?;
-    let (secret, successor) = SecretHash::generate(&mut Borrowed(&*server.entropy));
-    let next = match stored.present((asking.client.id(), Some(asking.client.shown())), session, successor, now) {
-        Rotation::Rotate(next) => next,
-        other => {
-            let change = match &other {
-                Rotation::Reused { family } => Change::RevokeGrant { grant: family.clone(), now },
-                _ => Change::Nothing,
-            };
-            let error = other.error().unwrap_or(TokenError::ServerError);
-            return Err(Refused::Client { error, detail: format!("refresh: {other:?}"), change: Box::new(change) });
-        }
-    };
-    check_binding(server, &stored.binding)?;
-    let grant = known.clone().filter(Grant::is_active);
-    let grant = grant.ok_or(TokenError::InvalidGrant("the grant was revoked"))?;
-    let grant = standing(server, grant)?;
-    // What the client's registration has lost since is lost here, too.
-    let (standing, _) = grant.scopes.within(&asking.client.client().scope);
-    if standing.is_empty() {
-        return Err(TokenError::InvalidScope("the client is not registered for what was granted any more").into());
-    }
-    let scopes = narrowed_scopes(&still_on(server, &standing)?, scope)?;
-    let order = Order { scopes, nonce: None, refresh_token: Some(secret), confirmation: asking.confirmation };
-    let minted = mint(server, &grant, order, now).await?;
-    let change = Change::RotateRefresh { from: hash, to: next, now };
-    Ok(issue(asking, change, (&grant, minted)).await)
-}
-
-pub(super) async fn session_state(server: &Server, token: &RefreshToken, now: i64) -> Result<SessionState, RegistryError> {
-    Ok(match &token.binding {
-        RefreshBinding::Offline => SessionState::Active,
-        RefreshBinding::Online(session) if server.registry.session_open(session, now).await? => SessionState::Active,
-        RefreshBinding::Online(_) => SessionState::Ended,
-    })
-}
-
 /// What is to be minted for a grant.
 struct Order {
     scopes: ScopeSet,
@@ -342,7 +295,8 @@ async fn issue(asking: &Asking<'_>, change: Change, (grant, minted): (&Grant, Mi
         Some(user) => reply::agent_in_name_of(exchange, grant, Some(user)),
         None => reply::agent_of_grant(server, exchange, grant).await,
     };
-    let late = Account::new(Event::Token, agent.clone(), Outcome::Denied, "the code or refresh token was used meanwhile");
+    let late =
+        Account::new(Event::Token, agent.clone(), Outcome::Denied, "the code or refresh token was used meanwhile, or has ended");
     let agent = Agent { token: Some(minted.token_id.as_str().to_owned()), ..agent };
     let detail = format!("issued: {}", minted.response.scope);
     let account = Account::new(Event::Token, agent, Outcome::Success, detail).about(grant.patient.clone());

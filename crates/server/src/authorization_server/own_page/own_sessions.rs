@@ -2,9 +2,10 @@
 
 use portcullis_audit::record::{Event, Outcome};
 use portcullis_jose::base64url;
+use portcullis_oauth::grant::RefreshBinding;
 use portcullis_oauth::identifiers::SessionId;
 use portcullis_store::RegistryError;
-use portcullis_store::registry::{Change, Session};
+use portcullis_store::registry::{Change, Session, StandingGrant};
 use portcullis_store::sign_in::SignInChange;
 
 use super::account::{PAGE, submitted_in_any_session};
@@ -21,11 +22,16 @@ pub fn handle(server: &Server, session: &SessionId) -> String {
     base64url::encode(server.form_tokens.fingerprint("session", session.as_str()))
 }
 
-/// The sessions of a person that count at this moment, this one first.
-pub async fn listed(server: &Server, signed_in: &SignedIn) -> Result<Vec<Session>, RegistryError> {
+/// The sessions of a person that count at this moment, this one first. One in which nobody has opened a page for long counts as long as an app goes on
+/// by it (`online_access`): whoever ends it ends that, too.
+pub async fn listed(server: &Server, signed_in: &SignedIn, grants: &[StandingGrant]) -> Result<Vec<Session>, RegistryError> {
     let now = server.clock.now_seconds();
     let mut sessions = server.registry.sessions_of(&signed_in.user.id, now).await?;
-    sessions.retain(|session| !session::is_idle(session, now));
+    let carries_app = |session: &Session| {
+        let online = Some(RefreshBinding::Online(session.id.clone()));
+        grants.iter().any(|standing| standing.ends_at > now && standing.grant.refresh_binding() == online)
+    };
+    sessions.retain(|session| !session::is_idle(session, now) || carries_app(session));
     sessions.sort_by_key(|session| session.id != signed_in.session.id);
     Ok(sessions)
 }

@@ -7,9 +7,10 @@ use portcullis_audit::record::{Event, Outcome};
 use portcullis_fhir::types::LogicalId;
 use portcullis_jose::base64url;
 use portcullis_oauth::consent_groups::ConsentGroup;
+use portcullis_oauth::grant::RefreshBinding;
 use portcullis_oauth::identifiers::{ClientId, GrantId};
 use portcullis_oauth::parameters::Parameters;
-use portcullis_oauth::scopes::{ScopeKind, plain_words};
+use portcullis_oauth::scopes::plain_words;
 use portcullis_oauth::session::{AssuranceLevel, Method, Methods};
 use portcullis_oauth::users::Role;
 use portcullis_store::RegistryError;
@@ -62,10 +63,16 @@ async fn page(server: &Server, query: &Parameters, signed_in: &SignedIn) -> Resu
     let user = &signed_in.user;
     let reader = &signed_in.reader;
     let now = server.clock.now_seconds();
+    let grants = server.registry.grants_of(&user.id).await?;
+    let account = account(server, signed_in, &grants).await?;
     let mut apps = Vec::new();
     let mut names: BTreeMap<LogicalId, String> = BTreeMap::new();
-    for standing in server.registry.grants_of(&user.id).await? {
+    for standing in grants {
         if standing.ends_at <= now {
+            continue;
+        }
+        if signed_in.recovered_by().is_some() {
+            apps.push(unnamed(reader, standing, apps.len() + 1));
             continue;
         }
         let app_name = app_name(server, &standing.grant.client).await?;
@@ -90,7 +97,7 @@ async fn page(server: &Server, query: &Parameters, signed_in: &SignedIn) -> Resu
         looks: looks::looks(server, user, reader).await,
         has_record: !user.patients.is_empty(),
         is_officer: user.roles.contains(Role::SecurityOfficer),
-        account: account(server, signed_in).await?,
+        account,
         csrf: server.form_tokens.token(Purpose::OwnPage, session),
         sign_out_csrf: server.form_tokens.token(Purpose::OwnPage, session),
     };
@@ -98,10 +105,10 @@ async fn page(server: &Server, query: &Parameters, signed_in: &SignedIn) -> Resu
 }
 
 /// Sessions, and how the person can sign in.
-async fn account(server: &Server, signed_in: &SignedIn) -> Result<PersonAccount, RegistryError> {
+async fn account(server: &Server, signed_in: &SignedIn, grants: &[StandingGrant]) -> Result<PersonAccount, RegistryError> {
     let reader = &signed_in.reader;
     let means = server.registry.sign_in_means(&signed_in.user.id).await?;
-    let sessions = own_sessions::listed(server, signed_in).await?;
+    let sessions = own_sessions::listed(server, signed_in, grants).await?;
     let passkey = |passkey: Passkey| PasskeyLine {
         handle: base64url::encode(&passkey.key.id),
         name: passkey.name,
@@ -170,7 +177,10 @@ async fn notice(server: &Server, query: &Parameters, signed_in: &SignedIn) -> Re
     let Some(id) = field(query, STOPPED).and_then(GrantId::parse) else { return Ok(None) };
     let grant = server.registry.grant(&id).await?.filter(|grant| grant.user == signed_in.user.id && !grant.is_active());
     let Some(grant) = grant else { return Ok(None) };
-    let app = app_name(server, &grant.client).await?;
+    let app = match signed_in.recovered_by() {
+        Some(_) => signed_in.reader.say("that app", "esa aplicación").to_owned(),
+        None => app_name(server, &grant.client).await?,
+    };
     Ok(Some(match signed_in.reader.language {
         Language::English => format!("You stopped the access of {app}."),
         Language::Spanish => format!("Usted detuvo el acceso de {app}."),
@@ -187,7 +197,7 @@ async fn app_name(server: &Server, id: &ClientId) -> Result<String, RegistryErro
 
 fn connected(reader: &Reader, standing: StandingGrant, app_name: String, patient_name: Option<String>) -> ConnectedApp {
     let StandingGrant { grant, last_used_at, ends_at } = standing;
-    let lasts = grant.scopes.has(ScopeKind::OfflineAccess);
+    let binding = grant.refresh_binding();
     ConnectedApp {
         grant_id: grant.id.as_str().to_owned(),
         app_name,
@@ -200,8 +210,16 @@ fn connected(reader: &Reader, standing: StandingGrant, app_name: String, patient
             .collect(),
         since: reader.day(grant.created_at),
         last_used: last_used_at.map(|at| reader.moment(at)),
-        ends: (!lasts).then(|| reader.moment(ends_at)),
+        ends: (binding != Some(RefreshBinding::Offline)).then(|| reader.moment(ends_at)),
+        is_online: matches!(binding, Some(RefreshBinding::Online(_))),
     }
+}
+
+/// The same for somebody of whom it is not certain that the account is theirs: it can be stopped, and says neither which app it is (a name may tell
+/// of an illness) nor whose record it is about, or what of it.
+fn unnamed(reader: &Reader, standing: StandingGrant, number: usize) -> ConnectedApp {
+    let name = format!("{} {number}", reader.say("App", "Aplicación"));
+    ConnectedApp { lines: Vec::new(), ..connected(reader, standing, name, None) }
 }
 
 /// `POST /me/revoke`

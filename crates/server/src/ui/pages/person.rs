@@ -50,6 +50,8 @@ pub struct ConnectedApp {
     pub last_used: Option<String>,
     /// When it ends by itself; none: not until it is taken back.
     pub ends: Option<String>,
+    /// Whether it ends with the session, too, and use makes it last.
+    pub is_online: bool,
 }
 
 /// Somebody who may see the record.

@@ -321,6 +321,7 @@ fn person_pages(reader: &Reader, text: &str) -> Vec<(&'static str, String)> {
         since: text(),
         last_used: Some(text()),
         ends: Some(text()),
+        is_online: true,
     };
     let never = ConnectedApp { last_used: None, patient_name: None, ends: None, ..app.clone() };
     let session = SessionLine {

@@ -150,6 +150,7 @@ fn person() -> PersonPage {
         app_name: "Portcullis demo app".into(),
         patient_name: Some("Maria Lopez".into()),
         ends: None,
+        is_online: false,
         lines: vec!["Your insurance claims: visits, prescriptions, what was paid".into(), "Your insurance plans".into()],
         since: "12 March 2026".into(),
         last_used: Some("14 March 2026 at 09:12".into()),
@@ -166,6 +167,7 @@ fn person() -> PersonPage {
                 patient_name: Some("Theo Lopez".into()),
                 last_used: None,
                 ends: Some("14 March 2026 at 10:12 UTC".into()),
+                is_online: false,
                 ..app
             },
         ],
