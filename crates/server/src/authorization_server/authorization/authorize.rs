@@ -3,27 +3,22 @@
 //! RFC 6749 section 4.1.1, SMART App Launch 2.2.0. A wrong client or redirect URI is told to the person and never redirected; everything
 //! else goes back to the app with `error`, `state` and `iss` (RFC 9207).
 
-use http::StatusCode;
 use portcullis_audit::record::{Agent, Event, Outcome};
-use portcullis_oauth::authorize::{
-    AuthorizationError, AuthorizationErrorResponse, AuthorizationRequest, PageError, RedirectableRequest, claimed_client,
-};
+use portcullis_oauth::authorize::{AuthorizationError, AuthorizationRequest, PageError, RedirectableRequest, claimed_client};
 use portcullis_oauth::clients::Client;
 use portcullis_oauth::identifiers::SessionId;
 use portcullis_oauth::launch::Launch;
 use portcullis_oauth::parameters::{MAXIMUM_BYTES, Parameters, ParametersError};
 use portcullis_oauth::pushed_request::check_origin;
-use portcullis_store::RegistryError;
 
 use super::launch_context::{self, Chosen, Next};
+use super::stop::{Stop, page_error, refuse, stopped};
 use super::{consent, step_up};
 use crate::answer::{Answer, Draft};
 use crate::authorization_server::accounts::{login, second_factor};
 use crate::authorization_server::clients::pushed;
 use crate::authorization_server::csrf::Purpose;
-use crate::authorization_server::developers::refused;
 use crate::authorization_server::form;
-use crate::authorization_server::own_page::account;
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::{self, SignedIn};
 use crate::context::Server;
@@ -37,25 +32,6 @@ pub(in crate::authorization_server) const PATH: &str = "/oauth/authorize?";
 const PROOF: &str = "signed_in";
 /// How long after the sign-in the page may be opened that follows it, in seconds.
 const PROOF_LIFETIME_SECONDS: i64 = 300;
-
-/// Why an authorization request ends here.
-#[derive(Debug)]
-pub enum Stop {
-    /// Told to the person.
-    Page(PageError),
-    /// Told to the app.
-    Redirect(Box<AuthorizationErrorResponse>),
-    /// The account was given back by somebody else and that is not yet confirmed: nothing is decided in such a session.
-    NotConfirmed,
-    /// The registry failed.
-    Registry(RegistryError),
-}
-
-impl From<RegistryError> for Stop {
-    fn from(error: RegistryError) -> Self {
-        Self::Registry(error)
-    }
-}
 
 /// A request that the server understands, with the client that sent it.
 pub struct Understood {
@@ -236,64 +212,6 @@ async fn next_page(server: &Server, exchange: &Exchange, understood: &Understood
     match launch_context::next(server, understood, &signed_in, Chosen::default()).await? {
         Next::Page(shown) => Ok(shown),
         Next::Decided(context) => Ok(consent::page(server, understood, &signed_in, &context).await),
-    }
-}
-
-/// The answer that takes an error to the app.
-pub fn refuse(request: &AuthorizationRequest, error: AuthorizationError, description: &'static str) -> Stop {
-    Stop::Redirect(Box::new(request.refuse(error, description)))
-}
-
-/// Answers a request that ends here.
-pub async fn stopped(server: &Server, exchange: &Exchange, stop: Stop, agent: Agent) -> Answer {
-    let (draft, outcome, detail) = match &stop {
-        Stop::Page(error) => (page_error(exchange, *error), Outcome::Rejected, error.to_string()),
-        Stop::Redirect(response) => {
-            let draft = reply::see_other(&response.location(&server.settings.public_url));
-            (draft, Outcome::Rejected, format!("{}: {}", response.error.code(), response.description))
-        }
-        Stop::NotConfirmed => {
-            let draft =
-                account::not_confirmed(exchange, "You cannot connect an app yet", "Todavía no puede conectar una aplicación");
-            (draft, Outcome::Denied, "recovered by somebody else and not confirmed".to_owned())
-        }
-        Stop::Registry(error) => (reply::unavailable(exchange, error), Outcome::Failed, "registry failed".to_owned()),
-    };
-    refused::at_authorization(server, exchange, agent.client.as_deref(), &stop).await;
-    let account = Account::new(Event::Consent, agent, outcome, detail);
-    reply::recorded(server, exchange, account, draft).await
-}
-
-/// What is wrong is said as the app's makers need it: in the words of the specifications.
-fn page_error(exchange: &Exchange, error: PageError) -> Draft {
-    reply::error(
-        exchange,
-        StatusCode::BAD_REQUEST,
-        [
-            "This app cannot connect",
-            &format!("The app sent a request that we cannot use: {error}."),
-            "Nothing was shared.",
-            "Go back to the app. If this happens again, tell the people who make it.",
-        ],
-        [
-            "Esta aplicación no se puede conectar",
-            &format!("La aplicación envió una solicitud que no podemos usar: {}.", in_spanish(error)),
-            "No se compartió nada.",
-            "Vuelva a la aplicación. Si vuelve a pasar, avise a quienes la hacen.",
-        ],
-    )
-}
-
-/// What is wrong, for people who read Spanish. What a specification says of a request object stays in its words.
-fn in_spanish(error: PageError) -> String {
-    match error {
-        PageError::Parameters(ParametersError::TooLarge) => "tiene demasiados parámetros, o son demasiado largos".to_owned(),
-        PageError::Parameters(ParametersError::Malformed) => "sus parámetros no se pueden leer".to_owned(),
-        PageError::MissingParameter(name) => format!("falta {name}"),
-        PageError::RepeatedParameter(name) => format!("{name} aparece más de una vez"),
-        PageError::UnknownClient => "la aplicación no está registrada aquí".to_owned(),
-        PageError::UnregisteredRedirectUri => "pide la respuesta en una dirección que la aplicación no registró".to_owned(),
-        PageError::Request(..) => format!("el detalle técnico, en inglés, es: {error}"),
     }
 }
 

@@ -14,9 +14,10 @@ use portcullis_store::RegistryError;
 use portcullis_store::registry::{Change, LAUNCH_USED};
 
 use super::asking_app::asking_app;
-use super::authorize::{self, Shown, Stop, Understood, refuse, stopped};
+use super::authorize::{self, Shown, Understood};
 use super::launch_context::{self, Chosen, ChosenEncounter, Next, denied};
 use super::people::{self, Wanted};
+use super::stop::{Stop, refuse, stopped};
 use super::{encounters, picker, step_up};
 use crate::answer::Answer;
 use crate::authorization_server::csrf::Purpose;

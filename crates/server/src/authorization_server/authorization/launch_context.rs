@@ -10,10 +10,11 @@ use portcullis_oauth::capabilities::Capability;
 use portcullis_oauth::launch::{ByChoice, ContextParameters, Launch, LaunchRefusal, LaunchState};
 use portcullis_oauth::scopes::ScopeKind;
 
-use super::authorize::{Shown, Stop, Understood, refuse};
+use super::authorize::{Shown, Understood};
 use super::encounters;
 use super::people::{self, Wanted};
 use super::picker;
+use super::stop::{Stop, refuse};
 use crate::authorization_server::developers;
 use crate::authorization_server::session::SignedIn;
 use crate::context::Server;

@@ -11,3 +11,4 @@ pub mod logos;
 pub mod people;
 pub mod picker;
 pub mod step_up;
+pub mod stop;

@@ -5,7 +5,8 @@ use portcullis_oauth::authorize::AuthorizationError;
 use portcullis_oauth::session::{Proven, SECOND_FACTOR_COUNTS_SECONDS, is_sensitive, needs_step_up};
 use portcullis_store::sign_in::SignInMeans;
 
-use super::authorize::{Stop, Understood, refuse};
+use super::authorize::Understood;
+use super::stop::{Stop, refuse};
 use crate::authorization_server::session::SignedIn;
 use crate::context::Server;
 

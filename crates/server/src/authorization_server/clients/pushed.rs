@@ -22,7 +22,8 @@ use serde_json::json;
 
 use super::client_endpoint::{ClientEndpoint, Proposal, Refusal};
 use crate::answer::{Answer, Draft};
-use crate::authorization_server::authorization::authorize::{PATH, Stop, stopped};
+use crate::authorization_server::authorization::authorize::PATH;
+use crate::authorization_server::authorization::stop::{Stop, stopped};
 use crate::authorization_server::reply::{self, Account};
 use crate::context::{Borrowed, Server};
 use crate::dpop;

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::refusals::SandboxRefusal;
 use super::{remedies, remedies_of_fhir};
-use crate::authorization_server::authorization::authorize::Stop;
+use crate::authorization_server::authorization::stop::Stop;
 use crate::context::Server;
 use crate::middleware::refusals::Standing;
 use crate::resource_server::Exchange;
