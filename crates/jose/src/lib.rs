@@ -34,4 +34,4 @@ pub use keys::{Algorithm, KeyError, SigningKey, VerificationKey, VerificationKey
 pub use random::Random;
 pub use secret::Secret;
 pub use sign::{SignError, sign};
-pub use verify::{Claims, JwtError, VerifyPolicy, verify};
+pub use verify::{Claims, JwtError, VerifyPolicy, verify, verify_past};

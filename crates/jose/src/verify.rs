@@ -150,6 +150,24 @@ impl Claims {
 
 /// Verifies a compact JWS and its claims against a policy.
 pub fn verify(token: &str, policy: &VerifyPolicy<'_>) -> Result<Claims, JwtError> {
+    verify_with(token, policy, Expiry::Counts)
+}
+
+/// The same for a token whose time may be over: it proves what once was, and gives access to nothing.
+pub fn verify_past(token: &str, policy: &VerifyPolicy<'_>) -> Result<Claims, JwtError> {
+    verify_with(token, policy, Expiry::MayHavePassed)
+}
+
+/// What becomes of a token whose `exp` has passed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expiry {
+    /// It is refused.
+    Counts,
+    /// Nothing.
+    MayHavePassed,
+}
+
+fn verify_with(token: &str, policy: &VerifyPolicy<'_>, expiry: Expiry) -> Result<Claims, JwtError> {
     if token.len() > MAXIMUM_TOKEN_BYTES {
         return Err(JwtError::TooLarge);
     }
@@ -164,7 +182,7 @@ pub fn verify(token: &str, policy: &VerifyPolicy<'_>) -> Result<Claims, JwtError
         return Err(JwtError::BadSignature);
     }
     let payload = base64url::decode(payload).ok_or(JwtError::Malformed)?;
-    check_claims(parse_object(&payload)?, policy)
+    check_claims(parse_object(&payload)?, policy, expiry)
 }
 
 fn check_header<'a>(header: &str, policy: &VerifyPolicy<'a>) -> Result<&'a VerificationKey, JwtError> {
@@ -199,7 +217,7 @@ pub(crate) fn same_media_type(found: &str, wanted: &str) -> bool {
     short.eq_ignore_ascii_case(wanted)
 }
 
-fn check_claims(members: Map<String, Value>, policy: &VerifyPolicy<'_>) -> Result<Claims, JwtError> {
+fn check_claims(members: Map<String, Value>, policy: &VerifyPolicy<'_>, expiry: Expiry) -> Result<Claims, JwtError> {
     let leeway = policy.leeway_seconds.clamp(0, MAXIMUM_LEEWAY_SECONDS);
     match members.get("iss").ok_or(JwtError::MissingClaim)? {
         Value::String(issuer) if issuer == policy.issuer => {}
@@ -209,7 +227,7 @@ fn check_claims(members: Map<String, Value>, policy: &VerifyPolicy<'_>) -> Resul
     check_audience(members.get("aud").ok_or(JwtError::MissingClaim)?, policy.audience)?;
     let expires_at = numeric_date(&members, "exp")?.ok_or(JwtError::MissingClaim)?;
     let issued_at = numeric_date(&members, "iat")?.ok_or(JwtError::MissingClaim)?;
-    if policy.now.saturating_sub(leeway) >= expires_at {
+    if expiry == Expiry::Counts && policy.now.saturating_sub(leeway) >= expires_at {
         return Err(JwtError::Expired);
     }
     if numeric_date(&members, "nbf")?.is_some_and(|not_before| not_before > policy.now.saturating_add(leeway)) {

@@ -11,6 +11,8 @@ mod error;
 
 pub use error::{AuthorizationError, AuthorizationErrorResponse, PageError};
 
+use portcullis_jose::verify::MAXIMUM_TOKEN_BYTES;
+
 use crate::capabilities::{Capabilities, Capability, LaunchSequence};
 use crate::clients::{Client, GrantType};
 use crate::confirmation::KeyThumbprint;
@@ -90,6 +92,7 @@ impl<'a> RedirectableRequest<'a> {
             max_age_seconds: self.max_age()?,
             login_hint: self.bounded("login_hint", "login_hint is too long")?,
             assurance: self.assurance()?,
+            id_token_hint: self.id_token_hint()?,
         })
     }
 
@@ -239,6 +242,16 @@ impl<'a> RedirectableRequest<'a> {
         Ok(AssuranceLevel::preferred(&values))
     }
 
+    /// Its signature is looked at by whoever has the keys: [`crate::id_token::user_of_past`].
+    fn id_token_hint(&self) -> Result<Option<String>, Refusal> {
+        match self.optional("id_token_hint")? {
+            Some(text) if text.len() > MAXIMUM_TOKEN_BYTES => {
+                Err((AuthorizationError::InvalidRequest, "id_token_hint is too long"))
+            }
+            text => Ok(text.map(str::to_owned)),
+        }
+    }
+
     fn bounded(&self, name: &str, problem: &'static str) -> Result<Option<String>, Refusal> {
         match self.optional(name)? {
             Some(text) if text.len() > MAXIMUM_HINT_BYTES => Err((AuthorizationError::InvalidRequest, problem)),
@@ -300,6 +313,8 @@ pub struct AuthorizationRequest {
     pub login_hint: Option<String>,
     /// How sure the app wants to be who it is (`acr_values`): the first level that is known here.
     pub assurance: Option<AssuranceLevel>,
+    /// An id_token of this server, as sent: whoever it names is to sign in, and nobody else.
+    pub id_token_hint: Option<String>,
 }
 
 impl AuthorizationRequest {

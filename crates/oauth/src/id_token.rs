@@ -3,7 +3,7 @@
 //!
 //! Signed with RS256, which every client must know (OpenID Connect Core section 15.1).
 
-use portcullis_jose::{SignError, SigningKey, base64url, digest};
+use portcullis_jose::{JwtError, SignError, SigningKey, VerificationKeys, VerifyPolicy, base64url, digest, verify_past};
 use serde::Serialize;
 
 use crate::identifiers::{ClientId, UserId};
@@ -65,8 +65,30 @@ pub fn access_token_hash(access_token: &str) -> String {
     base64url::encode(digest.first_chunk::<16>().unwrap_or(&[0; 16]))
 }
 
+/// The user whom an id_token names that this server issued to this client, at any time before (`id_token_hint`, OpenID Connect Core section 3.1.2.1).
+pub fn user_of_past(
+    token: &str,
+    keys: &VerificationKeys,
+    (issuer, client): (&str, &ClientId),
+    now: i64,
+) -> Result<UserId, JwtError> {
+    let policy = VerifyPolicy {
+        keys,
+        header_type: HEADER_TYPE,
+        issuer,
+        audience: client.as_str(),
+        now,
+        leeway_seconds: 0,
+        maximum_age_seconds: None,
+        required_claims: &["sub"],
+    };
+    let claims = verify_past(token, &policy)?;
+    claims.text("sub").and_then(UserId::parse).ok_or(JwtError::WrongClaimType)
+}
+
 #[cfg(test)]
 mod tests {
+    use portcullis_jose::Algorithm;
     use serde_json::json;
 
     use super::*;
@@ -113,6 +135,27 @@ mod tests {
             (&json["nonce"], &json["fhirUser"], &json["name"], &json["at_hash"]),
             (&json!("n"), &json!("https://localhost:8443/fhir/Patient/p1"), &json!("Ann"), &json!("h"))
         );
+    }
+
+    #[test]
+    fn a_past_id_token_names_its_user_to_its_own_client_alone() {
+        let key = SigningKey::generate(Algorithm::Rs256).unwrap();
+        let other = SigningKey::generate(Algorithm::Rs256).unwrap();
+        let keys = VerificationKeys::of([&key]);
+        let ask = |token: &str, client: &str, now| {
+            user_of_past(token, &keys, ("https://localhost:8443", &ClientId::parse(client).unwrap()), now)
+        };
+        let token = claims().sign(&key).unwrap();
+        for now in [100, 399, 400, 400_000_000] {
+            assert_eq!(ask(&token, "demo-app", now), Ok(claims().subject), "{now}");
+        }
+        assert_eq!(ask(&token, "other", 100), Err(JwtError::WrongAudience));
+        assert_eq!(ask(&token, "demo-app", 99), Err(JwtError::ImplausibleTimes));
+        assert_eq!(ask(&claims().sign(&other).unwrap(), "demo-app", 100), Err(JwtError::UnknownKey));
+        let access = portcullis_jose::sign(&key, "at+jwt", &claims()).unwrap();
+        assert_eq!(ask(&access, "demo-app", 100), Err(JwtError::WrongType));
+        let unsigned = format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{}.", token.split('.').nth(1).unwrap());
+        assert_eq!(ask(&unsigned, "demo-app", 100), Err(JwtError::AlgorithmRefused));
     }
 
     #[test]

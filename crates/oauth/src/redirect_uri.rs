@@ -110,7 +110,8 @@ impl RedirectUri {
     /// The target for a requested URI that matches this registered one.
     pub fn matching(&self, requested: &str) -> Option<RedirectTarget> {
         if requested == &*self.text {
-            return Some(RedirectTarget { text: self.text.clone(), origin: self.origin.clone(), private: self.private });
+            let (text, origin) = (self.text.clone(), self.origin.clone());
+            return Some(RedirectTarget { text, origin, private: self.private, trusted: false });
         }
         // "The authorization server MUST allow any port to be specified at the time of the request for loopback IP redirect URIs"
         // (RFC 8252 section 7.3)
@@ -120,7 +121,7 @@ impl RedirectUri {
         let number: u16 = digits.parse().ok()?;
         let canonical = number != 0 && number != 80 && number.to_string() == digits;
         let origin = || format!("{before_port}{port}").into();
-        canonical.then(|| RedirectTarget { text: requested.into(), origin: origin(), private: false })
+        canonical.then(|| RedirectTarget { text: requested.into(), origin: origin(), private: false, trusted: false })
     }
 }
 
@@ -130,9 +131,20 @@ pub struct RedirectTarget {
     text: Box<str>,
     origin: Box<str>,
     private: bool,
+    trusted: bool,
 }
 
 impl RedirectTarget {
+    /// The same as one that an operator registered.
+    pub(crate) fn trusted(self) -> Self {
+        Self { trusted: true, ..self }
+    }
+
+    /// Whether an operator registered it. To another place no browser is sent before its person has done something here (RFC 9700 section 4.11.2).
+    pub fn is_trusted(&self) -> bool {
+        self.trusted
+    }
+
     /// The URI as requested.
     pub fn as_str(&self) -> &str {
         &self.text

@@ -260,6 +260,18 @@ fn expired_premature_and_contradictory_tokens_are_refused() {
 }
 
 #[test]
+fn a_past_token_passes_for_what_once_was_and_in_all_else_as_strictly() {
+    let at = |now, claims| verify_past(&with_claims(claims), &VerifyPolicy { now, ..policy() });
+    assert!(at(i64::MAX, good_claims()).is_ok() && at(NOW, good_claims()).is_ok());
+    assert_eq!(at(NOW - 1000, good_claims()).unwrap_err(), JwtError::ImplausibleTimes, "issued in the future");
+    assert_eq!(at(NOW + 1000, claims_with("iss", json!("https://other"))).unwrap_err(), JwtError::WrongIssuer);
+    assert_eq!(at(NOW + 1000, claims_with("exp", json!("1"))).unwrap_err(), JwtError::WrongClaimType);
+    let forged = with_claims(good_claims());
+    let forged = format!("{}A", &forged[..forged.len() - 1]);
+    assert_eq!(verify_past(&forged, &policy()).unwrap_err(), JwtError::BadSignature);
+}
+
+#[test]
 fn a_fraction_of_a_second_is_a_number_and_is_cut_off() {
     let claims = verify(
         &with_claims(claims_with("exp", json!(NOW as f64 + 0.9))),

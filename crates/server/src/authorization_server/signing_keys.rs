@@ -33,6 +33,8 @@ pub struct CurrentKeys {
     pub identity: Arc<SigningKey>,
     /// What access tokens are verified with.
     pub verification: VerificationKeys,
+    /// What id_tokens are verified with.
+    pub identities: VerificationKeys,
     /// What is published.
     pub jwks: Jwks,
 }
@@ -45,9 +47,8 @@ impl CurrentKeys {
             until,
             access: Arc::clone(ring.signing(Algorithm::Es256, now)?),
             identity: Arc::clone(ring.signing(Algorithm::Rs256, now)?),
-            verification: VerificationKeys::of(
-                ring.published(now).map(|key| &**key).filter(|key| key.algorithm() == Algorithm::Es256),
-            ),
+            verification: verification(&ring, Algorithm::Es256, now),
+            identities: verification(&ring, Algorithm::Rs256, now),
             jwks: Jwks::of(ring.published(now).map(|key| &**key)),
             ring,
         })
@@ -57,6 +58,10 @@ impl CurrentKeys {
     pub fn ring(&self) -> &Arc<KeyRing> {
         &self.ring
     }
+}
+
+fn verification(ring: &KeyRing, algorithm: Algorithm, now: i64) -> VerificationKeys {
+    VerificationKeys::of(ring.published(now).map(|key| &**key).filter(|key| key.algorithm() == algorithm))
 }
 
 impl TokenKeys {

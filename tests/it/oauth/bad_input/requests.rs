@@ -30,7 +30,7 @@ const OPTIONAL: [(&str, Option<Told>); 22] = [
     ("claims_locales", None),
     ("claims", None),
     ("display", None),
-    ("id_token_hint", None),
+    ("id_token_hint", Some((INVALID, "id_token_hint is no id_token of this server for this client"))),
     ("registration", None),
     ("authorization_details", None),
     ("code_verifier", None),

@@ -59,7 +59,7 @@ pub struct Attempt<'a> {
 pub async fn page(server: &Server, exchange: &Exchange, attempt: &Attempt<'_>) -> Draft {
     let Attempt { return_to, username, error } = *attempt;
     let status = match error {
-        None => StatusCode::OK,
+        None | Some(LoginError::AnotherAccount) => StatusCode::OK,
         Some(LoginError::WrongCredentials | LoginError::UnknownPasskey) => StatusCode::UNAUTHORIZED,
         Some(LoginError::Wait { .. }) => StatusCode::TOO_MANY_REQUESTS,
         Some(LoginError::ExpiredForm | LoginError::Locked) => StatusCode::FORBIDDEN,

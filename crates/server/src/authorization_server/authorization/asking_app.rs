@@ -15,10 +15,7 @@ const LONGEST_NAME: usize = 100;
 pub async fn asking_app(server: &Server, client: &Client, redirect: &RedirectTarget) -> AskingApp {
     let properties = &client.properties;
     let issuers = &server.settings.authorization.statement_issuers;
-    let (redirect_host, has_lookalike_host) = match ShownHost::of(redirect.as_str()) {
-        Some(host) if redirect.private_scheme().is_none() => (host.text, host.is_internationalised),
-        _ => (String::new(), false),
-    };
+    let (redirect_host, has_lookalike_host) = shown_host(redirect);
     let logo = match &properties.logo_uri {
         Some(elsewhere) => server.logos.address(elsewhere).await,
         None => None,
@@ -30,11 +27,21 @@ pub async fn asking_app(server: &Server, client: &Client, redirect: &RedirectTar
         has_lookalike_host,
         redirect_scheme: redirect.private_scheme().map(str::to_owned),
         registered_itself: properties.dynamic,
+        registered_by_developer: properties.owner.is_some(),
         verified: properties.verified,
         vouched_by: vouched_by(client, issuers, server.clock.now_seconds()).map(|issuer| shown(&issuer.name, LONGEST_NAME)),
         site: outside(properties.client_uri.as_deref()),
         policy: outside(properties.policy_uri.as_deref()),
         terms: outside(properties.tos_uri.as_deref()),
+    }
+}
+
+/// The host that a request's answer goes to, as people are shown it, and whether it has letters that may look like others; empty where it goes to an app on
+/// the device.
+pub fn shown_host(redirect: &RedirectTarget) -> (String, bool) {
+    match ShownHost::of(redirect.as_str()) {
+        Some(host) if redirect.private_scheme().is_none() => (host.text, host.is_internationalised),
+        _ => (String::new(), false),
     }
 }
 

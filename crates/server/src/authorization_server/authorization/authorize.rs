@@ -1,19 +1,21 @@
 //! The authorization endpoint: from an app's request to a page that a person understands.
 //!
 //! RFC 6749 section 4.1.1, SMART App Launch 2.2.0. A wrong client or redirect URI is told to the person and never redirected; everything
-//! else goes back to the app with `error`, `state` and `iss` (RFC 9207).
+//! else goes back to the app with `error`, `state` and `iss` (RFC 9207): at once where an operator registered the app, and by a link that the person
+//! follows where it registered itself.
 
 use portcullis_audit::record::{Agent, Event, Outcome};
 use portcullis_oauth::authorize::{AuthorizationError, AuthorizationRequest, PageError, RedirectableRequest, claimed_client};
 use portcullis_oauth::clients::Client;
-use portcullis_oauth::identifiers::SessionId;
+use portcullis_oauth::id_token;
+use portcullis_oauth::identifiers::{ClientId, SessionId, UserId};
 use portcullis_oauth::launch::Launch;
 use portcullis_oauth::parameters::{MAXIMUM_BYTES, Parameters, ParametersError};
 use portcullis_oauth::pushed_request::check_origin;
 
 use super::launch_context::{self, Chosen, Next};
-use super::stop::{Stop, page_error, refuse, stopped};
-use super::{consent, step_up};
+use super::stop::{Stop, page_error, refuse, stopped_unasked};
+use super::{consent, granting, step_up};
 use crate::answer::{Answer, Draft};
 use crate::authorization_server::accounts::{login, second_factor};
 use crate::authorization_server::clients::pushed;
@@ -25,6 +27,7 @@ use crate::context::Server;
 use crate::listener::Incoming;
 use crate::middleware::body::{self, BodyError};
 use crate::resource_server::Exchange;
+use crate::ui::pages::LoginError;
 
 /// The endpoint with the mark of its query.
 pub(in crate::authorization_server) const PATH: &str = "/oauth/authorize?";
@@ -41,6 +44,8 @@ pub struct Understood {
     pub client: Client,
     /// The launch from an EHR that it brings.
     pub launch: Option<Box<Launch>>,
+    /// The user whom it is for, where it says so (`id_token_hint`).
+    hinted: Option<UserId>,
     /// The query as sent: the handle by which the forms carry it on. It is parsed and checked anew each time.
     pub query: String,
 }
@@ -59,8 +64,18 @@ pub async fn understand(server: &Server, query: &str) -> Result<Understood, Stop
     let request = redirectable.parse(&server.settings.fhir_base, server.settings.authorization.capabilities);
     let request = request.map_err(|response| Stop::Redirect(Box::new(response)))?;
     let client = client.ok_or(Stop::Page(PageError::UnknownClient))?;
+    let hinted = request.id_token_hint.as_deref().map(|hint| hinted(server, &request.client, hint)).transpose();
+    let hinted = hinted.map_err(|(error, description)| refuse(&request, error, description))?;
     let launch = launch_context::presented(server, &request).await?;
-    Ok(Understood { request, client, launch, query: pushed::carried(query) })
+    Ok(Understood { request, client, launch, hinted, query: pushed::carried(query) })
+}
+
+/// The user whom an `id_token_hint` names.
+pub fn hinted(server: &Server, client: &ClientId, hint: &str) -> Result<UserId, (AuthorizationError, &'static str)> {
+    let now = server.clock.now_seconds();
+    let keys = server.keys.at(now);
+    let user = id_token::user_of_past(hint, &keys.identities, (&server.settings.public_url, client), now);
+    user.map_err(|_| (AuthorizationError::InvalidRequest, "id_token_hint is no id_token of this server for this client"))
 }
 
 impl Understood {
@@ -79,13 +94,19 @@ impl Understood {
     fn takes(&self, server: &Server, signed_in: &SignedIn, age_seconds: i64) -> bool {
         let session = &signed_in.session;
         let proven = self.is_proven(server, signed_in) && age_seconds <= PROOF_LIFETIME_SECONDS;
-        proven || self.request.accepts_login_at(session.authenticated_at, session.authenticated_at.saturating_add(age_seconds))
+        let takes = |at: i64| self.request.accepts_login_at(at, at.saturating_add(age_seconds));
+        self.is_for(signed_in) && (proven || takes(session.authenticated_at))
+    }
+
+    /// Whether it may be answered for this person: one that brings an id_token is for the person whom that names (OpenID Connect Core section 3.1.2.1).
+    fn is_for(&self, signed_in: &SignedIn) -> bool {
+        self.hinted.as_ref().is_none_or(|hinted| *hinted == signed_in.user.id)
     }
 
     /// Whether the answer to a form of this request counts: if a sign-in was demanded for it, it was made for it. How long the page was open since
     /// does not matter.
     pub fn takes_answer(&self, server: &Server, signed_in: &SignedIn) -> bool {
-        !self.request.demands_sign_in() || self.is_proven(server, signed_in)
+        self.is_for(signed_in) && (!self.request.demands_sign_in() || self.is_proven(server, signed_in))
     }
 
     fn is_proven(&self, server: &Server, signed_in: &SignedIn) -> bool {
@@ -138,13 +159,22 @@ pub async fn show(server: &Server, exchange: &Exchange) -> Answer {
     }
     let understood = match understand(server, query).await {
         Ok(understood) => understood,
-        Err(stop) => return stopped(server, exchange, stop, exchange.agent()).await,
+        Err(stop) => return stopped_unasked(server, exchange, stop, exchange.agent()).await,
     };
     let mut agent = Agent { client: Some(understood.client.id.as_str().to_owned()), ..exchange.agent() };
-    match next_page(server, exchange, &understood, &mut agent).await {
-        Ok(shown) => shown.recorded(server, exchange, agent).await,
-        Err(stop) => stopped(server, exchange, stop, agent).await,
+    match next_step(server, exchange, &understood, &mut agent).await {
+        Ok(Step::Page(shown)) => shown.recorded(server, exchange, agent).await,
+        Ok(Step::Answered(answer)) => answer,
+        Err(stop) => stopped_unasked(server, exchange, stop, agent).await,
     }
+}
+
+/// What follows from a request that counts.
+enum Step {
+    /// The person is asked.
+    Page(Shown),
+    /// The app has its answer.
+    Answered(Answer),
 }
 
 /// A page and whose names are on it.
@@ -186,32 +216,35 @@ async fn posted_query(exchange: &Exchange, body: Incoming) -> Result<String, Par
 }
 
 /// Sign-in, patient choice or consent: whatever is missing. Whoever is signed in becomes the agent.
-async fn next_page(server: &Server, exchange: &Exchange, understood: &Understood, agent: &mut Agent) -> Result<Shown, Stop> {
+async fn next_step(server: &Server, exchange: &Exchange, understood: &Understood, agent: &mut Agent) -> Result<Step, Stop> {
     let request = &understood.request;
     let now = server.clock.now_seconds();
     let signed_in = session::current(server, exchange).await?;
+    let is_other = signed_in.as_ref().is_some_and(|signed_in| !understood.is_for(signed_in));
     let age = |signed_in: &SignedIn| now.saturating_sub(signed_in.session.authenticated_at);
     let Some(signed_in) = signed_in.filter(|signed_in| understood.takes(server, signed_in, age(signed_in))) else {
         if request.prompt.none {
-            return Err(refuse(request, AuthorizationError::LoginRequired, "nobody is signed in"));
+            let told = if is_other { "another person is signed in" } else { "nobody is signed in" };
+            return Err(refuse(request, AuthorizationError::LoginRequired, told));
         }
-        let blank = login::Attempt { return_to: &understood.path(), username: "", error: None };
-        return Ok(Shown { draft: login::page(server, exchange, &blank).await, patients: Vec::new() });
+        let error = is_other.then_some(LoginError::AnotherAccount);
+        let blank = login::Attempt { return_to: &understood.path(), username: "", error };
+        return Ok(Step::Page(Shown { draft: login::page(server, exchange, &blank).await, patients: Vec::new() }));
     };
     *agent = Agent { client: agent.client.take(), ..reply::agent(exchange, &signed_in) };
     if request.prompt.none {
-        return Err(refuse(request, AuthorizationError::ConsentRequired, "consent is asked for each time"));
+        return granting::unasked(server, exchange, understood, (&signed_in, agent)).await.map(Step::Answered);
     }
     if signed_in.recovered_by().is_some() {
         return Err(Stop::NotConfirmed);
     }
     if let Some(means) = step_up::needed(server, understood, &signed_in).await? {
         let draft = second_factor::step_up_page(server, exchange, &signed_in, &means, &understood.path_with_proof()).await;
-        return Ok(Shown { draft, patients: Vec::new() });
+        return Ok(Step::Page(Shown { draft, patients: Vec::new() }));
     }
     match launch_context::next(server, understood, &signed_in, Chosen::default()).await? {
-        Next::Page(shown) => Ok(shown),
-        Next::Decided(context) => Ok(consent::page(server, understood, &signed_in, &context).await),
+        Next::Page(shown) => Ok(Step::Page(shown)),
+        Next::Decided(context) => Ok(Step::Page(consent::page(server, understood, &signed_in, &context).await)),
     }
 }
 

@@ -6,15 +6,15 @@ use portcullis_fhir::types::LogicalId;
 use portcullis_oauth::authorize::AuthorizationError;
 use portcullis_oauth::client_display::shown;
 use portcullis_oauth::consent_groups::ConsentGroup as Group;
-use portcullis_oauth::grant::{AuthorizationCode, CODE_LIFETIME_SECONDS, Grant, SecretHash};
-use portcullis_oauth::identifiers::GrantId;
-use portcullis_oauth::launch::{Launch, LaunchRefusal};
+use portcullis_oauth::grant::Grant;
+use portcullis_oauth::launch::Launch;
 use portcullis_oauth::scopes::{Letter, Scope, ScopeContext, ScopeKind, ScopeSet, ScopeTarget, narrower, plain_words};
 use portcullis_store::RegistryError;
-use portcullis_store::registry::{Change, LAUNCH_USED};
+use portcullis_store::registry::Change;
 
 use super::asking_app::asking_app;
 use super::authorize::{self, Shown, Understood};
+use super::granting::{self, Allowed};
 use super::launch_context::{self, Chosen, ChosenEncounter, Next, denied};
 use super::people::{self, Wanted};
 use super::stop::{Stop, refuse, stopped};
@@ -24,7 +24,7 @@ use crate::authorization_server::csrf::Purpose;
 use crate::authorization_server::form::{self, Form};
 use crate::authorization_server::reply::{self, Account};
 use crate::authorization_server::session::{self, SignedIn};
-use crate::context::{Borrowed, Server};
+use crate::context::Server;
 use crate::listener::Incoming;
 use crate::resource_server::Exchange;
 use crate::ui::Language;
@@ -287,55 +287,11 @@ impl Submission<'_> {
     async fn grant(&self, context: Chosen, understood: &Understood, agent: &Agent) -> Result<Answer, Stop> {
         let Self { server, exchange, form, signed_in } = *self;
         let request = &understood.request;
-        let parameters = launch_context::parameters(server, understood, &context);
-        // A visit that there is none of is not granted.
-        let has_encounter = parameters.encounter.is_some();
-        let scopes = kept(form, &request.scopes).retaining(|scope| has_encounter || scope.kind() != ScopeKind::LaunchEncounter);
+        let scopes = kept(form, &request.scopes);
         if !scopes.iter().any(|scope| Group::of(scope).is_some() && !is_context(scope)) {
             return Err(refuse(request, AuthorizationError::AccessDenied, "the person allowed nothing of what was asked"));
         }
-        let patient = context.patient;
-        let mut random = Borrowed(&*server.entropy);
-        let now = server.clock.now_seconds();
-        let (code, hash) = SecretHash::generate(&mut random);
-        let grant = Grant {
-            id: GrantId::generate(&mut random),
-            client: understood.client.id.clone(),
-            user: signed_in.user.id.clone(),
-            patient: patient.clone(),
-            context: parameters,
-            scopes: scopes.clone(),
-            session: signed_in.session.id.clone(),
-            authenticated_at: signed_in.session.authenticated_at,
-            created_at: now,
-            revoked_at: None,
-        };
-        let waiting = AuthorizationCode {
-            hash,
-            grant: grant.id.clone(),
-            client: grant.client.clone(),
-            redirect_uri: request.redirect.as_str().to_owned(),
-            challenge: request.challenge.clone(),
-            key: request.key,
-            scopes: scopes.clone(),
-            user: grant.user.clone(),
-            patient,
-            nonce: request.nonce.clone(),
-            authenticated_at: grant.authenticated_at,
-            expires_at: now + CODE_LIFETIME_SECONDS,
-        };
-        let draft = reply::see_other(&request.success_location(code.expose(), &server.settings.public_url));
-        let account = Account::new(Event::Consent, agent.clone(), Outcome::Success, format!("allowed: {scopes}"));
-        let account = account.about(grant.patient.clone());
-        let change = Change::AddGrant(Box::new(grant), Box::new(waiting));
-        let change = match &understood.launch {
-            Some(launch) => Change::SpendLaunch { launch: launch.hash, then: Box::new(change) },
-            None => change,
-        };
-        reply::changed(server, exchange, change, account, draft).await.map_err(|error| match error {
-            RegistryError::Conflict(LAUNCH_USED) => launch_context::refused(request, LaunchRefusal::Used),
-            other => Stop::Registry(other),
-        })
+        granting::allow(server, exchange, (understood, signed_in), Allowed { context, scopes, told: "allowed" }, agent).await
     }
 }
 

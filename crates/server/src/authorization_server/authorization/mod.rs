@@ -5,6 +5,7 @@ pub mod authorize;
 pub mod chart;
 pub mod consent;
 pub mod encounters;
+pub mod granting;
 pub mod launch_context;
 pub mod logo_image;
 pub mod logos;

@@ -22,8 +22,8 @@ use serde_json::json;
 
 use super::client_endpoint::{ClientEndpoint, Proposal, Refusal};
 use crate::answer::{Answer, Draft};
-use crate::authorization_server::authorization::authorize::PATH;
-use crate::authorization_server::authorization::stop::{Stop, stopped};
+use crate::authorization_server::authorization::authorize::{PATH, hinted};
+use crate::authorization_server::authorization::stop::{Stop, stopped, stopped_unasked};
 use crate::authorization_server::reply::{self, Account};
 use crate::context::{Borrowed, Server};
 use crate::dpop;
@@ -71,6 +71,9 @@ impl ClientEndpoint for PushedRequests {
         check_origin(client, server.settings.authorization.require_pushed_authorization_requests, origin).map_err(told)?;
         let checked = redirectable.parse(&server.settings.fhir_base, server.settings.authorization.capabilities);
         let checked = checked.map_err(|refused| told((refused.error, refused.description)))?;
+        if let Some(hint) = &checked.id_token_hint {
+            hinted(server, &client.id, hint).map_err(told)?;
+        }
         let query = dpop::bound(query, checked.key, authenticated).map_err(TokenError::from)?;
         let now = server.clock.now_seconds();
         let (uri, stored) = StoredRequest::waiting(&mut Borrowed(&*server.entropy), client.id.clone(), query, origin, now);
@@ -132,7 +135,7 @@ pub async fn begin(server: &Server, exchange: &Exchange, query: &str) -> Option<
         Err(Ended::Registry(error)) => Some(stopped(server, exchange, Stop::Registry(error), agent).await),
         Err(Ended::Told(error, description)) => {
             let stop = told(&sent, &client, (error, description));
-            Some(stopped(server, exchange, stop, agent).await)
+            Some(stopped_unasked(server, exchange, stop, agent).await)
         }
     }
 }
@@ -210,7 +213,7 @@ async fn sent_on(
     match reply::changed(server, exchange, begun.change, account, draft).await {
         Ok(answer) => answer,
         Err(RegistryError::Conflict(what)) if what != TOO_MANY_PUSHED => {
-            stopped(server, exchange, told(sent, client, UNUSABLE), agent).await
+            stopped_unasked(server, exchange, told(sent, client, UNUSABLE), agent).await
         }
         Err(error) => stopped(server, exchange, Stop::Registry(error), agent).await,
     }

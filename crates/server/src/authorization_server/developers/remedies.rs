@@ -47,7 +47,19 @@ const OF_DESCRIPTIONS: &[(&str, &str)] = &[
         "Sign in as somebody who has a record here, or may see the one that you want to open.",
     ),
     ("nobody is signed in", "With prompt=none no page is shown. Leave prompt out, so that the person can sign in."),
-    ("consent is asked for each time", "With prompt=none no page is shown. Leave prompt out, so that the person can decide."),
+    (
+        "the person has to allow it",
+        "With prompt=none no page is shown: it works for openid, profile and fhirUser, which the person has allowed before. Leave prompt out, so that the \
+         person can decide.",
+    ),
+    (
+        "another person is signed in",
+        "The id_token_hint names somebody else than who is signed in. Leave prompt=none out, so that the right person can sign in.",
+    ),
+    (
+        "id_token_hint is no id_token of this server for this client",
+        "Send the id_token that this server gave to this client, or leave id_token_hint out.",
+    ),
     (
         "this client must authenticate by HTTP Basic",
         "Send client id and secret as HTTP Basic: curl --user CLIENT_ID:CLIENT_SECRET.",
@@ -240,8 +252,10 @@ mod tests {
             include_str!("../../../../oauth/src/token_error.rs"),
             include_str!("../../../../oauth/src/grant/code.rs"),
             include_str!("../clients/token.rs"),
+            include_str!("../clients/token/refreshing.rs"),
             include_str!("../clients/client_authentication.rs"),
             include_str!("../authorization/authorize.rs"),
+            include_str!("../authorization/granting.rs"),
             include_str!("../authorization/launch_context.rs"),
             include_str!("../mod.rs"),
             include_str!("mod.rs"),

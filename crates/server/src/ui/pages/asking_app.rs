@@ -15,6 +15,8 @@ pub struct AskingApp {
     pub has_lookalike_host: bool,
     /// Whether it registered itself; otherwise the operator did.
     pub registered_itself: bool,
+    /// Whether somebody with an account here registered it, to try it out.
+    pub registered_by_developer: bool,
     /// Whether the operator verified who made it.
     pub verified: bool,
     /// Who else vouches for what it says of itself, whom the operator trusts in that.

@@ -48,6 +48,8 @@ pub enum LoginError {
     Locked,
     /// The form token is too old or not of this session.
     ExpiredForm,
+    /// Nothing failed yet: somebody else is signed in than the app's request is for.
+    AnotherAccount,
 }
 
 impl LoginPage {

@@ -32,6 +32,16 @@ fn all_pages(reader: &Reader, text: &str) -> Vec<(&'static str, String)> {
         status: 400,
     };
     pages.push(("error", error.render()));
+    let going_back = GoingBackPage {
+        reader: reader.clone(),
+        problem: text(),
+        host: text(),
+        scheme: None,
+        has_lookalike_host: true,
+        location: format!("https://app.example/{}", text()),
+    };
+    let device = GoingBackPage { scheme: Some(text()), has_lookalike_host: false, ..going_back.clone() };
+    pages.extend([("going_back", going_back.render()), ("going_back_device", device.render())]);
     for (name, app_url) in [("docs", Some(text())), ("docs_without_demo", None)] {
         let docs = DocsPage { reader: reader.clone(), fhir_base: text(), issuer: text(), is_demo: app_url.is_some(), app_url };
         pages.push((name, docs.render()));
@@ -75,6 +85,7 @@ fn login_pages(reader: &Reader, text: &str) -> Vec<(&'static str, String)> {
     let locked =
         LoginPage { reader: reader.clone(), error: Some(LoginError::Wait { minutes: 15 }), app_name: None, ..page.clone() };
     let expired = LoginPage { error: Some(LoginError::ExpiredForm), username: String::new(), ..page.clone() };
+    let another = LoginPage { error: Some(LoginError::AnotherAccount), ..page.clone() };
     vec![
         ("login", page.render()),
         ("login_wrong", wrong.render()),
@@ -82,6 +93,7 @@ fn login_pages(reader: &Reader, text: &str) -> Vec<(&'static str, String)> {
         ("login_expired", expired.render()),
         ("login_again", again.render()),
         ("login_passkey", passkey.render()),
+        ("login_another", another.render()),
     ]
 }
 
@@ -453,7 +465,7 @@ fn every_form_posts_to_this_server_and_has_its_token() {
     let account = 8 + 4 + 2 * 2 + 1 + 2 + 3 + 8 + 3 * 2;
     assert_eq!(
         count,
-        4 + 2 * 2 + 3 * 2 + 6 * 2 + 3 + 1 + 1 + account + developers + emergencies + rules,
+        4 + 2 * 2 + 3 * 2 + 7 * 2 + 3 + 1 + 1 + account + developers + emergencies + rules,
         "login, consent, picker, visits and charts, person with two apps, person without, accounts elsewhere, and how people sign in and get mail"
     );
 }
