@@ -6,7 +6,7 @@ use portcullis_oauth::clients::ApplicationType;
 use portcullis_oauth::identifiers::{ClientId, UserId};
 use portcullis_oauth::users::Role;
 use portcullis_server::context::{AuthorizationSettings, DeveloperSettings};
-use portcullis_testkit::app::{VERIFIER, hidden, query_value};
+use portcullis_testkit::app::{VERIFIER, hidden};
 use portcullis_testkit::server::PASSWORD;
 use portcullis_testkit::{App, Reply, TestServer};
 

@@ -4,6 +4,7 @@ use portcullis_testkit::Reply;
 use portcullis_testkit::app::{cookie, hidden};
 use portcullis_testkit::server::PASSWORD;
 
+use crate::account::links::{CHOSEN, choose, link, reset};
 use crate::fhir::World;
 
 /// A browser at the sign-in page.
@@ -80,6 +81,26 @@ async fn strangers_who_guess_do_not_keep_the_owner_out() {
     assert_eq!(stranger.status("ann", PASSWORD).await, 429);
     assert_eq!(owner.status("ann", PASSWORD).await, 303, "a browser in which its owner has signed in before has its own count");
     assert_eq!(stranger.status("ann", PASSWORD).await, 429, "which does not let strangers in");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_guesses_without_end_keeps_nobody_out_who_has_a_one_time_link() {
+    let world = World::start().await;
+    let link = link(&world, "root", reset("ann", false)).await;
+    let guess = Visitor::arrive(&world).await;
+    for _ in 0..40 {
+        guess.attempt("ann", "wrong").await;
+        world.server.clock.advance_seconds(60);
+    }
+    let mut stranger = crate::account::Visitor::new(&world);
+    assert_eq!(stranger.password("ann", "/me").await.status, 429, "the name waits, whoever types it");
+    let mut ann = crate::account::Visitor::new(&world);
+    choose(&mut ann, &link, CHOSEN).await;
+    let page = ann.get("/login").await;
+    let csrf = hidden(&page, "csrf");
+    let fields = [("csrf", csrf.as_str()), ("return_to", "/me"), ("username", "ann"), ("password", CHOSEN)];
+    assert_eq!(ann.post("/login", &fields).await.status, 303);
+    assert_eq!(stranger.password("ann", "/me").await.status, 429, "which lets nobody else in");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -141,7 +141,10 @@ async fn attempt(server: &Server, exchange: &Exchange, form: UncheckedForm) -> R
     };
     let change = SignInChange::SetPasswordByLink { hash: SecretHash::of(&secret), password_hash };
     let account = Account::new(Event::Credential, agent, Outcome::Success, detail);
+    // Whoever has the link is let in by it: from here on, strangers who guess at this name keep this browser waiting no more.
+    let known = session::set_device(server, &user.id, server.clock.now_seconds());
     let draft = reply::see_other("/login").with_text(header::SET_COOKIE, &session::clear());
+    let draft = draft.with_text(header::SET_COOKIE, &known);
     reply::changed(server, exchange, Change::SignIn(Box::new(change)), account, draft).await
 }
 
