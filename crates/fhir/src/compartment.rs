@@ -13,9 +13,15 @@
 //! - Binary: where its security context is the Patient; with another security context it is visible with that.
 //!
 //! And widened once: a Device belongs to its `patient` (docs/adr/0012-device-in-the-patient-compartment.md).
+//!
+//! What lies outside (a Task, a Contract, a Group, a stored Bundle) is in nobody's record and opened by no patient. It may concern patients all the same:
+//! all whom it names. Their consents are asked before anybody has it, and its exchanges are theirs to know of.
+
+use std::collections::BTreeSet;
 
 use crate::definitions::{CompartmentType, compartment_parameters};
 use crate::index::{IndexEntry, IndexValue};
+use crate::json::Value;
 use crate::reference::{LocalReference, Reference};
 use crate::resource::Resource;
 use crate::types::{LogicalId, ResourceType};
@@ -33,11 +39,25 @@ pub const DIRECTORY_TYPES: &[ResourceType] = &[
 /// The parameters of the published compartment that name whom a resource is about.
 const SUBJECTS: [&str; 7] = ["subject", "patient", "beneficiary", "subscriber", "individual", "actor", "member"];
 
-/// The patients in whose compartment the resource lies, each once and in order; `index` is what [`crate::index::extract`] gave for the resource.
+/// Whether resources of this type can lie in patient compartments: that of a Binary is that of its security context.
+pub fn is_inside(resource_type: ResourceType) -> bool {
+    matches!(resource_type, ResourceType::PATIENT | ResourceType::BINARY) || !membership_parameters(resource_type).is_empty()
+}
+
+/// Whether resources of this type may concern patients: but for the directory all do that may name one.
+pub fn may_concern(resource_type: ResourceType) -> bool {
+    is_inside(resource_type) || !DIRECTORY_TYPES.contains(&resource_type)
+}
+
+/// The patients whom the resource concerns, each once and in order: those in whose compartment it lies, and those whom it names where its type is outside.
+/// `index` and `references` are what [`crate::index::extract`] and [`crate::index::references`] gave for the resource.
 ///
 /// A Patient without id belongs to nobody yet.
-pub fn patients(resource: &Resource, index: &[IndexEntry]) -> Vec<LogicalId> {
+pub fn patients(resource: &Resource, index: &[IndexEntry], references: &[LocalReference]) -> Vec<LogicalId> {
     let resource_type = resource.resource_type();
+    if !is_inside(resource_type) {
+        return if may_concern(resource_type) { named(resource, references) } else { Vec::new() };
+    }
     if resource_type == ResourceType::PATIENT {
         return resource.id().cloned().into_iter().collect();
     }
@@ -52,6 +72,26 @@ pub fn patients(resource: &Resource, index: &[IndexEntry]) -> Vec<LogicalId> {
     patients.sort_unstable();
     patients.dedup();
     patients
+}
+
+/// The patients to whom a reference leads, and those who are in a Bundle themselves.
+fn named(resource: &Resource, references: &[LocalReference]) -> Vec<LogicalId> {
+    let is_patient = |reference: &&LocalReference| reference.resource_type == ResourceType::PATIENT;
+    let mut patients: BTreeSet<LogicalId> = references.iter().filter(is_patient).map(|reference| reference.id.clone()).collect();
+    in_bundle(resource.body(), &mut patients);
+    patients.into_iter().collect()
+}
+
+/// The depth of the tree is bounded by the parser and the structural checks.
+fn in_bundle(bundle: &Value, patients: &mut BTreeSet<LogicalId>) {
+    let entries = bundle.member("entry").map(Value::items).unwrap_or_default();
+    for resource in entries.iter().filter_map(|entry| entry.member("resource")) {
+        match resource.member("resourceType").and_then(Value::as_str) {
+            Some("Patient") => patients.extend(resource.member("id").and_then(Value::as_str).and_then(LogicalId::parse)),
+            Some("Bundle") => in_bundle(resource, patients),
+            _ => {}
+        }
+    }
 }
 
 /// The resource of this server whose access a Binary follows (<https://hl7.org/fhir/R4/binary.html#security-context>).
@@ -118,13 +158,13 @@ mod tests {
 
     fn members(text: &str) -> Vec<String> {
         let (resource, index) = resource(text);
-        patients(&resource, &index).iter().map(ToString::to_string).collect()
+        patients(&resource, &index, &crate::index::references(&resource, BASE)).iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn a_resource_belongs_to_the_patient_it_is_about_and_not_to_who_took_part() {
         portcullis_verifies::verifies!("SMART-44", "SAFE-04");
-        let table: [(&str, &[&str]); 14] = [
+        let table: [(&str, &[&str]); 13] = [
             (r#"{"resourceType":"Patient","id":"p","link":[{"other":{"reference":"Patient/q"},"type":"seealso"}]}"#, &["p"]),
             (r#"{"resourceType":"Patient","active":true}"#, &[]),
             (
@@ -148,7 +188,6 @@ mod tests {
                     "policyHolder":{"reference":"Patient/h"},"payor":[{"reference":"Patient/y"}]}"#,
                 &["p", "s"],
             ),
-            (r#"{"resourceType":"Group","type":"person","actual":true,"member":[{"entity":{"reference":"Patient/p"}}]}"#, &[]),
             (
                 r#"{"resourceType":"AuditEvent","type":{"code":"rest"},"recorded":"2024-01-01T00:00:00Z","source":{"observer":{"display":"x"}},
                     "agent":[{"who":{"reference":"Patient/a"},"requestor":true}],"entity":[{"what":{"reference":"Patient/p"}},{"what":{"reference":"Observation/o"}}]}"#,
@@ -174,6 +213,49 @@ mod tests {
         for (text, expected) in table {
             assert_eq!(members(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_outside_every_record_concerns_all_whom_it_names() {
+        let table: [(&str, &[&str]); 7] = [
+            (
+                r#"{"resourceType":"Task","status":"requested","intent":"order","for":{"reference":"Patient/p"},"requester":{"reference":"Patient/q"},
+                    "input":[{"type":{"text":"x"},"valueReference":{"reference":"https://example.org/fhir/Patient/r/_history/1"}}]}"#,
+                &["p", "q", "r"],
+            ),
+            (r#"{"resourceType":"Contract","subject":[{"reference":"Patient/p"},{"reference":"Patient/p"}]}"#, &["p"]),
+            (
+                r#"{"resourceType":"Group","type":"person","actual":true,"member":[{"entity":{"reference":"Patient/p"}},{"entity":{"reference":"Patient/a"}}]}"#,
+                &["a", "p"],
+            ),
+            (
+                r#"{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"Patient","id":"p"}},
+                    {"resource":{"resourceType":"Observation","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/q"}}},
+                    {"resource":{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"Patient","id":"r"}}]}}]}"#,
+                &["p", "q", "r"],
+            ),
+            (
+                r#"{"resourceType":"Task","status":"requested","intent":"order","for":{"reference":"https://other.example/fhir/Patient/p"}}"#,
+                &[],
+            ),
+            (
+                r#"{"resourceType":"Location","name":"x","extension":[{"url":"u","valueReference":{"reference":"Patient/p"}}]}"#,
+                &[],
+            ),
+            (r#"{"resourceType":"ValueSet","status":"active"}"#, &[]),
+        ];
+        for (text, expected) in table {
+            assert_eq!(members(text), expected, "{text}");
+        }
+        for name in ["Task", "Group", "Bundle", "Contract", "GuidanceResponse", "ValueSet"] {
+            let outside = ResourceType::parse(name).unwrap();
+            assert!(!is_inside(outside) && may_concern(outside), "{name}");
+        }
+        for name in ["Patient", "Observation", "Binary", "Device", "Consent", "Provenance"] {
+            let inside = ResourceType::parse(name).unwrap();
+            assert!(is_inside(inside) && may_concern(inside), "{name}");
+        }
+        assert!(!may_concern(ResourceType::ORGANIZATION) && !is_inside(ResourceType::ORGANIZATION));
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl NewVersion {
         }
         Ok(Self {
             resource_type: resource.resource_type(),
-            patients: compartment::patients(&resource, &entries),
+            patients: compartment::patients(&resource, &entries, &references),
             care_actors: compartment::care_actors(&resource, &entries),
             follows: compartment::security_context(&resource).filter(|context| context.resource_type != ResourceType::PATIENT),
             references,

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use portcullis_fhir::definitions::{CompartmentType, compartment_parameters};
+use portcullis_fhir::compartment::{is_inside, may_concern};
 use portcullis_fhir::labels::{Classifier, Clearance};
 use portcullis_fhir::redaction::ElementRules;
 use portcullis_fhir::reference::LocalReference;
@@ -521,13 +521,6 @@ impl Constraint {
 /// only where a visible record refers to them, never as a directory. A Device is both: inside where it names a patient, shared where it names none.
 pub const SHARED_TYPES: &[ResourceType] = portcullis_fhir::compartment::DIRECTORY_TYPES;
 
-/// Whether records of this type can lie in patient compartments (<https://hl7.org/fhir/R4/compartmentdefinition-patient.html>, Device, and Binary by its security
-/// context).
-fn in_patient_compartment(resource_type: ResourceType) -> bool {
-    matches!(resource_type, ResourceType::PATIENT | ResourceType::BINARY)
-        || !compartment_parameters(CompartmentType::Patient, resource_type).is_empty()
-}
-
 fn visibility_in<'a>(
     grant: &'a Grant,
     resource_type: ResourceType,
@@ -535,8 +528,8 @@ fn visibility_in<'a>(
 ) -> Vec<Visibility<'a>> {
     let asking = question.map(|question| Asking { question, letter });
     let ways = ways_in(grant, resource_type, (letter, asking)).into_iter();
-    // Who looked is not the patients' to hide; what can be nobody's has nobody to ask.
-    let is_asked = resource_type != ResourceType::AUDIT_EVENT && in_patient_compartment(resource_type);
+    // Who looked is not the patients' to hide; a directory has nobody to ask.
+    let is_asked = resource_type != ResourceType::AUDIT_EVENT && may_concern(resource_type);
     let asking = asking.filter(|_| is_asked && !off!("consent"));
     let admission = grant.admission(resource_type, letter).filter(|_| !off!("criteria"));
     let qualified = |way| match admission {
@@ -566,7 +559,7 @@ fn ways_in<'a>(
     }
     // A Provenance grounds nothing: one about two patients is hidden from each of them alone.
     let follows = |of: ResourceType| matches!(of, ResourceType::PROVENANCE | ResourceType::BINARY);
-    let grounds = |open: &ResourceType| in_patient_compartment(*open) && !follows(*open);
+    let grounds = |open: &ResourceType| is_inside(*open) && !follows(*open);
     let clinical = || {
         let whole = grant.types(letter).iter().filter(grounds).collect();
         let clearance = if off!("clearance-of-sources") { Clearance::FULL } else { grant.clearance };
@@ -583,7 +576,7 @@ fn ways_in<'a>(
         return vec![Visibility::About { boundary, targets: clinical() }];
     }
     let mut ways = Vec::new();
-    if in_patient_compartment(resource_type) {
+    if is_inside(resource_type) {
         ways.push(Visibility::Compartment(boundary));
     }
     // The access to a Binary is that to its security context.

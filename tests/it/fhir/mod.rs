@@ -9,6 +9,7 @@ mod bundle_limits;
 mod carin;
 mod communications;
 mod compartment;
+mod concerned;
 mod conditional;
 mod consent_decisions;
 mod consent_profiles;
