@@ -2,6 +2,8 @@
 //!
 //! It says for whom it was read. A record of anybody else is not released: an empty list of consents is not an unknown one.
 
+use std::cell::RefCell;
+
 use portcullis_fhir::index;
 use portcullis_fhir::labels::Labels;
 use portcullis_fhir::reference::LocalReference;
@@ -123,6 +125,44 @@ impl Consulted {
         let Some(mut facts) = ResourceFacts::of(&resource, &entries, &references, labels) else { return outline(true) };
         facts.referred_from = Some(referring(&self.related, &target));
         facts
+    }
+}
+
+/// What consents keep of a version that they let somebody have: the elements with labels of their own for which they would keep all of it.
+pub struct DeniedElements<'a> {
+    consulted: &'a Consulted,
+    question: &'a Question,
+    letter: Letter,
+    patients: Vec<LogicalId>,
+    facts: ResourceFacts,
+    noted: RefCell<Verdicts>,
+}
+
+impl<'a> DeniedElements<'a> {
+    /// Those of a version; `None` where it has no such elements, or nobody whom it concerns has said anything.
+    pub fn of(consulted: &'a Consulted, (question, letter): (&'a Question, Letter), version: &StoredVersion) -> Option<Self> {
+        if !version.security.labels.contains(Labels::INLINE) || consulted.is_silent(question) {
+            return None;
+        }
+        let target = LocalReference { resource_type: version.resource_type, id: version.id.clone() };
+        let facts = consulted.facts(question, (target, version.security.labels), version.body.as_deref());
+        Some(Self { consulted, question, letter, patients: version.patients.clone(), facts, noted: RefCell::default() })
+    }
+
+    /// Whether an element with these labels is kept from whoever asks.
+    pub fn hold(&self, labels: Labels) -> bool {
+        let facts = || ResourceFacts { labels: self.facts.labels | labels, ..self.facts.clone() };
+        let mut noted = Verdicts::default();
+        let permitted = self.consulted.permit_noting(self.question, self.letter, (&self.patients, &facts), &mut noted);
+        if !permitted {
+            self.noted.borrow_mut().join(&noted.of_denials());
+        }
+        !permitted
+    }
+
+    /// By what they are.
+    pub fn noted(&self) -> Verdicts {
+        self.noted.borrow().clone()
     }
 }
 

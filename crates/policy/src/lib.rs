@@ -26,7 +26,7 @@ pub use app_state::{AppState, AppStateLookup, AppStatePermit, AppStateWrite, Aut
 pub use authorized::{Authorized, PermittedOperation};
 pub use combine::{decide, decide_change, denial};
 pub use constraint::{Boundary, Constraint, InCare, Relationship, Visibility, WriteBoundary};
-pub use consulted::{ConsentsOf, Consulted};
+pub use consulted::{ConsentsOf, Consulted, DeniedElements};
 pub use decision::{Basis, Decision, DecisionId, Denial, Permit};
 pub use operation::{Change, Operation, WriteSet};
 pub use operator_rules::OperatorRules;

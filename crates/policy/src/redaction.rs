@@ -5,7 +5,8 @@
 //! scope's criteria admit, and not what a change says. Labels inside a resource are known only by its body; what they may hide is not indexed at all
 //! ([`portcullis_fhir::redaction::indexable`]), and a store refuses changes of such resources.
 //!
-//! Where consents ask for elements to be left out, too, they join here: [`Constraint::redactions`] is the one place that says what a way of seeing hides.
+//! What consents keep of a record by the labels of its elements depends on whose record it is: release asks them for each version
+//! ([`crate::consulted::DeniedElements`]).
 
 use std::sync::Arc;
 

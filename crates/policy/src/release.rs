@@ -10,7 +10,7 @@ use portcullis_oauth::scopes::Letter;
 
 use crate::app_state::{AppState, AppStatePermit};
 use crate::constraint::{Boundary, Constraint, InCare, Relationship, Sources, Visibility};
-use crate::consulted::Consulted;
+use crate::consulted::{Consulted, DeniedElements};
 use crate::decision::{DecisionId, Permit};
 use crate::rules::consent::{Question, Verdicts};
 use crate::stored::{HistoryPage, SearchPage, StoredVersion, Written};
@@ -134,10 +134,13 @@ impl Permit {
                 return Err(Disagreement::NotCovered(name(version)));
             };
             self.shadows.iter().for_each(|shadow| shadow.note(version, self.constraint.letter()));
-            let Some(is_redacted) = version.show(&shown.showing()) else {
+            let Some(is_redacted) = shown.of(version) else {
                 return Err(Disagreement::Unreadable(name(version)));
             };
             redacted += u32::from(is_redacted);
+            let noted = shown.denied.as_ref().map(DeniedElements::noted);
+            drop(shown);
+            noted.iter().for_each(|noted| judge.verdicts.join(noted));
         }
         let mut verdicts = judge.verdicts;
         verdicts.join(&denied);
@@ -159,7 +162,7 @@ impl Permit {
                 version.body = None;
                 continue;
             };
-            if version.show(&shown.showing()).is_none() {
+            if shown.of(version).is_none() {
                 return Err(Disagreement::Unreadable(name(version)));
             }
         }
@@ -214,7 +217,7 @@ impl<'a> Judge<'a> {
     }
 
     /// What is shown of a version; `None` where it is not covered.
-    fn judge(&mut self, version: &StoredVersion) -> Option<Shown> {
+    fn judge(&mut self, version: &StoredVersion) -> Option<Shown<'_>> {
         let ways = match &mut self.of_type {
             Some((known, ways)) if *known == version.resource_type => ways,
             other => {
@@ -230,24 +233,32 @@ impl<'a> Judge<'a> {
         let mut showing = ways.iter().filter(|way| off!("release") || judged(way));
         let first = self.constraint.redactions(showing.next()?.clearance());
         // Where one way shows everything, the others do not matter.
-        if first.is_none() {
-            return Some(Shown { first, others: Vec::new() });
-        }
-        Some(Shown { first, others: showing.map(|way| self.constraint.redactions(way.clearance())).collect() })
+        let others = match first.is_none() {
+            true => Vec::new(),
+            false => showing.map(|way| self.constraint.redactions(way.clearance())).collect(),
+        };
+        let asked = question.filter(|_| ways.iter().any(|way| way.asking().is_some()));
+        let denied = asked.and_then(|question| DeniedElements::of(consulted, (question, letter), version));
+        Some(Shown { first, others, denied })
     }
 }
 
-/// What the ways leave out that show a version. Made by a judgement alone: a body cannot be shown without one.
-struct Shown {
+/// What the ways leave out that show a version, and what its patients keep of it. Made by a judgement alone: a body cannot be shown without one.
+struct Shown<'a> {
     first: Redactions,
     others: Vec<Redactions>,
+    denied: Option<DeniedElements<'a>>,
 }
 
-impl Shown {
-    fn showing(&self) -> Showing<'_> {
+impl Shown<'_> {
+    /// Leaves of a version what is shown; whether something was left out, and `None` where it cannot be read.
+    fn of(&self, version: &mut StoredVersion) -> Option<bool> {
         let mut showing = Showing::by(&self.first);
         self.others.iter().for_each(|other| showing.or(other));
-        showing
+        match &self.denied {
+            Some(denied) => version.show(&showing.but_for(&|labels| denied.hold(labels))),
+            None => version.show(&showing),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod conditional;
 mod consent_decisions;
 mod consent_profiles;
 mod consented;
+mod consented_elements;
 mod consents;
 mod containers;
 mod denials;

@@ -197,7 +197,7 @@ impl Application<'_> {
         }
         current.require(if_match)?;
         let mut inside = self.labels_inside(&current, version)?;
-        if inside.hides && !writer.is_full() {
+        if inside.hides && (!writer.is_full() || self.consents_hide(current.pk, &before)?) {
             return Err(StoreError::Redacted);
         }
         let kept = inside.kept(version)?;

@@ -143,7 +143,7 @@ pub fn indexable(resource: &Value) -> Option<Value> {
 }
 
 /// Takes out of a resource the elements whose labels `hides` says to hide; whether any was. The labels of elements that stay come back.
-pub(super) fn redact(resource: &mut Value, hides: &mut dyn FnMut(ElementLabels) -> bool) -> (bool, Labels) {
+pub fn redact(resource: &mut Value, hides: &mut dyn FnMut(ElementLabels) -> bool) -> (bool, Labels) {
     let mut walk = Walk { hides, removed: false, shown: Labels::NONE };
     walk.resource(resource);
     (walk.removed, walk.shown)

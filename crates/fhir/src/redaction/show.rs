@@ -1,5 +1,7 @@
 //! From a stored body to one that may leave: labels put in, elements taken out, and a mark that says so.
 
+use std::fmt;
+
 use portcullis_mutants::off;
 
 use super::Redactions;
@@ -14,16 +16,29 @@ use crate::labels::{Labels, Security};
 use crate::types::ResourceType;
 
 /// What the grant hides by which a resource is shown. Of several that show it one counts, which shows the most: so nobody sees more of it than one of them alone would
-/// show. Two that show different parts are not added up.
-#[derive(Clone, Copy, Debug)]
+/// show. Two that show different parts are not added up. What the patient has denied of elements by their labels is hidden whoever shows it.
+#[derive(Clone, Copy)]
 pub struct Showing<'a> {
     redactions: &'a Redactions,
+    denied: Option<&'a dyn Fn(Labels) -> bool>,
+}
+
+impl fmt::Debug for Showing<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Showing").field("redactions", self.redactions).finish_non_exhaustive()
+    }
 }
 
 impl<'a> Showing<'a> {
     /// What one grant hides.
     pub fn by(redactions: &'a Redactions) -> Self {
-        Self { redactions }
+        Self { redactions, denied: None }
+    }
+
+    /// The same without the elements whose labels are denied.
+    #[must_use]
+    pub fn but_for(self, denied: &'a dyn Fn(Labels) -> bool) -> Self {
+        Self { denied: Some(denied), ..self }
     }
 
     /// The same, shown by another grant, too.
@@ -66,7 +81,8 @@ pub fn show(stored: Vec<u8>, identity: Identity<'_>, security: Security, showing
     let mut marks = Vec::new();
     let mut labels = security.labels;
     if has_inline {
-        let mut hides = |own: inline::ElementLabels| redactions.hides(own.labels) || own.unknown && obeys;
+        let is_denied = |own: inline::ElementLabels| showing.denied.is_some_and(|denied| denied(own.labels));
+        let mut hides = |own: inline::ElementLabels| redactions.hides(own.labels) || own.unknown && obeys || is_denied(own);
         let (removed, shown) = inline::redact(&mut resource, &mut hides);
         // The highest protection of what is there: who sees more is told of more.
         labels = labels | shown;

@@ -1,13 +1,16 @@
 //! Consents and writes: whether the consents of its patients let somebody store a version, and what follows for them when it is stored.
 
 use portcullis_audit::UnfinishedRecord;
+use portcullis_fhir::json;
 use portcullis_fhir::labels::Labels;
+use portcullis_fhir::redaction::inline;
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_fhir::version::NewVersion;
 use portcullis_mutants::off;
+use portcullis_oauth::scopes::Letter;
 use portcullis_policy::rules::consent::{Context, Question};
-use portcullis_policy::{Change, Written};
+use portcullis_policy::{Change, DeniedElements, Written};
 use portcullis_store::StoreError;
 
 use super::super::commit::{Application, Done};
@@ -52,6 +55,20 @@ impl Application<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the consents of its patients keep elements of a resource from whoever would change it: they cannot say what all of it shall be.
+    pub(in super::super) fn consents_hide(&self, pk: i64, patients: &[LogicalId]) -> Result<bool, StoreError> {
+        let Some(question) = self.constraint.question() else { return Ok(false) };
+        let consulted =
+            Sight::of(self.connection, self.seal, self.constraint)?.consult_patients(self.connection, self.seal, patients)?;
+        let Some(current) = load::current(self.connection, self.seal, pk)? else { return Ok(false) };
+        let question = question.joined(&consulted.memberships);
+        let Some(denied) = DeniedElements::of(&consulted, (&question, Letter::Read), &current) else { return Ok(false) };
+        // What cannot be read hides everything.
+        let Some(Ok(mut body)) = current.body.as_deref().map(json::parse) else { return Ok(true) };
+        let (hidden, _) = inline::redact(&mut body, &mut |own| denied.hold(own.labels));
+        Ok(hidden)
     }
 
     /// What was written with a Consent must be permitted by what all of that leaves, too: whoever stores a denial and a record that it denies stores neither. Consents
