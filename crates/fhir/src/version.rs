@@ -70,7 +70,7 @@ impl NewVersion {
         Ok(Self {
             resource_type: resource.resource_type(),
             patients: compartment::patients(&resource, &entries, &references),
-            care_actors: compartment::care_actors(&resource, &entries),
+            care_actors: compartment::care_actors(&resource, &entries, (base_url, last_updated)),
             follows: compartment::security_context(&resource).filter(|context| context.resource_type != ResourceType::PATIENT),
             references,
             links,

@@ -85,7 +85,7 @@ fn elements(draft: &Draft) -> Map<String, Value> {
             "evidence": all(&["Observation", "Condition"]).into_iter().map(|detail| json!({"detail": [detail]})).collect::<Vec<_>>(),
         }),
         "Encounter" => json!({
-            "status": "finished", "class": {"system": "c", "code": "AMB"}, "type": [code], "subject": subject, "period": period,
+            "status": if draft.value == 4 { "cancelled" } else { "finished" }, "class": {"system": "c", "code": "AMB"}, "type": [code], "subject": subject, "period": period,
             "participant": all(&["Practitioner", "PractitionerRole"]).into_iter().map(|who| json!({"individual": who})).collect::<Vec<_>>(),
             "serviceProvider": one(&["Organization"]),
             "location": all(&["Location"]).into_iter().map(|place| json!({"location": place})).collect::<Vec<_>>(),
@@ -93,7 +93,7 @@ fn elements(draft: &Draft) -> Map<String, Value> {
             "diagnosis": all(&["Condition"]).into_iter().map(|condition| json!({"condition": condition})).collect::<Vec<_>>(),
         }),
         "CareTeam" => json!({
-            "status": "active", "category": [code], "subject": subject, "period": period, "encounter": one(&["Encounter"]),
+            "status": if draft.value == 4 { "inactive" } else { "active" }, "category": [code], "subject": subject, "period": period, "encounter": one(&["Encounter"]),
             "participant": all(&["Practitioner", "Patient", "Organization"]).into_iter().map(|who| json!({"member": who})).collect::<Vec<_>>(),
         }),
         "Coverage" => json!({

@@ -44,12 +44,17 @@ pub struct World {
     tokens: BTreeMap<&'static str, String>,
 }
 
+/// A text with the address of this server: in references, and in what names the app.
+fn here(server: &TestServer, text: &str) -> String {
+    text.replace(BASE.trim_end_matches("/fhir"), server.fhir_base.trim_end_matches("/fhir"))
+}
+
 impl World {
     /// Starts it.
     pub async fn of(records: &[Record], names: &[&str]) -> Self {
         let server = TestServer::start().await;
         let bodies = records.iter().flat_map(|record| &record.versions).filter_map(|version| version.body.as_ref());
-        let texts: Vec<String> = bodies.map(|body| body.to_string().replace(BASE, &server.fhir_base)).collect();
+        let texts: Vec<String> = bodies.map(|body| here(&server, &body.to_string())).collect();
         server.import(&texts).await;
         let app = server.add_app("app", SCOPES, false).await;
         let mut tokens = BTreeMap::new();
@@ -79,7 +84,7 @@ impl World {
         if let Some(tag) = if_match {
             request = request.header("if-match", tag);
         }
-        let bytes = body.replace(BASE, &self.server.fhir_base);
+        let bytes = here(&self.server, body);
         if body.is_empty() {
             request.send().await
         } else if path.ends_with("_search") {

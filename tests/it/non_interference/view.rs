@@ -507,6 +507,9 @@ pub fn links(body: &Value) -> Links {
         "Patient" => &[("generalPractitioner", "Practitioner"), ("managingOrganization", "Organization")],
         _ => &[],
     };
+    // A visit that did not take place, and a team that is not at work, are no care.
+    let is_void = ["cancelled", "inactive"].iter().any(|status| body["status"] == *status);
+    let named = if is_void { &[] } else { named };
     let patients = patients(body);
     let of_kind = |(element, kind): &(&str, &'static str)| {
         let kind = *kind;

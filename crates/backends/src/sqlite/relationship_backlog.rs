@@ -67,7 +67,7 @@ fn complete(
         .map_err(|_| StoreError::Corrupt(format!("the resource {pk} is not what this program stores")))?;
     let is_new =
         |actor: &LocalReference| resource_type == ResourceType::PATIENT || actor.resource_type == ResourceType::ORGANIZATION;
-    let mut actors = compartment::care_actors(&resource, &index::extract(&resource, base_url));
+    let mut actors = compartment::care_actors(&resource, &index::extract(&resource, base_url), (base_url, version.last_updated));
     actors.retain(is_new);
     let patients = version.patients.iter().map(|patient| locators.obtain(connection, ResourceType::PATIENT, patient.as_str()));
     let patients = patients.collect::<Result<Vec<i64>, _>>()?;

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use portcullis_fhir::instant;
 use portcullis_fhir::json::Value;
 use portcullis_fhir::reference::{LocalReference, Reference};
 use portcullis_fhir::resource::Resource;
@@ -80,11 +81,12 @@ fn stated(version: &StoredVersion, context: &Context<'_>) -> Stated {
     match version.resource_type.name() {
         "CareTeam" => {
             let active = text(body, "status").is_none_or(|status| status == "active") && !has_end(body);
-            of_people(many(body, "participant"), "member", active, context)
+            let active = active && has_begun(body, version.last_updated);
+            of_people(many(body, "participant"), "member", (active, version.last_updated), context)
         }
         "Group" => {
             let active = flag(body, "active") != Some(false);
-            let stated = of_people(many(body, "member"), "entity", active, context);
+            let stated = of_people(many(body, "member"), "entity", (active, version.last_updated), context);
             // A definition has no members, and characteristics may stand for more.
             let complete = stated.complete && flag(body, "actual") == Some(true) && many(body, "characteristic").is_empty();
             Stated { complete, ..stated }
@@ -93,14 +95,14 @@ fn stated(version: &StoredVersion, context: &Context<'_>) -> Stated {
     }
 }
 
-/// Members by reference. One that ends, or is inactive, may be one.
-fn of_people(entries: &[Value], member: &str, active: bool, context: &Context<'_>) -> Stated {
+/// Members by reference. One that ends, is inactive or has not begun at `now` may be one.
+fn of_people(entries: &[Value], member: &str, (active, now): (bool, i64), context: &Context<'_>) -> Stated {
     let mut stated = Stated { members: Vec::new(), complete: true };
     for entry in entries {
         let literal = entry.member(member).and_then(|member| text(member, "reference"));
         match literal.and_then(|literal| Reference::parse(literal, context.base_url)) {
             Some(Reference::Local(local)) => {
-                let certain = active && !has_end(entry) && flag(entry, "inactive") != Some(true);
+                let certain = active && !has_end(entry) && has_begun(entry, now) && flag(entry, "inactive") != Some(true);
                 stated.members.push((local.to_string(), certain));
             }
             _ => stated.complete = false,
@@ -120,6 +122,12 @@ fn of_client(body: &Value, context: &Context<'_>) -> Stated {
 
 fn has_end(value: &Value) -> bool {
     value.member("period").is_some_and(|period| period.member("end").is_some())
+}
+
+/// Whether a period has begun; one that cannot be read may not have.
+fn has_begun(value: &Value, now: i64) -> bool {
+    let start = value.member("period").and_then(|period| period.member("start"));
+    start.is_none_or(|start| start.as_str().and_then(instant::range).is_some_and(|start| start.low <= now))
 }
 
 fn text<'a>(value: &'a Value, member: &str) -> Option<&'a str> {
