@@ -499,6 +499,8 @@ impl Constraint {
     /// The boundaries that hold for writes of this type.
     pub fn write_boundaries(&self, resource_type: ResourceType) -> impl Iterator<Item = WriteBoundary<'_>> {
         let open = self.grants.0.iter().filter(move |grant| grant.types(self.letter).contains(resource_type));
+        // What lies outside all records is written by those alone whom nothing bounds, whomever it names.
+        let open = open.filter(move |grant| is_inside(resource_type) || grant.boundary == Boundary::Whole);
         open.map(move |grant| WriteBoundary {
             boundary: &grant.boundary,
             admission: grant.admission(resource_type, self.letter),

@@ -107,12 +107,31 @@ async fn it_opens_no_record_and_is_open_to_nobody_by_it() {
     all.push(secret);
     all[0]["location"] = json!({"reference": "Location/refuge"});
     world.server.import(&all.iter().map(Value::to_string).collect::<Vec<_>>()).await;
-    let ann = world.app.access_token("launch/patient patient/*.rs", "ann", PASSWORD).await;
-    let who = world.app.access_token("user/*.rs", "who", PASSWORD).await;
+    let ann = world.app.access_token("launch/patient patient/*.cruds", "ann", PASSWORD).await;
+    let who = world.app.access_token("user/*.cruds", "who", PASSWORD).await;
     for token in [&ann, &who] {
         for resource in &all {
             let reply = world.server.client.get(&format!("/fhir/{}", path(resource))).bearer(token).send().await;
             assert_eq!(reply.status, 404, "{resource}");
+        }
+        for resource in about("ann") {
+            let mut new = resource.clone();
+            new.as_object_mut().unwrap().remove("id");
+            let kind = resource["resourceType"].as_str().unwrap();
+            for (method, path, body) in [
+                (Method::POST, kind.to_owned(), &new),
+                (Method::PUT, path(&resource), &resource),
+                (Method::PUT, format!("{kind}/fresh"), &resource),
+            ] {
+                let body = if path.ends_with("fresh") {
+                    body.to_string().replace(resource["id"].as_str().unwrap(), "fresh")
+                } else {
+                    body.to_string()
+                };
+                let request = world.server.client.request(method.clone(), &format!("/fhir/{path}")).bearer(token);
+                let reply = request.header("content-type", "application/fhir+json").bytes(body).send().await;
+                assert!([403, 404].contains(&reply.status.as_u16()), "{method} {path} {} {}", reply.status, reply.text());
+            }
         }
         for search in ["Task", "Group", "Bundle", "Contract", "GuidanceResponse"] {
             let reply = world.server.client.get(&format!("/fhir/{search}")).bearer(token).send().await;

@@ -202,12 +202,12 @@ fn said(
         && provision["period"].is_null()
         && (class.is_null() || of_type(class))
         && label.is_none_or(|label| labels.reach(label))
-        && (provision["code"].is_null() || content.is_none_or(has_code));
+        && (provision["code"].is_null() || content.is_none_or(|content| has_code(content) || is_coded_elsewhere(content)));
     if !matches {
         return None;
     }
     // Breaking the glass is perhaps treatment, a deletion perhaps had the code, and a Consent that says something of the code has it for another reason.
-    let is_coded = content.is_some() && stated["resourceType"] != "Consent";
+    let is_coded = content.is_some_and(has_code) && stated["resourceType"] != "Consent";
     let for_sure =
         purpose.is_none_or(|purpose| purposes::includes(purpose, asked_for)) && (provision["code"].is_null() || is_coded);
     let counts = |node: &Value| match node["type"] == "permit" {
@@ -217,6 +217,11 @@ fn said(
     let inner = &provision["provision"][0];
     let excepted = (of_type(&inner["class"][0]) && inner["period"].is_null()).then(|| counts(inner)).flatten();
     excepted.or_else(|| counts(provision))
+}
+
+/// Whether another resource says what it is.
+fn is_coded_elsewhere(body: &Value) -> bool {
+    body["medicationReference"]["reference"].as_str().is_some_and(|reference| !reference.starts_with('#'))
 }
 
 /// Whether the code stands anywhere in a resource but in what is about it.

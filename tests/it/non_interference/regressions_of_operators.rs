@@ -264,7 +264,9 @@ fn a_consent_that_has_ended_says_nothing_however_large_it_is() {
     let list = |element: &str, of: &dyn Fn(usize) -> String| {
         format!(r#","{element}":[{}]"#, (0..40).map(of).collect::<Vec<_>>().join(","))
     };
-    let purposes = list("purpose", &|number| format!(r#"{{"system":"https://example.org/purposes","code":"{number}"}}"#));
+    let purpose = |number| portcullis_fhir::purpose::PurposeOfUse::all().nth(number).unwrap().code();
+    let system = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
+    let purposes = list("purpose", &|number| format!(r#"{{"system":"{system}","code":"{}"}}"#, purpose(number)));
     let codes = list("code", &|number| format!(r#"{{"coding":[{{"system":"https://example.org/codes","code":"{number}"}}]}}"#));
     let ended = format!(r#"{{"type":"deny","period":{{"end":"2026-12-31"}}{purposes}{codes}}}"#);
     let texts = [P0, D0, E0, &observation("o0", "p0", ""), &consent("n0", "2026-01-01", &ended)];

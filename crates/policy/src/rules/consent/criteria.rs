@@ -173,13 +173,14 @@ impl Class {
 }
 
 impl CodeKey {
-    /// A code that says what the resource is, matches; one that merely stands in it (a reason, a component) is a doubt.
+    /// A code that says what the resource is, matches; one that merely stands in it (a reason, a component) is a doubt, and so is any where another resource
+    /// says what it is.
     pub(super) fn is_in(&self, resource: &ResourceFacts) -> Match {
         if resource.is_gone {
             Match::Doubt
         } else if resource.codes.contains(self) {
             Match::Yes
-        } else if resource.mentioned.binary_search(self).is_ok() {
+        } else if resource.mentioned.binary_search(self).is_ok() || resource.is_coded_elsewhere {
             Match::Doubt
         } else {
             Match::No
@@ -251,6 +252,11 @@ impl Translator<'_> {
                 let reason = "A purpose needs a system and a code; of v3-ActReason one of the purposes of use.";
                 self.refuse(IssueType::Value, reason, format!("{expression}.purpose[{index}]"));
             }
+            // No request states one: what denies it would deny nothing.
+            if effect != Some(Effect::Permit) && matches!(purpose, Some(Purpose::Other(_))) {
+                let reason = "Requests state purposes of v3-ActReason: only a permit may name one of another system.";
+                self.refuse(IssueType::NotSupported, reason, format!("{expression}.purpose[{index}]"));
+            }
             criteria.purposes.extend(purpose);
         }
         for (index, coding) in provision.classes.iter().enumerate() {
@@ -305,7 +311,8 @@ impl Translator<'_> {
         actions.into_iter().fold(Actions::NONE, Actions::and)
     }
 
-    /// A confidentiality is a high-water mark: a permit up to `R` is for `R` and below, a denial of `R` for `R` and above. Other labels include others.
+    /// A confidentiality is a high-water mark: a permit up to `R` is for `R` and below, a denial of `R` for `R` and above. A permit up to
+    /// less than `N` is not for what has none. Other labels include others.
     fn label(&mut self, coding: &Coding, effect: Option<Effect>, expression: String, criteria: &mut Vec<LabelCriterion>) {
         let Some(label) = Labels::of(&coding.system, &coding.code) else {
             let reason = "This server does not know the label, so it could only be ignored.";
@@ -315,7 +322,10 @@ impl Translator<'_> {
         criteria.push(match (confidentiality, effect) {
             (None, _) => LabelCriterion { any_of: with_included(label).bits(), none_of: 0 },
             (Some(level), Some(Effect::Deny)) => LabelCriterion { any_of: 1 << level as u32, none_of: 0 },
-            (Some(level), Some(Effect::Permit)) => LabelCriterion { any_of: 0, none_of: above(level) },
+            (Some(level), Some(Effect::Permit)) => {
+                let any_of = if level < Confidentiality::Normal { all_levels() } else { 0 };
+                LabelCriterion { any_of, none_of: above(level) }
+            }
             (Some(_), None) => {
                 let reason = "A confidentiality means 'up to' in a permit and 'from' in a denial: give the provision a type.";
                 return self.refuse(IssueType::Invalid, reason, expression);
@@ -370,6 +380,11 @@ impl Translator<'_> {
         }
         Some(DataCriterion { meaning, target: Reference::Local(target.clone()) })
     }
+}
+
+/// The bits of every confidentiality.
+fn all_levels() -> u32 {
+    Confidentiality::ALL.into_iter().fold(0, |bits, level| bits | 1 << level as u32)
 }
 
 /// The bits of every confidentiality above a level.

@@ -99,6 +99,8 @@ pub struct ResourceFacts {
     pub references: Vec<LocalReference>,
     /// What refers to it; `None`: not looked up.
     pub referred_from: Option<Vec<LocalReference>>,
+    /// Whether another resource says what it is (`MedicationRequest.medicationReference`): any code may be that one's.
+    pub is_coded_elsewhere: bool,
     /// Who wrote it.
     pub authors: Vec<Reference>,
     /// Whether nobody knows any more what it said: it is deleted, or cannot be read. What asks for content is then in doubt.
@@ -128,6 +130,7 @@ impl ResourceFacts {
             clinical_time: clinical_time(index),
             references: references.to_vec(),
             referred_from: None,
+            is_coded_elsewhere: false,
             authors: Vec::new(),
             is_gone: false,
         };
@@ -140,6 +143,7 @@ impl ResourceFacts {
                 IndexValue::Uri(profile) if parameter == "_profile" => {
                     facts.profiles.push(profile.split('|').next().unwrap_or_default().into());
                 }
+                IndexValue::Reference(_) if KIND.contains(&parameter) => facts.is_coded_elsewhere = true,
                 IndexValue::Reference(author) if AUTHORS.contains(&parameter) => facts.authors.push(author.clone()),
                 _ => {}
             }
@@ -158,6 +162,7 @@ impl ResourceFacts {
             clinical_time: None,
             references: Vec::new(),
             referred_from: None,
+            is_coded_elsewhere: false,
             authors: Vec::new(),
             is_gone,
         }

@@ -28,6 +28,14 @@ pub(super) const SYSTEM_RESOURCE_TYPES: &str = "http://hl7.org/fhir/resource-typ
 /// The system of URIs as codes: profiles as classes.
 pub(super) const SYSTEM_URI: &str = "urn:ietf:rfc:3986";
 
+/// The names under which v3-ActReason is written: its own, that of the page on security labels of R4 (of a system that there is not), that of DSTU2 and its OID.
+const ACT_REASON: [&str; 4] = [
+    SYSTEM_ACT_REASON,
+    "http://terminology.hl7.org/CodeSystem/v3-PurposeOfUse",
+    "http://hl7.org/fhir/v3/ActReason",
+    "urn:oid:2.16.840.1.113883.5.8",
+];
+
 /// The place of `TREAT`.
 const TREATMENT: u8 = PurposeOfUse::TREATMENT.place();
 /// The place of `BTG`.
@@ -55,7 +63,7 @@ impl Purpose {
 
     /// The purpose that a Coding says; `None` where it has no system, no code, or a code that v3-ActReason does not have as a purpose.
     pub fn of(system: &str, code: &str) -> Option<Self> {
-        if system == SYSTEM_ACT_REASON {
+        if ACT_REASON.contains(&system) {
             return Self::of_code(code);
         }
         (!system.is_empty() && !code.is_empty()).then(|| Self::Other(format!("{system}|{code}").into()))

@@ -112,7 +112,8 @@ fn met(want: &Want, permits: bool, question: &Question) -> u8 {
             let level = |code: &str| "ULMNRV".find(code).filter(|_| code.len() == 1);
             let own = question.labels.iter().find_map(|code| level(code));
             yes(values.iter().any(|value| match (level(value), permits) {
-                (Some(mark), true) => own.is_none_or(|own| own <= mark),
+                // What has no confidentiality is not said to be less than normal, nor to be confidential.
+                (Some(mark), true) => own.or(level("N")).is_some_and(|own| own <= mark),
                 (Some(mark), false) => own.is_some_and(|own| own >= mark),
                 (None, _) => {
                     let narrower: &[&str] = if *value == "ETH" { &["ETH", "ETHUD", "OPIOIDUD"] } else { &[*value][..] };

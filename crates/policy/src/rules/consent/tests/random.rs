@@ -121,6 +121,7 @@ fn resource() -> impl Strategy<Value = ResourceFacts> {
                     references,
                     referred_from,
                     authors: authors.into_iter().map(Reference::Local).collect(),
+                    is_coded_elsewhere: labels % 5 == 0,
                     is_gone: clinical_time.is_none() && labels % 2 == 0,
                 }
             },
