@@ -193,14 +193,3 @@ fn quantity(value: u8) -> Option<Value> {
     let number: f64 = number.parse().unwrap();
     Some(json!({"value": number, "unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"}))
 }
-
-/// Whether a person who acts for all patients may delete a resource. A shared record has no such person; a Provenance has one where all its targets
-/// are patients that exist.
-pub fn can_be_deleted(body: &Value, existing: &[String]) -> bool {
-    let patients = super::view::patients(body);
-    let targets = super::view::references_at(body, "target");
-    // A consent that ended before others were stored would keep them from whoever stores them.
-    body["resourceType"] != "Consent"
-        && !patients.is_empty()
-        && targets.iter().all(|(name, id)| name == "Patient" && existing.contains(id))
-}

@@ -4,7 +4,7 @@
 //! one is imported, whatever clients write; the current version denies, too. What permits counts while it is confirmed, and while nothing that was written later takes it
 //! back; where the operator's policy is that nobody is let in without, it is needed. A provision may be about one practitioner or one app, about a purpose, a type,
 //! a label, a code or something that is done; it may except Patients; it may be over. Whoever reads the own record is asked only where the app is named. A record of several patients needs all of
-//! them, but for whoever reads the own. Somebody who is several things is denied by what denies any of them. What a deletion said nobody knows: it has every code, and is no reason to permit.
+//! them, but for whoever reads the own, and what is in nobody's record needs all whom it names. Somebody who is several things is denied by what denies any of them. What a deletion said nobody knows: it has every code, and is no reason to permit.
 
 use portcullis_oauth::principal::ImplicitPolicy;
 use portcullis_oauth::users::Role;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::data::{Draft, Form, Record};
 use super::people::{IMPLICIT, Person};
 use super::purposes;
-use super::view::{Labels, patients};
+use super::view::{Labels, concerned, patients};
 
 /// The id of the app by which everybody asks.
 pub const APP: &str = "app";
@@ -119,7 +119,7 @@ fn permit_doing(
     (stated, content): (&Value, Option<&Value>),
     labels: &Labels,
 ) -> bool {
-    let patients = patients(stated);
+    let patients = concerned(stated);
     let own = own(person).filter(|own| patients.iter().any(|patient| patient == own));
     let counting = counting(records);
     let says_for = |consent: &Value, asked_for: &str| {

@@ -6,7 +6,7 @@ use portcullis_fhir::labels::{Clearance, Clearances, Confidentiality, LabelPolic
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::LogicalId;
 use portcullis_jose::{Algorithm, SigningKey, VerificationKeys};
-use portcullis_oauth::access_token::{AccessTokenClaims, AccessTokenTrust, VerifiedToken};
+use portcullis_oauth::access_token::{AccessTokenClaims, AccessTokenTrust, Subject, VerifiedToken};
 use portcullis_oauth::confirmation::Possession;
 use portcullis_oauth::identifiers::{ClientId, GrantId, TokenId, UserId};
 use portcullis_oauth::principal::{
@@ -14,6 +14,7 @@ use portcullis_oauth::principal::{
 };
 use portcullis_oauth::purposes::{BrokenGlass, PurposeFacts, PurposeOfUse};
 use portcullis_oauth::representation::Representation;
+use portcullis_oauth::scopes::ScopeSet;
 use portcullis_oauth::users::Role;
 use portcullis_policy::OperatorRules;
 use proptest::prelude::*;
@@ -35,12 +36,23 @@ pub enum Context {
     Patient,
     /// `user/`
     User,
+    /// `system/`
+    System,
+}
+
+/// A client that acts for itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Service {
+    /// Which of [`SERVICE_CLEARANCES`] it was registered with.
+    pub clearance: usize,
+    /// The purposes that it was registered for.
+    pub purposes: &'static [&'static str],
 }
 
 /// One scope.
 #[derive(Clone, Copy, Debug)]
 pub struct Scope {
-    /// `patient/` or `user/`.
+    /// `patient/`, `user/` or `system/`.
     pub context: Context,
     /// `None`: `*`.
     pub resource_type: Option<&'static str>,
@@ -164,6 +176,8 @@ pub struct Person {
     pub implicit: usize,
     /// Whether the app may know who the person is (`openid fhirUser`).
     pub known: bool,
+    /// It is no person but a client that acts for itself, and nothing above holds but scopes, purpose, elements and rules.
+    pub service: Option<Service>,
 }
 
 /// What holds where no consent says anything; the first is the usual one.
@@ -181,12 +195,13 @@ pub struct Asker {
 /// The highest confidentiality and the sensitivities that clinicians may be cleared for; the first is what they are without configuration.
 pub const CLEARANCES: [(&str, &[&str]); 3] = [("N", &[]), ("R", &["HIV"]), ("V", &["HIV", "PSY"])];
 
-/// The same as the product has it.
-fn clearances(number: usize) -> Clearances {
-    let (highest, sensitivities) = CLEARANCES[number];
+/// The same for clients that act for themselves; the first, which is the usual one, is for everything.
+pub const SERVICE_CLEARANCES: [(&str, &[&str]); 3] = [("V", &["HIV", "PSY"]), ("N", &[]), ("R", &["PSY"])];
+
+/// The same as the product has them.
+fn clearance((highest, sensitivities): (&str, &[&str])) -> Clearance {
     let named = |labels: Labels, code: &&str| labels | Labels::named(code).unwrap();
-    let clinician = Clearance::up_to(Confidentiality::parse(highest).unwrap(), sensitivities.iter().fold(Labels::NONE, named));
-    Clearances { clinician, ..Clearances::default() }
+    Clearance::up_to(Confidentiality::parse(highest).unwrap(), sensitivities.iter().fold(Labels::NONE, named))
 }
 
 impl Person {
@@ -205,7 +220,11 @@ impl Person {
     /// The token's scopes as text.
     pub fn scope(&self) -> String {
         let one = |scope: &Scope| {
-            let context = if scope.context == Context::Patient { "patient" } else { "user" };
+            let context = match scope.context {
+                Context::Patient => "patient",
+                Context::User => "user",
+                Context::System => "system",
+            };
             let criteria = scope.criteria.map(|criteria| format!("?{}", criteria.text)).unwrap_or_default();
             format!("{context}/{}.{}{criteria}", scope.resource_type.unwrap_or("*"), scope.letters)
         };
@@ -230,7 +249,7 @@ impl Person {
         let client = ClientId::parse(app).unwrap();
         let claims = AccessTokenClaims {
             issuer: ISSUER.into(),
-            subject: user.clone().into(),
+            subject: if self.service.is_some() { Subject::Client(client.clone()) } else { user.clone().into() },
             audience: BASE.into(),
             client_id: client.clone(),
             expires_at: NOW / 1000 + 300,
@@ -253,8 +272,9 @@ impl Person {
             represents: self.represents().iter().map(|line| Representation::parse(line).unwrap()).collect(),
         };
         let broken = |patient: &&str| BrokenGlass { patient: LogicalId::parse(patient).unwrap(), until: NOW / 1000 + 60 };
+        let registered_for = self.service.map_or(&[][..], |service| service.purposes);
         let purposes = PurposeFacts {
-            client: Vec::new(),
+            client: registered_for.iter().map(|purpose| PurposeOfUse::parse(purpose).unwrap()).collect(),
             may_break_glass: !self.glass.is_empty(),
             broken_glass: self.glass.iter().map(broken).collect(),
         };
@@ -263,13 +283,16 @@ impl Person {
             active: true,
             epoch: 0,
             client: Some(client),
-            user: Some(user),
+            user: Some(user).filter(|_| self.service.is_none()),
             purposes,
-            registered: None,
-            clearance: portcullis_fhir::labels::Clearance::FULL,
+            registered: self.service.map(|_| ScopeSet::parse("system/*.cruds").unwrap().compiled()),
+            clearance: self.service.map_or(Clearance::FULL, |service| match service.clearance {
+                0 => Clearance::FULL,
+                number => clearance(SERVICE_CLEARANCES[number]),
+            }),
         };
         let labels = LabelPolicy {
-            clearances: clearances(self.clearance),
+            clearances: Clearances { clinician: clearance(CLEARANCES[self.clearance]), ..Clearances::default() },
             elements: redaction::compiled(self.hidden),
             ..LabelPolicy::default()
         };
@@ -313,17 +336,17 @@ pub fn patient_with_another_app(id: &str) -> Asker {
     Person { scopes, ..Person::patient(own) }.principal_with("another-app")
 }
 
-/// Acts for every patient, with every letter.
-pub fn guardian_of_all() -> Person {
-    let scopes = vec![Scope { context: Context::User, resource_type: None, letters: "cruds", criteria: None }];
-    Person { patients: PATIENTS.to_vec(), scopes, ..Person::default() }
+/// A client that acts for itself and may do everything.
+pub fn service_for_all() -> Person {
+    let scopes = vec![Scope { context: Context::System, resource_type: None, letters: "cruds", criteria: None }];
+    Person { scopes, service: Some(Service { clearance: 0, purposes: &[] }), ..Person::default() }
 }
 
 /// Each of the criteria with each type for which they can be asked.
 pub static QUALIFIABLE: LazyLock<Vec<(&'static str, &'static Criteria)>> =
     LazyLock::new(|| CRITERIA.iter().flat_map(|criteria| criteria.types.iter().map(move |name| (*name, criteria))).collect());
 
-/// Random people: patients, representatives, clinicians, and some who are several of these.
+/// Random people: patients, representatives, clinicians, some who are several of these, and clients that act for themselves.
 pub fn people() -> impl Strategy<Value = Person> {
     let patient = || select(&["p0", "p0", "p0", "p1", "p1", "p2", "p3"][..]);
     let one = || patient().prop_map(|patient| vec![patient]);
@@ -364,7 +387,7 @@ pub fn people() -> impl Strategy<Value = Person> {
         |(patients, practitioner, launch, scopes)| Person { launch, practitioner, patients, scopes, ..Person::default() },
     );
     let people = prop_oneof![3 => own, 2 => representative, 2 => for_one, 4 => panel, 2 => launched, 5 => mixed];
-    (people, 0..CLEARANCES.len(), decided()).prop_map(|(person, clearance, decided)| {
+    let people = (people, 0..CLEARANCES.len(), decided()).prop_map(|(person, clearance, decided)| {
         let glass = if person.practitioner.is_some() { decided.glass } else { Vec::new() };
         // Most of what is stated is what somebody of that kind may state.
         let sensible = match (decided.stated, person.practitioner.is_some()) {
@@ -385,7 +408,33 @@ pub fn people() -> impl Strategy<Value = Person> {
             stated,
             ..decided
         }
-    })
+    });
+    prop_oneof![6 => people, 1 => services()]
+}
+
+/// What clients that act for themselves were registered for; nothing: operations.
+static REGISTERED_FOR: [&[&str]; 3] = [&[], &["TREAT"], &["HPAYMT", "COC"]];
+
+/// Random clients that act for themselves.
+fn services() -> impl Strategy<Value = Person> {
+    let purposes = select(&REGISTERED_FOR[..]);
+    let service = (prop_oneof![2 => Just(0), 1 => 1..SERVICE_CLEARANCES.len()], purposes);
+    let hidden = prop_oneof![7 => Just(0), 3 => 1..redaction::LISTS.len()];
+    let rules = prop_oneof![6 => Just(Vec::new()), 4 => rules::rules()];
+    let implicit = prop_oneof![8 => Just(0), 2 => 0..IMPLICIT.len()];
+    let stated = prop::option::weighted(0.2, select(&["TREAT", "COC", "HPAYMT", "BTG"][..]));
+    (service, scopes(Context::System), hidden, rules, implicit, stated).prop_map(
+        |((clearance, purposes), scopes, hidden, rules, implicit, stated)| Person {
+            service: Some(Service { clearance, purposes }),
+            // Most of what is stated is what it was registered for.
+            stated: stated.filter(|stated| *stated == "BTG" || purposes.contains(stated)),
+            scopes,
+            hidden,
+            rules,
+            implicit,
+            ..Person::default()
+        },
+    )
 }
 
 /// Mostly nothing beside scopes and roles; sometimes a purpose, an emergency, limits, hidden elements, rules, or consents that must permit.

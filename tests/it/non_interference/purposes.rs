@@ -49,6 +49,9 @@ impl Person {
     }
 
     fn own_purposes(&self) -> Vec<&'static str> {
+        if let Some(service) = self.service {
+            return if service.purposes.is_empty() { vec!["HOPERAT"] } else { service.purposes.to_vec() };
+        }
         let roles = self.roles();
         let furthest = [(Role::Clinician, "TREAT"), (Role::Representative, "FAMRQT"), (Role::Patient, "PATRQT")];
         furthest.into_iter().filter(|(role, _)| roles.contains(role)).map(|(_, purpose)| purpose).collect()

@@ -123,6 +123,11 @@ impl Rule {
             })
     }
 
+    /// Whether it takes some records of a type away.
+    pub fn takes_some(&self, resource_type: &str) -> bool {
+        self.permits.is_none() && (self.criteria.is_some() || self.label.is_some()) && self.is_about(resource_type)
+    }
+
     /// Whether a permit opens a record of a type.
     pub fn gives(&self, resource_type: &str, letter: char) -> bool {
         self.is_about(resource_type) && self.letters.contains(letter)

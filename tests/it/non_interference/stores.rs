@@ -20,7 +20,7 @@ use portcullis_policy::{
 use portcullis_store::{FhirStore, StoreError};
 
 use super::data::{BASE, NOW, Name, Record, Version, id};
-use super::people::{Asker, guardian_of_all, operator, patient_with_another_app};
+use super::people::{Asker, operator, patient_with_another_app, service_for_all};
 use super::requests::Request;
 use super::writes::Planned;
 use super::{redaction, view};
@@ -133,7 +133,7 @@ impl Held {
                 *versions = versions.get(written + 1..).unwrap_or_default();
             }
             held.commit(&operator(), imports).await.unwrap().unwrap();
-            held.commit(&guardian_of_all().principal(), deletions).await.unwrap().unwrap();
+            held.commit(&service_for_all().principal(), deletions).await.unwrap().unwrap();
         }
         for record in consents {
             let (written, ended) = record.versions.split_at(record.versions.len() - usize::from(record.current().is_none()));
@@ -141,9 +141,11 @@ impl Held {
             let imports = imports.map(|version| Change::Import(new_version(record, version))).collect();
             held.commit(&operator(), imports).await.unwrap().unwrap();
             let deletions: Vec<Change> = ended.iter().map(|version| deletion(record, version)).collect();
-            if let [patient] = view::patients(record.last_stated()).as_slice() {
-                held.commit(&patient_with_another_app(patient), deletions).await.unwrap().unwrap();
-            }
+            let by = match view::patients(record.last_stated()).as_slice() {
+                [patient] => patient_with_another_app(patient),
+                _ => service_for_all().principal(),
+            };
+            held.commit(&by, deletions).await.unwrap().unwrap();
         }
         held
     }

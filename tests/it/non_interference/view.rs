@@ -19,6 +19,9 @@
 //! Of all these, somebody who is a clinician sees only what has no label above the own clearance, and what is hidden so shows nothing else. A version has its
 //! labels and those of all versions before it.
 //!
+//! A client that acts for itself sees every record, of nobody's, too, that scopes, its clearance, rules and consents leave it; of a Provenance no target may be hidden
+//! from it.
+//!
 //! Consents keep from everybody what [`consents`] says, and what they keep shows nothing else.
 //!
 //! An earlier version is visible where the current one is, and it was about somebody inside; of a Provenance, where it had the same targets.
@@ -29,7 +32,7 @@ use serde_json::Value;
 
 use super::consents;
 use super::data::{BASE, KINDS, Links, Name, Record, Version};
-use super::people::{CLEARANCES, Context, Criteria, Person, Scope};
+use super::people::{CLEARANCES, Context, Criteria, Person, SERVICE_CLEARANCES, Scope};
 use super::redaction::Element;
 use super::rules::{Relation, Rule};
 use super::{bodies, redaction};
@@ -74,6 +77,15 @@ enum Cleared {
     AsClinician,
     /// What whoever broke the glass sees: every sensitivity, and nothing very restricted.
     InEmergency,
+    /// What a client sees that acts for itself, whom nothing else bounds.
+    AsService,
+}
+
+impl Opened<'_> {
+    /// Whether all records are inside, those of nobody, too.
+    fn is_whole(&self) -> bool {
+        matches!(self.cleared, Cleared::AsService)
+    }
 }
 
 /// One person's eyes for one letter.
@@ -115,6 +127,18 @@ impl<'a> View<'a> {
         opening.into_iter().any(|opened| self.hidden(opened).any(|element| element.name == resource_type))
     }
 
+    /// Whether nothing of a type is kept from a client that acts for itself.
+    pub fn is_everything(&self, resource_type: &str) -> bool {
+        let is_open = |scope: &Scope| {
+            scope.resource_type.is_none_or(|name| name == resource_type)
+                && scope.letters.contains(self.letter)
+                && scope.criteria.is_none()
+        };
+        self.person.service.is_some_and(|service| service.clearance == 0)
+            && self.person.scopes.iter().any(is_open)
+            && !self.denying().any(|rule| rule.takes_some(resource_type))
+    }
+
     /// Whether the current version of a record is visible.
     pub fn sees(&self, record: &Record) -> bool {
         self.opened.iter().any(|opened| self.shows(opened, record))
@@ -129,7 +153,7 @@ impl<'a> View<'a> {
             self.admits(opened, name, content, labels)
                 && self.clears(opened, labels)
                 && consents::permit(self.records, (self.person, self.letter), (stated, content), labels)
-                && !patients.is_empty()
+                && (!patients.is_empty() || opened.is_whole())
                 && patients.iter().all(|patient| self.is_someone_inside(opened, patient))
         })
     }
@@ -158,6 +182,7 @@ impl<'a> View<'a> {
                 && match name {
                     _ if opened.alone.is_some() => opened.alone == Some((name, record.id.as_str())),
                     "Provenance" => stated["target"] == record.last_stated()["target"] && self.is_about_visible(opened, record),
+                    _ if opened.is_whole() => true,
                     _ if is_shared(stated) => self.is_referred_to(opened, record),
                     _ => self.is_about_someone_inside(opened, stated),
                 }
@@ -222,12 +247,13 @@ impl<'a> View<'a> {
 
     /// Whether the clearance of a context reaches these labels.
     fn clears(&self, opened: &Opened<'_>, labels: &Labels) -> bool {
-        let (highest, sensitivities) = CLEARANCES[self.person.clearance];
+        let reaches = |(highest, sensitivities): (&str, &[&str])| {
+            labels.level <= level(highest) && labels.sensitivities.iter().all(|code| sensitivities.contains(&code.as_str()))
+        };
         let cleared = match opened.cleared {
             Cleared::Everything => true,
-            Cleared::AsClinician => {
-                labels.level <= level(highest) && labels.sensitivities.iter().all(|code| sensitivities.contains(&code.as_str()))
-            }
+            Cleared::AsClinician => reaches(CLEARANCES[self.person.clearance]),
+            Cleared::AsService => self.person.service.is_some_and(|service| reaches(SERVICE_CLEARANCES[service.clearance])),
             Cleared::InEmergency => labels.level <= level("R"),
         };
         cleared && !self.denying().any(|rule| rule.takes_labels(labels))
@@ -241,7 +267,16 @@ impl<'a> View<'a> {
 
     fn is_about_visible(&self, opened: &Opened<'_>, record: &Record) -> bool {
         let targets = references_at(record.last_stated(), "target");
+        if opened.is_whole() {
+            return targets.iter().all(|target| self.hides_nothing(opened, target));
+        }
         !targets.is_empty() && targets.iter().all(|target| self.is_inside(opened, target))
+    }
+
+    /// Whether neither labels nor consents hide a record from whom nothing else bounds; what is not there is not hidden.
+    fn hides_nothing(&self, opened: &Opened<'_>, (name, id): &Name) -> bool {
+        let found = self.records.iter().find(|record| record.resource_type == *name && record.id == *id);
+        found.is_none_or(|record| self.clears(opened, &Labels::last(record)) && self.consented(record))
     }
 
     fn shows(&self, opened: &Opened<'_>, record: &Record) -> bool {
@@ -255,6 +290,9 @@ impl<'a> View<'a> {
         }
         if name == "Provenance" {
             return self.is_about_visible(opened, record);
+        }
+        if opened.is_whole() {
+            return true;
         }
         if is_shared(record.last_stated()) {
             return self.is_referred_to(opened, record);
@@ -411,6 +449,11 @@ fn opened(person: &Person, letter: char) -> Option<Vec<Opened<'_>>> {
         opened.push(one(user, person.glass.iter().copied().collect()));
         return Some(if reads { opened } else { Vec::new() });
     }
+    if person.service.is_some() {
+        let system = person.scopes.iter().collect();
+        let cleared = Cleared::AsService;
+        return Some(vec![Opened { scopes: system, named: None, carer: None, cleared, limits: None, permit: None, alone: None }]);
+    }
     let mut opened = Vec::new();
     let carer = person.practitioner.filter(|_| person.treats());
     // Whoever represents somebody without limits opens that record as the others.
@@ -540,6 +583,15 @@ pub fn patients(body: &Value) -> Vec<String> {
     };
     let targets = elements.iter().flat_map(|element| references_at(body, element));
     targets.filter(|(name, _)| name == "Patient").map(|(_, id)| id).collect()
+}
+
+/// The patients who are asked before anybody has a resource: those whom it is about, and where it is in nobody's record all whom it names.
+pub fn concerned(body: &Value) -> Vec<String> {
+    if body["resourceType"] != "Group" {
+        return patients(body);
+    }
+    let named = all_references(body).into_iter().filter(|(name, _)| name == "Patient");
+    named.map(|(_, id)| id).collect()
 }
 
 /// The types and ids on this server to which the references of an element lead.

@@ -3,7 +3,7 @@
 //! - Where a scope has criteria, both the current and the new content must fulfil them.
 //! - What is hidden from the person for the letter is not found. What is seen may be changed where all its patients lie inside one context, and so must
 //!   those of the new content; then a deletion is final, and `If-Match` names the current version.
-//! - A writer lets nobody in: an Encounter or CareTeam says nothing new about who cares, and a reference makes a shared record visible only where it did
+//! - A client that acts for itself and sees everything is believed as an import is. Any other writer lets nobody in: an Encounter or CareTeam says nothing new about who cares, and a reference makes a shared record visible only where it did
 //!   before or where the writer could read that record.
 //! - The answer shows the content only where the same person could read it in one of the contexts that may write at all.
 
@@ -143,8 +143,16 @@ impl Planned {
         if self.body.as_ref().is_some_and(|body| !view.holds(body, Some(body), &before.and(body))) {
             return refused("outside the boundary");
         }
-        let links =
-            self.body.as_ref().map(|body| believed(body, found.map(|found| &records[found].links), view.beside('r'), records));
+        let links = self.body.as_ref().map(|body| match view.is_everything(&self.name.0) {
+            // As an import.
+            true => view::links(body),
+            false => believed(
+                body,
+                found.map(|found| &records[found].links),
+                View::new(records, person, self.letter).beside('r'),
+                records,
+            ),
+        });
         let version = Version { id: self.version.clone(), last_updated: self.last_updated, body: self.body.clone() };
         match (found, links) {
             (Some(found), Some(links)) => {
