@@ -11,9 +11,10 @@ use portcullis_oauth::users::Role;
 use serde_json::{Value, json};
 
 use super::data::{Draft, Form, Record};
+use super::labels::Labels;
 use super::people::{IMPLICIT, Person};
 use super::purposes;
-use super::view::{Labels, concerned, patients};
+use super::view::{concerned, patients};
 
 /// The id of the app by which everybody asks.
 pub const APP: &str = "app";

@@ -24,6 +24,7 @@ mod chains;
 mod consents;
 mod data;
 mod grammar;
+mod labels;
 mod over_http;
 mod people;
 mod purposes;

@@ -8,9 +8,9 @@ use proptest::sample::select;
 use serde_json::Value;
 
 use super::data::BASE;
+use super::labels::Labels;
 use super::people::{Criteria, Person, QUALIFIABLE};
 use super::purposes;
-use super::view::Labels;
 
 /// How a practitioner has to do with a patient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,9 +13,10 @@ use serde_json::Value;
 
 use super::bodies;
 use super::data::{self, Draft, KINDS, Kind, Links, NOW, Name, Record, Version, id};
+use super::labels::{Labels, labelled};
 use super::people::Person;
 use super::stores::{Answer, Outcome, Seen, released_body};
-use super::view::{self, Labels, View, labelled};
+use super::view::{self, View};
 
 /// Elements that say whom a record is about.
 const SUBJECTS: [&str; 5] = ["subject", "beneficiary", "subscriber", "patient", "target"];
