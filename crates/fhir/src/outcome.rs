@@ -36,6 +36,8 @@ pub enum IssueType {
     Deleted,
     /// `too-long`
     TooLong,
+    /// `too-costly`: it would cost the server too much.
+    TooCostly,
     /// `conflict`: a version conflict.
     Conflict,
     /// `multiple-matches`: a condition finds several resources.
@@ -68,6 +70,7 @@ impl IssueType {
             Self::NotFound => "not-found",
             Self::Deleted => "deleted",
             Self::TooLong => "too-long",
+            Self::TooCostly => "too-costly",
             Self::Conflict => "conflict",
             Self::MultipleMatches => "multiple-matches",
             Self::Throttled => "throttled",

@@ -41,6 +41,9 @@ pub enum StoreError {
     /// The principal is not shown all of the version that a change would replace.
     #[error("redacted")]
     Redacted,
+    /// There is so much of something already that more would make every decision slow; what to do about it.
+    #[error("too many: {0}")]
+    TooMany(String),
     /// The page bookmark is not one of ours for this principal and query.
     #[error("invalid cursor")]
     InvalidCursor,

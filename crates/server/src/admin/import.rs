@@ -263,6 +263,7 @@ fn not_stored(error: StoreError) -> NotStored {
         | StoreError::IdTaken
         | StoreError::OutsideBoundary
         | StoreError::Redacted
+        | StoreError::TooMany(_)
         | StoreError::InvalidCursor
         | StoreError::NotSupported(_)
         | StoreError::Corrupt(_) => {

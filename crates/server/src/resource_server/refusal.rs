@@ -241,6 +241,7 @@ fn store(error: &StoreError) -> (StatusCode, Vec<Issue>) {
         StoreError::IdTaken => one(StatusCode::CONFLICT, IssueType::Conflict, "The id is taken. Try again."),
         StoreError::OutsideBoundary => one(StatusCode::FORBIDDEN, IssueType::Forbidden, OUTSIDE),
         StoreError::Redacted => one(StatusCode::UNPROCESSABLE_ENTITY, IssueType::Processing, REDACTED),
+        StoreError::TooMany(what) => one(StatusCode::UNPROCESSABLE_ENTITY, IssueType::TooCostly, what),
         StoreError::InvalidCursor => (
             StatusCode::BAD_REQUEST,
             vec![

@@ -112,6 +112,8 @@ struct Asked<'a> {
     now: String,
     actors: String,
     client: String,
+    /// The organisations of which those are parts.
+    wider: String,
     /// The types of actors of which the requester may be one, as text of SQL.
     unresolved: String,
     /// The purposes that are asked for, and those of which that is in doubt.
@@ -140,6 +142,7 @@ impl<'a> Asked<'a> {
             now: parameters.bind(question.now()),
             actors: parameters.bind_list(question.actors().map(key)),
             client: parameters.bind_list(question.client().iter().map(key)),
+            wider: parameters.bind_list(question.wider().iter().map(key)),
             unresolved: types.join(", "),
             purposes,
             besides,
@@ -186,7 +189,7 @@ impl<'a> Asked<'a> {
             Denying::Own(patients) => {
                 let client = &self.client;
                 let names = |column: &str| {
-                    let device = Party { column, actors: client, unresolved: "" }.has_member();
+                    let device = Party { column, actors: client, wider: "", unresolved: "" }.has_member();
                     format!("{column} IN ({client}) OR {device}")
                 };
                 let naming = format!(" AND ({} OR {})", names("kd.actor"), names("kd.actor_2"));
@@ -248,11 +251,11 @@ impl<'a> Asked<'a> {
 
     /// Whether a rule matches, at least so well.
     fn matches(&self, rule: &str, actions: Actions, least: Match) -> String {
-        let Self { alias, actors, unresolved, purposes: (covering, doubtful), .. } = self;
+        let Self { alias, actors, wider, unresolved, purposes: (covering, doubtful), .. } = self;
         let (bits, valid) = (actions.bits(), self.is_valid(rule));
         let in_doubt = least == Match::Doubt && !off!("consent-doubt");
         let actor = |column: &str| {
-            let party = Party { column: &format!("{rule}.{column}"), actors, unresolved };
+            let party = Party { column: &format!("{rule}.{column}"), actors, wider, unresolved };
             let (member, doubt) = (party.has_member(), if in_doubt { party.doubt() } else { "0".to_owned() });
             format!("({rule}.{column} IS NULL OR {rule}.{column} IN ({actors}) OR {member} OR {doubt})")
         };
@@ -309,6 +312,7 @@ enum Denying<'a> {
 struct Party<'a> {
     column: &'a str,
     actors: &'a str,
+    wider: &'a str,
     unresolved: &'a str,
 }
 
@@ -332,12 +336,12 @@ impl Party<'_> {
 
     /// The requester may be meant: it is not known of all members that they are somebody else.
     fn doubt(&self) -> String {
-        let (kind, is_one, column, actors, unresolved) =
-            (Self::kind(self.column), self.is_one(), self.column, self.actors, self.unresolved);
+        let (kind, is_one) = (Self::kind(self.column), self.is_one());
+        let Self { column, actors, wider, unresolved } = self;
         let member = Self::kind("km.member");
         format!(
-            "{kind} IN ({unresolved}) AND NOT ({is_one} AND EXISTS (SELECT 1 FROM consent_party km WHERE km.party = {column} AND km.member = '') \
-             AND NOT EXISTS (SELECT 1 FROM consent_party km WHERE km.party = {column} AND (km.member IN ({actors}) OR {member} IN ({unresolved}))))"
+            "{column} IN ({wider}) OR {kind} IN ({unresolved}) AND NOT ({is_one} AND EXISTS (SELECT 1 FROM consent_party km WHERE km.party = {column} AND km.member = '') \
+             AND NOT EXISTS (SELECT 1 FROM consent_party km WHERE km.party = {column} AND (km.member IN ({actors}) OR km.member IN ({wider}) OR {member} IN ({unresolved}))))"
         )
     }
 }

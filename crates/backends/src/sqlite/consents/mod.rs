@@ -4,6 +4,7 @@
 //! - [`sight`]: who asks besides (organisations, care teams), and the Consents themselves, opened in the same snapshot, by which release decides again.
 //! - [`denials`]: which Consents kept something from somebody, for the audit record of the attempt.
 //! - [`memory`]: what those Consents say, once read; a version never changes.
+//! - `limits`: how many of them a patient may have.
 //! - [`derive`]: those rows, written with the Consent or with the record that they cover; [`verification`]: who has confirmed which version; [`held`]: whose denials
 //!   hold although somebody has changed them; [`parties`]: who is of the teams, groups and devices that they name.
 //!
@@ -13,6 +14,7 @@ pub mod condition;
 pub mod denials;
 pub mod derive;
 pub mod held;
+mod limits;
 pub mod load;
 pub mod memory;
 pub mod parties;

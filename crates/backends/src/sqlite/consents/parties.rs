@@ -142,7 +142,8 @@ fn many<'a>(value: &'a Value, member: &str) -> &'a [Value] {
     value.member(member).map_or(&[], Value::items)
 }
 
-/// Adds to what somebody is: the parties that these consents name and of which one of these actors is a member, and those of which certainly none is.
+/// Adds to what somebody is: the parties that these consents name and of which one of these actors is a member, and those of which certainly none is, nor an
+/// organisation of which one is a part.
 pub fn resolve(
     connection: &Connection,
     (actors, unresolved): (&[Reference], &TypeSet),
@@ -157,15 +158,17 @@ pub fn resolve(
         })
         .collect();
     let actors: Vec<String> = actors.iter().map(key).collect();
+    let wider: Vec<String> = memberships.wider.iter().map(key).collect();
     for party in parties {
         let sql = "SELECT member, standing FROM consent_party WHERE party = ?1";
         let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
         let rows = statement.query_map([party.to_string()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)));
         let rows = rows.and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(store_error)?;
         let is = |member: &String| actors.contains(member);
+        let is_wider = |member: &String| wider.contains(member);
         let may_be = |member: &String| {
             let kind = member.split_once('/').and_then(|(kind, _)| ResourceType::parse(kind));
-            is(member) || kind.is_some_and(|kind| unresolved.contains(kind))
+            is(member) || is_wider(member) || kind.is_some_and(|kind| unresolved.contains(kind))
         };
         let reference = Reference::Local(party.clone());
         if rows.iter().any(|(member, standing)| *standing == 0 && is(member)) {

@@ -297,6 +297,7 @@ pub fn memberships(connection: &Connection, seal: &Seal, person: &LocalReference
         memberships.actors.push(Reference::Local(role));
         memberships.actors.extend(organizations);
     }
+    memberships.wider = wider(connection, &memberships.actors)?;
     // A role without an organisation that is known here may be in any.
     let known = [(ResourceType::PRACTITIONER_ROLE, any), (ResourceType::ORGANIZATION, any && all_have_one)];
     memberships.known = known.into_iter().filter(|(_, known)| *known).map(|(of, _)| of).collect();
@@ -326,6 +327,29 @@ fn organizations(connection: &Connection, role: i64) -> Result<Vec<Reference>, S
         .into_iter()
         .map(|(_, organization)| Reference::Local(organization))
         .collect())
+}
+
+/// The organisations of which these are parts, and those of which they are parts in turn, as far as they are known here.
+fn wider(connection: &Connection, actors: &[Reference]) -> Result<Vec<Reference>, StoreError> {
+    let Some(part_of) = search_parameter(ResourceType::ORGANIZATION, "partof") else { return Ok(Vec::new()) };
+    let mut parameters = Parameters::default();
+    let organization = |actor: &Reference| match actor {
+        Reference::Local(local) if local.resource_type == ResourceType::ORGANIZATION => Some(local.id.as_str().to_owned()),
+        _ => None,
+    };
+    let own = parameters.bind_list(actors.iter().filter_map(organization));
+    if own.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (key, organization) = (part_of.key, ResourceType::ORGANIZATION.code());
+    // UNION, not UNION ALL: a circle ends.
+    let sql = format!(
+        "WITH RECURSIVE wider(pk) AS (SELECT x.target FROM locator o CROSS JOIN index_reference x ON x.pk = o.pk AND x.parameter = {key} \
+         WHERE o.type = {organization} AND o.id IN ({own}) \
+         UNION SELECT x.target FROM wider w CROSS JOIN index_reference x ON x.pk = w.pk AND x.parameter = {key}) \
+         SELECT l.type, l.id, l.pk FROM wider w CROSS JOIN locator l ON l.pk = w.pk WHERE l.type = {organization}"
+    );
+    Ok(local_references(connection, &parameters, &sql)?.into_iter().map(|(_, wider)| Reference::Local(wider)).collect())
 }
 
 fn role_parameter(code: &str) -> Option<u16> {

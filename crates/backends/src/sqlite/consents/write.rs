@@ -19,7 +19,7 @@ use super::condition::key;
 use super::derive::{self, Derivation};
 use super::sight::Sight;
 use super::verification::{self, Verification, Writer};
-use super::{load, parties};
+use super::{limits, load, parties};
 
 /// How a confirmation by an operator who loads data is kept.
 const BY_IMPORT: &str = "import";
@@ -127,6 +127,9 @@ impl Application<'_> {
         if changed {
             let by = (!matches!(change, Change::Import(_))).then_some((&writer, asked));
             derivation.consent_stored(pk, version, by)?;
+            if by.is_some() && !self.is_unbounded(version.resource_type) {
+                limits::require_room(self.connection, pk, named)?;
+            }
             verification::note_writer(self.connection, (pk, named), &writer)?;
         }
         let is_confirmed = !changed && verification::is_confirmed(self.connection, (pk, named))?;

@@ -32,7 +32,7 @@ impl Confirming<'_> {
     }
 
     fn may_be(&self, actor: &Reference) -> bool {
-        if self.memberships.actors.contains(actor) {
+        if self.memberships.actors.contains(actor) || self.memberships.wider.contains(actor) {
             return true;
         }
         // A client or a device is no person.

@@ -47,6 +47,8 @@ const AUTHORS: [&str; 9] =
 pub struct Request<'a> {
     /// Everything that the requester is but for the client: the person, roles, organisations, groups, care teams.
     pub actors: &'a [Reference],
+    /// The organisations of which those are parts: whoever names one may mean its parts, too.
+    pub wider: &'a [Reference],
     /// What names the client: Devices, and its `client_id` as an identifier of the issuer.
     pub client: &'a [Reference],
     /// The types of actors of which nobody has looked up whether the requester is among them: provisions that name one are in doubt.
@@ -70,6 +72,9 @@ impl Request<'_> {
     pub(super) fn is(&self, actor: &Reference) -> Match {
         if self.actors.contains(actor) || self.client.contains(actor) {
             return Match::Yes;
+        }
+        if self.wider.contains(actor) {
+            return Match::Doubt;
         }
         match actor {
             Reference::Local(local) if self.unresolved.contains(local.resource_type) && !self.others.contains(actor) => {

@@ -26,6 +26,8 @@ use crate::constraint::TypeSet;
 pub struct Memberships {
     /// The roles, organisations and care teams.
     pub actors: Vec<Reference>,
+    /// The organisations of which those are parts: a consent that names one may mean its parts, too.
+    pub wider: Vec<Reference>,
     /// The types of actors of which all were found: a consent that names another one is about somebody else.
     pub known: TypeSet,
     /// Care teams, groups and devices that consents name, of which all members are known and the requester is none.
@@ -43,6 +45,8 @@ impl Memberships {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
     actors: Vec<Reference>,
+    /// The organisations of which those are parts.
+    wider: Vec<Reference>,
     client: Vec<Reference>,
     unresolved: TypeSet,
     /// Of these the requester is certainly none.
@@ -72,6 +76,7 @@ impl Question {
         let fhir_user = user.and_then(|user| user.fhir_user.clone());
         Some(Self {
             actors: fhir_user.iter().cloned().map(Reference::Local).collect(),
+            wider: Vec::new(),
             client: vec![client],
             unresolved: unresolved(principal, fhir_user.as_ref()),
             others: Vec::new(),
@@ -114,6 +119,7 @@ impl Question {
             |actor: &&Reference| matches!(actor, Reference::Local(local) if local.resource_type == ResourceType::DEVICE);
         joined.client.extend(memberships.actors.iter().filter(is_device).cloned());
         joined.actors.extend(memberships.actors.iter().filter(|actor| !is_device(actor)).cloned());
+        joined.wider.extend(memberships.wider.iter().cloned());
         joined.others.extend(memberships.others.iter().cloned());
         joined.unresolved = self.unresolved.iter().filter(|unknown| !memberships.known.contains(*unknown)).collect();
         joined
@@ -149,6 +155,11 @@ impl Question {
     /// Everything that the requester is, and the client.
     pub fn actors(&self) -> impl Iterator<Item = &Reference> {
         self.actors.iter().chain(&self.client)
+    }
+
+    /// The organisations of which the requester's are parts.
+    pub fn wider(&self) -> &[Reference] {
+        &self.wider
     }
 
     /// What names the client.
@@ -250,6 +261,7 @@ impl Question {
     pub(super) fn request(&self, actions: Actions, own_record: bool) -> Request<'_> {
         Request {
             actors: &self.actors,
+            wider: &self.wider,
             client: &self.client,
             unresolved: &self.unresolved,
             others: &self.others,

@@ -201,6 +201,11 @@ fn of_store(error: &StoreError) -> Option<Told> {
         StoreError::IdTaken => told("409 conflict", "The id is taken", "Send the request again, without an id of your own."),
         StoreError::OutsideBoundary => of_boundary(),
         StoreError::Redacted => of_redacted(),
+        StoreError::TooMany(_) => told(
+            "422 too-costly",
+            "There are too many of these already",
+            "End what does not count any more, and send the request again.",
+        ),
         StoreError::InvalidCursor => told(
             "400 value",
             "The page link is not valid for this search",

@@ -169,3 +169,50 @@ async fn an_organisation_is_whoever_has_a_role_there_that_has_not_ended() {
     world.commit(Who::Operator, vec![import(&consent("c", "pat", denial("PractitionerRole/role")).to_string())]).await.unwrap();
     assert!(world.read(DOC, "Observation", "of-pat").await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn what_is_denied_to_an_organisation_is_denied_to_its_parts_and_what_is_permitted_is_not_theirs() {
+    let organization = |own: &str, of: Option<&str>| {
+        let part_of = of.map(|of| json!({"reference": format!("Organization/{of}")}));
+        import(
+            &json!({"resourceType": "Organization", "id": own, "name": own, "partOf": part_of})
+                .to_string()
+                .replace(r#","partOf":null"#, ""),
+        )
+    };
+    let role = json!({"resourceType": "PractitionerRole", "id": "role",
+        "practitioner": {"reference": "Practitioner/doc"}, "organization": {"reference": "Organization/ward"}});
+    let team = json!({"resourceType": "CareTeam", "id": "team", "subject": {"reference": "Patient/pat"},
+        "participant": [{"member": {"reference": "Organization/trust"}}]});
+    let said = |effect: &str, target: &str| {
+        let rule = json!({"type": effect, "actor": [actor(json!({"reference": target}))]});
+        import(&consent("c", "pat", rule).to_string())
+    };
+    let world = world(&[role.to_string(), team.to_string()]).await;
+    let parts =
+        [("other-ward", Some("hospital")), ("ward", Some("clinic")), ("clinic", Some("hospital")), ("hospital", Some("trust"))];
+    let organizations = [("trust", None), ("elsewhere", None)].into_iter().chain(parts);
+    world.commit(Who::Operator, organizations.map(|(own, of)| organization(own, of)).collect()).await.unwrap();
+    for (denied, open) in [
+        ("Organization/ward", false),
+        ("Organization/clinic", false),
+        ("Organization/hospital", false),
+        ("Organization/trust", false),
+        ("CareTeam/team", false),
+        ("Organization/other-ward", true),
+        ("Organization/elsewhere", true),
+    ] {
+        world.commit(Who::Operator, vec![said("deny", denied)]).await.unwrap();
+        assert_eq!(world.read(DOC, "Observation", "of-pat").await.unwrap().is_some(), open, "{denied}");
+        assert_eq!(world.search(DOC, "Observation", "_id=of-pat").await.unwrap().len(), usize::from(open), "{denied}");
+    }
+    for (permitted, open) in [("Organization/ward", true), ("Organization/clinic", false), ("CareTeam/team", false)] {
+        world.commit(Who::Operator, vec![said("permit", permitted)]).await.unwrap();
+        assert_eq!(world.reads(&strictly(DOC.principal()), "Observation", "of-pat").await.unwrap(), open, "{permitted}");
+    }
+    // A circle ends, and what is a part no longer is none.
+    world.commit(Who::Operator, vec![organization("trust", Some("ward")), said("deny", "Organization/trust")]).await.unwrap();
+    assert!(world.read(DOC, "Observation", "of-pat").await.unwrap().is_none());
+    world.commit(Who::Operator, vec![organization("clinic", None)]).await.unwrap();
+    assert!(world.read(DOC, "Observation", "of-pat").await.unwrap().is_some());
+}

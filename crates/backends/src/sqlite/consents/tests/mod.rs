@@ -2,6 +2,7 @@
 
 mod agreement;
 mod elements;
+mod limits;
 mod matching;
 mod own;
 mod parties;

@@ -151,6 +151,7 @@ impl Asked {
             actors: &self.actors,
             client: &self.client,
             unresolved: &self.unresolved,
+            wider: &[],
             others: &[],
             purpose: &self.purpose,
             actions: self.actions,

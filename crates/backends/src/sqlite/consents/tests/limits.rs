@@ -1,0 +1,81 @@
+//! Nobody makes the requests about a patient slow by Consents.
+
+use portcullis_store::StoreError;
+
+use super::super::limits::{MAXIMUM_CONSENTS, MAXIMUM_OF_CONTENT, MAXIMUM_RULES};
+use super::routes::import_as_create;
+use super::*;
+
+const TYPES: &str = "http://hl7.org/fhir/resource-types";
+
+/// Stores as many permits of Pat as an organisation has.
+async fn holds(world: &World, how_many: i64, provision: impl Fn(i64) -> Value) {
+    let one = |number| import(&consent(&format!("imported-{number}"), "pat", provision(number)).to_string());
+    world.commit(Who::Operator, (0..how_many).map(one).collect()).await.unwrap();
+}
+
+fn of_content() -> Value {
+    json!({"type": "permit", "code": [concept("http://loinc.org", "4548-4")]})
+}
+
+async fn refusal(world: &World, own: &str, provision: Value) -> String {
+    match world.commit(PAT, vec![import_as_create(&consent(own, "pat", provision))]).await {
+        Err(StoreError::TooMany(told)) => told,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_patient_has_only_so_many_consents_that_count() {
+    let world = world(&[]).await;
+    holds(&world, MAXIMUM_CONSENTS - 1, |_| json!({"type": "permit"})).await;
+    let plain = || deny_type("doc", "Condition");
+    world.commit(PAT, vec![import_as_create(&consent("last", "pat", plain()))]).await.unwrap();
+    assert!(refusal(&world, "more", plain()).await.contains("at most 1000"));
+    // Another version of one of them, and one of somebody else, are no more.
+    world
+        .commit(PAT, vec![update(&consent("last", "pat", deny_type("doc", "Encounter")).to_string(), "v2", None)])
+        .await
+        .unwrap();
+    world.commit(DOC, vec![import_as_create(&consent("quinns", "quinn", plain()))]).await.unwrap();
+    // Whoever loads data is not bounded.
+    world.commit(Who::Operator, vec![import(&consent("loaded", "pat", json!({"type": "permit"})).to_string())]).await.unwrap();
+    refusal(&world, "more", plain()).await;
+    for ended in ["imported-1", "loaded"] {
+        let ended = withdrawn(consent(ended, "pat", json!({"type": "permit"})));
+        world.commit(PAT, vec![update(&ended.to_string(), "v2", None)]).await.unwrap();
+    }
+    world.commit(PAT, vec![import_as_create(&consent("more", "pat", plain()))]).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_each_record_is_compared_with_is_less() {
+    let world = world(&[]).await;
+    holds(&world, MAXIMUM_OF_CONTENT, |_| of_content()).await;
+    assert!(refusal(&world, "content", of_content()).await.contains("ask for codes"));
+    world.commit(PAT, vec![import_as_create(&consent("plain", "pat", json!({"type": "permit"})))]).await.unwrap();
+}
+
+#[tokio::test]
+async fn and_their_rules_count_together() {
+    let many = |_| {
+        let actors: Vec<Value> = (0..50).map(|number| practitioner(&format!("p{number}"))).collect();
+        let types = [
+            "Observation",
+            "Condition",
+            "Encounter",
+            "Procedure",
+            "Coverage",
+            "Immunization",
+            "CarePlan",
+            "Goal",
+            "Device",
+            "Consent",
+        ];
+        let classes: Vec<Value> = types.iter().map(|name| coding(TYPES, name)).collect();
+        json!({"type": "permit", "actor": actors, "class": classes})
+    };
+    let world = world(&[]).await;
+    holds(&world, MAXIMUM_RULES / 500, many).await;
+    assert!(refusal(&world, "more", json!({"type": "permit"})).await.contains("at most 10000"));
+}
