@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_chosen_where_nothing_is_said_and_nothing_else_than_the_three_can_be() {
+    fn nothing_is_chosen_where_nothing_is_said_and_nothing_else_than_these_can_be() {
         assert_eq!(read("").unwrap(), Membership::default());
         let chosen = read("practitioner = ['author', 'recorder']\nrelated-person = ['performer']").unwrap();
         assert_eq!(chosen.practitioner.iter().collect::<Vec<_>>(), [Part::Author, Part::Recorder]);

@@ -12,7 +12,10 @@ use super::world::{World, ids};
 
 async fn world(practitioner: &[Part]) -> World {
     let practitioner: Parts = practitioner.iter().copied().collect();
-    let membership = Membership { practitioner, ..Membership::default() };
+    world_with(Membership { practitioner, ..Membership::default() }).await
+}
+
+async fn world_with(membership: Membership) -> World {
     let settings = AuthorizationSettings { membership, ..Default::default() };
     let world = World::over(TestServer::start_with(settings).await).await;
     let by = |id: &str, performer: &str| {
@@ -78,4 +81,34 @@ async fn what_a_clinician_performed_opens_by_choice_and_shows_nothing_beside_it(
     world.server.import(&[consent.to_string()]).await;
     assert_eq!(get(&world, &who, "Observation/by-who").await.0, 404);
     assert_eq!(found("Observation").await, ["obs-ann-1", "obs-ann-2"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_patient_that_links_to_ones_own_opens_by_choice_and_nothing_of_that_record() {
+    let bob = json!({"resourceType": "Patient", "id": "bob", "name": [{"family": "Bob"}],
+        "link": [{"other": {"reference": "Patient/ann"}, "type": "seealso"}]});
+    for (patient, opens) in
+        [(vec![], false), (vec![Part::Author, Part::Performer, Part::Recorder], false), (vec![Part::Link], true)]
+    {
+        let world = world_with(Membership { patient: patient.into_iter().collect(), ..Membership::default() }).await;
+        world.server.import(&[bob.to_string()]).await;
+        let ann = world.app.access_token("user/*.cruds", "ann", PASSWORD).await;
+        let expected = if opens { 200 } else { 404 };
+        assert_eq!(get(&world, &ann, "Patient/bob").await.0, expected);
+        let mut found = ids(&get(&world, &ann, "Patient").await.1);
+        found.sort_unstable();
+        assert_eq!(found, if opens { vec!["ann", "bob"] } else { vec!["ann"] });
+        // Nor is Bob's record opened, nor Ann's to Bob, nor anything by a token about Ann alone.
+        for path in ["Observation/obs-bob-1", "Encounter/enc-bob"] {
+            assert_eq!(get(&world, &ann, path).await.0, 404, "{path}");
+        }
+        let everything = get(&world, &ann, "Patient/bob/$everything").await;
+        assert_eq!((everything.0, ids(&everything.1)), (expected, if opens { vec!["bob".to_owned()] } else { Vec::new() }));
+        let bobs = world.app.access_token("user/*.cruds", "bob", PASSWORD).await;
+        assert_eq!(get(&world, &bobs, "Patient/ann").await.0, 404);
+        let about_ann = world.ann().await;
+        assert_eq!(get(&world, &about_ann, "Patient/bob").await.0, 404);
+        let put = world.server.client.request(Method::PUT, "/fhir/Patient/bob").bearer(&ann).fhir(bob.to_string()).send().await;
+        assert!([403, 404].contains(&put.status.as_u16()), "{}", put.text());
+    }
 }

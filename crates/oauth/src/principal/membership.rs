@@ -8,6 +8,8 @@
 pub enum Part {
     /// `author`
     Author,
+    /// `link` of a Patient: it is about the same person, or about somebody who has to do with whoever is named.
+    Link,
     /// `performer`
     Performer,
     /// `recorder`
@@ -15,13 +17,14 @@ pub enum Part {
 }
 
 impl Part {
-    /// All three.
-    pub const ALL: [Self; 3] = [Self::Author, Self::Performer, Self::Recorder];
+    /// All.
+    pub const ALL: [Self; 4] = [Self::Author, Self::Link, Self::Performer, Self::Recorder];
 
     /// The search parameter.
     pub fn code(self) -> &'static str {
         match self {
             Self::Author => "author",
+            Self::Link => "link",
             Self::Performer => "performer",
             Self::Recorder => "recorder",
         }

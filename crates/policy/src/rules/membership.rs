@@ -98,5 +98,7 @@ pub(super) fn within_limits(principal: &Principal, own: &LocalReference, given: 
 
 /// Whether records of a type are about patients, so that there is somebody who is asked for consent.
 fn is_about_patients(resource_type: ResourceType) -> bool {
-    !NEVER.contains(&resource_type) && !portcullis_fhir::compartment::membership_parameters(resource_type).is_empty()
+    let is_about =
+        resource_type == ResourceType::PATIENT || !portcullis_fhir::compartment::membership_parameters(resource_type).is_empty();
+    !NEVER.contains(&resource_type) && is_about
 }
