@@ -16,6 +16,7 @@ mod account;
 mod bypass;
 mod demo;
 mod fhir;
+mod foreign;
 mod health;
 mod http2;
 mod jar;

@@ -53,6 +53,8 @@ pub struct StoredRequest {
     pub begun: bool,
     /// The end of validity, in seconds since the epoch.
     pub expires_at: i64,
+    /// Of a client that proves nothing: the network that it came from, of which each has a share.
+    pub network: Option<String>,
 }
 
 impl StoredRequest {
@@ -85,7 +87,16 @@ impl StoredRequest {
         expires_at: i64,
     ) -> (Secret<String>, Self) {
         let (handle, hash) = SecretHash::generate(random);
-        (Secret::new(format!("{PREFIX}{}", handle.expose())), Self { hash, client, query, origin, begun, expires_at })
+        (
+            Secret::new(format!("{PREFIX}{}", handle.expose())),
+            Self { hash, client, query, origin, begun, expires_at, network: None },
+        )
+    }
+
+    /// The same of a client that proves nothing, which has a share of its own for each network.
+    #[must_use]
+    pub fn from_network(self, network: Option<String>) -> Self {
+        Self { network, ..self }
     }
 
     /// Whether the request is this client's and its time is not over.

@@ -2,13 +2,15 @@
 //!
 //! It is that of the peer. Behind a proxy that the operator trusts (`[policy] trusted_proxies`) it is what that proxy says in `X-Forwarded-For`: the last address of the
 //! list that is not itself a trusted proxy, since what stands before it anybody could have written. A trusted proxy that says nothing, or nothing that can be read,
-//! makes it unknown: rules about networks then decide against whoever asks. Records keep the peer.
+//! makes it unknown: rules about networks then decide against whoever asks. What is counted and shown to people by address is then that of the proxy. Records keep the peer.
 
 use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
 use portcullis_policy::operator_rules::Network;
 use portcullis_store::BoxFuture;
+
+use crate::resource_server::Exchange;
 
 /// What proxies write.
 const FORWARDED_FOR: &str = "x-forwarded-for";
@@ -27,6 +29,19 @@ pub fn during<T: 'static>(address: Option<IpAddr>, work: BoxFuture<'static, T>) 
 /// The address, where this is the work of a request and somebody knows it.
 pub fn current() -> Option<IpAddr> {
     ADDRESS.try_with(|address| *address).ok().flatten()
+}
+
+/// The same for what is counted and shown by address: where a trusted proxy does not say who it was, it is the proxy itself.
+pub fn or_peer(exchange: &Exchange) -> IpAddr {
+    current().unwrap_or_else(|| exchange.peer.address.ip())
+}
+
+/// What counts as one place: an IPv4 address, or the /64 of an IPv6 address, which one machine has to itself.
+pub fn place(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("{:016x}", address.to_bits() >> 64),
+    }
 }
 
 /// From where a request comes that this peer has sent.

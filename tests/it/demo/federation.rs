@@ -14,24 +14,16 @@ use portcullis_testkit::{Client, Reply};
 use rustls_pki_types::CertificateDer;
 
 use super::portcullis;
+use crate::foreign;
 use crate::jar::Jar;
 
 const PACKAGE: &str = "oidc-provider@9.13.3";
 
 /// The folder with the package; `None` where it cannot be had.
 fn installed() -> Option<PathBuf> {
-    let kept = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("npm-oidc-provider-9.13.3");
-    if !kept.exists() {
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        fs::write(folder.path().join("package.json"), r#"{"private":true,"type":"module"}"#).unwrap();
-        let install = ["install", "--no-audit", "--no-fund", "--ignore-scripts", PACKAGE];
-        let output = Command::new("npm").args(install).current_dir(&folder).output();
-        if !output.is_ok_and(|output| output.status.success()) {
-            println!("{PACKAGE} could not be had from npm, so it was not tried");
-            return None;
-        }
-        let _ = fs::rename(folder.path(), &kept);
-    }
+    let install = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", PACKAGE];
+    let package = ("package.json", r#"{"private":true,"type":"module"}"#);
+    let kept = foreign::had("npm-oidc-provider-9.13.3", &[package], &[&install])?;
     fs::write(kept.join("provider.mjs"), include_str!("clients/provider.mjs")).unwrap();
     Some(kept)
 }

@@ -97,7 +97,7 @@ async fn the_printed_command_gets_a_token_once(demo: &Demo) {
     let run = || std::process::Command::new("sh").arg("-c").arg(lines.join("\n")).output().unwrap();
     let output = run();
     if output.status.code() == Some(127) {
-        return println!("there is no curl here, so the printed command was not tried");
+        return crate::foreign::absent("there is no curl to run the printed command with");
     }
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{lines:?}: {output:?}"));
     let token = answer["access_token"].as_str().unwrap_or_else(|| panic!("{lines:?}: {answer}"));

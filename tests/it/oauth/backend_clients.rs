@@ -7,8 +7,8 @@ use portcullis_oauth::clients::KeySource;
 use portcullis_testkit::ClientKey;
 use serde_json::{Value, json};
 
-use super::smart_clients::filled;
 use crate::fhir::World;
+use crate::foreign;
 
 const PACKAGES: [&str; 3] = ["cumulus-fhir-support==1.8.0", "httpx==0.28.1", "jwcrypto==1.6.1"];
 const ALGORITHMS: [&str; 2] = ["ES384", "RS384"];
@@ -19,7 +19,7 @@ async fn pypi_cumulus_fhir_support_reads_patients_with_either_algorithm() {
     let [library, needed @ ..] = &PACKAGES;
     let alone = [&install[..], &["--no-deps", library]].concat();
     let commands: [&[&str]; 3] = [&["python3", "-m", "venv", "."], &alone, &[&install[..], needed].concat()];
-    let Some(folder) = filled("pypi-cumulus-fhir-support-1.8.0", &commands) else { return };
+    let Some(folder) = foreign::had("pypi-cumulus-fhir-support-1.8.0", &[], &commands) else { return };
     let world = World::start().await;
     // The library asks its own machine for the time.
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();

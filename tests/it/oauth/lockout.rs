@@ -1,8 +1,10 @@
 //! Wrong passwords: whoever guesses waits longer and longer, whether the name exists or not; the owner does not.
 
-use portcullis_testkit::Reply;
+use portcullis_policy::operator_rules::Network;
+use portcullis_server::context::AuthorizationSettings;
 use portcullis_testkit::app::{cookie, hidden};
 use portcullis_testkit::server::PASSWORD;
+use portcullis_testkit::{Reply, TestServer};
 
 use crate::account::links::{CHOSEN, choose, link, reset};
 use crate::fhir::World;
@@ -155,4 +157,23 @@ async fn wrong_passwords_sent_at_once_are_counted_one_after_the_other() {
     }
     assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 5, "{statuses:?}");
     assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 7);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_a_proxy_that_is_trusted_nobody_waits_for_the_guesses_of_other_people() {
+    for (trusted, waits) in [(vec![Network::parse("127.0.0.1").unwrap()], [429, 303]), (Vec::new(), [429, 429])] {
+        let settings = AuthorizationSettings { trusted_proxies: trusted, ..Default::default() };
+        let world = World::over(TestServer::start_with(settings).await).await;
+        let visitor = Visitor::arrive(&world).await;
+        let from = async |address: &str, username: &str, password: &str| {
+            let fields = [("csrf", visitor.csrf.as_str()), ("return_to", "/me"), ("username", username), ("password", password)];
+            let request = world.server.client.post("/login").header("cookie", &visitor.cookies);
+            request.header("x-forwarded-for", address).form(&fields).send().await.status.as_u16()
+        };
+        for number in 0..50 {
+            assert_eq!(from("192.0.2.7", &format!("nobody-{number}"), "wrong").await, 401);
+        }
+        let answers = [from("192.0.2.7", "ann", PASSWORD).await, from("198.51.100.1", "ann", PASSWORD).await];
+        assert_eq!(answers, waits);
+    }
 }

@@ -28,6 +28,7 @@ mod ledger_down;
 mod lockout;
 mod mutual_tls;
 mod native_apps;
+mod openid_client;
 mod own_entry;
 mod pages;
 mod person;

@@ -1,11 +1,13 @@
 //! Authorization requests that are pushed (RFC 9126) or signed (RFC 9101): each rule with a request that breaks only it, and the exact error.
 
 use portcullis_oauth::clients::GrantType;
+use portcullis_policy::operator_rules::Network;
+use portcullis_server::context::AuthorizationSettings;
 use portcullis_store::Clock as _;
-use portcullis_testkit::app::query_value;
+use portcullis_testkit::app::{basic, query_value};
 use portcullis_testkit::backend::ASSERTION_TYPE;
 use portcullis_testkit::server::PASSWORD;
-use portcullis_testkit::{App, BackendClient, ClientKey, Reply};
+use portcullis_testkit::{App, BackendClient, ClientKey, Reply, TestServer};
 use portcullis_verifies::verifies;
 use serde_json::{Value, json};
 
@@ -308,4 +310,31 @@ async fn each_faulty_request_object_is_refused_by_name() {
     );
     assert_eq!(metadata["require_pushed_authorization_requests"], false);
     assert!(metadata["pushed_authorization_request_endpoint"].as_str().unwrap().ends_with(PATH));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_network_does_not_keep_a_public_app_from_all_others() {
+    let settings = AuthorizationSettings { trusted_proxies: vec![Network::parse("127.0.0.1").unwrap()], ..Default::default() };
+    let world = World::over(TestServer::start_with(settings).await).await;
+    let confidential = world.server.add_app("backoffice", SCOPE, true).await;
+    let from = async |app: &App, address: &str| {
+        let mut fields = parameters(app);
+        fields.push(("client_id".into(), app.client_id.clone()));
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let mut request = app.client.post(PATH).header("x-forwarded-for", address);
+        if let Some(secret) = &app.secret {
+            request = request.header("authorization", &basic(&app.client_id, secret));
+        }
+        error(&request.form(&fields).send().await)
+    };
+    for number in 0..251 {
+        let (status, told) = from(&world.app, "192.0.2.7").await;
+        let expected = if number < 250 { (201, "") } else { (503, "temporarily_unavailable") };
+        assert_eq!((status, told.as_str()), expected, "{number}");
+    }
+    assert_eq!(from(&world.app, "198.51.100.1").await.0, 201);
+    // A client that proves who it is sends all of its own from one place.
+    for _ in 0..251 {
+        assert_eq!(from(&confidential, "192.0.2.7").await.0, 201);
+    }
 }

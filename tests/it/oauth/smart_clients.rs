@@ -1,9 +1,6 @@
 //! SMART clients of other authors: npm `fhirclient` in Chromium, served from an origin of its own, and PyPI `fhirclient`.
-//!
-//! They are had from their registries into a folder of Cargo's, once for each version. Where that is not possible, a test says so and ends.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use portcullis_oauth::clients::ClientProperties;
@@ -16,6 +13,7 @@ use tokio::net::TcpListener;
 
 use super::launch::SCOPE;
 use crate::fhir::World;
+use crate::foreign;
 
 const NPM_PACKAGE: &str = "fhirclient@2.6.3";
 const PYPI_PACKAGE: &str = "fhirclient==4.4.0";
@@ -23,27 +21,9 @@ const PAGE: &str = "<!DOCTYPE html><meta charset=utf-8><title>app</title><pre id
                     <script src=/fhir-client.js></script><script src=/smart.js></script>";
 const ALLOW: &str = "button[name=decision][value=allow]";
 
-/// A folder that was filled by these commands, one after another in it; `None` where one of them failed.
-pub(super) fn filled(name: &str, commands: &[&[&str]]) -> Option<PathBuf> {
-    let kept = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    if !kept.exists() {
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        for command in commands {
-            let output = Command::new(command[0]).args(&command[1..]).current_dir(&folder).output();
-            if !output.is_ok_and(|output| output.status.success()) {
-                println!("{name} could not be had, so it was not tried: {}", command.join(" "));
-                return None;
-            }
-        }
-        // Another test process may have been faster.
-        let _ = std::fs::rename(folder.path(), &kept);
-    }
-    Some(kept)
-}
-
 fn npm_fhirclient() -> Option<String> {
     let pack: &[&str] = &["npm", "pack", "--silent", NPM_PACKAGE];
-    let folder = filled("npm-fhirclient-2.6.3", &[pack, &["sh", "-c", "tar -xzf *.tgz"]])?;
+    let folder = foreign::had("npm-fhirclient-2.6.3", &[], &[pack, &["sh", "-c", "tar -xzf *.tgz"]])?;
     Some(std::fs::read_to_string(folder.join("package/build/fhir-client.min.js")).unwrap())
 }
 
@@ -142,7 +122,7 @@ async fn pypi_fhirclient_launches_standalone_by_the_capability_statement() {
     verifies!("SMART-11");
     let commands: [&[&str]; 2] =
         [&["python3", "-m", "venv", "."], &["bin/python", "-m", "pip", "install", "--quiet", PYPI_PACKAGE]];
-    let Some(folder) = filled("pypi-fhirclient-4.4.0", &commands) else { return };
+    let Some(folder) = foreign::had("pypi-fhirclient-4.4.0", &[], &commands) else { return };
     let world = World::start().await;
     let app = &world.app;
     let certificate = tempfile::NamedTempFile::new().unwrap();

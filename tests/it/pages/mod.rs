@@ -15,14 +15,13 @@ mod visitors;
 mod walk;
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
 
 use portcullis_store::Clock as _;
 use serde_json::Value;
 
 use self::inspector::Inspector;
 use self::people::Hospital;
+use crate::foreign;
 
 const PACKAGE: &str = include_str!("package.json");
 const LOCK: &str = include_str!("package-lock.json");
@@ -31,20 +30,9 @@ const LOCK: &str = include_str!("package-lock.json");
 fn axe() -> Option<String> {
     let version: Value = serde_json::from_str(PACKAGE).unwrap();
     let version = version["dependencies"]["axe-core"].as_str().unwrap();
-    let kept = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("npm-axe-core-{version}"));
-    if !kept.exists() {
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        fs::write(folder.path().join("package.json"), PACKAGE).unwrap();
-        fs::write(folder.path().join("package-lock.json"), LOCK).unwrap();
-        let install = ["ci", "--no-audit", "--no-fund", "--ignore-scripts"];
-        let output = Command::new("npm").args(install).current_dir(&folder).output();
-        if !output.is_ok_and(|output| output.status.success()) {
-            println!("axe-core could not be had from npm, so no page was looked at");
-            return None;
-        }
-        // Another test process may have been faster.
-        let _ = fs::rename(folder.path(), &kept);
-    }
+    let files = [("package.json", PACKAGE), ("package-lock.json", LOCK)];
+    let install: &[&str] = &["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"];
+    let kept = foreign::had(&format!("npm-axe-core-{version}"), &files, &[install])?;
     Some(fs::read_to_string(kept.join("node_modules/axe-core/axe.min.js")).unwrap())
 }
 

@@ -4,6 +4,7 @@
 
 use http::header;
 
+use crate::peer_address;
 use crate::resource_server::Exchange;
 use crate::ui::Language;
 
@@ -59,7 +60,7 @@ pub fn browser(exchange: &Exchange) -> String {
 
 /// The network address.
 pub fn network(exchange: &Exchange) -> String {
-    exchange.peer.address.ip().to_canonical().to_string()
+    peer_address::or_peer(exchange).to_canonical().to_string()
 }
 
 fn described(user_agent: &str) -> String {

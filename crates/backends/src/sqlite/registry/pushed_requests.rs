@@ -13,12 +13,15 @@ use super::statements::{column, conflict, execute, one, parsed};
 pub const MAXIMUM_REQUESTS: i64 = 20_000;
 /// The most of one client, so that whoever pushes in the name of a public one keeps no other from it.
 pub const MAXIMUM_REQUESTS_OF_CLIENT: i64 = 2_000;
+/// The most of one public client from one network, so that nobody keeps all others from it.
+pub const MAXIMUM_REQUESTS_OF_NETWORK: i64 = 250;
 
 /// Keeps a request.
 pub fn add(connection: &Connection, request: &StoredRequest, now: i64) -> Result<(), StoreError> {
-    let sql = "INSERT INTO pushed_request (hash, client, query, pushed, signed, begun, expires_at) \
-               SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE (SELECT count(*) FROM pushed_request WHERE expires_at > ?8) < ?9 \
-               AND (SELECT count(*) FROM pushed_request WHERE client = ?2 AND expires_at > ?8) < ?10";
+    let sql = "INSERT INTO pushed_request (hash, client, query, pushed, signed, begun, expires_at, network) \
+               SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?11 WHERE (SELECT count(*) FROM pushed_request WHERE expires_at > ?8) < ?9 \
+               AND (SELECT count(*) FROM pushed_request WHERE client = ?2 AND expires_at > ?8) < ?10 \
+               AND (?11 = '' OR (SELECT count(*) FROM pushed_request WHERE client = ?2 AND network = ?11 AND expires_at > ?8) < ?12)";
     let row = params![
         request.hash.as_bytes().as_slice(),
         request.client.as_str(),
@@ -30,6 +33,8 @@ pub fn add(connection: &Connection, request: &StoredRequest, now: i64) -> Result
         now,
         MAXIMUM_REQUESTS,
         MAXIMUM_REQUESTS_OF_CLIENT,
+        request.network.as_deref().unwrap_or_default(),
+        MAXIMUM_REQUESTS_OF_NETWORK,
     ];
     match execute(connection, sql, row)? {
         0 => Err(conflict(TOO_MANY_PUSHED)),
@@ -48,7 +53,7 @@ pub fn begin(connection: &Connection, waiting: &SecretHash, continued: &StoredRe
 
 /// A request as it is kept.
 pub fn by_hash(connection: &Connection, hash: &SecretHash) -> Result<Option<StoredRequest>, StoreError> {
-    let sql = "SELECT client, query, pushed, signed, begun, expires_at FROM pushed_request WHERE hash = ?1";
+    let sql = "SELECT client, query, pushed, signed, begun, expires_at, network FROM pushed_request WHERE hash = ?1";
     one(connection, sql, [hash.as_bytes().as_slice()], |row| {
         Ok(StoredRequest {
             hash: *hash,
@@ -57,6 +62,7 @@ pub fn by_hash(connection: &Connection, hash: &SecretHash) -> Result<Option<Stor
             origin: RequestOrigin { pushed: column(row, "pushed")?, signed: column(row, "signed")? },
             begun: column(row, "begun")?,
             expires_at: column(row, "expires_at")?,
+            network: Some(column(row, "network")?).filter(|network: &String| !network.is_empty()),
         })
     })
 }
@@ -75,17 +81,49 @@ mod tests {
             origin: RequestOrigin { pushed: true, signed: false },
             begun: false,
             expires_at: NOW + 60,
+            network: None,
         }
+    }
+
+    fn from(network: &str, handle: &str) -> StoredRequest {
+        StoredRequest { network: Some(network.to_owned()), ..request("public", handle) }
+    }
+
+    fn connection() -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE client (id TEXT)").unwrap();
+        connection.execute_batch(include_str!("../../migrations/0009_client_properties.sql")).unwrap();
+        connection.execute_batch(include_str!("../../migrations/0030_pushed_by_network.sql")).unwrap();
+        connection
+    }
+
+    fn fill(connection: &Connection, how_many: i64, network: &str) {
+        let fill = "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?1) \
+                    INSERT INTO pushed_request SELECT randomblob(32), 'public', 'x=y', 1, 0, 0, ?2, ?3 FROM number";
+        connection.execute(fill, params![how_many, NOW + 60, network]).unwrap();
+    }
+
+    #[test]
+    fn one_network_does_not_fill_the_share_of_a_public_client() {
+        let connection = connection();
+        fill(&connection, MAXIMUM_REQUESTS_OF_NETWORK - 1, "192.0.2.1");
+        add(&connection, &from("192.0.2.1", "last"), NOW).unwrap();
+        let refused = add(&connection, &from("192.0.2.1", "one more"), NOW).unwrap_err();
+        assert!(format!("{refused:?}").contains(TOO_MANY_PUSHED), "{refused:?}");
+        add(&connection, &from("198.51.100.1", "elsewhere"), NOW).unwrap();
+        add(&connection, &request("public", "of nowhere"), NOW).unwrap();
+        add(&connection, &StoredRequest { client: ClientId::parse("other").unwrap(), ..from("192.0.2.1", "another app") }, NOW)
+            .unwrap();
+        assert_eq!(by_hash(&connection, &SecretHash::of("last")).unwrap().unwrap().network.as_deref(), Some("192.0.2.1"));
+        // What waited and was begun is one, not two.
+        begin(&connection, &SecretHash::of("last"), &from("192.0.2.1", "begun"), NOW).unwrap();
+        add(&connection, &from("192.0.2.1", "later"), NOW + 60).unwrap();
     }
 
     #[test]
     fn whoever_fills_the_share_of_one_client_keeps_no_other_out() {
-        let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch("CREATE TABLE client (id TEXT)").unwrap();
-        connection.execute_batch(include_str!("../../migrations/0009_client_properties.sql")).unwrap();
-        let fill = "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?1) \
-                    INSERT INTO pushed_request SELECT randomblob(32), 'public', 'x=y', 1, 0, 0, ?2 FROM number";
-        connection.execute(fill, params![MAXIMUM_REQUESTS_OF_CLIENT - 1, NOW + 60]).unwrap();
+        let connection = connection();
+        fill(&connection, MAXIMUM_REQUESTS_OF_CLIENT - 1, "");
         add(&connection, &request("public", "last"), NOW).unwrap();
         let refused = add(&connection, &request("public", "one more"), NOW).unwrap_err();
         assert!(format!("{refused:?}").contains(TOO_MANY_PUSHED), "{refused:?}");

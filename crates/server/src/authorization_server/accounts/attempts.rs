@@ -4,14 +4,13 @@
 //! cookies): it has a counter of its own, and the guesses of strangers do not count against it. All others are counted by name, by address and by
 //! both, whether there is such a name or not. What is stored are keyed hashes.
 
-use std::net::IpAddr;
-
 use portcullis_oauth::lockout::{AttemptCounter, AttemptKey};
 use portcullis_oauth::users::User;
 use portcullis_store::RegistryError;
 
 use crate::authorization_server::session;
 use crate::context::Server;
+use crate::peer_address::{or_peer, place};
 use crate::resource_server::Exchange;
 
 /// The counters of one attempt.
@@ -29,7 +28,7 @@ impl Attempts {
             return Self { counters: vec![(AttemptCounter::Device, key)] };
         }
         let name = username.to_lowercase();
-        let address = address(exchange.peer.address.ip());
+        let address = place(or_peer(exchange));
         Self {
             counters: vec![
                 (AttemptCounter::NameAndAddress, key("attempt-name-address", &format!("{address}\0{name}"))),
@@ -42,7 +41,7 @@ impl Attempts {
     /// The counters of a request for a new password. They are others than those of passwords: whoever asks for somebody keeps nobody from signing in.
     pub fn at_new_password(server: &Server, exchange: &Exchange, typed: &str) -> Self {
         let key = |kind: &str, text: &str| AttemptKey::from_bytes(server.form_tokens.fingerprint(kind, text));
-        let (name, address) = (typed.to_lowercase(), address(exchange.peer.address.ip()));
+        let (name, address) = (typed.to_lowercase(), place(or_peer(exchange)));
         Self {
             counters: vec![
                 (AttemptCounter::NameAndAddress, key("new-password-name-address", &format!("{address}\0{name}"))),
@@ -72,21 +71,13 @@ impl Attempts {
     }
 }
 
-/// What an address is counted as: an IPv4 address, or the /64 of an IPv6 address, which one machine has to itself.
-fn address(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => format!("{:016x}", address.to_bits() >> 64),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn one_machine_is_one_address_however_many_it_has() {
-        let counted = |text: &str| address(text.parse().unwrap());
+        let counted = |text: &str| place(text.parse().unwrap());
         assert_eq!(counted("2001:db8:1:2::1"), counted("2001:db8:1:2:ffff::9"));
         assert_ne!(counted("2001:db8:1:2::1"), counted("2001:db8:1:3::1"));
         assert_eq!(counted("::ffff:192.0.2.1"), counted("192.0.2.1"));

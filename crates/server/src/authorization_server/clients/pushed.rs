@@ -27,6 +27,7 @@ use crate::authorization_server::authorization::stop::{Stop, stopped, stopped_un
 use crate::authorization_server::reply::{self, Account};
 use crate::context::{Borrowed, Server};
 use crate::dpop;
+use crate::peer_address;
 use crate::resource_server::Exchange;
 use crate::ui::{self, Language};
 
@@ -77,6 +78,7 @@ impl ClientEndpoint for PushedRequests {
         let query = dpop::bound(query, checked.key, authenticated).map_err(TokenError::from)?;
         let now = server.clock.now_seconds();
         let (uri, stored) = StoredRequest::waiting(&mut Borrowed(&*server.entropy), client.id.clone(), query, origin, now);
+        let stored = stored.from_network(share(exchange, client));
         let body = json!({"request_uri": uri.expose(), "expires_in": LIFETIME_SECONDS});
         let draft = Draft::new(StatusCode::CREATED).body("application/json", body.to_string()).with(header::PRAGMA, "no-cache");
         let agent = Agent { client: Some(client.id.as_str().to_owned()), ..exchange.agent() };
@@ -124,7 +126,7 @@ pub async fn begin(server: &Server, exchange: &Exchange, query: &str) -> Option<
         Ok(client) => client?,
         Err(error) => return Some(stopped(server, exchange, Stop::Registry(error), agent).await),
     };
-    match next(server, &sent, &client).await {
+    match next(server, exchange, (&sent, &client)).await {
         Ok(None) => None,
         // Whoever only asks for headers has not come with a person: nothing is spent.
         Ok(Some(_)) if exchange.method == Method::HEAD => {
@@ -138,6 +140,11 @@ pub async fn begin(server: &Server, exchange: &Exchange, query: &str) -> Option<
             Some(stopped_unasked(server, exchange, stop, agent).await)
         }
     }
+}
+
+/// The network whose share a request is of: anybody may push in the name of a client that proves nothing.
+fn share(exchange: &Exchange, client: &Client) -> Option<String> {
+    (client.kind == ClientKind::Public).then(|| peer_address::place(peer_address::or_peer(exchange)))
 }
 
 /// Why a request does not begin.
@@ -166,7 +173,7 @@ struct Begun {
     language: Option<Language>,
 }
 
-async fn next(server: &Server, sent: &Parameters, client: &Client) -> Result<Option<Begun>, Ended> {
+async fn next(server: &Server, exchange: &Exchange, (sent, client): (&Parameters, &Client)) -> Result<Option<Begun>, Ended> {
     let value = |name| sent.value(name).map_err(|repeated| (AuthorizationError::InvalidRequest, repeated.description()));
     let (object, uri) = (value("request")?, value("request_uri")?);
     let now = server.clock.now_seconds();
@@ -179,6 +186,7 @@ async fn next(server: &Server, sent: &Parameters, client: &Client) -> Result<Opt
             let origin = RequestOrigin { pushed: false, signed: true };
             let language = ui::asked_in(&query);
             let (uri, continued) = StoredRequest::continued(&mut random, client.id.clone(), query, origin, now);
+            let continued = continued.from_network(share(exchange, client));
             let change = Change::AddPushedRequest { request: Box::new(continued), now };
             Ok(Some(Begun { change, request_uri: uri.expose().clone(), language }))
         }
@@ -195,6 +203,7 @@ async fn next(server: &Server, sent: &Parameters, client: &Client) -> Result<Opt
             }
             let language = ui::asked_in(&stored.query);
             let (uri, continued) = StoredRequest::continued(&mut random, client.id.clone(), stored.query, stored.origin, now);
+            let continued = continued.from_network(share(exchange, client));
             let change = Change::BeginPushedRequest { waiting: handle, continued: Box::new(continued), now };
             Ok(Some(Begun { change, request_uri: uri.expose().clone(), language }))
         }
