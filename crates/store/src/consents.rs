@@ -12,6 +12,8 @@ use crate::registry::RegistryError;
 pub const NOT_CURRENT: &str = "the consent has another current version";
 /// The conflict of a confirmation by whoever wrote the version.
 pub const OWN_WORK: &str = "whoever wrote a version of a consent cannot confirm it";
+/// The conflict of a confirmation by somebody who could not sign in to make it.
+pub const NOT_STANDING: &str = "the account of the officer is locked, or was given back and nobody has confirmed that";
 /// The conflict of a confirmation by somebody whom the consent names.
 pub const NAMED_IN_IT: &str = "whoever is named in a consent cannot confirm it";
 

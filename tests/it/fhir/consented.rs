@@ -4,8 +4,9 @@ use http::Method;
 use portcullis_oauth::identifiers::UserId;
 use portcullis_oauth::principal::ImplicitPolicy;
 use portcullis_server::context::AuthorizationSettings;
-use portcullis_store::consents::{ConsentConfirmation, How, NAMED_IN_IT, NOT_CURRENT, OWN_WORK};
+use portcullis_store::consents::{ConsentConfirmation, How, NAMED_IN_IT, NOT_CURRENT, NOT_STANDING, OWN_WORK};
 use portcullis_store::registry::{Change, RegistryError};
+use portcullis_store::sign_in::SignInChange;
 use portcullis_testkit::TestServer;
 use portcullis_testkit::resources::observation;
 use portcullis_testkit::server::PASSWORD;
@@ -152,6 +153,11 @@ async fn what_widens_waits_for_somebody_else_to_confirm_it() {
     conflict(world.confirm(&withdrawn, "user-officer", None).await, NOT_CURRENT);
     assert_eq!(world.status(&who, "Observation/obs-ann-1").await, 404);
     conflict(world.confirm(&again, "user-officer", None).await, NAMED_IN_IT);
+    // Nor whoever could not sign in to say so.
+    let sign_in = async |change: SignInChange| world.server.change(Change::SignIn(Box::new(change))).await;
+    sign_in(SignInChange::Lock(UserId::parse("user-officer").unwrap())).await;
+    conflict(world.confirm(&again, "user-officer", Some("Practitioner/desk")).await, NOT_STANDING);
+    sign_in(SignInChange::Unlock(UserId::parse("user-officer").unwrap())).await;
     world.confirm(&again, "user-officer", Some("Practitioner/desk")).await.unwrap();
     assert_eq!(world.status(&who, "Observation/obs-ann-1").await, 200);
 }

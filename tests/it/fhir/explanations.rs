@@ -8,6 +8,7 @@ use portcullis_testkit::server::PASSWORD;
 use portcullis_testkit::{ClientKey, Reply};
 use serde_json::{Value, json};
 
+use super::break_glass::{REASON, break_glass, entitled};
 use super::world::World;
 
 const PATH: &str = "/admin/policy/explain";
@@ -272,5 +273,34 @@ async fn no_answer_to_whoever_is_kept_out_differs_and_each_explanation_does() {
         let plain = explained["plain"].as_str().unwrap().to_owned();
         assert!(!reasons.contains(&plain), "{id}: {plain}");
         reasons.push(plain);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_broke_the_glass_is_told_so_for_that_patient_and_as_long_as_it_is_broken() {
+    let world = World::start().await;
+    let token = token(&world, "explainer", true).await;
+    world
+        .server
+        .import(&[
+            json!({"resourceType": "Patient", "id": "cleo", "name": [{"given": ["Cleo"], "family": "Miller"}], "birthDate": "1970-01-01"}).to_string()
+        ])
+        .await;
+    let asked = async |at: Option<i64>, record: &str| {
+        let mut question = question("who", "read", record);
+        question["purpose"] = "BTG".into();
+        question["at"] = at.into();
+        ask(&world, &token, &question).await.json()["comes"].clone()
+    };
+    assert_eq!(asked(None, "Patient/cleo").await, "deny", "not entitled");
+    let (mut who, _) = entitled(&world).await;
+    assert_eq!(asked(None, "Patient/cleo").await, "deny", "entitled, and not broken");
+    let reply = break_glass(&mut who, ["Cleo Miller", "1970-01-01", REASON]).await;
+    assert_eq!(reply.status, 303, "{}", reply.text());
+    assert_eq!(asked(None, "Patient/cleo").await, "permit");
+    assert_eq!(asked(None, "Patient/bob").await, "hidden");
+    let now = world.server.clock.now_seconds();
+    for at in [now - 60, now + 24 * 3600] {
+        assert_eq!(asked(Some(at), "Patient/cleo").await, "deny", "before and after");
     }
 }

@@ -13,9 +13,11 @@ use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::search::{self, Handling, SearchContext};
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::clients::RegisteredClearance;
+use portcullis_oauth::entitlements::Entitlement;
 use portcullis_oauth::principal::{Circumstances, Imagined, OperatorOperation, Principal, PurposeOfUse};
-use portcullis_oauth::purposes::{PurposeFacts, RegisteredPurpose};
+use portcullis_oauth::purposes::{BrokenGlass, PurposeFacts, RegisteredPurpose};
 use portcullis_oauth::scopes::{Letter, ScopeSet};
+use portcullis_oauth::users::User;
 use portcullis_policy::explanation::{self, Says, Step};
 use portcullis_policy::{Basis, Decision, Operation, Permit, PermittedOperation, SearchPage, StoredVersion, decide};
 use portcullis_store::registry::Change;
@@ -197,7 +199,7 @@ impl Service {
             patient: patient.transpose()?,
             purposes: PurposeFacts {
                 client: client.properties.purposes.iter().map(|RegisteredPurpose(purpose)| *purpose).collect(),
-                ..PurposeFacts::default()
+                ..self.emergencies(user.as_ref(), circumstances.now / 1000).await?
             },
             stated: stated.transpose()?,
             client_clearance: client.properties.clearance.as_ref().map_or(Clearance::FULL, RegisteredClearance::clearance),
@@ -205,6 +207,20 @@ impl Service {
         };
         let principal = Principal::imagined(imagined, &self.server.settings.authorization.labels);
         Ok(Question { principal, letter, resource_type, id })
+    }
+
+    /// Whether somebody may break the glass, and for whom it is broken at a time in seconds since the epoch.
+    async fn emergencies(&self, user: Option<&User>, at: i64) -> Result<PurposeFacts, Refused> {
+        let Some(user) = user else { return Ok(PurposeFacts::default()) };
+        let failed = |error| registry_error(error, &user.username);
+        let rights = self.server.registry.entitlements_of(&user.id).await.map_err(failed)?;
+        let entries = self.server.registry.broken_glass(at).await.map_err(failed)?;
+        let open = entries.into_iter().filter(|entry| entry.user == user.id && entry.began_at <= at && entry.is_open(at));
+        Ok(PurposeFacts {
+            client: Vec::new(),
+            may_break_glass: rights.contains(&Entitlement::BreakGlass),
+            broken_glass: open.map(|entry| BrokenGlass { patient: entry.patient, until: entry.ends_at }).collect(),
+        })
     }
 
     async fn explained(

@@ -11,11 +11,11 @@ use portcullis_policy::rules::consent::{CompiledConsent, Confirming, Context, Me
 use portcullis_store::StoreError;
 use portcullis_store::consents::{
     ABOUT_RELATIVE, Confirmed, ConsentConfirmation, ConsentEntry, ConsentsListed, How, NAMED_IN_IT, NOT_CURRENT, NOT_OWN,
-    OWN_WORK,
+    NOT_STANDING, OWN_WORK,
 };
 use rusqlite::{Connection, OptionalExtension};
 
-use super::statements::conflict;
+use super::statements::{conflict, exists};
 use super::users;
 use crate::sqlite::consents::derive::{self, Derivation, locators_of};
 use crate::sqlite::consents::verification::{self, Verification};
@@ -191,6 +191,10 @@ impl Counting {
 
     /// An officer is somebody else than who wrote the version, and than everybody whom one of the versions names, by whatever membership.
     fn require_officer(&self, connection: &Connection, seal: &Seal, by: &ConsentConfirmation) -> Result<(), StoreError> {
+        let fallen = "SELECT 1 FROM user WHERE id = ?1 AND (locked_at IS NOT NULL OR recovered_by IS NOT NULL)";
+        if exists(connection, fallen, [by.by.as_str()])? {
+            return Err(conflict(NOT_STANDING));
+        }
         let account = users::by_id(connection, &by.by)?;
         let person = by.person.clone().or_else(|| Some(account.as_ref()?.fhir_user.as_ref()?.to_string()));
         let writer = verification::writer_of(connection, (self.pk, self.current.version.as_str()))?;
