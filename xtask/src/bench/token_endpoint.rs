@@ -150,7 +150,8 @@ fn place(port: u16, path: &str) -> Place {
 }
 
 /// A JWK Set without its private members.
-fn public_half(private: &str) -> Result<String> {
+/// The keys of a set without what is private in them.
+pub fn public_half(private: &str) -> Result<String> {
     let mut set: Value = serde_json::from_str(private)?;
     for key in set.get_mut("keys").and_then(Value::as_array_mut).context("the key file is no JWK Set")? {
         key.as_object_mut().context("a key is no object")?.remove("d");

@@ -103,6 +103,13 @@ impl Workshop {
         process::run(&self.portcullis, &["load", &file, "--data-dir", &directory], &self.path("load.txt"))
     }
 
+    /// Registers a client at the server that has a data directory open.
+    pub fn add_client(&self, directory: &str, properties: &[&str]) -> Result<()> {
+        let directory = self.text(directory);
+        let arguments = [&["clients", "add", "--data-dir", &directory], properties].concat();
+        process::run(&self.portcullis, &arguments, &self.path("client.txt")).map(|_| ())
+    }
+
     /// A data directory with what the small demo holds.
     pub fn copy_small(&self, name: &str) -> Result<()> {
         self.copy("small", name)

@@ -76,3 +76,30 @@ pub fn run(directory: &Path, count: usize) -> Value {
     // On a worker, as a request is.
     runtime.block_on(async { tokio::spawn(work).await.unwrap() })
 }
+
+/// How many append at once.
+const AT_ONCE: usize = 64;
+
+/// What a record costs in CPU, of all threads that have to do with it, where many are appended at once.
+pub fn cost(directory: &Path, count: usize) -> Value {
+    let folder = directory.join("ledger");
+    std::fs::create_dir_all(&folder).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let ledger = Arc::new(Ledger::open(&folder, Arc::new(FileSegments)).unwrap());
+    let append = |from: usize| {
+        let ledger = Arc::clone(&ledger);
+        async move {
+            for number in (from..count).step_by(AT_ONCE) {
+                ledger.append(&record(number)).await.unwrap();
+            }
+        }
+    };
+    let measured = crate::cost::measure(|| {
+        runtime.block_on(async {
+            for work in (0..AT_ONCE).map(|from| tokio::spawn(append(from))).collect::<Vec<_>>() {
+                work.await.unwrap();
+            }
+        });
+    });
+    json!({ "cost": measured.cpu_seconds / count as f64 * 1e6, "seconds": measured.seconds })
+}

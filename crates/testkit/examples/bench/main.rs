@@ -26,6 +26,8 @@ fn run(arguments: &[&str]) -> Value {
     match arguments {
         // One round: as many appends through the ledger as bare ones beside them.
         ["ledger", directory, count] => durability::run(Path::new(directory), number(count)),
+        // What a record costs in CPU, of so many that are appended by 64 at once.
+        ["records", directory, count] => durability::cost(Path::new(directory), number(count)),
         // Rounds of imports in transactions of 100, each with the same through raw SQLite.
         ["transactions", file, directory, rounds, per_round] => {
             transactions::run(&lines(file), Path::new(directory), number(rounds), number(per_round))
