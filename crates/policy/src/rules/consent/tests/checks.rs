@@ -144,6 +144,12 @@ fn what_could_only_be_ignored_is_refused() {
             &format!("Consent.provision.provision[0].{place}"),
         );
     }
+    // Requests state purposes of v3-ActReason: what denies another would deny nothing.
+    let other = json!([coding("https://example.org/purposes", "study-7")]);
+    refused_at(&consent(json!({"type": "deny", "purpose": other})), "Consent.provision.purpose[0]");
+    let nested = json!([{"type": "deny", "class": [coding(TYPES, "Condition")], "purpose": other}]);
+    refused_at(&consent(json!({"type": "permit", "provision": nested})), "Consent.provision.provision[0].purpose[0]");
+    assert_eq!(issues(&consent(json!({"type": "permit", "purpose": other}))), []);
     let mut translated = actor("Organization/o");
     translated["role"]["coding"].as_array_mut().unwrap().push(coding("http://example.org/roles", "reader"));
     assert_eq!(issues(&consent(json!({"type": "permit", "actor": [translated]}))), [], "a role with its translation");

@@ -437,3 +437,32 @@ fn a_verdict_names_the_provision_that_decided() {
         assert_eq!(verdict.ground, Ground::Provision { consent: &id("c"), expression });
     }
 }
+
+#[test]
+fn purposes_are_understood_by_every_name_of_their_code_system() {
+    for system in [
+        "http://terminology.hl7.org/CodeSystem/v3-ActReason",
+        "http://terminology.hl7.org/CodeSystem/v3-PurposeOfUse",
+        "http://hl7.org/fhir/v3/ActReason",
+        "urn:oid:2.16.840.1.113883.5.8",
+    ] {
+        let denial = json!({"type": "deny", "purpose": [coding(system, "TREAT")]});
+        assert_eq!(asked().one(denial.clone()), DENY, "{system}");
+        assert_eq!(asked().purpose("COC").one(denial.clone()), DENY, "{system}");
+        assert_eq!(asked().purpose("HPAYMT").one(denial), None, "{system}");
+    }
+}
+
+#[test]
+fn what_says_its_code_by_a_reference_may_have_any() {
+    let by_reference =
+        Asked::for_resource(&json!({"resourceType": "MedicationRequest", "id": "m", "status": "active", "intent": "order",
+        "subject": {"reference": "Patient/p"}, "medicationReference": {"reference": "Medication/x"}}));
+    let by_code = Asked::for_resource(
+        &json!({"resourceType": "MedicationRequest", "id": "m", "status": "active", "intent": "order",
+        "subject": {"reference": "Patient/p"}, "medicationCodeableConcept": concept("http://www.nlm.nih.gov/research/umls/rxnorm", "1")}),
+    );
+    let rule = |effect: &str| json!({"type": effect, "code": [concept("http://www.nlm.nih.gov/research/umls/rxnorm", "2")]});
+    assert_eq!((by_reference.one(rule("deny")), by_reference.one(rule("permit"))), (DENY, None));
+    assert_eq!((by_code.one(rule("deny")), by_code.one(rule("permit"))), (None, None));
+}
