@@ -244,7 +244,7 @@ async fn discovery_has_every_field_with_its_type_and_every_capability_of_both_sc
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_standalone_launch_passes_for_each_kind_of_client_in_either_syntax_of_scopes() {
-    verifies!("SMART-49");
+    verifies!("SMART-49", "FHIR-SEC-20", "SEED-USCORE-21");
     let world = World::start().await;
     let keys = world.server.client.get("/oauth/jwks").send().await.json();
     for (kind, letters) in [("public", "rs"), ("symmetric", "read"), ("ES384", "rs"), ("RS384", "read")] {
@@ -439,7 +439,7 @@ async fn a_broken_launch_gives_no_code_and_a_broken_exchange_no_token() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backend_service_gets_a_token_and_each_bad_request_the_status_that_is_asked_for() {
-    verifies!("SMART-67");
+    verifies!("SMART-67", "SEED-USCORE-21");
     let world = World::start().await;
     for (kind, scope) in [("ES384", "system/*.read"), ("RS384", "system/*.rs")] {
         let key = ClientKey::generate("k", kind);

@@ -45,7 +45,7 @@ impl Talk {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn npm_openid_client_signs_in_renews_and_is_told_of_what_is_not_its_own() {
-    verifies!("OIDC-01", "OIDC-03", "OAUTH-38");
+    verifies!("OIDC-01", "OIDC-03", "OAUTH-38", "FHIR-SEC-19");
     let Some(folder) = foreign::openid_client(("person.mjs", include_str!("clients/person.mjs"))) else { return };
     let world = World::start().await;
     // The library asks its own machine for the time.

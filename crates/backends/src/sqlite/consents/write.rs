@@ -17,9 +17,10 @@ use super::super::commit::{Application, Done};
 use super::super::locator;
 use super::condition::key;
 use super::derive::{self, Derivation};
+use super::limits::Asked;
 use super::sight::Sight;
 use super::verification::{self, Verification, Writer};
-use super::{limits, load, parties};
+use super::{load, parties};
 
 /// How a confirmation by an operator who loads data is kept.
 const BY_IMPORT: &str = "import";
@@ -126,9 +127,11 @@ impl Application<'_> {
         let named = version.version.as_str();
         if changed {
             let by = (!matches!(change, Change::Import(_))).then_some((&writer, asked));
+            let bounded = by.is_some() && !self.is_unbounded(version.resource_type);
+            let before = bounded.then(|| Asked::of(self.connection, &patients)).transpose()?;
             derivation.consent_stored(pk, version, by)?;
-            if by.is_some() && !self.is_unbounded(version.resource_type) {
-                limits::require_room(self.connection, pk, named)?;
+            if let Some(before) = before {
+                Asked::of(self.connection, &patients)?.require_room(before)?;
             }
             verification::note_writer(self.connection, (pk, named), &writer)?;
         }

@@ -41,6 +41,8 @@ async fn a_patient_has_only_so_many_consents_that_count() {
     // Whoever loads data is not bounded.
     world.commit(Who::Operator, vec![import(&consent("loaded", "pat", json!({"type": "permit"})).to_string())]).await.unwrap();
     refusal(&world, "more", plain()).await;
+    // What is too much already is changed all the same.
+    world.commit(PAT, vec![update(&consent("last", "pat", plain()).to_string(), "v3", None)]).await.unwrap();
     for ended in ["imported-1", "loaded"] {
         let ended = withdrawn(consent(ended, "pat", json!({"type": "permit"})));
         world.commit(PAT, vec![update(&ended.to_string(), "v2", None)]).await.unwrap();
