@@ -115,7 +115,7 @@ pub fn membership_parameters(resource_type: ResourceType) -> Vec<&'static str> {
 
 /// Who has to do with the patients of a resource by what it says, each once: the practitioners and roles that an Encounter (`participant.individual`) or CareTeam
 /// (`participant.member`) names, the general practitioners of a Patient, and the organisation that provides an Encounter or manages a Patient or EpisodeOfCare.
-/// What did not take place, was entered in error, or is a team that is not at work, says nothing; nor does it of members whose time in the team is over at `now`,
+/// What did not take place, was entered in error, or is a team that is not at work or whose period is over at `now`, says nothing; nor does it of members whose time in the team is over at `now`,
 /// in milliseconds since the epoch. What lets whom in is for rules to say. `index` is what [`crate::index::extract`] gave for the resource.
 pub fn care_actors(resource: &Resource, index: &[IndexEntry], (base_url, now): (&str, i64)) -> Vec<LocalReference> {
     const PEOPLE: &[ResourceType] = &[ResourceType::PRACTITIONER, ResourceType::PRACTITIONER_ROLE];
@@ -127,7 +127,7 @@ pub fn care_actors(resource: &Resource, index: &[IndexEntry], (base_url, now): (
         ResourceType::EPISODE_OF_CARE => &[("organization", ORGANISATIONS)],
         _ => return Vec::new(),
     };
-    if is_void(resource) {
+    if is_void(resource) || resource.resource_type() == ResourceType::CARE_TEAM && is_over(resource.body(), now) {
         return Vec::new();
     }
     let is_actor = |entry: &IndexEntry, target: &LocalReference| {
@@ -160,10 +160,14 @@ fn has_left(team: &Resource, member: &LocalReference, (base_url, now): (&str, i6
         let reference = participant.member("member").and_then(|member| member.member("reference")).and_then(Value::as_str);
         matches!(reference.and_then(|text| Reference::parse(text, base_url)), Some(Reference::Local(found)) if found == *member)
     });
-    let mut ends = own
-        .map(|participant| participant.member("period").and_then(|period| period.member("end")).and_then(Value::as_str))
-        .peekable();
-    ends.peek().is_some() && ends.all(|end| end.and_then(instant::range).is_some_and(|end| end.high < now))
+    let mut own = own.peekable();
+    own.peek().is_some() && own.all(|participant| is_over(participant, now))
+}
+
+/// Whether the `period` of something ended before a time in milliseconds since the epoch.
+fn is_over(value: &Value, now: i64) -> bool {
+    let end = value.member("period").and_then(|period| period.member("end")).and_then(Value::as_str);
+    end.and_then(instant::range).is_some_and(|end| end.high < now)
 }
 
 fn local(entry: &IndexEntry) -> Option<&LocalReference> {
@@ -354,6 +358,14 @@ mod tests {
                 r#"{{"resourceType":"CareTeam","status":"{status}","subject":{{"reference":"Patient/p"}},"participant":[{{"member":{{"reference":"Practitioner/c"}}}}]}}"#
             );
             assert_eq!(!actors(&team).is_empty(), cares, "{status}");
+        }
+        for (period, cares) in
+            [(r#""start":"2019-01-01""#, true), (r#""end":"2027-01-15""#, true), (r#""end":"2027-01-14""#, false)]
+        {
+            let team = format!(
+                r#"{{"resourceType":"CareTeam","status":"active","period":{{{period}}},"subject":{{"reference":"Patient/p"}},"participant":[{{"member":{{"reference":"Practitioner/c"}}}}]}}"#
+            );
+            assert_eq!(!actors(&team).is_empty(), cares, "{period}");
         }
         let member = |participants: &str| {
             actors(&format!(

@@ -65,7 +65,7 @@ pub fn access_token_hash(access_token: &str) -> String {
     base64url::encode(digest.first_chunk::<16>().unwrap_or(&[0; 16]))
 }
 
-/// The user whom an id_token names that this server issued to this client, at any time before (`id_token_hint`, OpenID Connect Core section 3.1.2.1).
+/// The user whom an id_token names that this server issued to this client, however long ago it ended, while its key is published (`id_token_hint`, OpenID Connect Core section 3.1.2.1).
 pub fn user_of_past(
     token: &str,
     keys: &VerificationKeys,

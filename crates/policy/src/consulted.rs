@@ -3,6 +3,7 @@
 //! It says for whom it was read. A record of anybody else is not released: an empty list of consents is not an unknown one.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use portcullis_fhir::index;
 use portcullis_fhir::labels::Labels;
@@ -136,6 +137,8 @@ pub struct DeniedElements<'a> {
     patients: Vec<LogicalId>,
     facts: ResourceFacts,
     noted: RefCell<Verdicts>,
+    /// What was decided of labels: a resource may have many elements with the same ones.
+    decided: RefCell<BTreeMap<u32, bool>>,
 }
 
 impl<'a> DeniedElements<'a> {
@@ -146,11 +149,29 @@ impl<'a> DeniedElements<'a> {
         }
         let target = LocalReference { resource_type: version.resource_type, id: version.id.clone() };
         let facts = consulted.facts(question, (target, version.security.labels), version.body.as_deref());
-        Some(Self { consulted, question, letter, patients: version.patients.clone(), facts, noted: RefCell::default() })
+        Some(Self {
+            consulted,
+            question,
+            letter,
+            patients: version.patients.clone(),
+            facts,
+            noted: RefCell::default(),
+            decided: RefCell::default(),
+        })
     }
 
     /// Whether an element with these labels is kept from whoever asks.
     pub fn hold(&self, labels: Labels) -> bool {
+        let bits = (self.facts.labels | labels).bits();
+        if let Some(held) = self.decided.borrow().get(&bits) {
+            return *held;
+        }
+        let held = self.judge(labels);
+        self.decided.borrow_mut().insert(bits, held);
+        held
+    }
+
+    fn judge(&self, labels: Labels) -> bool {
         let facts = || ResourceFacts { labels: self.facts.labels | labels, ..self.facts.clone() };
         let mut noted = Verdicts::default();
         let permitted = self.consulted.permit_noting(self.question, self.letter, (&self.patients, &facts), &mut noted);

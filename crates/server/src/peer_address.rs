@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use portcullis_policy::operator_rules::Network;
 use portcullis_store::BoxFuture;
 
@@ -44,18 +44,24 @@ pub fn place(address: IpAddr) -> String {
     }
 }
 
+/// What counts as one network where many may be of one: an IPv4 address, or the /48 of an IPv6 address, which one customer of a provider may have.
+pub fn network(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("{:012x}", address.to_bits() >> 80),
+    }
+}
+
 /// From where a request comes that this peer has sent.
 pub fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> Option<IpAddr> {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     if !is_trusted(peer) {
         return Some(peer);
     }
-    let mut lines = Vec::new();
-    for line in headers.get_all(FORWARDED_FOR) {
-        lines.push(line.to_str().ok()?);
-    }
-    for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')).take(MAXIMUM_HOPS) {
-        let address = address(hop.trim())?;
+    // From the last on: what stands before the proxy's own word may be anything.
+    let lines: Vec<&HeaderValue> = headers.get_all(FORWARDED_FOR).iter().collect();
+    for hop in lines.iter().rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')).take(MAXIMUM_HOPS) {
+        let address = address(std::str::from_utf8(hop).ok()?.trim())?;
         if !is_trusted(address) {
             return Some(address);
         }
@@ -72,8 +78,6 @@ fn address(text: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn came(peer: &str, lines: &[&str], trusted: &[&str]) -> Option<String> {

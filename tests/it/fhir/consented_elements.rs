@@ -120,6 +120,11 @@ async fn a_permit_up_to_a_level_does_not_open_elements_above_it() {
     let permits = |level: &str| consent("yes", about("permit", practitioner(), level));
     world.server.import(&[ann(&["N"]).to_string()]).await;
     assert_eq!(get(&world, &who, "Patient/ann").await.status, 404, "without a permit nothing is open");
+    // Whatever its label, an element with one is found by nobody: a consent may keep it from somebody.
+    let own = world.app.access_token("launch/patient patient/*.rs", "ann", PASSWORD).await;
+    let found = get(&world, &own, "Patient?_id=ann").await.json()["total"].clone();
+    let secret = get(&world, &own, &format!("Patient?identifier={SECRET}")).await.json()["total"].clone();
+    assert_eq!((found, secret), (json!(1), json!(0)));
     world.server.import(&[permits("N")]).await;
     assert!(is_whole(&get(&world, &who, "Patient/ann").await));
     world.server.import(&[ann(&["R"]).to_string(), permits("N")]).await;

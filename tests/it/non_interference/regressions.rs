@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use super::data::{Draft, Form, Link, Record, kind, records_of};
-use super::people::{CRITERIA, Context, Person, Scope};
+use super::people::{CRITERIA, Context, Person, Scope, service_for_all};
 use super::requests::Request;
 use super::stores::{Answer, Held, Seen};
 use super::writes::{Match, Write};
@@ -322,6 +322,17 @@ fn whoever_asks_for_themselves_does_not_see_the_patients_in_their_care() {
     assert_eq!(names(&answers(&texts, &both, &request)[0]), ["Observation/o0/v1", "Observation/o1/v1"]);
     let for_oneself = Person { stated: Some("PATRQT"), ..both };
     assert_eq!(names(&answers(&texts, &for_oneself, &request)[0]), ["Observation/o1/v1"]);
+}
+
+/// Patients have leave for what patients ask for, and a client for what it was registered for.
+#[test]
+fn a_purpose_for_which_there_is_no_leave_opens_nothing() {
+    let texts = [P0, &observation("o0", "p0", "")];
+    let request = [Request::search("Observation")];
+    for person in [Person::patient("p0"), service_for_all()] {
+        assert_eq!(names(&answers(&texts, &person, &request)[0]), ["Observation/o0/v1"]);
+        assert_eq!(answers(&texts, &Person { stated: Some("HPAYMT"), ..person }, &request)[0], Answer::Denied);
+    }
 }
 
 /// What a daughter asks for herself is not about her mother.

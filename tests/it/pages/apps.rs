@@ -29,6 +29,10 @@ async fn asked(hospital: &Hospital, inspector: &mut Inspector) {
     inspector.browser.execute("for (const box of document.querySelectorAll('input[type=checkbox]:checked')) box.click()");
     inspector.look_once("consent-nothing");
     inspector.look_in_spanish("consent-unverified").await;
+    // What ends before anybody is asked leads nowhere by itself.
+    inspector.browser.goto(&hospital.asks(&hospital.meals, "nothing/here"));
+    inspector.browser.wait_for("a[rel=noreferrer]");
+    inspector.look("going-back").await;
     inspector.browser.goto(&hospital.asks(&hospital.growth, "launch/patient launch/encounter patient/Encounter.rs"));
     inspector.browser.wait_for("input[name=encounter]");
     inspector.look("visits").await;

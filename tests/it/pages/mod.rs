@@ -63,7 +63,7 @@ async fn how_people_sign_in_keeps_to_wcag_2_2() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_apps_ask_and_show_keeps_to_wcag_2_2() {
-    walked(apps::way, [9, 4]).await;
+    walked(apps::way, [10, 5]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -56,11 +56,6 @@ impl Mark {
     }
 }
 
-/// Whether everybody who sees a record sees something with these labels: no clearance ends below N.
-pub fn everybody_sees(labels: Labels) -> bool {
-    Labels::confidential(Confidentiality::Normal).contains(labels)
-}
-
 /// What the obligations among a resource's labels come to: it is de-identified for everybody who is not cleared for everything.
 pub fn obligations(resource: &Value) -> Vec<Mark> {
     let codings = resource.member("meta").and_then(|meta| meta.member("security")).map(Value::items).unwrap_or_default();

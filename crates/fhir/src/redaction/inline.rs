@@ -28,11 +28,6 @@ pub struct ElementLabels {
 }
 
 impl ElementLabels {
-    /// Whether everybody sees the element: nobody's clearance ends below this.
-    fn are_open(self) -> bool {
-        !self.unknown && body::everybody_sees(self.labels)
-    }
-
     /// All labels that count, where they count for a whole resource.
     fn raised(self) -> Labels {
         if self.unknown { self.labels | Labels::UNKNOWN } else { self.labels }
@@ -135,7 +130,8 @@ pub fn indexable(resource: &Value) -> Option<Value> {
         return None;
     }
     let mut resource = resource.clone();
-    redact(&mut resource, &mut |labels| !labels.are_open());
+    // Whatever the label: a consent may keep what every clearance reaches.
+    redact(&mut resource, &mut |_| true);
     if obliged {
         deidentify::deidentify(&mut resource);
     }

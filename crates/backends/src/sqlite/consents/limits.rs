@@ -1,21 +1,22 @@
 //! How much the Consents of one patient may ask of every decision, and of every write.
 //!
-//! Whoever may write Consents of a patient could otherwise make each request about that patient slow. Who loads data and who may write everything is not bounded:
-//! what an organisation has, it has.
+//! Whoever may write Consents of a patient could otherwise make each request about that patient slow. Each writer has an own share, so that nobody takes from the patient
+//! the right to deny. Who loads data and who may write everything is not bounded: what an organisation has, it has.
 
 use portcullis_store::StoreError;
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 use super::super::database::store_error;
+use super::verification::Writer;
 
-/// Consents of a patient that count, or are held until somebody confirms that they do not.
+/// Consents of a patient that one account wrote and that count.
 pub const MAXIMUM_CONSENTS: i64 = 1_000;
 /// Rules that these have together: lines that statements compare with a request.
 pub const MAXIMUM_RULES: i64 = 10_000;
 /// Those among the Consents that ask for codes, dates, profiles or references: every record that is stored is compared with each.
 pub const MAXIMUM_OF_CONTENT: i64 = 100;
 
-/// How much the Consents of some patients ask.
+/// How much the Consents of some patients ask that one account wrote.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked {
     consents: i64,
@@ -24,20 +25,22 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// How much those of these patients do now.
-    pub fn of(connection: &Connection, patients: &[i64]) -> Result<Self, StoreError> {
-        // A permit that was taken back says nothing, though its row stays until somebody confirms that.
-        const CONSENTS: &str = "SELECT count(DISTINCT b.consent) FROM consent_base b WHERE b.patient = ?1 AND (b.standing <> 1 OR b.compilable = 0 \
-            OR EXISTS (SELECT 1 FROM consent_rule r WHERE r.base = b.id AND r.effect = 1))";
-        const OF_CONTENT: &str = "SELECT count(DISTINCT consent) FROM consent_base WHERE patient = ?1 AND content = 1";
-        const RULES: &str = "SELECT count(*) FROM consent_base b CROSS JOIN consent_rule r ON r.base = b.id WHERE b.patient = ?1";
-        let most = |sql: &str| -> Result<i64, StoreError> {
-            let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
+    /// How much those of these patients do now. Of each Consent the current version counts, not what it is about to take the place of.
+    pub fn of(connection: &Connection, patients: &[i64], writer: &Writer) -> Result<Self, StoreError> {
+        const WRITTEN: &str = "b.patient = ?1 AND b.standing IN (0, 2) AND EXISTS (SELECT 1 FROM consent_writer w \
+            WHERE w.consent = b.consent AND w.version = b.version AND w.writer = ?2 AND w.person IS ?3)";
+        let most = |of: &str| -> Result<i64, StoreError> {
+            let mut statement = connection.prepare_cached(&format!("SELECT {of} WHERE {WRITTEN}")).map_err(store_error)?;
             patients.iter().try_fold(0, |most, patient| {
-                statement.query_row([patient], |row| row.get(0)).map(|number: i64| number.max(most)).map_err(store_error)
+                let number = statement.query_row(params![patient, writer.account, writer.person], |row| row.get::<_, i64>(0));
+                number.map(|number| number.max(most)).map_err(store_error)
             })
         };
-        Ok(Self { consents: most(CONSENTS)?, of_content: most(OF_CONTENT)?, rules: most(RULES)? })
+        Ok(Self {
+            consents: most("count(*) FROM consent_base b")?,
+            of_content: most("coalesce(sum(b.content), 0) FROM consent_base b")?,
+            rules: most("count(*) FROM consent_base b CROSS JOIN consent_rule r ON r.base = b.id")?,
+        })
     }
 
     /// Refuses what has made it more than there may be. What was too much before can be changed and ended.
@@ -51,7 +54,7 @@ impl Asked {
         } else {
             return Ok(());
         };
-        let advice = "End one of those that are there first, or say the same in fewer.";
-        Err(StoreError::TooMany(format!("The patient has too many {what}. {advice}")))
+        let advice = "End one of them first, or say the same in fewer.";
+        Err(StoreError::TooMany(format!("There are too many {what}, that this account wrote for the patient. {advice}")))
     }
 }

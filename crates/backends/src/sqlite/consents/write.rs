@@ -128,12 +128,13 @@ impl Application<'_> {
         if changed {
             let by = (!matches!(change, Change::Import(_))).then_some((&writer, asked));
             let bounded = by.is_some() && !self.is_unbounded(version.resource_type);
-            let before = bounded.then(|| Asked::of(self.connection, &patients)).transpose()?;
+            let asked = || Asked::of(self.connection, &patients, &writer);
+            let before = bounded.then(asked).transpose()?;
             derivation.consent_stored(pk, version, by)?;
-            if let Some(before) = before {
-                Asked::of(self.connection, &patients)?.require_room(before)?;
-            }
             verification::note_writer(self.connection, (pk, named), &writer)?;
+            if let Some(before) = before {
+                asked()?.require_room(before)?;
+            }
         }
         let is_confirmed = !changed && verification::is_confirmed(self.connection, (pk, named))?;
         if matches!(change, Change::Import(_)) && !is_confirmed {

@@ -13,15 +13,17 @@ use super::statements::{column, conflict, execute, one, parsed};
 pub const MAXIMUM_REQUESTS: i64 = 20_000;
 /// The most of one client, so that whoever pushes in the name of a public one keeps no other from it.
 pub const MAXIMUM_REQUESTS_OF_CLIENT: i64 = 2_000;
-/// The most of one public client from one network, so that nobody keeps all others from it.
+/// The most of one public client that wait for a browser from one network, so that whoever pushes from there keeps no other network from it.
 pub const MAXIMUM_REQUESTS_OF_NETWORK: i64 = 250;
+/// The most of those that people of one network have begun with: many may sign in from one.
+pub const MAXIMUM_BEGUN_OF_NETWORK: i64 = 1_000;
 
 /// Keeps a request.
 pub fn add(connection: &Connection, request: &StoredRequest, now: i64) -> Result<(), StoreError> {
     let sql = "INSERT INTO pushed_request (hash, client, query, pushed, signed, begun, expires_at, network) \
                SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?11 WHERE (SELECT count(*) FROM pushed_request WHERE expires_at > ?8) < ?9 \
                AND (SELECT count(*) FROM pushed_request WHERE client = ?2 AND expires_at > ?8) < ?10 \
-               AND (?11 = '' OR (SELECT count(*) FROM pushed_request WHERE client = ?2 AND network = ?11 AND expires_at > ?8) < ?12)";
+               AND (?11 = '' OR (SELECT count(*) FROM pushed_request WHERE client = ?2 AND network = ?11 AND begun = ?6 AND expires_at > ?8) < ?12)";
     let row = params![
         request.hash.as_bytes().as_slice(),
         request.client.as_str(),
@@ -34,7 +36,7 @@ pub fn add(connection: &Connection, request: &StoredRequest, now: i64) -> Result
         MAXIMUM_REQUESTS,
         MAXIMUM_REQUESTS_OF_CLIENT,
         request.network.as_deref().unwrap_or_default(),
-        MAXIMUM_REQUESTS_OF_NETWORK,
+        if request.begun { MAXIMUM_BEGUN_OF_NETWORK } else { MAXIMUM_REQUESTS_OF_NETWORK },
     ];
     match execute(connection, sql, row)? {
         0 => Err(conflict(TOO_MANY_PUSHED)),

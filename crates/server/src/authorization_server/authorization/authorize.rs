@@ -224,8 +224,7 @@ async fn next_step(server: &Server, exchange: &Exchange, understood: &Understood
     let age = |signed_in: &SignedIn| now.saturating_sub(signed_in.session.authenticated_at);
     let Some(signed_in) = signed_in.filter(|signed_in| understood.takes(server, signed_in, age(signed_in))) else {
         if request.prompt.none {
-            let told = if is_other { "another person is signed in" } else { "nobody is signed in" };
-            return Err(refuse(request, AuthorizationError::LoginRequired, told));
+            return Err(refuse(request, AuthorizationError::LoginRequired, "nobody is signed in"));
         }
         let error = is_other.then_some(LoginError::AnotherAccount);
         let blank = login::Attempt { return_to: &understood.path(), username: "", error };

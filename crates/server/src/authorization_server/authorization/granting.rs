@@ -110,13 +110,15 @@ pub async fn unasked(
         Next::Decided(context) => context,
         Next::Page(_) => return needs(AuthorizationError::InteractionRequired, "the person has to choose"),
     };
-    if !allowed_before(server, understood, signed_in, &context).await? {
+    if !allowed_before(server, understood, signed_in).await? {
         return needs(AuthorizationError::ConsentRequired, ASK);
     }
     let allowed = Allowed { context, scopes: request.scopes.clone(), told: "allowed as before, without a page" };
     allow(server, exchange, (understood, signed_in), allowed, agent).await
 }
 
+/// Answers without a page of which tokens are out, for one app and one person.
+const MOST_UNASKED: usize = 20;
 const ASK: &str = "the person has to allow it";
 
 /// Whether a scope is about who is signed in, and nothing else.
@@ -130,18 +132,14 @@ fn is_certain(understood: &Understood) -> bool {
     understood.client.kind != ClientKind::Public || understood.request.redirect.as_str().starts_with("https://")
 }
 
-/// Whether one grant that the person sees on the own page covers all that is asked for.
-async fn allowed_before(
-    server: &Server,
-    understood: &Understood,
-    signed_in: &SignedIn,
-    context: &Chosen,
-) -> Result<bool, RegistryError> {
+/// Whether one grant that the person gave, and sees on the own page, covers all that is asked for. One that tells who somebody is and nothing else may be of an
+/// answer without a page: it is no word of the person, and there are only so many of them at a time.
+async fn allowed_before(server: &Server, understood: &Understood, signed_in: &SignedIn) -> Result<bool, RegistryError> {
     let now = server.clock.now_seconds();
     let standing = server.registry.grants_of(&signed_in.user.id).await?;
-    Ok(standing.iter().filter(|standing| standing.ends_at > now).any(|standing| {
-        let grant = &standing.grant;
-        let same = grant.client == understood.client.id && grant.patient == context.patient;
-        same && understood.request.scopes.iter().all(|scope| grant.scopes.covers(scope))
-    }))
+    let of_app = standing.iter().filter(|standing| standing.ends_at > now && standing.grant.client == understood.client.id);
+    let (telling_who, given): (Vec<_>, Vec<_>) =
+        of_app.map(|standing| &standing.grant).partition(|grant| grant.scopes.iter().all(tells_who));
+    let covers = |grant: &&Grant| understood.request.scopes.iter().all(|scope| grant.scopes.covers(scope));
+    Ok(telling_who.len() < MOST_UNASKED && given.iter().any(covers))
 }

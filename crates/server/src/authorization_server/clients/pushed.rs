@@ -144,7 +144,7 @@ pub async fn begin(server: &Server, exchange: &Exchange, query: &str) -> Option<
 
 /// The network whose share a request is of: anybody may push in the name of a client that proves nothing.
 fn share(exchange: &Exchange, client: &Client) -> Option<String> {
-    (client.kind == ClientKind::Public).then(|| peer_address::place(peer_address::or_peer(exchange)))
+    (client.kind == ClientKind::Public).then(|| peer_address::network(peer_address::or_peer(exchange)))
 }
 
 /// Why a request does not begin.

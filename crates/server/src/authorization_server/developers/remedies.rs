@@ -46,15 +46,14 @@ const OF_DESCRIPTIONS: &[(&str, &str)] = &[
         "this person may not open that record",
         "Sign in as somebody who has a record here, or may see the one that you want to open.",
     ),
-    ("nobody is signed in", "With prompt=none no page is shown. Leave prompt out, so that the person can sign in."),
+    (
+        "nobody is signed in",
+        "With prompt=none no page is shown. Leave prompt out, so that the person can sign in, or the one whom id_token_hint names.",
+    ),
     (
         "the person has to allow it",
         "With prompt=none no page is shown: it works for openid, profile and fhirUser, which the person has allowed before. Leave prompt out, so that the \
          person can decide.",
-    ),
-    (
-        "another person is signed in",
-        "The id_token_hint names somebody else than who is signed in. Leave prompt=none out, so that the right person can sign in.",
     ),
     (
         "id_token_hint is no id_token of this server for this client",

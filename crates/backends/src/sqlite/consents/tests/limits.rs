@@ -8,10 +8,10 @@ use super::*;
 
 const TYPES: &str = "http://hl7.org/fhir/resource-types";
 
-/// Stores as many permits of Pat as an organisation has.
-async fn holds(world: &World, how_many: i64, provision: impl Fn(i64) -> Value) {
-    let one = |number| import(&consent(&format!("imported-{number}"), "pat", provision(number)).to_string());
-    world.commit(Who::Operator, (0..how_many).map(one).collect()).await.unwrap();
+/// Somebody stores as many Consents of Pat.
+async fn holds(world: &World, who: Who<'_>, how_many: i64, provision: impl Fn(i64) -> Value) {
+    let one = |number| import_as_create(&consent(&format!("held-{number}"), "pat", provision(number)));
+    world.commit(who, (0..how_many).map(one).collect()).await.unwrap();
 }
 
 fn of_content() -> Value {
@@ -28,7 +28,7 @@ async fn refusal(world: &World, own: &str, provision: Value) -> String {
 #[tokio::test]
 async fn a_patient_has_only_so_many_consents_that_count() {
     let world = world(&[]).await;
-    holds(&world, MAXIMUM_CONSENTS - 1, |_| json!({"type": "permit"})).await;
+    holds(&world, PAT, MAXIMUM_CONSENTS - 1, |_| json!({"type": "permit"})).await;
     let plain = || deny_type("doc", "Condition");
     world.commit(PAT, vec![import_as_create(&consent("last", "pat", plain()))]).await.unwrap();
     assert!(refusal(&world, "more", plain()).await.contains("at most 1000"));
@@ -38,12 +38,12 @@ async fn a_patient_has_only_so_many_consents_that_count() {
         .await
         .unwrap();
     world.commit(DOC, vec![import_as_create(&consent("quinns", "quinn", plain()))]).await.unwrap();
-    // Whoever loads data is not bounded.
+    // Whoever loads data is not bounded (and is of no other account here).
     world.commit(Who::Operator, vec![import(&consent("loaded", "pat", json!({"type": "permit"})).to_string())]).await.unwrap();
     refusal(&world, "more", plain()).await;
     // What is too much already is changed all the same.
     world.commit(PAT, vec![update(&consent("last", "pat", plain()).to_string(), "v3", None)]).await.unwrap();
-    for ended in ["imported-1", "loaded"] {
+    for ended in ["held-1", "loaded"] {
         let ended = withdrawn(consent(ended, "pat", json!({"type": "permit"})));
         world.commit(PAT, vec![update(&ended.to_string(), "v2", None)]).await.unwrap();
     }
@@ -53,7 +53,7 @@ async fn a_patient_has_only_so_many_consents_that_count() {
 #[tokio::test]
 async fn what_each_record_is_compared_with_is_less() {
     let world = world(&[]).await;
-    holds(&world, MAXIMUM_OF_CONTENT, |_| of_content()).await;
+    holds(&world, PAT, MAXIMUM_OF_CONTENT, |_| of_content()).await;
     assert!(refusal(&world, "content", of_content()).await.contains("ask for codes"));
     world.commit(PAT, vec![import_as_create(&consent("plain", "pat", json!({"type": "permit"})))]).await.unwrap();
 }
@@ -78,6 +78,18 @@ async fn and_their_rules_count_together() {
         json!({"type": "permit", "actor": actors, "class": classes})
     };
     let world = world(&[]).await;
-    holds(&world, MAXIMUM_RULES / 500, many).await;
+    holds(&world, PAT, MAXIMUM_RULES / 500, many).await;
     assert!(refusal(&world, "more", json!({"type": "permit"})).await.contains("at most 10000"));
+}
+
+#[tokio::test]
+async fn nobody_takes_from_a_patient_the_right_to_deny() {
+    let world = world(&[]).await;
+    holds(&world, DOC, MAXIMUM_CONSENTS, |_| deny_type("other", "Condition")).await;
+    match world.commit(DOC, vec![import_as_create(&consent("more", "pat", json!({"type": "permit"})))]).await {
+        Err(StoreError::TooMany(_)) => {}
+        other => panic!("{other:?}"),
+    }
+    world.commit(PAT, vec![import_as_create(&consent("own", "pat", deny_type("doc", "Observation")))]).await.unwrap();
+    assert!(!sees(&world, DOC, "Observation", "of-pat").await);
 }
