@@ -540,12 +540,14 @@ impl Application<'_> {
             let identity = (version.resource_type, &version.id);
             let sql = read::visible("r.pk", self.constraint, Letter::Read, identity, &mut parameters);
             let found = parameters.rows(self.connection, &sql, |row| row.get::<_, i64>(0)).map_err(store_error)?;
-            if let Some(pk) = found.first() {
-                let mut row = [(*pk, version.clone())];
-                visibility::grounds(self.connection, self.constraint, Letter::Read, &mut row)?;
-                let [(_, judged)] = row;
-                *version = judged;
-            }
+            let Some(pk) = found.first() else {
+                version.body = None;
+                continue;
+            };
+            let mut row = [(*pk, version.clone())];
+            visibility::grounds(self.connection, self.constraint, Letter::Read, &mut row)?;
+            let [(_, judged)] = row;
+            *version = judged;
         }
         Ok(())
     }
