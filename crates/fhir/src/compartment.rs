@@ -57,7 +57,7 @@ pub fn may_concern(resource_type: ResourceType) -> bool {
 pub fn patients(resource: &Resource, index: &[IndexEntry], references: &[LocalReference]) -> Vec<LogicalId> {
     let resource_type = resource.resource_type();
     if !is_inside(resource_type) {
-        return if may_concern(resource_type) { named(resource, references) } else { Vec::new() };
+        return if may_concern(resource_type) { named(references) } else { Vec::new() };
     }
     if resource_type == ResourceType::PATIENT {
         return resource.id().cloned().into_iter().collect();
@@ -75,24 +75,10 @@ pub fn patients(resource: &Resource, index: &[IndexEntry], references: &[LocalRe
     patients
 }
 
-/// The patients to whom a reference leads, and those who are in a Bundle themselves.
-fn named(resource: &Resource, references: &[LocalReference]) -> Vec<LogicalId> {
-    let is_patient = |reference: &&LocalReference| reference.resource_type == ResourceType::PATIENT;
-    let mut patients: BTreeSet<LogicalId> = references.iter().filter(is_patient).map(|reference| reference.id.clone()).collect();
-    in_bundle(resource.body(), &mut patients);
-    patients.into_iter().collect()
-}
-
-/// The depth of the tree is bounded by the parser and the structural checks.
-fn in_bundle(bundle: &Value, patients: &mut BTreeSet<LogicalId>) {
-    let entries = bundle.member("entry").map(Value::items).unwrap_or_default();
-    for resource in entries.iter().filter_map(|entry| entry.member("resource")) {
-        match resource.member("resourceType").and_then(Value::as_str) {
-            Some("Patient") => patients.extend(resource.member("id").and_then(Value::as_str).and_then(LogicalId::parse)),
-            Some("Bundle") => in_bundle(resource, patients),
-            _ => {}
-        }
-    }
+/// The patients among these.
+fn named(references: &[LocalReference]) -> Vec<LogicalId> {
+    let patients = references.iter().filter(|reference| reference.resource_type == ResourceType::PATIENT);
+    patients.map(|reference| reference.id.clone()).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// The resource of this server whose access a Binary follows (<https://hl7.org/fhir/R4/binary.html#security-context>).
@@ -253,7 +239,25 @@ mod tests {
 
     #[test]
     fn what_is_outside_every_record_concerns_all_whom_it_names() {
-        let table: [(&str, &[&str]); 7] = [
+        let table: [(&str, &[&str]); 9] = [
+            (
+                r#"{"resourceType":"Bundle","type":"collection","entry":[
+                    {"fullUrl":"https://other.example/fhir/Patient/a","resource":{"resourceType":"Patient","id":"a"}},
+                    {"fullUrl":"https://other.example/fhir/Observation/b","resource":{"resourceType":"Observation","status":"final","code":{"text":"x"},
+                        "subject":{"reference":"Patient/a"},"performer":[{"reference":"https://example.org/fhir/Patient/own"}]}},
+                    {"fullUrl":"https://other.example/fhir/Bundle/c","resource":{"resourceType":"Bundle","type":"collection","entry":[
+                        {"resource":{"resourceType":"Patient","id":"a"}},
+                        {"fullUrl":"https://example.org/fhir/Patient/back","resource":{"resourceType":"Patient"}}]}}]}"#,
+                &["back", "own"],
+            ),
+            (
+                r#"{"resourceType":"Bundle","type":"collection","entry":[
+                    {"fullUrl":"https://example.org/fhir/Patient/p","resource":{"resourceType":"Patient","active":true}},
+                    {"fullUrl":"urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0","resource":{"resourceType":"Patient","id":"q"}},
+                    {"fullUrl":"https://other.example/whatever","resource":{"resourceType":"Patient","id":"r","link":[
+                        {"other":{"reference":"Patient/s"},"type":"seealso"}]}}]}"#,
+                &["p", "q", "r", "s"],
+            ),
             (
                 r#"{"resourceType":"Task","status":"requested","intent":"order","for":{"reference":"Patient/p"},"requester":{"reference":"Patient/q"},
                     "input":[{"type":{"text":"x"},"valueReference":{"reference":"https://example.org/fhir/Patient/r/_history/1"}}]}"#,

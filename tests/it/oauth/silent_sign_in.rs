@@ -1,7 +1,10 @@
 //! `id_token_hint` and `prompt=none`: an app that knows its person goes on with that person and nobody else, and without a page only for who it is.
 
 use portcullis_audit::record::{Event, Outcome};
+use portcullis_oauth::key_ring::RETENTION_SECONDS;
 use portcullis_oauth::redirect_uri::RedirectUri;
+use portcullis_server::admin::protocol::Request;
+use portcullis_server::admin::{Caller, Service};
 use portcullis_testkit::app::{AtConsent, hidden, query_value};
 use portcullis_testkit::server::PASSWORD;
 use portcullis_testkit::{App, Reply};
@@ -118,6 +121,29 @@ async fn what_is_no_id_token_for_this_client_is_refused_and_not_ignored() {
         let reply = get(&world, &ann, &query(&world.app, WHO, &[("id_token_hint", hint)])).await;
         assert_eq!(told(&reply), pair("invalid_request", HINT), "{hint}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_id_token_whose_key_is_long_gone_stops_nobody_and_answers_for_nobody() {
+    verifies!("OIDC-02");
+    let world = World::start().await;
+    let (ann, tokens) = allowed(&world.app, GIVEN).await;
+    let old = tokens["id_token"].as_str().unwrap();
+    let (shown, silent) = (
+        query(&world.app, WHO, &[("id_token_hint", old)]),
+        query(&world.app, WHO, &[("id_token_hint", old), ("prompt", "none")]),
+    );
+    let service = Service::new(std::sync::Arc::clone(&world.server.server));
+    service.answer(&Caller::named("test"), Request::RotateKeys { now: true }).await;
+    assert!(query_value(&get(&world, &ann, &silent).await, "code").is_some(), "its key is still published");
+    world.server.clock.advance_seconds(RETENTION_SECONDS + 1);
+    let (ann, _) = allowed(&world.app, GIVEN).await;
+    assert_eq!(told(&get(&world, &ann, &silent).await), pair("login_required", "nobody is signed in"), "it may be somebody else");
+    let page = get(&world, &ann, &shown).await;
+    assert!(page.status == 200 && page.text().contains("value=\"allow\""), "{}", page.text());
+    let mut stranger = Visitor::new(&world);
+    let back = sign_in(&mut stranger, "bob", &shown).await;
+    assert!(stranger.get(back.header("location")).await.text().contains("value=\"allow\""), "as without the hint");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,21 +7,22 @@
 mod composite;
 mod decimal;
 mod normalise;
+mod references;
 mod values;
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
 use std::sync::{LazyLock, OnceLock};
 
 use crate::definitions::{ParameterType, SearchParameter, search_parameters};
 use crate::json::Value;
 use crate::path::Path;
-use crate::reference::{LocalReference, Reference};
+use crate::reference::Reference;
 use crate::resource::Resource;
 use crate::types::ResourceType;
 
 pub use decimal::{ImpliedRange, implied_range};
 pub use normalise::{fold_code, normalise};
+pub use references::references;
 
 /// One value that one search parameter extracted from one resource.
 #[derive(Clone, Debug, PartialEq)]
@@ -264,34 +265,6 @@ fn order(left: &IndexValue, right: &IndexValue) -> Ordering {
 
 fn order_numbers(left: [f64; 3], right: [f64; 3]) -> Ordering {
     left.iter().zip(&right).map(|(a, b)| a.total_cmp(b)).find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
-}
-
-/// Every reference in the body to a resource of this server, each once; also those in contained resources and extensions.
-pub fn references(resource: &Resource, base_url: &str) -> Vec<LocalReference> {
-    let mut found = BTreeSet::new();
-    collect_references(resource.body(), base_url, &mut found);
-    found.into_iter().collect()
-}
-
-/// The depth of the tree is bounded by the parser and the structural checks.
-fn collect_references(value: &Value, base_url: &str, found: &mut BTreeSet<LocalReference>) {
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| collect_references(item, base_url, found)),
-        Value::Object(members) => {
-            for (name, value) in members {
-                match value {
-                    Value::String(text) if &**name == "reference" => {
-                        if let Some(Reference::Local(local)) = Reference::parse(text, base_url) {
-                            found.insert(local);
-                        }
-                    }
-                    Value::Array(_) | Value::Object(_) => collect_references(value, base_url, found),
-                    _ => {}
-                }
-            }
-        }
-        _ => {}
-    }
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::definitions::{Kind, structure};
 use crate::instant::{MAXIMUM, MINIMUM};
@@ -213,6 +215,20 @@ fn every_local_reference_in_a_body_is_listed_once() {
 }
 
 #[test]
+fn a_bundle_speaks_of_what_is_in_it_but_of_what_another_server_holds() {
+    let resource = Resource::parse(
+        br#"{"resourceType":"Bundle","type":"collection","entry":[
+            {"resource":{"resourceType":"Observation","id":"1","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/2"}}},
+            {"fullUrl":"https://example.org/fhir/Device/3/_history/4","resource":{"resourceType":"Device","id":"5"}},
+            {"fullUrl":"http://other.example/fhir/Device/6","resource":{"resourceType":"Device","id":"6","patient":{"reference":"Patient/7"},
+                "owner":{"reference":"https://example.org/fhir/Organization/8"}}}]}"#,
+    )
+    .unwrap();
+    let found: Vec<String> = references(&resource, BASE).iter().map(ToString::to_string).collect();
+    assert_eq!(found, ["Device/3", "Device/5", "Observation/1", "Organization/8", "Patient/2"]);
+}
+
+#[test]
 fn components_are_extracted_together_with_the_number_of_their_element() {
     let quantity = |value: &str| format!(r#""valueQuantity":{{"value":{value},"unit":"mmHg","system":"u","code":"mm[Hg]"}}"#);
     let code = |code: &str| format!(r#""code":{{"coding":[{{"system":"l","code":"{code}"}},{{"code":"{code}"}}]}}"#);
@@ -287,7 +303,7 @@ fn an_extraction_finds_the_same_where_only_the_members_are_left_that_it_looks_at
         "profile":["http://p"],"tag":[{"code":"x"}],"extension":[{"url":"http://e","valueString":"e"}]}"#;
     let (mut found, mut passed_over) = (0, 0);
     for resource_type in ResourceType::all() {
-        let names: std::collections::BTreeSet<&str> =
+        let names: BTreeSet<&str> =
             compiled(resource_type).iter().flat_map(|compiled| compiled.members.iter().flatten()).map(|name| &**name).collect();
         let members: String = names.iter().map(|name| format!(",\"{name}\":{element}")).collect();
         let body = json::parse(format!(r#"{{"resourceType":"{resource_type}","id":"a"{members}}}"#).as_bytes()).unwrap();

@@ -5,6 +5,7 @@
 //! follows where it registered itself.
 
 use portcullis_audit::record::{Agent, Event, Outcome};
+use portcullis_jose::JwtError;
 use portcullis_oauth::authorize::{AuthorizationError, AuthorizationRequest, PageError, RedirectableRequest, claimed_client};
 use portcullis_oauth::clients::Client;
 use portcullis_oauth::id_token;
@@ -44,8 +45,8 @@ pub struct Understood {
     pub client: Client,
     /// The launch from an EHR that it brings.
     pub launch: Option<Box<Launch>>,
-    /// The user whom it is for, where it says so (`id_token_hint`).
-    hinted: Option<UserId>,
+    /// Whom it is for, where it says so (`id_token_hint`).
+    hinted: Option<Hint>,
     /// The query as sent: the handle by which the forms carry it on. It is parsed and checked anew each time.
     pub query: String,
 }
@@ -70,12 +71,24 @@ pub async fn understand(server: &Server, query: &str) -> Result<Understood, Stop
     Ok(Understood { request, client, launch, hinted, query: pushed::carried(query) })
 }
 
-/// The user whom an `id_token_hint` names.
-pub fn hinted(server: &Server, client: &ClientId, hint: &str) -> Result<UserId, (AuthorizationError, &'static str)> {
+/// Whom an `id_token_hint` names.
+pub enum Hint {
+    /// This user.
+    User(UserId),
+    /// Somebody whom nobody can tell any more: its key is published no longer. Apps keep their id_tokens for longer than a server keeps its keys, and a hint
+    /// is to help them: it counts as left out, but for those who ask for an answer without a page, which is for the person named alone.
+    Forgotten,
+}
+
+/// Whom an `id_token_hint` names.
+pub fn hinted(server: &Server, client: &ClientId, hint: &str) -> Result<Hint, (AuthorizationError, &'static str)> {
     let now = server.clock.now_seconds();
     let keys = server.keys.at(now);
-    let user = id_token::user_of_past(hint, &keys.identities, (&server.settings.public_url, client), now);
-    user.map_err(|_| (AuthorizationError::InvalidRequest, "id_token_hint is no id_token of this server for this client"))
+    match id_token::user_of_past(hint, &keys.identities, (&server.settings.public_url, client), now) {
+        Ok(user) => Ok(Hint::User(user)),
+        Err(JwtError::UnknownKey) => Ok(Hint::Forgotten),
+        Err(_) => Err((AuthorizationError::InvalidRequest, "id_token_hint is no id_token of this server for this client")),
+    }
 }
 
 impl Understood {
@@ -100,7 +113,11 @@ impl Understood {
 
     /// Whether it may be answered for this person: one that brings an id_token is for the person whom that names (OpenID Connect Core section 3.1.2.1).
     fn is_for(&self, signed_in: &SignedIn) -> bool {
-        self.hinted.as_ref().is_none_or(|hinted| *hinted == signed_in.user.id)
+        match &self.hinted {
+            None => true,
+            Some(Hint::User(user)) => *user == signed_in.user.id,
+            Some(Hint::Forgotten) => !self.request.prompt.none,
+        }
     }
 
     /// Whether the answer to a form of this request counts: if a sign-in was demanded for it, it was made for it. How long the page was open since
