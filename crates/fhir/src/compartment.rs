@@ -19,6 +19,8 @@
 
 use std::collections::BTreeSet;
 
+use portcullis_mutants::off;
+
 use crate::definitions::{CompartmentType, compartment_parameters};
 use crate::index::{IndexEntry, IndexValue};
 use crate::instant;
@@ -113,7 +115,9 @@ pub fn care_actors(resource: &Resource, index: &[IndexEntry], (base_url, now): (
         ResourceType::EPISODE_OF_CARE => &[("organization", ORGANISATIONS)],
         _ => return Vec::new(),
     };
-    if is_void(resource) || resource.resource_type() == ResourceType::CARE_TEAM && is_over(resource.body(), now) {
+    if is_void(resource) && !off!("care-void")
+        || resource.resource_type() == ResourceType::CARE_TEAM && is_over(resource.body(), now)
+    {
         return Vec::new();
     }
     let is_actor = |entry: &IndexEntry, target: &LocalReference| {

@@ -256,8 +256,8 @@ impl Shown<'_> {
         let mut showing = Showing::by(&self.first);
         self.others.iter().for_each(|other| showing.or(other));
         match &self.denied {
-            Some(denied) => version.show(&showing.but_for(&|labels| denied.hold(labels))),
-            None => version.show(&showing),
+            Some(denied) if !off!("consent-elements") => version.show(&showing.but_for(&|labels| denied.hold(labels))),
+            _ => version.show(&showing),
         }
     }
 }

@@ -27,7 +27,9 @@ pub fn body(draft: &Draft) -> Value {
             "qualification": [{"code": {"text": "x"}, "issuer": {"reference": issuer}}]});
         members.insert("contained".to_owned(), json!([contained]));
     }
-    Value::Object(members.into_iter().filter(|(_, value)| !is_empty(value)).collect())
+    let mut body = Value::Object(members.into_iter().filter(|(_, value)| !is_empty(value)).collect());
+    super::elements::put(&mut body, draft);
+    body
 }
 
 /// Labels of some resources, with and without a confidentiality. Not of those by which others are understood (Medication, Condition, Observation): what

@@ -43,6 +43,13 @@ impl Labels {
         }
     }
 
+    /// The same with these.
+    pub fn with(mut self, others: Self) -> Self {
+        self.level = self.level.max(others.level);
+        self.sensitivities.extend(others.sensitivities);
+        self
+    }
+
     /// The same with those that a body has.
     pub fn and(mut self, body: &Value) -> Self {
         for coding in body["meta"]["security"].as_array().into_iter().flatten() {

@@ -23,6 +23,7 @@ mod bodies;
 mod chains;
 mod consents;
 mod data;
+mod elements;
 mod grammar;
 mod labels;
 mod over_http;

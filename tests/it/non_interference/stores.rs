@@ -8,8 +8,8 @@ use portcullis_backends::SqliteStore;
 use portcullis_backends::sqlite::RootKey;
 use portcullis_fhir::definitions::CompartmentType;
 use portcullis_fhir::interaction::{InstanceHistory, Read, VersionRead};
-use portcullis_fhir::labels::Security;
 use portcullis_fhir::labels::body::{Identity, splice};
+use portcullis_fhir::labels::{Labels, Security};
 use portcullis_fhir::resource::Resource;
 use portcullis_fhir::search::{self, Handling, SearchContext};
 use portcullis_fhir::types::{LogicalId, ResourceType};
@@ -20,6 +20,7 @@ use portcullis_policy::{
 use portcullis_store::{FhirStore, StoreError};
 
 use super::data::{BASE, NOW, Name, Record, Version, id};
+use super::elements::Labelled;
 use super::people::{Asker, operator, patient_with_another_app, service_for_all};
 use super::requests::Request;
 use super::writes::Planned;
@@ -340,10 +341,12 @@ fn derived((name, id): (&str, &str), version: &Version) -> NewVersion {
 
 /// The bytes that leave a store of a version whose body says all its labels.
 pub fn released_body((resource_type, id): &Name, version: &Version) -> Option<String> {
-    version.body.as_ref()?;
+    let said = version.body.as_ref()?;
     let NewVersion { resource_type, id, version, last_updated, body, labelled_by, .. } = derived((resource_type, id), version);
     let identity = Identity { resource_type, id: &id, version: &version, last_updated };
-    let security = Security { labels: labelled_by.claimed, ..Security::NONE };
+    // What is shown says the labels of the elements that are shown.
+    let shown = Labelled::of(said).and_then(|labelled| Labels::named(labelled.code()));
+    let security = Security { labels: labelled_by.claimed | shown.unwrap_or_default(), ..Security::NONE };
     Some(String::from_utf8(splice(body, identity, security, None).unwrap()).unwrap())
 }
 

@@ -32,6 +32,7 @@ use serde_json::Value;
 
 use super::consents;
 use super::data::{BASE, KINDS, Links, Name, Record, Version};
+use super::elements::Labelled;
 use super::labels::{Labels, labelled, level};
 use super::people::{CLEARANCES, Context, Criteria, Person, SERVICE_CLEARANCES, Scope};
 use super::redaction;
@@ -195,6 +196,14 @@ impl<'a> View<'a> {
         let hidden: Vec<&Element> = self.hidden(first).filter(by_all).filter(|element| element.name == name).collect();
         let mut version = labelled(record, number);
         version.body.iter_mut().for_each(|body| redaction::without(body, &hidden));
+        if let (Some(labelled), Some(body)) = (content.and_then(Labelled::of), version.body.as_mut()) {
+            let own = labelled.labels();
+            let said = (stated, content);
+            let kept = || !consents::permit(self.records, (self.person, self.letter), said, &labels.clone().with(own.clone()));
+            if showing.iter().all(|opened| !self.clears(opened, &own)) || kept() {
+                labelled.leave_out(body);
+            }
+        }
         Some(version)
     }
 

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::bodies;
 use super::data::{self, Draft, KINDS, Kind, Links, NOW, Name, Record, Version, id};
+use super::elements;
 use super::labels::{Labels, labelled};
 use super::people::Person;
 use super::stores::{Answer, Outcome, Seen, released_body};
@@ -55,10 +56,21 @@ pub fn writes() -> impl Strategy<Value = Write> {
     let matched = || prop_oneof![4 => Just(Match::Anything), 2 => Just(Match::Current), 1 => Just(Match::Other)];
     let create = data::any_draft().prop_map(Write::Create);
     let update = (data::any_draft(), matched(), any::<bool>());
-    let update = update.prop_map(|(draft, matched, keeps_subject)| Write::Update { draft, matched, keeps_subject });
+    let update = update.prop_map(|(draft, matched, keeps_subject)| Write::Update {
+        draft: beside_labelled(draft),
+        matched,
+        keeps_subject,
+    });
     let ended = prop_oneof![1 => Just(data::kind("Observation")), 1 => Just(data::kind("Encounter")), 2 => select(&KINDS[..])];
     let delete = (ended, 0..10_u8, matched()).prop_map(|(kind, slot, matched)| Write::Delete(kind, slot, matched));
     prop_oneof![2 => create, 4 => update, 2 => delete]
+}
+
+/// The same about a record none of whose elements has a label.
+fn beside_labelled(draft: Draft) -> Draft {
+    let slot = draft.slot % draft.kind.slots;
+    let is_labelled = elements::has_label(draft.kind.name, slot);
+    Draft { slot: if is_labelled { slot + 1 } else { draft.slot }, ..draft }
 }
 
 /// A write with its identity, as the server gives it before it decides.

@@ -8,6 +8,7 @@ use portcullis_fhir::labels::{Confidentiality, Labels, SYSTEM_CONFIDENTIALITY};
 use portcullis_fhir::outcome::{Issue, IssueType};
 use portcullis_fhir::reference::Reference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
+use portcullis_mutants::off;
 
 use super::compiled::Context;
 use super::document::{Actor, Coding, Data, Effect, Interval, Meaning, Provision};
@@ -180,7 +181,9 @@ impl CodeKey {
             Match::Doubt
         } else if resource.codes.contains(self) {
             Match::Yes
-        } else if resource.mentioned.binary_search(self).is_ok() || resource.is_coded_elsewhere {
+        } else if resource.mentioned.binary_search(self).is_ok()
+            || resource.is_coded_elsewhere && !off!("consent-coded-elsewhere")
+        {
             Match::Doubt
         } else {
             Match::No

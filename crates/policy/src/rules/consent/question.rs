@@ -6,6 +6,7 @@
 use portcullis_fhir::purpose::PurposeOfUse;
 use portcullis_fhir::reference::{LocalReference, Reference};
 use portcullis_fhir::types::{LogicalId, ResourceType};
+use portcullis_mutants::off;
 use portcullis_oauth::principal::{Circumstances, Principal, PrincipalUser};
 use portcullis_oauth::scopes::Letter;
 use portcullis_oauth::users::Role;
@@ -119,7 +120,9 @@ impl Question {
             |actor: &&Reference| matches!(actor, Reference::Local(local) if local.resource_type == ResourceType::DEVICE);
         joined.client.extend(memberships.actors.iter().filter(is_device).cloned());
         joined.actors.extend(memberships.actors.iter().filter(|actor| !is_device(actor)).cloned());
-        joined.wider.extend(memberships.wider.iter().cloned());
+        if !off!("consent-parts") {
+            joined.wider.extend(memberships.wider.iter().cloned());
+        }
         joined.others.extend(memberships.others.iter().cloned());
         joined.unresolved = self.unresolved.iter().filter(|unknown| !memberships.known.contains(*unknown)).collect();
         joined
