@@ -31,6 +31,7 @@ mod people;
 mod purposes;
 mod redaction;
 mod regressions;
+mod regressions_of_consents;
 mod regressions_of_operators;
 mod requests;
 mod rules;

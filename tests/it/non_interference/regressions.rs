@@ -461,27 +461,6 @@ pub fn consent(id: &str, day: &str, provision: &str) -> String {
     )
 }
 
-/// A patient denies a hospital, and means its wards.
-#[test]
-fn what_is_denied_to_an_organisation_is_denied_to_its_parts() {
-    let organization = |id: &str, of: &str| {
-        format!(r#"{{"resourceType":"Organization","id":"{id}","name":"x","partOf":{{"reference":"Organization/{of}"}}}}"#)
-    };
-    let role = r#"{"resourceType":"PractitionerRole","id":"q0","practitioner":{"reference":"Practitioner/d0"},"organization":{"reference":"Organization/g0"}}"#;
-    let party = r#"{"role":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ParticipationType","code":"IRCP"}]},"reference":{"reference":"Organization/"#;
-    let denied = |id: &str| consent("n0", "2026-01-01", &format!(r#"{{"type":"deny","actor":[{party}{id}"}}}}]}}"#));
-    let (ward, clinic) = (organization("g0", "g1"), organization("g1", "g2"));
-    for (id, found) in [("g0", 0), ("g1", 0), ("g2", 0), ("g3", 1)] {
-        let denied = denied(id);
-        let texts = [P0, D0, E0, &ward, &clinic, &organization("g3", "g2"), role, &observation("o0", "p0", ""), &denied];
-        let answer = runtime().block_on(async {
-            let held = Held::of(&records_of(&texts)).await;
-            held.ask(&Person::clinician("d0").principal(), &Request::search("Observation")).await
-        });
-        assert_eq!(names(&answer).len(), found, "{id}");
-    }
-}
-
 /// What a patient's app writes narrows at once, and widens when somebody has confirmed it.
 #[test]
 fn a_consent_that_nobody_has_confirmed_lets_nobody_in() {
