@@ -2,7 +2,7 @@
 //! organisation stands for.
 
 use super::data::{kind, records_of};
-use super::people::Person;
+use super::people::{Context, Person, Scope, Service};
 use super::regressions::{D0, E0, P0, P1, after, answers, consent, draft, names, observation, with_all_letters};
 use super::requests::Request;
 use super::runtime;
@@ -84,6 +84,34 @@ fn nobody_with_a_bound_writes_what_is_in_nobodys_record() {
     for person in [Person::patient("p0"), Person::clinician("d0")] {
         assert_eq!(after(&[P0, P1, D0, E0], &[with_all_letters(person)], &create(), &[]).written, 0);
     }
+}
+
+/// Found by the property: a client saw an earlier version of a Provenance that was about something else, as long as no Consent of anybody was there.
+#[test]
+fn which_versions_of_a_provenance_there_are_does_not_tell_whether_anybody_has_consented() {
+    let about = |target: &str| {
+        format!(
+            r#"{{"resourceType":"Provenance","id":"r0","target":[{{"reference":"{target}"}}],"recorded":"2026-01-01T00:00:00Z",
+            "agent":[{{"who":{{"reference":"Practitioner/d0"}}}}]}}"#
+        )
+    };
+    let scopes = vec![Scope { context: Context::System, resource_type: Some("Provenance"), letters: "rs", criteria: None }];
+    let client = Person { scopes, service: Some(Service { clearance: 0, purposes: &[] }), ..Person::default() };
+    let requests = [
+        Request::History { kind: kind("Provenance"), slot: 0, count: 50, since: None },
+        Request::VersionRead(kind("Provenance"), 0, 1),
+        Request::VersionRead(kind("Provenance"), 0, 2),
+    ];
+    let denial = consent(
+        "n0",
+        "2026-01-01",
+        r#"{"type":"deny","securityLabel":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"PSY"}]}"#,
+    );
+    let (before, now) = (about("Practitioner/d0"), about("Patient/p0"));
+    let without = answers(&[P0, P1, D0, &before, &now], &client, &requests);
+    let with = answers(&[P0, P1, D0, &before, &now, &denial], &client, &requests);
+    assert_eq!(without, with);
+    assert_eq!(without.iter().map(names).collect::<Vec<_>>(), [vec!["Provenance/r0/v2"], vec![], vec!["Provenance/r0/v2"]]);
 }
 
 /// A patient denies a hospital, and means its wards.

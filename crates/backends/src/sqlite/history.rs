@@ -37,7 +37,7 @@ pub fn history(
     let bookmarks = Bookmarks::new(seal, "history", binding, query.as_bytes());
     let before = history.cursor.as_deref().map(|bookmark| sequence(&bookmarks, bookmark)).transpose()?;
     let sight = Sight::of(connection, seal, constraint)?;
-    let constraint = sight.constraint();
+    let (given, constraint) = (constraint, sight.constraint());
     let Some(mut current) = read::current(connection, seal, constraint, (history.resource_type, &history.id))? else {
         return Ok(Found::nothing(HistoryPage::default()));
     };
@@ -51,7 +51,7 @@ pub fn history(
     in_care.dedup();
 
     let consulted = sight.consult_patients(connection, seal, patients.iter().chain(&current.patients))?;
-    let judge = Judge::new((connection, seal), constraint, (pk, &current), (&in_care, &consulted))?;
+    let judge = Judge::new((connection, seal), (given, constraint), (pk, &current), (&in_care, &consulted))?;
     let newest = Outline { sequence: earlier.first().map_or(1, |outline| outline.sequence + 1), ..Outline::of(&current) };
     let mut page = HistoryPage::default();
     let mut last = None;
@@ -199,15 +199,18 @@ pub struct Judge<'a> {
     asking: Option<(Question, Letter)>,
     /// Whether the way that shows a version matters, and not only that there is one.
     by_way: bool,
+    /// Whether what a version is about is compared with what the current one is about.
+    compares_targets: bool,
     /// What the current version is about, where that is compared.
     targets: Option<Json>,
 }
 
 impl<'a> Judge<'a> {
-    /// A judge for the versions of `current`. `in_care` names those of their patients with whom the constraint's actors have a care relationship.
+    /// A judge for the versions of `current`. `given` is the constraint as it was decided, `constraint` what is left of it where a store has found that nobody has
+    /// consented to anything: which versions of a Provenance there are does not depend on that. `in_care` names those of their patients with whom the constraint's actors have a care relationship.
     pub fn new(
         (connection, seal): (&'a Connection, &'a Seal),
-        constraint: &'a Constraint,
+        (given, constraint): (&Constraint, &'a Constraint),
         (pk, current): (i64, &'a StoredVersion),
         (in_care, consulted): (&'a [(Relationship, LogicalId)], &'a Consulted),
     ) -> Result<Self, StoreError> {
@@ -215,8 +218,12 @@ impl<'a> Judge<'a> {
         let by_way = judges_each_version(constraint);
         let asking = ways.iter().find_map(Visibility::asking).filter(|asking| !consulted.is_silent(asking.question));
         let asking = asking.map(|asking| (asking.question.joined(&consulted.memberships), asking.letter));
-        let mut judge = Self { connection, seal, ways, pk, current, in_care, consulted, asking, by_way, targets: None };
-        if judge.compares_targets() {
+        // A Provenance is visible through its targets, which are known for the current version only: an earlier version about anything else is hidden.
+        let follows = matches!(current.resource_type, ResourceType::PROVENANCE | ResourceType::BINARY);
+        let compares_targets = follows && !given.visibility(current.resource_type).contains(&Visibility::Every);
+        let mut judge =
+            Self { connection, seal, ways, pk, current, in_care, consulted, asking, by_way, compares_targets, targets: None };
+        if compares_targets {
             judge.targets = judge.targets_of(current, i64::MAX)?;
         }
         Ok(judge)
@@ -230,7 +237,7 @@ impl<'a> Judge<'a> {
 
     /// Whether more than the patients and labels of a version decides.
     fn reads_content(&self) -> bool {
-        self.compares_targets() || self.by_way || self.asking.is_some()
+        self.compares_targets || self.by_way || self.asking.is_some()
     }
 
     /// Whether what a version says lets it be shown: a Provenance about the same, and content that the scope's criteria admit. A deletion says nothing.
@@ -243,7 +250,7 @@ impl<'a> Judge<'a> {
         }
         let consented = |(question, letter): &(Question, Letter)| self.consulted.permits(question, *letter, version);
         shown = shown && self.asking.as_ref().is_none_or(consented);
-        Ok(shown && (!self.compares_targets() || self.same_targets(version, sequence)?))
+        Ok(shown && (!self.compares_targets || self.same_targets(version, sequence)?))
     }
 
     /// Whether what makes the current version visible does so in this very way: another may have let it be seen.
@@ -277,12 +284,6 @@ impl<'a> Judge<'a> {
 
     fn is_grounded(&self, by: &Sources<'_>) -> bool {
         self.current.grounds.iter().any(|grounds| grounds.clearance == by.clearance)
-    }
-
-    /// A Provenance is visible through its targets, which are known for the current version only: an earlier version about anything else is hidden.
-    fn compares_targets(&self) -> bool {
-        matches!(self.current.resource_type, ResourceType::PROVENANCE | ResourceType::BINARY)
-            && !self.ways.contains(&Visibility::Every)
     }
 
     fn same_targets(&self, version: &StoredVersion, sequence: i64) -> Result<bool, StoreError> {

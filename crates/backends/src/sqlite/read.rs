@@ -94,7 +94,7 @@ pub fn version_read(
     read: &VersionRead,
 ) -> Result<Found<Option<StoredVersion>>, StoreError> {
     let sight = Sight::of(connection, seal, constraint)?;
-    let constraint = sight.constraint();
+    let (given, constraint) = (constraint, sight.constraint());
     let Some(mut current) = current(connection, seal, constraint, (read.resource_type, &read.id))? else {
         return Ok(Found::nothing(None));
     };
@@ -109,7 +109,7 @@ pub fn version_read(
     }
     let in_care = patients_in_care(connection, constraint, &[&asked])?;
     let consulted = sight.consult(connection, seal, &[&asked])?;
-    let judge = history::Judge::new((connection, seal), constraint, (current.0, &current.1), (&in_care, &consulted))?;
+    let judge = history::Judge::new((connection, seal), (given, constraint), (current.0, &current.1), (&in_care, &consulted))?;
     let visible = judge.shows(&asked, sequence)? || off!("version-read");
     Ok(Found { in_care, consulted, ..Found::nothing(visible.then_some(asked)) })
 }
