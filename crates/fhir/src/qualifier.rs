@@ -83,6 +83,11 @@ impl Qualifier {
             && wider.meanings.iter().all(|other| self.meanings.iter().any(|own| narrower(own, other)))
     }
 
+    /// Whether a criterion is fulfilled by what is not there. Elements with labels of their own have no index entries: of a resource with such ones nobody can say.
+    pub fn asks_for_absence(&self) -> bool {
+        self.filters.iter().any(|filter| matches!(filter.test, Test::TokenNot(_) | Test::Missing(true)))
+    }
+
     /// Whether a resource of the type with these index entries fulfils every criterion.
     pub fn admits(&self, entries: &[IndexEntry]) -> bool {
         self.filters.iter().all(|filter| holds(filter, entries))

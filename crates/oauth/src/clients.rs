@@ -183,7 +183,7 @@ impl Client {
     /// The target for a requested redirect URI, if it is one of the client's.
     pub fn redirect_target(&self, requested: &str) -> Option<RedirectTarget> {
         let target = self.redirect_uris.iter().find_map(|registered| registered.matching(requested))?;
-        let by_operator = !self.properties.dynamic && self.properties.owner.is_none() || self.properties.verified;
+        let by_operator = !self.properties.dynamic && self.properties.owner.is_none();
         let target = if by_operator { target.trusted() } else { target };
         (target.private_scheme().is_none() || self.is_native_app()).then_some(target)
     }

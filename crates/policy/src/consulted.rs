@@ -85,19 +85,25 @@ impl Consulted {
         (patients, facts): (&[LogicalId], &dyn Fn() -> ResourceFacts),
         verdicts: &mut Verdicts,
     ) -> bool {
+        let decided = self.whatever_it_says(question, patients, verdicts);
+        decided.unwrap_or_else(|| question.permits(&self.consents, (patients, &facts()), letter, verdicts))
+    }
+
+    /// What is decided of content of these patients whatever it says; `None`: that has to be asked.
+    fn whatever_it_says(&self, question: &Question, patients: &[LogicalId], verdicts: &mut Verdicts) -> Option<bool> {
         if patients.is_empty() {
-            return true;
+            return Some(true);
         }
         let (asked, own_record) = question.asked(patients);
         let is_known = asked.iter().all(|patient| self.knows(patient));
         let concerns = |consent: &CompiledConsent| asked.contains(&consent.patient());
         match is_known {
-            false => false,
+            false => Some(false),
             true if !self.consents.iter().any(concerns) => {
                 question.note_silence(patients, verdicts);
-                own_record || question.is_implicitly_permitted()
+                Some(own_record || question.is_implicitly_permitted())
             }
-            true => question.permits(&self.consents, (patients, &facts()), letter, verdicts),
+            true => None,
         }
     }
 
@@ -135,7 +141,10 @@ pub struct DeniedElements<'a> {
     question: &'a Question,
     letter: Letter,
     patients: Vec<LogicalId>,
-    facts: ResourceFacts,
+    /// The labels of the whole.
+    labels: Labels,
+    /// What is asked about the whole, but for its labels: these are those of the element that is asked about.
+    facts: RefCell<ResourceFacts>,
     noted: RefCell<Verdicts>,
     /// What was decided of labels: a resource may have many elements with the same ones.
     decided: RefCell<BTreeMap<u32, bool>>,
@@ -154,7 +163,8 @@ impl<'a> DeniedElements<'a> {
             question,
             letter,
             patients: version.patients.clone(),
-            facts,
+            labels: facts.labels,
+            facts: RefCell::new(facts),
             noted: RefCell::default(),
             decided: RefCell::default(),
         })
@@ -162,19 +172,23 @@ impl<'a> DeniedElements<'a> {
 
     /// Whether an element with these labels is kept from whoever asks.
     pub fn hold(&self, labels: Labels) -> bool {
-        let bits = (self.facts.labels | labels).bits();
-        if let Some(held) = self.decided.borrow().get(&bits) {
+        let labels = self.labels | labels;
+        if let Some(held) = self.decided.borrow().get(&labels.bits()) {
             return *held;
         }
         let held = self.judge(labels);
-        self.decided.borrow_mut().insert(bits, held);
+        self.decided.borrow_mut().insert(labels.bits(), held);
         held
     }
 
     fn judge(&self, labels: Labels) -> bool {
-        let facts = || ResourceFacts { labels: self.facts.labels | labels, ..self.facts.clone() };
         let mut noted = Verdicts::default();
-        let permitted = self.consulted.permit_noting(self.question, self.letter, (&self.patients, &facts), &mut noted);
+        let decided = self.consulted.whatever_it_says(self.question, &self.patients, &mut noted);
+        let permitted = decided.unwrap_or_else(|| {
+            let mut facts = self.facts.borrow_mut();
+            facts.labels = labels;
+            self.question.permits(&self.consulted.consents, (&self.patients, &facts), self.letter, &mut noted)
+        });
         if !permitted {
             self.noted.borrow_mut().join(&noted.of_denials());
         }

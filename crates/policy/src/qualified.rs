@@ -51,7 +51,10 @@ impl Exclusion {
     }
 
     fn hits(&self, entries: &[IndexEntry], labels: Labels) -> bool {
-        let by_content = self.criteria.is_empty() || self.criteria.iter().any(|qualifier| qualifier.admits(entries));
+        // What an element with a label of its own says is in no entry: it may be what the rule takes away.
+        let by_content = self.criteria.is_empty()
+            || labels.contains(Labels::INLINE)
+            || self.criteria.iter().any(|qualifier| qualifier.admits(entries));
         by_content && (self.uncovered_by.is_full() || !self.uncovered_by.covers(labels))
     }
 }
@@ -68,7 +71,10 @@ impl Admission {
     }
 
     fn admits(&self, entries: &[IndexEntry], labels: Labels) -> bool {
-        self.alternatives.iter().any(|alternative| alternative.iter().all(|qualifier| qualifier.admits(entries)))
+        // Nor is an element absent because no entry has it.
+        let is_told = |qualifier: &Qualifier| !qualifier.asks_for_absence() || !labels.contains(Labels::INLINE);
+        let admits = |qualifier: &Arc<Qualifier>| is_told(qualifier) && qualifier.admits(entries);
+        self.alternatives.iter().any(|alternative| alternative.iter().all(admits))
             && !self.exclusions.iter().any(|exclusion| exclusion.hits(entries, labels))
     }
 

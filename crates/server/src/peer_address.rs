@@ -115,7 +115,22 @@ mod tests {
             assert_eq!(came(peer, &lines, PROXIES).as_deref(), expected, "{peer} {lines:?}");
         }
         assert_eq!(came("10.0.0.1", &["198.51.100.4"], &[]).as_deref(), Some("10.0.0.1"), "nobody is trusted by default");
+        // What stands before the proxy's own word may be anything.
+        for before in ["\u{e9}", "somebody", "", ",,", "[", "10.0.0.2:99999"] {
+            for lines in [vec![before, "198.51.100.4"], vec![&*format!("{before}, 198.51.100.4, 10.0.0.2")]] {
+                assert_eq!(came("10.0.0.1", &lines, PROXIES).as_deref(), Some("198.51.100.4"), "{lines:?}");
+            }
+        }
         let many = "10.0.0.2,".repeat(40);
         assert_eq!(came("10.0.0.1", &[&format!("198.51.100.4,{}", many.trim_end_matches(','))], PROXIES), None);
+    }
+
+    #[test]
+    fn one_customer_of_a_provider_is_one_network() {
+        let of = |text: &str| network(text.parse().unwrap());
+        assert_eq!(of("2001:db8:1:2::3"), of("2001:db8:1:ffff::9"));
+        assert_ne!(of("2001:db8:1::1"), of("2001:db8:2::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
     }
 }

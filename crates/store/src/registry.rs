@@ -131,6 +131,13 @@ pub enum Change {
     },
     /// A person allowed an app: the grant and its code.
     AddGrant(Box<Grant>, Box<AuthorizationCode>),
+    /// Grants that are over are put away, and then this is done.
+    PutGrantsAway {
+        /// They must be of no use any more.
+        grants: Vec<GrantId>,
+        /// What is done with it.
+        then: Box<Change>,
+    },
     /// A code is presented, rightly or wrongly; it must not have been before. The grant must stand.
     SpendCode {
         /// The code.

@@ -57,6 +57,7 @@ pub fn without(body: &mut Value, elements: &[&Element]) {
     members.remove("text");
     for element in elements {
         members.remove(element.member);
+        members.remove(&format!("_{}", element.member));
     }
 }
 

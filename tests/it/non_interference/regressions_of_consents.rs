@@ -1,13 +1,13 @@
 //! What consents keep that is not a whole record of one person: single elements, what another resource says the code of, what lies in nobody's record, and whom an
 //! organisation stands for.
 
-use super::data::{kind, records_of};
+use super::data::{NOW, kind, records_of};
 use super::people::{Context, Person, Scope, Service};
 use super::regressions::{D0, E0, P0, P1, after, answers, consent, draft, names, observation, with_all_letters};
 use super::requests::Request;
 use super::runtime;
 use super::stores::{Answer, Held};
-use super::writes::Write;
+use super::writes::{Planned, Write};
 
 const INLINE: &str = "http://hl7.org/fhir/uv/security-label-ds4p/StructureDefinition/extension-inline-sec-label";
 const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
@@ -19,6 +19,13 @@ fn coverage(label: &str) -> String {
     format!(
         r#"{{"resourceType":"Coverage","id":"v2","status":"active","beneficiary":{{"reference":"Patient/p0"}},"payor":[{{"display":"x"}}],
         "class":[{{"type":{{"text":"group"}},"value":"Smith","extension":{extension}}}]}}"#
+    )
+}
+
+fn provenance_about(target: &str) -> String {
+    format!(
+        r#"{{"resourceType":"Provenance","id":"r0","target":[{{"reference":"{target}"}}],"recorded":"2026-01-01T00:00:00Z",
+        "agent":[{{"who":{{"reference":"Practitioner/d0"}}}}]}}"#
     )
 }
 
@@ -89,12 +96,6 @@ fn nobody_with_a_bound_writes_what_is_in_nobodys_record() {
 /// Found by the property: a client saw an earlier version of a Provenance that was about something else, as long as no Consent of anybody was there.
 #[test]
 fn which_versions_of_a_provenance_there_are_does_not_tell_whether_anybody_has_consented() {
-    let about = |target: &str| {
-        format!(
-            r#"{{"resourceType":"Provenance","id":"r0","target":[{{"reference":"{target}"}}],"recorded":"2026-01-01T00:00:00Z",
-            "agent":[{{"who":{{"reference":"Practitioner/d0"}}}}]}}"#
-        )
-    };
     let scopes = vec![Scope { context: Context::System, resource_type: Some("Provenance"), letters: "rs", criteria: None }];
     let client = Person { scopes, service: Some(Service { clearance: 0, purposes: &[] }), ..Person::default() };
     let requests = [
@@ -107,11 +108,48 @@ fn which_versions_of_a_provenance_there_are_does_not_tell_whether_anybody_has_co
         "2026-01-01",
         r#"{"type":"deny","securityLabel":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"PSY"}]}"#,
     );
-    let (before, now) = (about("Practitioner/d0"), about("Patient/p0"));
+    let (before, now) = (provenance_about("Practitioner/d0"), provenance_about("Patient/p0"));
     let without = answers(&[P0, P1, D0, &before, &now], &client, &requests);
     let with = answers(&[P0, P1, D0, &before, &now, &denial], &client, &requests);
     assert_eq!(without, with);
     assert_eq!(without.iter().map(names).collect::<Vec<_>>(), [vec!["Provenance/r0/v2"], vec![], vec!["Provenance/r0/v2"]]);
+}
+
+/// Found by the property: the answer to a write showed a Provenance about what labels or a consent hide from who wrote it.
+#[test]
+fn the_answer_to_a_write_shows_a_provenance_only_where_a_read_would() {
+    let hidden = r#"{"resourceType":"Encounter","id":"e1","status":"finished","class":{"code":"AMB"},"subject":{"reference":"Patient/p0"},
+        "meta":{"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"V"}]}}"#;
+    let denied = consent(
+        "n0",
+        "2026-01-01",
+        r#"{"type":"deny","class":[{"system":"http://hl7.org/fhir/resource-types","code":"Encounter"}]}"#,
+    );
+    let scopes = vec![Scope { context: Context::System, resource_type: None, letters: "cruds", criteria: None }];
+    let client =
+        |clearance| Person { scopes: scopes.clone(), service: Some(Service { clearance, purposes: &[] }), ..Person::default() };
+    let write = |target: &str| {
+        let body = serde_json::from_str(&provenance_about(target)).unwrap();
+        Planned {
+            letter: 'c',
+            name: ("Provenance".into(), "rnew".into()),
+            version: "w0".into(),
+            last_updated: NOW,
+            body: Some(body),
+            if_match: None,
+        }
+    };
+    for (texts, client, target, shown) in [
+        (vec![P0, D0, E0, hidden], client(1), "Encounter/e1", false),
+        (vec![P0, D0, E0, hidden], client(1), "Encounter/e0", true),
+        (vec![P0, D0, E0, &denied], client(0), "Encounter/e0", false),
+        (vec![P0, D0, E0], client(0), "Encounter/e0", true),
+    ] {
+        let answer =
+            runtime().block_on(async { Held::of(&records_of(&texts)).await.write(&client.principal(), &write(target)).await });
+        let Answer::Written(_, seen) = answer else { panic!("{answer:?}") };
+        assert_eq!(seen.body.is_some(), shown, "{target} {texts:?}");
+    }
 }
 
 /// A patient denies a hospital, and means its wards.

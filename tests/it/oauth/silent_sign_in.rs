@@ -197,6 +197,30 @@ async fn without_a_page_an_app_learns_who_is_signed_in_where_it_may_know_it_and_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_that_asks_all_the_time_leaves_no_more_than_twenty_answers_behind() {
+    let world = World::start().await;
+    let clock = &world.server.clock;
+    let (at, _) = allowed(&world.app, GIVEN).await;
+    let silent = query(&world.app, WHO, &[("prompt", "none")]);
+    let left = async || {
+        let registry = &world.server.server.registry;
+        let user = registry.user_named("ann").await.unwrap().unwrap();
+        registry.grants_of(&user.id).await.unwrap().len()
+    };
+    let before = left().await;
+    for number in 0..20 {
+        assert!(query_value(&get(&world, &at, &silent).await, "code").is_some(), "{number}");
+    }
+    let often = pair("interaction_required", "too many answers without a page are still of use");
+    assert_eq!(told(&get(&world, &at, &silent).await), often);
+    assert_eq!(left().await, before + 20);
+    // Their codes are over, and they go with the next answer.
+    clock.advance_seconds(120);
+    assert!(query_value(&get(&world, &at, &silent).await, "code").is_some());
+    assert_eq!(left().await, before + 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_page_nothing_is_decided_for_an_app_that_another_could_claim_to_be_or_for_an_account_that_waits() {
     let world = World::start().await;
     let mut device = world

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use portcullis_fhir::definitions::{ParameterType, SearchParameter};
 use portcullis_fhir::index::{fold_code, normalise};
+use portcullis_fhir::labels::Labels;
 use portcullis_fhir::reference::Reference;
 use portcullis_fhir::search::{Filter, ReferenceMatch, Test, TokenMatch};
 use portcullis_policy::{Admission, Exclusion};
@@ -40,7 +41,12 @@ pub fn admitted(admission: &Admission, alias: &str, parameters: &mut Parameters)
     let mut alternatives = Vec::with_capacity(admission.alternatives().len());
     for qualifiers in admission.alternatives() {
         let filters = qualifiers.iter().flat_map(|qualifier| qualifier.filters());
-        alternatives.push(all(&filters.map(|filter| criterion(filter, parameters)).collect::<Vec<_>>()));
+        let mut criteria: Vec<String> = filters.map(|filter| criterion(filter, parameters)).collect();
+        // Nor is an element absent because no row has it.
+        if qualifiers.iter().any(|qualifier| qualifier.asks_for_absence()) {
+            criteria.push(is_all_indexed());
+        }
+        alternatives.push(all(&criteria));
     }
     let mut conditions = vec![any(&alternatives)];
     conditions.extend(admission.exclusions().iter().map(|exclusion| format!("NOT {}", excluded(exclusion, parameters))));
@@ -52,6 +58,11 @@ pub fn admitted(admission: &Admission, alias: &str, parameters: &mut Parameters)
     }
 }
 
+/// A condition over `r`: no element of it has a label of its own, and so everything that it says has rows.
+fn is_all_indexed() -> String {
+    format!("((r.security & {}) = 0)", Labels::INLINE.bits())
+}
+
 /// A condition over `r`: whether an exclusion hits it.
 fn excluded(exclusion: &Exclusion, parameters: &mut Parameters) -> String {
     let mut alternatives = Vec::with_capacity(exclusion.criteria().len());
@@ -60,6 +71,8 @@ fn excluded(exclusion: &Exclusion, parameters: &mut Parameters) -> String {
     }
     let mut both = Vec::new();
     if !alternatives.is_empty() {
+        // What an element with a label of its own says is in no row: it may be what the rule takes away.
+        alternatives.push(format!("NOT {}", is_all_indexed()));
         both.push(any(&alternatives));
     }
     if !exclusion.uncovered_by().is_full() {

@@ -65,7 +65,8 @@ fn complete(connection: &Connection, seal: &Seal, locators: &mut Locators, pk: i
     let (_, version) = row.open(&mut seal.opener(connection))?;
     let resource = Resource::parse(&version.body.unwrap_or_default())
         .map_err(|_| StoreError::Corrupt(format!("the resource {pk} is not what this program stores")))?;
-    let mut entries = index::extract(&resource, base_url);
+    let indexable = resource.indexable();
+    let mut entries = index::extract(indexable.as_ref().unwrap_or(&resource), base_url);
     entries.retain(|IndexEntry { value, .. }| matches!(value, IndexValue::Component { .. }));
     let mut rows = row_codec::load(connection, pk)?;
     let before = rows.len();

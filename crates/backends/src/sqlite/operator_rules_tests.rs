@@ -13,7 +13,8 @@ use portcullis_oauth::scopes::ScopeSet;
 use portcullis_oauth::users::Role;
 use portcullis_policy::explanation::Says;
 use portcullis_policy::{
-    Basis, Decision, DecisionId, InCare, Operation, OperatorRules, PermittedOperation, Relationship, StoredVersion, decide,
+    Basis, Decision, DecisionId, InCare, Operation, OperatorRules, PermittedOperation, Relationship, StoredVersion, WriteSet,
+    decide,
 };
 use portcullis_store::{FhirStore, StoreError};
 use proptest::prelude::*;
@@ -74,6 +75,13 @@ impl Asked<'_> {
         let read = Operation::Read(Read { resource_type: resource_type(name), id: id(own) });
         let Some((permit, PermittedOperation::Read(read))) = self.decide(read) else { return false };
         permit.release(self.0.store.read(read).await.unwrap()).unwrap().content().is_some()
+    }
+
+    /// Whether a new version of a resource is written.
+    async fn writes(&self, body: &str) -> bool {
+        let changes = vec![update(body, "v2", None)];
+        let Some((_, PermittedOperation::Write(set))) = self.decide(Operation::Write(WriteSet { changes })) else { return false };
+        self.0.store.commit(set, record("0123456789abcdef0123456789abcdef", 1)).await.is_ok()
     }
 
     async fn searches(&self, name: &str, query: &str) -> Vec<String> {
@@ -253,6 +261,50 @@ async fn a_record_that_a_rule_hides_makes_nothing_visible() {
             assert_eq!(asked.reads("Provenance", &format!("about-{own}")).await, visible.contains(&own), "{own}");
         }
     }
+}
+
+/// What an element with a label of its own says is in no index: nobody slips through a rule by labelling what it looks at.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_about_content_takes_away_what_may_have_it_in_an_element_with_a_label() {
+    const URL: &str = "http://hl7.org/fhir/uv/security-label-ds4p/StructureDefinition/extension-inline-sec-label";
+    let label = r#"{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"N"}"#;
+    let labelled = format!(r#","extension":[{{"url":"{URL}","valueCoding":{label}}}]"#);
+    let category = |own: &str, code: &str, more: &str| {
+        of("Observation", own, "p", &format!(r#","category":[{{"coding":[{{"system":"s","code":"{code}"}}]{more}}}]"#))
+    };
+    let bodies = [
+        patient_with("p", ""),
+        encounter("e", "p", "desk"),
+        category("plain", "other", ""),
+        category("social", "social", ""),
+        category("veiled", "social", &labelled),
+        category("veiled-other", "other", &labelled),
+    ];
+    let world = World::of(&bodies).await;
+    let rule = |more: &str| rules(&[format!("[[rule]]\nname = 'r'\n{more}\n")]);
+    let denied = rule("effect = 'deny'\ntypes = ['Observation']\ncriteria = ['category=social']");
+    let unless = rule("effect = 'deny'\ntypes = ['Observation']\ncriteria = ['category:not=other']");
+    let none = Arc::default();
+    for (scope, rules, visible) in [
+        ("user/*.cruds", &none, &["plain", "social", "veiled", "veiled-other"][..]),
+        ("user/*.cruds", &denied, &["plain"]),
+        ("user/*.cruds", &unless, &["plain"]),
+        ("user/Observation.cruds?category=social", &none, &["social"]),
+        ("user/Observation.cruds?category:not=social", &none, &["plain"]),
+        ("user/Observation.cruds?category:missing=true", &none, &[]),
+    ] {
+        let clinician = asking(Role::Clinician, scope);
+        let asked = Asked(&world, &clinician, rules);
+        assert_eq!(asked.searches("Observation", "").await, visible, "{scope} {rules:?}");
+        for own in ["plain", "social", "veiled", "veiled-other"] {
+            assert_eq!(asked.reads("Observation", own).await, visible.contains(&own), "{scope} {rules:?} {own}");
+        }
+    }
+    // Nor is one written that says so in this way.
+    let veiled = category("plain", "social", &labelled);
+    let clinician = asking(Role::Clinician, "user/*.cruds");
+    assert!(!Asked(&world, &clinician, &denied).writes(&veiled).await);
+    assert!(Asked(&world, &clinician, &none).writes(&veiled).await);
 }
 
 /// Rules to draw from; no two make each other pointless.

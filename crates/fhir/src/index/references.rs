@@ -76,10 +76,20 @@ impl Walk<'_> {
     fn home_of(&self, full_url: &str, around: Home) -> Home {
         match Reference::parse(full_url, self.base_url) {
             Some(Reference::Local(_)) => Home::Here,
-            _ if is_of_a_server(full_url) => Home::Elsewhere,
+            _ if is_of_a_server(full_url) && !is_of_host(full_url, self.base_url) => Home::Elsewhere,
             _ => around,
         }
     }
+}
+
+/// Whether both are of one host, however that is written: this server may have been addressed by another scheme or port.
+fn is_of_host(one: &str, other: &str) -> bool {
+    host(one).zip(host(other)).is_some_and(|(one, other)| one.eq_ignore_ascii_case(other))
+}
+
+fn host(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    rest.split(['/', ':']).next()
 }
 
 fn is_of_a_server(full_url: &str) -> bool {

@@ -220,12 +220,13 @@ fn a_bundle_speaks_of_what_is_in_it_but_of_what_another_server_holds() {
         br#"{"resourceType":"Bundle","type":"collection","entry":[
             {"resource":{"resourceType":"Observation","id":"1","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/2"}}},
             {"fullUrl":"https://example.org/fhir/Device/3/_history/4","resource":{"resourceType":"Device","id":"5"}},
+            {"fullUrl":"http://EXAMPLE.org:8080/fhir/Device/9","resource":{"resourceType":"Device","id":"9"}},
             {"fullUrl":"http://other.example/fhir/Device/6","resource":{"resourceType":"Device","id":"6","patient":{"reference":"Patient/7"},
                 "owner":{"reference":"https://example.org/fhir/Organization/8"}}}]}"#,
     )
     .unwrap();
     let found: Vec<String> = references(&resource, BASE).iter().map(ToString::to_string).collect();
-    assert_eq!(found, ["Device/3", "Device/5", "Observation/1", "Organization/8", "Patient/2"]);
+    assert_eq!(found, ["Device/3", "Device/5", "Device/9", "Observation/1", "Organization/8", "Patient/2"]);
 }
 
 #[test]

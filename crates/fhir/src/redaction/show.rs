@@ -80,6 +80,10 @@ pub fn show(stored: Vec<u8>, identity: Identity<'_>, security: Security, showing
     let mut resource = json::parse(&stored).ok()?;
     let mut marks = Vec::new();
     let mut labels = security.labels;
+    // First what the list leaves out, so that nothing is said of the labels that it has.
+    if obeys && by_list(&mut resource, redactions) {
+        marks.push(Mark::Redacted);
+    }
     if has_inline {
         let is_denied = |own: inline::ElementLabels| showing.denied.is_some_and(|denied| denied(own.labels));
         let is_above = |own: inline::ElementLabels| redactions.hides(own.labels) && !off!("element-clearance");
@@ -90,9 +94,6 @@ pub fn show(stored: Vec<u8>, identity: Identity<'_>, security: Security, showing
         if removed {
             marks.push(Mark::Redacted);
         }
-    }
-    if obeys && by_list(&mut resource, redactions) {
-        marks.push(Mark::Redacted);
     }
     if !marks.is_empty() && !off!("narrative") {
         drop_narratives(&mut resource);

@@ -32,7 +32,7 @@ const LABELS: u32 = (1 << 30) - 1;
 /// Every action.
 const ANY_ACTION: u8 = 31;
 /// Changes when this program derives other rows from the same Consents.
-const METHOD: &str = "consents 3";
+const METHOD: &str = "consents 4";
 
 /// Where rows are derived.
 pub struct Derivation<'a> {

@@ -50,6 +50,10 @@ pub fn apply(connection: &Connection, seal: &Arc<Seal>, change: &Change, now: i6
             sign_in::note_methods(connection, grant)?;
             codes::add(connection, code, grant)
         }
+        Change::PutGrantsAway { grants, then } => {
+            grants.iter().try_for_each(|grant| grants::revoke(connection, grant, now))?;
+            apply(connection, seal, then, now)
+        }
         Change::SpendCode { code, refresh, now } => {
             let grant = codes::spend(connection, code)?;
             if let Some(token) = refresh {

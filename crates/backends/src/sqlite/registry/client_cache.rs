@@ -97,7 +97,9 @@ fn leaves_clients(change: &Change) -> bool {
         | Change::BindPurposes { .. }
         | Change::RotateRefresh { .. }
         | Change::RevokeGrant { .. } => true,
-        Change::SpendAssertion { then, .. } | Change::SpendProof { then, .. } => leaves_clients(then),
+        Change::SpendAssertion { then, .. } | Change::SpendProof { then, .. } | Change::PutGrantsAway { then, .. } => {
+            leaves_clients(then)
+        }
         _ => false,
     }
 }

@@ -9,21 +9,31 @@ use rusqlite::{Connection, params};
 
 use super::statements::{column, conflict, execute, one, parsed};
 
-/// The most requests that are kept; public clients may push some without proving anything.
+/// The most requests that are kept of public clients, who may push some without proving anything, and as many of all others.
 pub const MAXIMUM_REQUESTS: i64 = 20_000;
-/// The most of one client, so that whoever pushes in the name of a public one keeps no other from it.
+/// The most of one client that wait, so that whoever pushes in the name of a public one keeps no other from it.
 pub const MAXIMUM_REQUESTS_OF_CLIENT: i64 = 2_000;
+/// The most of one client that browsers have begun with: these live longer.
+pub const MAXIMUM_BEGUN_OF_CLIENT: i64 = 8_000;
 /// The most of one public client that wait for a browser from one network, so that whoever pushes from there keeps no other network from it.
 pub const MAXIMUM_REQUESTS_OF_NETWORK: i64 = 250;
 /// The most of those that people of one network have begun with: many may sign in from one.
 pub const MAXIMUM_BEGUN_OF_NETWORK: i64 = 1_000;
+/// The most of one network, of all public clients together.
+pub const MAXIMUM_OF_NETWORK: i64 = 2_000;
 
 /// Keeps a request.
 pub fn add(connection: &Connection, request: &StoredRequest, now: i64) -> Result<(), StoreError> {
     let sql = "INSERT INTO pushed_request (hash, client, query, pushed, signed, begun, expires_at, network) \
-               SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?11 WHERE (SELECT count(*) FROM pushed_request WHERE expires_at > ?8) < ?9 \
-               AND (SELECT count(*) FROM pushed_request WHERE client = ?2 AND expires_at > ?8) < ?10 \
-               AND (?11 = '' OR (SELECT count(*) FROM pushed_request WHERE client = ?2 AND network = ?11 AND begun = ?6 AND expires_at > ?8) < ?12)";
+               SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?11 \
+               WHERE (SELECT count(*) FROM pushed_request WHERE (network = '') = (?11 = '') AND expires_at > ?8) < ?9 \
+               AND (SELECT count(*) FROM pushed_request WHERE client = ?2 AND begun = ?6 AND expires_at > ?8) < ?10 \
+               AND (?11 = '' OR (SELECT count(*) FROM pushed_request WHERE client = ?2 AND network = ?11 AND begun = ?6 AND expires_at > ?8) < ?12) \
+               AND (?11 = '' OR (SELECT count(*) FROM pushed_request WHERE network = ?11 AND expires_at > ?8) < ?13)";
+    let (of_client, of_network) = match request.begun {
+        true => (MAXIMUM_BEGUN_OF_CLIENT, MAXIMUM_BEGUN_OF_NETWORK),
+        false => (MAXIMUM_REQUESTS_OF_CLIENT, MAXIMUM_REQUESTS_OF_NETWORK),
+    };
     let row = params![
         request.hash.as_bytes().as_slice(),
         request.client.as_str(),
@@ -34,9 +44,10 @@ pub fn add(connection: &Connection, request: &StoredRequest, now: i64) -> Result
         request.expires_at,
         now,
         MAXIMUM_REQUESTS,
-        MAXIMUM_REQUESTS_OF_CLIENT,
+        of_client,
         request.network.as_deref().unwrap_or_default(),
-        if request.begun { MAXIMUM_BEGUN_OF_NETWORK } else { MAXIMUM_REQUESTS_OF_NETWORK },
+        of_network,
+        MAXIMUM_OF_NETWORK,
     ];
     match execute(connection, sql, row)? {
         0 => Err(conflict(TOO_MANY_PUSHED)),
@@ -100,9 +111,54 @@ mod tests {
     }
 
     fn fill(connection: &Connection, how_many: i64, network: &str) {
+        fill_of(connection, how_many, (network, "public"), false);
+    }
+
+    fn fill_of(connection: &Connection, how_many: i64, (network, client): (&str, &str), begun: bool) {
         let fill = "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?1) \
-                    INSERT INTO pushed_request SELECT randomblob(32), 'public', 'x=y', 1, 0, 0, ?2, ?3 FROM number";
-        connection.execute(fill, params![how_many, NOW + 60, network]).unwrap();
+                    INSERT INTO pushed_request SELECT randomblob(32), ?4, 'x=y', 1, 0, ?5, ?2, ?3 FROM number";
+        connection.execute(fill, params![how_many, NOW + 60, network, client, begun]).unwrap();
+    }
+
+    fn is_full(connection: &Connection, request: &StoredRequest) -> bool {
+        match add(connection, request, NOW) {
+            Ok(()) => false,
+            Err(error) => {
+                assert!(format!("{error:?}").contains(TOO_MANY_PUSHED), "{error:?}");
+                true
+            }
+        }
+    }
+
+    #[test]
+    fn what_browsers_have_begun_with_has_a_share_of_its_own() {
+        let connection = connection();
+        let begun = |network: &str, handle: &str| StoredRequest { begun: true, ..from(network, handle) };
+        fill_of(&connection, MAXIMUM_BEGUN_OF_NETWORK - 1, ("192.0.2.1", "public"), true);
+        assert!(!is_full(&connection, &begun("192.0.2.1", "last")));
+        assert!(is_full(&connection, &begun("192.0.2.1", "one more")));
+        assert!(!is_full(&connection, &from("192.0.2.1", "waits")));
+        // A few networks together do not fill it for all others.
+        for network in 2..=7 {
+            fill_of(&connection, MAXIMUM_BEGUN_OF_NETWORK, (&format!("192.0.2.{network}"), "public"), true);
+        }
+        assert!(!is_full(&connection, &begun("198.51.100.1", "elsewhere")));
+        assert!(!is_full(&connection, &from("198.51.100.1", "elsewhere waits")));
+    }
+
+    #[test]
+    fn one_network_has_one_share_of_all_public_clients_and_none_of_what_others_have() {
+        let connection = connection();
+        for client in 0..20 {
+            fill_of(&connection, MAXIMUM_OF_NETWORK / 20, ("192.0.2.1", &format!("app-{client}")), false);
+        }
+        assert!(is_full(&connection, &from("192.0.2.1", "more")));
+        assert!(!is_full(&connection, &from("198.51.100.1", "elsewhere")));
+        for network in 2..=10 {
+            fill_of(&connection, MAXIMUM_OF_NETWORK, (&format!("192.0.2.{network}"), "other"), true);
+        }
+        assert!(is_full(&connection, &from("198.51.100.2", "all is full")));
+        assert!(!is_full(&connection, &request("confidential", "of one who proves who it is")));
     }
 
     #[test]

@@ -291,7 +291,8 @@ impl Submission<'_> {
         if !scopes.iter().any(|scope| Group::of(scope).is_some() && !is_context(scope)) {
             return Err(refuse(request, AuthorizationError::AccessDenied, "the person allowed nothing of what was asked"));
         }
-        granting::allow(server, exchange, (understood, signed_in), Allowed { context, scopes, told: "allowed" }, agent).await
+        let allowed = Allowed { context, scopes, told: "allowed", over: Vec::new() };
+        granting::allow(server, exchange, (understood, signed_in), allowed, agent).await
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Allowed {
     pub scopes: ScopeSet,
     /// How the record calls it.
     pub told: &'static str,
+    /// Earlier grants that are put away with it.
+    pub over: Vec<GrantId>,
 }
 
 /// Makes the grant and its code, and sends the browser back with it.
@@ -35,7 +37,7 @@ pub async fn allow(
     server: &Server,
     exchange: &Exchange,
     (understood, signed_in): (&Understood, &SignedIn),
-    Allowed { context, scopes, told }: Allowed,
+    Allowed { context, scopes, told, over }: Allowed,
     agent: &Agent,
 ) -> Result<Answer, Stop> {
     let request = &understood.request;
@@ -77,6 +79,10 @@ pub async fn allow(
     let account = Account::new(Event::Consent, agent.clone(), Outcome::Success, format!("{told}: {scopes}"));
     let account = account.about(grant.patient.clone());
     let change = Change::AddGrant(Box::new(grant), Box::new(waiting));
+    let change = match over.is_empty() {
+        true => change,
+        false => Change::PutGrantsAway { grants: over, then: Box::new(change) },
+    };
     let change = match &understood.launch {
         Some(launch) => Change::SpendLaunch { launch: launch.hash, then: Box::new(change) },
         None => change,
@@ -110,16 +116,19 @@ pub async fn unasked(
         Next::Decided(context) => context,
         Next::Page(_) => return needs(AuthorizationError::InteractionRequired, "the person has to choose"),
     };
-    if !allowed_before(server, understood, signed_in).await? {
-        return needs(AuthorizationError::ConsentRequired, ASK);
-    }
-    let allowed = Allowed { context, scopes: request.scopes.clone(), told: "allowed as before, without a page" };
+    let over = match before(server, understood, signed_in).await? {
+        Before::Allowed { over } => over,
+        Before::NotAllowed => return needs(AuthorizationError::ConsentRequired, ASK),
+        Before::TooOften => return needs(AuthorizationError::InteractionRequired, TOO_OFTEN),
+    };
+    let allowed = Allowed { context, scopes: request.scopes.clone(), told: "allowed as before, without a page", over };
     allow(server, exchange, (understood, signed_in), allowed, agent).await
 }
 
 /// Answers without a page of which tokens are out, for one app and one person.
 const MOST_UNASKED: usize = 20;
 const ASK: &str = "the person has to allow it";
+const TOO_OFTEN: &str = "too many answers without a page are still of use";
 
 /// Whether a scope is about who is signed in, and nothing else.
 fn tells_who(scope: &Scope) -> bool {
@@ -132,14 +141,31 @@ fn is_certain(understood: &Understood) -> bool {
     understood.client.kind != ClientKind::Public || understood.request.redirect.as_str().starts_with("https://")
 }
 
+/// What the person has said of this app before.
+enum Before {
+    /// One grant covers all that is asked for. Grants of answers without a page that are over go with the next one, so that an app that asks every few minutes leaves no more than
+    /// a few behind.
+    Allowed { over: Vec<GrantId> },
+    /// None does.
+    NotAllowed,
+    /// The app has asked too often.
+    TooOften,
+}
+
 /// Whether one grant that the person gave, and sees on the own page, covers all that is asked for. One that tells who somebody is and nothing else may be of an
 /// answer without a page: it is no word of the person, and there are only so many of them at a time.
-async fn allowed_before(server: &Server, understood: &Understood, signed_in: &SignedIn) -> Result<bool, RegistryError> {
+async fn before(server: &Server, understood: &Understood, signed_in: &SignedIn) -> Result<Before, RegistryError> {
     let now = server.clock.now_seconds();
-    let standing = server.registry.grants_of(&signed_in.user.id).await?;
-    let of_app = standing.iter().filter(|standing| standing.ends_at > now && standing.grant.client == understood.client.id);
-    let (telling_who, given): (Vec<_>, Vec<_>) =
-        of_app.map(|standing| &standing.grant).partition(|grant| grant.scopes.iter().all(tells_who));
-    let covers = |grant: &&Grant| understood.request.scopes.iter().all(|scope| grant.scopes.covers(scope));
-    Ok(telling_who.len() < MOST_UNASKED && given.iter().any(covers))
+    let grants = server.registry.grants_of(&signed_in.user.id).await?;
+    let of_app = grants.into_iter().filter(|standing| standing.grant.client == understood.client.id);
+    let (telling_who, given): (Vec<_>, Vec<_>) = of_app.partition(|standing| standing.grant.scopes.iter().all(tells_who));
+    let covers = |grant: &Grant| understood.request.scopes.iter().all(|scope| grant.scopes.covers(scope));
+    if !given.iter().any(|standing| standing.ends_at > now && covers(&standing.grant)) {
+        return Ok(Before::NotAllowed);
+    }
+    let (over, live): (Vec<_>, Vec<_>) = telling_who.into_iter().partition(|standing| standing.ends_at <= now);
+    match live.len() < MOST_UNASKED {
+        true => Ok(Before::Allowed { over: over.into_iter().map(|standing| standing.grant.id).collect() }),
+        false => Ok(Before::TooOften),
+    }
 }

@@ -56,6 +56,10 @@ const OF_DESCRIPTIONS: &[(&str, &str)] = &[
          person can decide.",
     ),
     (
+        "too many answers without a page are still of use",
+        "Twenty at a time are answered. Keep the id_token that you got, and ask again when it ends, or use a refresh token.",
+    ),
+    (
         "id_token_hint is no id_token of this server for this client",
         "Send the id_token that this server gave to this client, or leave id_token_hint out.",
     ),

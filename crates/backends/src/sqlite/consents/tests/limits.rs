@@ -93,3 +93,32 @@ async fn nobody_takes_from_a_patient_the_right_to_deny() {
     world.commit(PAT, vec![import_as_create(&consent("own", "pat", deny_type("doc", "Observation")))]).await.unwrap();
     assert!(!sees(&world, DOC, "Observation", "of-pat").await);
 }
+
+/// A denial that somebody writes about oneself holds when the same person ends it: it is asked of every decision as before.
+#[tokio::test]
+async fn what_is_held_of_ended_consents_counts_as_long_as_it_holds() {
+    let world = world(&[]).await;
+    let of_code =
+        || json!({"type": "deny", "class": [coding(TYPES, "Observation")], "code": [concept("http://loinc.org", "4548-4")]});
+    let own = || {
+        let mut said = of_code();
+        said["actor"] = json!([practitioner("doc")]);
+        said
+    };
+    let end = |name: String| {
+        let ended = withdrawn(consent(&name, "pat", own()));
+        world.commit(DOC, vec![update(&ended.to_string(), "v2", None)])
+    };
+    for round in 0..2 * MAXIMUM_OF_CONTENT {
+        world.commit(DOC, vec![import_as_create(&consent(&format!("c{round}"), "pat", own()))]).await.unwrap();
+        end(format!("c{round}")).await.unwrap();
+    }
+    match world.commit(DOC, vec![import_as_create(&consent("more", "pat", own()))]).await {
+        Err(StoreError::TooMany(told)) => assert!(told.contains("at most 200") && told.contains("confirmed"), "{told}"),
+        other => panic!("{other:?}"),
+    }
+    // It is the writer's share alone; and who confirms what is there now gives the room back.
+    world.commit(PAT, vec![import_as_create(&consent("own", "pat", of_code()))]).await.unwrap();
+    world.commit(Who::Operator, vec![import(&withdrawn(consent("c1", "pat", own())).to_string())]).await.unwrap();
+    world.commit(DOC, vec![import_as_create(&consent("more", "pat", own()))]).await.unwrap();
+}
