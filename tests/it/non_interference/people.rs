@@ -23,6 +23,7 @@ use serde_json::Value;
 
 use super::consents::APP;
 use super::data::{BASE, KINDS, NOW, PATIENTS};
+use super::elements::Labelled;
 use super::rules::{self, Rule};
 use super::{purposes, redaction};
 
@@ -71,6 +72,19 @@ pub struct Criteria {
     pub text: &'static str,
     /// Whether they hold for a resource of one of the types.
     pub admit: fn(&Value) -> bool,
+}
+
+impl Criteria {
+    /// Whether they open a resource. Of one that has elements with labels of their own nobody says what it has not.
+    pub fn open(&self, body: &Value) -> bool {
+        let asks_for_absence = self.text.contains(":not=") || self.text.contains(":missing=true");
+        (self.admit)(body) && !(asks_for_absence && Labelled::of(body).is_some())
+    }
+
+    /// Whether they may hold: what stands in such an element is not looked at.
+    pub fn may_hold(&self, body: &Value) -> bool {
+        (self.admit)(body) || Labelled::of(body).is_some()
+    }
 }
 
 /// The codings of an element that is a concept or a list of such.

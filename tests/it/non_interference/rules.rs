@@ -118,7 +118,7 @@ impl Rule {
             && !self.types.is_empty()
             && self.is_about(resource_type)
             && content.is_none_or(|content| {
-                self.criteria.is_none_or(|criteria| (criteria.admit)(content))
+                self.criteria.is_none_or(|criteria| criteria.may_hold(content))
                     && self.label.is_none_or(|label| labels.reach(label))
             })
     }
@@ -135,7 +135,7 @@ impl Rule {
 
     /// Whether a permit opens this content.
     pub fn gives_record(&self, content: Option<&Value>) -> bool {
-        self.criteria.is_none_or(|criteria| content.is_some_and(|content| (criteria.admit)(content)))
+        self.criteria.is_none_or(|criteria| content.is_some_and(|content| criteria.open(content)))
     }
 }
 

@@ -241,11 +241,11 @@ impl<'a> View<'a> {
         let hidden: Vec<&Element> = self.hidden(opened).filter(|element| element.name == resource_type).collect();
         let admit = |criteria: &Criteria, content: &Value| {
             if hidden.is_empty() {
-                return (criteria.admit)(content);
+                return criteria.open(content);
             }
             let mut shown = content.clone();
             redaction::without(&mut shown, &hidden);
-            (criteria.admit)(&shown)
+            criteria.open(&shown)
         };
         let admits =
             |scope: &Scope| scope.criteria.is_none_or(|criteria| content.is_some_and(|content| admit(criteria, content)));
