@@ -75,10 +75,13 @@ pub struct Criteria {
 }
 
 impl Criteria {
-    /// Whether they open a resource. Of one that has elements with labels of their own nobody says what it has not.
+    /// Whether they open a resource: elements with labels of their own open nothing, and of a resource with such ones nobody says what it has not.
     pub fn open(&self, body: &Value) -> bool {
+        let Some(labelled) = Labelled::of(body) else { return (self.admit)(body) };
         let asks_for_absence = self.text.contains(":not=") || self.text.contains(":missing=true");
-        (self.admit)(body) && !(asks_for_absence && Labelled::of(body).is_some())
+        let mut indexed = body.clone();
+        labelled.leave_out(&mut indexed);
+        !asks_for_absence && (self.admit)(&indexed)
     }
 
     /// Whether they may hold: what stands in such an element is not looked at.
