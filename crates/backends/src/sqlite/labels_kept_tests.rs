@@ -6,7 +6,8 @@ use portcullis_fhir::json::{self, Value};
 use portcullis_fhir::labels::{Labels, Rules};
 use portcullis_fhir::redaction::inline::INLINE_LABEL;
 use portcullis_policy::{Change, Written};
-use portcullis_store::StoreError;
+use portcullis_store::relabelling::RelabelPart;
+use portcullis_store::{FhirStore, StoreError};
 use portcullis_verifies::verifies;
 
 use super::store::SqliteStore;
@@ -166,4 +167,33 @@ async fn a_version_with_too_many_labels_is_refused() {
     let world = world(&labelled(&many(0), "")).await;
     assert!(matches!(put(&world, PAT, &labelled(&many(150), ""), "v2").await, Err(StoreError::NotSupported(_))));
     put(&world, PAT, &labelled(&many(20), ""), "v2").await.unwrap();
+}
+
+#[tokio::test]
+async fn labelling_anew_takes_from_the_index_what_labels_inside_may_hide() {
+    let world = world(&labelled(&[], &identifiers(&[("hidden", Some("R"))]))).await;
+    let twin = labelled(&[], &identifiers(&[("hidden", None)])).replace(r#""id":"pat""#, r#""id":"twin""#);
+    world.commit(Who::Operator, vec![import(&twin)]).await.unwrap();
+    world.store.label_anew(BASE).unwrap();
+    // As a program stored it that did not keep such elements from the index.
+    let pk = |own: &str| format!("(SELECT pk FROM locator WHERE id = '{own}')");
+    world.tamper(&format!(
+        "UPDATE index_rows SET rows = (SELECT rows FROM index_rows WHERE pk = {}) WHERE pk = {}",
+        pk("twin"),
+        pk("pat")
+    ));
+    world.tamper(&format!(
+        "INSERT OR IGNORE INTO index_token (pk, parameter, code, system, neg_time) \
+         SELECT {}, parameter, code, system, neg_time FROM index_token WHERE pk = {}",
+        pk("pat"),
+        pk("twin")
+    ));
+    let found = async || world.search(Who::Operator, "Patient", "identifier=hidden").await.unwrap();
+    assert_eq!(found().await, ["pat", "twin"]);
+    let run = async |dry_run| world.store.relabel(RelabelPart { dry_run, place: None }, BASE).await.unwrap();
+    assert_eq!(run(true).await.changed, 0);
+    assert_eq!(found().await, ["pat", "twin"], "a dry run changes nothing");
+    assert_eq!(run(false).await.changed, 0);
+    assert_eq!(found().await, ["twin"]);
+    assert_eq!(world.search(PAT, "Patient", "gender=female").await.unwrap(), ["pat"], "and all else is found");
 }

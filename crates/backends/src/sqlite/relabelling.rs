@@ -27,8 +27,8 @@ use super::seal::{Header, Seal};
 
 /// Resources in one transaction.
 const BATCH: i64 = 200;
-/// Changes when this program finds other labels by the same rules.
-const METHOD: &[u8] = b"labels 2\n";
+/// Changes when this program finds other labels by the same rules, or indexes otherwise what labels inside may hide.
+const METHOD: &[u8] = b"labels 3\n";
 /// The types that come first, in this order, because others are understood by them.
 const FIRST: [ResourceType; 4] =
     [ResourceType::HEALTHCARE_SERVICE, ResourceType::MEDICATION, ResourceType::OBSERVATION, ResourceType::CONDITION];
@@ -289,14 +289,16 @@ impl Labeller<'_> {
         let sql = format!("SELECT {} FROM resource r CROSS JOIN locator l ON l.pk = r.pk WHERE r.pk = ?1", read::COLUMNS);
         let row = self.row(&sql, &[pk])?;
         let Some(judged) = self.judge(row, &mut before)? else { return Ok(()) };
-        if !self.is_to_change(&judged) {
-            return Ok(());
+        let is_to_change = self.is_to_change(&judged);
+        if is_to_change {
+            let (security, sealed) = self.sealed(&judged)?;
+            self.execute("UPDATE resource SET security = ?2, body = ?3 WHERE pk = ?1", params![pk, security, sealed])?;
         }
-        let (security, sealed) = self.sealed(&judged)?;
-        self.execute("UPDATE resource SET security = ?2, body = ?3 WHERE pk = ?1", params![pk, security, sealed])?;
+        // What labels inside may hide was found by other rules when older programs stored it, whatever the labels of the whole.
+        let has_inline = judged.security.labels.contains(Labels::INLINE) && !self.dry_run;
         match &judged.content {
-            Some((_, resource)) => self.index(pk, resource, judged.security.labels),
-            None => Ok(()),
+            Some((_, resource)) if is_to_change || has_inline => self.index(pk, resource, judged.security.labels),
+            _ => Ok(()),
         }
     }
 
