@@ -5,7 +5,9 @@ use std::sync::Arc;
 use portcullis_fhir::redaction::ElementRules;
 use serde_json::Value;
 
+use super::data::id;
 use super::people::Person;
+use super::requests::Request;
 use super::stores::Answer;
 
 /// An element of the list.
@@ -80,5 +82,20 @@ impl Person {
     pub fn may_be_answered(&self, found: &Answer, expected: &Answer) -> bool {
         let is_refused = || !LISTS[self.hidden].is_empty() && *found == Answer::Denied;
         found == expected || is_refused() || found.clone().comparable() == expected.clone().comparable()
+    }
+
+    /// The request by those ways into a compartment that the list leaves, for everybody: an element that is hidden from somebody in one part of what they may see
+    /// leads nobody who has that part anywhere, also where another part shows it.
+    pub fn by_shown_ways(&self, request: &Request) -> Option<Request> {
+        let Request::Search { within: Some((owner, slot)), resource_type: "Observation", parameters } = request else {
+            return None;
+        };
+        let is_hidden = LISTS[self.hidden].iter().any(|element| element.path == "Observation.performer");
+        if owner.name != "Patient" || !is_hidden {
+            return None;
+        }
+        let subject = ("subject".to_owned(), format!("Patient/{}", id(*owner, *slot)));
+        let parameters = parameters.iter().cloned().chain([subject]).collect();
+        Some(Request::Search { within: None, resource_type: "Observation", parameters })
     }
 }
