@@ -16,6 +16,7 @@ use super::cursor::Position;
 use super::database::store_error;
 use super::parameters::{Parameters, all};
 use super::read::COLUMNS;
+use super::search_chain;
 use super::search_filter::{self, Condition, Resolver, Route};
 use super::sort::Order;
 use super::visibility;
@@ -76,6 +77,7 @@ pub fn compile(query: &SearchQuery, resolver: &Resolver<'_>, after: Option<&Posi
     if query.filters.iter().map(|filter| search_filter::values(&filter.test)).sum::<usize>() > MAXIMUM_VALUES {
         return Err(StoreError::NotSupported("so many alternatives in one search".to_owned()));
     }
+    search_chain::refuse_widest(&query.filters, &visible, constraint)?;
     let conditions =
         query.filters.iter().map(|filter| search_filter::condition(filter, resource_type, resolver, &mut parameters));
     let conditions = conditions.collect::<Result<Vec<_>, _>>()?;
@@ -113,8 +115,7 @@ pub fn compile(query: &SearchQuery, resolver: &Resolver<'_>, after: Option<&Posi
     }
     let limit = parameters.bind(i64::from(query.count) + 1);
     let page = format!(
-        "{}SELECT r.pk, {} FROM {candidates} CROSS JOIN locator l ON l.pk = r.pk{} WHERE {shown} ORDER BY {} LIMIT {limit}",
-        order.with(),
+        "SELECT r.pk, {} FROM {candidates} CROSS JOIN locator l ON l.pk = r.pk{} WHERE {shown} ORDER BY {} LIMIT {limit}",
         order.columns(),
         order.joins(),
         order.terms()

@@ -36,7 +36,7 @@ struct Key {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
     keys: Vec<Key>,
-    /// Common table expressions that the keys need.
+    /// Queries with the columns `pk` and `value` that the keys need.
     tables: Vec<String>,
 }
 
@@ -95,9 +95,7 @@ impl Order {
         let value = format!("{}({column})", if descending { "max" } else { "min" });
         let value = if column == "value" { value } else { format!("substr({value}, 1, {SORTED_CHARACTERS})") };
         self.push(format!("{name}.value"), descending, true);
-        self.tables.push(format!(
-            "{name} (pk, value) AS MATERIALIZED (SELECT pk, {value} FROM {table} WHERE parameter = {parameter} GROUP BY pk)"
-        ));
+        self.tables.push(format!("SELECT pk, {value} AS value FROM {table} WHERE parameter = {parameter} GROUP BY pk"));
     }
 
     /// A reference stands at what it says: type and id, before identifiers, before addresses of other servers. Nothing of the target counts, which
@@ -107,19 +105,15 @@ impl Order {
         let end = if descending { "max" } else { "min" };
         self.push(format!("{name}.value"), descending, true);
         self.tables.push(format!(
-            "{name} (pk, value) AS MATERIALIZED (SELECT x.pk, substr({end}(printf('%03d %s', t.type, t.id)), 1, {SORTED_CHARACTERS}) \
-             FROM index_reference x CROSS JOIN locator t ON t.pk = x.target WHERE x.parameter = {parameter} GROUP BY x.pk)"
+            "SELECT x.pk AS pk, substr({end}(printf('%03d %s', t.type, t.id)), 1, {SORTED_CHARACTERS}) AS value \
+             FROM index_reference x CROSS JOIN locator t ON t.pk = x.target WHERE x.parameter = {parameter} GROUP BY x.pk"
         ));
     }
 
-    /// `WITH ...`, or nothing.
-    pub fn with(&self) -> String {
-        if self.tables.is_empty() { String::new() } else { format!("WITH {} ", self.tables.join(", ")) }
-    }
-
-    /// The joins to the tables of [`Order::with`].
+    /// The joins to the tables that the order goes by. Not by `WITH`: SQLite refuses that after a thousand tables, which a wide chain has.
     pub fn joins(&self) -> String {
-        (0..self.tables.len()).map(|number| format!(" LEFT JOIN k{number} ON k{number}.pk = r.pk")).collect()
+        let join = |(number, table): (usize, &String)| format!(" LEFT JOIN ({table}) k{number} ON k{number}.pk = r.pk");
+        self.tables.iter().enumerate().map(join).collect()
     }
 
     /// The columns whose values are the [`Position`] of a row.
