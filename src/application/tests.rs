@@ -363,6 +363,14 @@ impl FhirStore for Picky {
         self.inner.evidence(read, asked, base_url)
     }
 
+    fn relationships<'a>(
+        &'a self,
+        asked: &'a portcullis_policy::Constraint,
+        patients: &'a [portcullis_fhir::types::LogicalId],
+    ) -> BoxFuture<'a, Result<Vec<portcullis_policy::StatedRelationship>, StoreError>> {
+        self.inner.relationships(asked, patients)
+    }
+
     fn relabel<'a>(&'a self, part: RelabelPart, base_url: &'a str) -> BoxFuture<'a, Result<Relabelled, StoreError>> {
         self.inner.relabel(part, base_url)
     }

@@ -1,4 +1,4 @@
-//! To whose record a resource belongs: the Patient compartment, and the people who care.
+//! To whose record a resource belongs: the Patient compartment.
 //!
 //! <https://hl7.org/fhir/R4/compartmentdefinition-patient.html>, narrowed: a resource belongs to the patient whom it is *about*. The published definition also
 //! lets in whoever wrote, performed, asked for or paid for it (`performer`, `author`, `recorder`, `asserter`, `requester`, `sender`, `recipient`, `source`,
@@ -19,12 +19,8 @@
 
 use std::collections::BTreeSet;
 
-use portcullis_mutants::off;
-
 use crate::definitions::{CompartmentType, compartment_parameters};
 use crate::index::{IndexEntry, IndexValue};
-use crate::instant;
-use crate::json::Value;
 use crate::reference::{LocalReference, Reference};
 use crate::resource::Resource;
 use crate::types::{LogicalId, ResourceType};
@@ -101,65 +97,6 @@ pub fn membership_parameters(resource_type: ResourceType) -> Vec<&'static str> {
     }
 }
 
-/// Who has to do with the patients of a resource by what it says, each once: the practitioners and roles that an Encounter (`participant.individual`) or CareTeam
-/// (`participant.member`) names, the general practitioners of a Patient, and the organisation that provides an Encounter or manages a Patient or EpisodeOfCare.
-/// What did not take place, was entered in error, or is a team that is not at work or whose period is over at `now`, says nothing; nor does it of members whose time in the team is over at `now`,
-/// in milliseconds since the epoch. What lets whom in is for rules to say. `index` is what [`crate::index::extract`] gave for the resource.
-pub fn care_actors(resource: &Resource, index: &[IndexEntry], (base_url, now): (&str, i64)) -> Vec<LocalReference> {
-    const PEOPLE: &[ResourceType] = &[ResourceType::PRACTITIONER, ResourceType::PRACTITIONER_ROLE];
-    const ORGANISATIONS: &[ResourceType] = &[ResourceType::ORGANIZATION];
-    let named: &[(&str, &[ResourceType])] = match resource.resource_type() {
-        ResourceType::ENCOUNTER => &[("participant", PEOPLE), ("service-provider", ORGANISATIONS)],
-        ResourceType::CARE_TEAM => &[("participant", PEOPLE)],
-        ResourceType::PATIENT => &[("general-practitioner", PEOPLE), ("organization", ORGANISATIONS)],
-        ResourceType::EPISODE_OF_CARE => &[("organization", ORGANISATIONS)],
-        _ => return Vec::new(),
-    };
-    if is_void(resource) && !off!("care-void")
-        || resource.resource_type() == ResourceType::CARE_TEAM && is_over(resource.body(), now)
-    {
-        return Vec::new();
-    }
-    let is_actor = |entry: &IndexEntry, target: &LocalReference| {
-        named.iter().any(|(code, types)| entry.parameter.code == *code && types.contains(&target.resource_type))
-    };
-    let targets = index.iter().filter_map(|entry| Some((entry, local(entry)?)));
-    let mut actors: Vec<LocalReference> =
-        targets.filter(|(entry, target)| is_actor(entry, target)).map(|(_, target)| target.clone()).collect();
-    actors.sort_unstable();
-    actors.dedup();
-    if resource.resource_type() == ResourceType::CARE_TEAM {
-        actors.retain(|actor| !has_left(resource, actor, (base_url, now)));
-    }
-    actors
-}
-
-/// Whether a record of care is about none: an Encounter or EpisodeOfCare that did not take place, and a CareTeam that is not at work.
-fn is_void(resource: &Resource) -> bool {
-    let status = resource.body().member("status").and_then(Value::as_str);
-    match (resource.resource_type(), status) {
-        (ResourceType::CARE_TEAM, status) => !matches!(status, None | Some("active")),
-        (_, status) => matches!(status, Some("cancelled" | "entered-in-error")),
-    }
-}
-
-/// Whether a team names somebody as its member for times alone that are over.
-fn has_left(team: &Resource, member: &LocalReference, (base_url, now): (&str, i64)) -> bool {
-    let participants = team.body().member("participant").map(Value::items).unwrap_or_default();
-    let own = participants.iter().filter(|participant| {
-        let reference = participant.member("member").and_then(|member| member.member("reference")).and_then(Value::as_str);
-        matches!(reference.and_then(|text| Reference::parse(text, base_url)), Some(Reference::Local(found)) if found == *member)
-    });
-    let mut own = own.peekable();
-    own.peek().is_some() && own.all(|participant| is_over(participant, now))
-}
-
-/// Whether the `period` of something ended before a time in milliseconds since the epoch.
-fn is_over(value: &Value, now: i64) -> bool {
-    let end = value.member("period").and_then(|period| period.member("end")).and_then(Value::as_str);
-    end.and_then(instant::range).is_some_and(|end| end.high < now)
-}
-
 fn local(entry: &IndexEntry) -> Option<&LocalReference> {
     match &entry.value {
         IndexValue::Reference(Reference::Local(target)) => Some(target),
@@ -173,8 +110,6 @@ mod tests {
     use crate::index::extract;
 
     const BASE: &str = "https://example.org/fhir";
-    /// 2027-01-15T08:00:00Z
-    const NOW: i64 = 1_800_000_000_000;
 
     fn resource(text: &str) -> (Resource, Vec<IndexEntry>) {
         let resource = Resource::parse(text.as_bytes()).unwrap_or_else(|issues| panic!("{text}: {issues:?}"));
@@ -342,78 +277,5 @@ mod tests {
                 assert!(!kept.contains(&code), "{resource_type} {code}");
             }
         }
-    }
-
-    #[test]
-    fn care_that_did_not_take_place_or_is_over_says_nothing_of_who_cares() {
-        let actors = |text: &str| {
-            let (resource, index) = resource(text);
-            care_actors(&resource, &index, (BASE, NOW)).iter().map(ToString::to_string).collect::<Vec<_>>()
-        };
-        for (status, cares) in
-            [("planned", true), ("in-progress", true), ("finished", true), ("cancelled", false), ("entered-in-error", false)]
-        {
-            let visit = format!(
-                r#"{{"resourceType":"Encounter","status":"{status}","class":{{"code":"AMB"}},"subject":{{"reference":"Patient/p"}},
-                "participant":[{{"individual":{{"reference":"Practitioner/b"}},"period":{{"end":"2020-01-01"}}}}],"serviceProvider":{{"reference":"Organization/o"}}}}"#
-            );
-            assert_eq!(!actors(&visit).is_empty(), cares, "{status}");
-        }
-        for (status, cares) in
-            [("active", true), ("proposed", false), ("suspended", false), ("inactive", false), ("entered-in-error", false)]
-        {
-            let team = format!(
-                r#"{{"resourceType":"CareTeam","status":"{status}","subject":{{"reference":"Patient/p"}},"participant":[{{"member":{{"reference":"Practitioner/c"}}}}]}}"#
-            );
-            assert_eq!(!actors(&team).is_empty(), cares, "{status}");
-        }
-        for (period, cares) in
-            [(r#""start":"2019-01-01""#, true), (r#""end":"2027-01-15""#, true), (r#""end":"2027-01-14""#, false)]
-        {
-            let team = format!(
-                r#"{{"resourceType":"CareTeam","status":"active","period":{{{period}}},"subject":{{"reference":"Patient/p"}},"participant":[{{"member":{{"reference":"Practitioner/c"}}}}]}}"#
-            );
-            assert_eq!(!actors(&team).is_empty(), cares, "{period}");
-        }
-        let member = |participants: &str| {
-            actors(&format!(
-                r#"{{"resourceType":"CareTeam","subject":{{"reference":"Patient/p"}},"participant":[{participants}]}}"#
-            ))
-        };
-        let until =
-            |who: &str, end: &str| format!(r#"{{"member":{{"reference":"{who}"}},"period":{{"start":"2019-01-01"{end}}}}}"#);
-        assert_eq!(member(&until("Practitioner/c", "")), ["Practitioner/c"]);
-        assert_eq!(member(&until("Practitioner/c", r#","end":"2027-01-15""#)), ["Practitioner/c"], "today");
-        assert!(member(&until("Practitioner/c", r#","end":"2027-01-14""#)).is_empty());
-        assert!(member(&until("https://example.org/fhir/Practitioner/c/_history/1", r#","end":"2020""#)).is_empty());
-        let again = format!("{},{}", until("Practitioner/c", r#","end":"2020""#), until("Practitioner/c", ""));
-        assert_eq!(member(&again), ["Practitioner/c"], "who came back is a member");
-        let other =
-            format!("{},{}", until("Practitioner/c", r#","end":"2020""#), until("https://other.example/fhir/Practitioner/c", ""));
-        assert!(member(&other).is_empty(), "somebody of the same name elsewhere is somebody else");
-    }
-
-    #[test]
-    fn who_has_to_do_with_a_patient_is_named_by_few_types_and_elements() {
-        let actors = |text: &str| {
-            let (resource, index) = resource(text);
-            care_actors(&resource, &index, (BASE, NOW)).iter().map(ToString::to_string).collect::<Vec<_>>()
-        };
-        let encounter = r#"{"resourceType":"Encounter","status":"finished","class":{"code":"AMB"},"subject":{"reference":"Patient/p"},"participant":[
-            {"individual":{"reference":"Practitioner/b"}},{"individual":{"reference":"PractitionerRole/r"}},{"individual":{"reference":"RelatedPerson/x"}},
-            {"individual":{"reference":"https://other.example/fhir/Practitioner/z"}},{"individual":{"reference":"Practitioner/b"}}]}"#;
-        assert_eq!(actors(encounter), ["Practitioner/b", "PractitionerRole/r"]);
-        let team = r#"{"resourceType":"CareTeam","subject":{"reference":"Patient/p"},"participant":[{"member":{"reference":"Practitioner/c"}},
-            {"member":{"reference":"Patient/p"}},{"member":{"reference":"Organization/o"},"onBehalfOf":{"reference":"Organization/p"}}]}"#;
-        assert_eq!(actors(team), ["Practitioner/c"]);
-        let provided = r#"{"resourceType":"Encounter","status":"finished","class":{"code":"AMB"},"subject":{"reference":"Patient/p"},
-            "serviceProvider":{"reference":"Organization/o"}}"#;
-        assert_eq!(actors(provided), ["Organization/o"]);
-        let patient = r#"{"resourceType":"Patient","id":"p","managingOrganization":{"reference":"Organization/o"},"contact":[{"organization":{"reference":"Organization/x"}}],
-            "generalPractitioner":[{"reference":"Practitioner/g"},{"reference":"Organization/q"}]}"#;
-        assert_eq!(actors(patient), ["Organization/o", "Practitioner/g"]);
-        let observation =
-            r#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"performer":[{"reference":"Practitioner/d"}]}"#;
-        assert!(actors(observation).is_empty());
     }
 }

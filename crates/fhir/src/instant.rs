@@ -15,12 +15,23 @@ pub const MINIMUM: i64 = -62_135_596_800_000;
 pub const MAXIMUM: i64 = 253_402_300_800_000;
 
 /// The half-open range `[low, high)` of milliseconds since the epoch that a date or time of limited precision stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Range {
     /// The first millisecond.
     pub low: i64,
     /// The first millisecond after.
     pub high: i64,
+}
+
+impl Range {
+    /// Every time that FHIR can write.
+    pub const ALWAYS: Self = Self { low: MINIMUM, high: MAXIMUM };
+
+    /// The time in both; `None` where there is none.
+    pub fn meet(self, other: Self) -> Option<Self> {
+        let (low, high) = (self.low.max(other.low), self.high.min(other.high));
+        (low < high).then_some(Self { low, high })
+    }
 }
 
 /// How much of a date and time a text states.

@@ -5,6 +5,7 @@
 
 pub mod bundle;
 pub mod capability;
+pub mod care;
 pub mod compartment;
 pub mod definitions;
 pub mod index;

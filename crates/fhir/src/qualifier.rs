@@ -11,6 +11,7 @@ use std::fmt;
 use crate::definitions::{ParameterType, SearchParameter};
 use crate::index::{self, IndexEntry, IndexValue, fold_code};
 use crate::json;
+use crate::labels::Security;
 use crate::query;
 use crate::redaction;
 use crate::reference::Reference;
@@ -83,9 +84,15 @@ impl Qualifier {
             && wider.meanings.iter().all(|other| self.meanings.iter().any(|own| narrower(own, other)))
     }
 
-    /// Whether a criterion is fulfilled by what is not there. Elements with labels of their own have no index entries: of a resource with such ones nobody can say.
-    pub fn asks_for_absence(&self) -> bool {
-        self.filters.iter().any(|filter| matches!(filter.test, Test::TokenNot(_) | Test::Missing(true)))
+    /// Of which resources nobody can say whether it admits them, as bits of [`Security::column`]: a criterion that is fulfilled by what is not there, where not everything is
+    /// told, and one about times, where these are coarse.
+    pub fn undecided(&self) -> i64 {
+        let bits = self.filters.iter().map(|filter| match filter.test {
+            Test::TokenNot(_) | Test::Missing(true) => Security::NOT_TOLD,
+            Test::Date(_) => Security::COARSE,
+            _ => 0,
+        });
+        bits.fold(0, |all, bits| all | bits)
     }
 
     /// Whether a resource of the type with these index entries fulfils every criterion.

@@ -1,5 +1,6 @@
 //! A version of a resource that is about to be stored, with everything that storage, search and policy derive from its body.
 
+use crate::care::{self, Carer};
 use crate::compartment;
 use crate::index::{self, IndexEntry};
 use crate::json::{self, Value};
@@ -24,8 +25,8 @@ pub struct NewVersion {
     pub body: Vec<u8>,
     /// The patients in whose compartments it lies, ascending.
     pub patients: Vec<LogicalId>,
-    /// Practitioners whose care relationship with those patients it states (Encounter, CareTeam).
-    pub care_actors: Vec<LocalReference>,
+    /// Who has to do with those patients by what it states, and when.
+    pub carers: Vec<Carer>,
     /// Every resource of this server that the body refers to.
     pub references: Vec<LocalReference>,
     /// Those of them of which everybody learns who sees the version.
@@ -55,12 +56,13 @@ impl NewVersion {
         let resource = resource.with_identity(id.clone(), &version, last_updated);
         let references = index::references(&resource, base_url);
         // What labels inside the resource hide from somebody, nobody finds it by.
-        let may_hide = labelled_by.residual || labelled_by.claimed.contains(Labels::INLINE);
+        let may_hide = labelled_by.obliged || labelled_by.claimed.contains(Labels::INLINE);
         let indexable = if may_hide { resource.indexable() } else { None };
         let indexed = indexable.as_ref().unwrap_or(&resource);
         let entries = index::extract(indexed, base_url);
         let links = indexable.as_ref().map_or_else(|| references.clone(), |indexed| index::references(indexed, base_url));
-        if entries.len() > index::MAXIMUM_ENTRIES || references.len() > index::MAXIMUM_ENTRIES {
+        let carers = care::carers(&resource, &entries, base_url);
+        if [entries.len(), references.len(), carers.len()].iter().any(|count| *count > index::MAXIMUM_ENTRIES) {
             let message = format!(
                 "The resource has more than {} values or references that are indexed; divide it into several.",
                 index::MAXIMUM_ENTRIES
@@ -70,7 +72,7 @@ impl NewVersion {
         Ok(Self {
             resource_type: resource.resource_type(),
             patients: compartment::patients(&resource, &entries, &references),
-            care_actors: compartment::care_actors(&resource, &entries, (base_url, last_updated)),
+            carers,
             follows: compartment::security_context(&resource).filter(|context| context.resource_type != ResourceType::PATIENT),
             references,
             links,

@@ -15,6 +15,7 @@ use portcullis_oauth::scopes::Letter;
 
 use crate::qualified::{Admission, Qualifications};
 use crate::redaction;
+use crate::relationship::{Actors, Relationship};
 use crate::rules::consent::{Memberships, Question};
 
 /// A set that is never empty, so that an empty list cannot be read as "all".
@@ -47,11 +48,11 @@ pub enum Boundary {
     /// The compartments of these patients.
     Patients(NonEmpty<LogicalId>),
     /// The compartments of the patients who have an Encounter or a CareTeam that names one of these actors.
-    CareRelationship(NonEmpty<LocalReference>),
+    CareRelationship(Actors),
     /// The compartments of these patients, as far as the care relationship with one of these actors holds.
-    PatientsInCare(NonEmpty<LogicalId>, NonEmpty<LocalReference>),
+    PatientsInCare(NonEmpty<LogicalId>, Actors),
     /// The compartments of the patients to whom one of these actors has the relationship. Only a rule of the operator gives this.
-    Related(Relationship, NonEmpty<LocalReference>),
+    Related(Relationship, Actors),
     /// This record alone: what stands for the person who asks.
     Itself(LocalReference),
     /// Every record of the granted types. Only a rule that names its reason gives this.
@@ -73,7 +74,7 @@ impl Boundary {
     }
 
     /// The relationship that the store must find, and whose it is; `None` where it asks for none.
-    pub fn relationship(&self) -> Option<(Relationship, &NonEmpty<LocalReference>)> {
+    pub fn relationship(&self) -> Option<(Relationship, &Actors)> {
         match self {
             Self::CareRelationship(actors) | Self::PatientsInCare(_, actors) => Some((Relationship::Care, actors)),
             Self::Related(relationship, actors) => Some((*relationship, actors)),
@@ -81,42 +82,6 @@ impl Boundary {
         }
     }
 }
-
-/// How a practitioner, or somebody in a role, has to do with a patient.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Relationship {
-    /// An Encounter or a CareTeam names the actor.
-    Care,
-    /// An organisation in which the actor has a PractitionerRole manages the patient, or provides one of the patient's Encounters or EpisodesOfCare.
-    Organization,
-    /// A CareTeam of the patient names the actor.
-    CareTeam,
-    /// The patient's general practitioner is the actor.
-    GeneralPractitioner,
-}
-
-impl Relationship {
-    /// Those that a rule of the operator may name.
-    pub const NAMED: [Self; 3] = [Self::Organization, Self::CareTeam, Self::GeneralPractitioner];
-
-    /// The name in rules.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Care => "care",
-            Self::Organization => "organization",
-            Self::CareTeam => "care-team",
-            Self::GeneralPractitioner => "general-practitioner",
-        }
-    }
-
-    /// The relationship of this name that a rule may name.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::NAMED.into_iter().find(|relationship| relationship.as_str() == name)
-    }
-}
-
-/// Patients to whom an actor of a constraint has a relationship, as a store found it in a statement of its own.
-pub type InCare = Vec<(Relationship, LogicalId)>;
 
 /// A set of resource types, as a bit set over [`ResourceType::code`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -11,10 +11,11 @@ use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::principal::Principal;
 use portcullis_oauth::scopes::{Letter, ScopeContext};
 
-use crate::constraint::{Boundary, Constraint, Relationship, Visibility};
+use crate::constraint::{Boundary, Constraint, Visibility};
 use crate::consulted::Consulted;
 use crate::decision::{DenialReason, Permit, Trace};
 use crate::operator_rules::{Holds, OperatorRules, Rule, RuleEffect};
+use crate::relationship::Relationship;
 use crate::rules::consent::Answered;
 use crate::stored::StoredVersion;
 
@@ -341,17 +342,21 @@ pub fn described(boundary: &Boundary) -> String {
     match boundary {
         Boundary::Patients(allowed) => format!("the record of {}", patients(allowed.items())),
         Boundary::CareRelationship(whose) => {
-            format!("the records of patients whose Encounter or CareTeam names {}", actors(whose.items()))
+            format!("the records of patients whose Encounter or CareTeam names {}", actors(whose.who.items()))
         }
         Boundary::PatientsInCare(allowed, whose) => {
             format!(
                 "the record of {}, as far as an Encounter or CareTeam names {}",
                 patients(allowed.items()),
-                actors(whose.items())
+                actors(whose.who.items())
             )
         }
         Boundary::Related(relationship, whose) => {
-            format!("the records of patients to whom {} has the relationship {}", actors(whose.items()), relationship.as_str())
+            format!(
+                "the records of patients to whom {} has the relationship {}",
+                actors(whose.who.items()),
+                relationship.as_str()
+            )
         }
         Boundary::Itself(record) => format!("{record} alone"),
         Boundary::Whole => "everything".to_owned(),

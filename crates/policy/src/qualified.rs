@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use portcullis_fhir::index::IndexEntry;
-use portcullis_fhir::labels::{Clearance, Labels};
+use portcullis_fhir::labels::{Clearance, Security};
 use portcullis_fhir::qualifier::{self, Qualifier};
 use portcullis_fhir::types::ResourceType;
 use portcullis_oauth::scopes::{Letter, Opening, TypeLetters};
@@ -50,12 +50,12 @@ impl Exclusion {
         self.uncovered_by
     }
 
-    fn hits(&self, entries: &[IndexEntry], labels: Labels) -> bool {
-        // What an element with a label of its own says is in no entry: it may be what the rule takes away.
+    fn hits(&self, entries: &[IndexEntry], security: Security) -> bool {
+        // What no entry tells may be what the rule takes away.
         let by_content = self.criteria.is_empty()
-            || labels.contains(Labels::INLINE)
+            || security.has(Security::NOT_TOLD)
             || self.criteria.iter().any(|qualifier| qualifier.admits(entries));
-        by_content && (self.uncovered_by.is_full() || !self.uncovered_by.covers(labels))
+        by_content && (self.uncovered_by.is_full() || !self.uncovered_by.covers(security.labels))
     }
 }
 
@@ -70,22 +70,21 @@ impl Admission {
         &self.exclusions
     }
 
-    fn admits(&self, entries: &[IndexEntry], labels: Labels) -> bool {
+    fn admits(&self, entries: &[IndexEntry], security: Security) -> bool {
         // Nor is an element absent because no entry has it.
-        let is_told = |qualifier: &Qualifier| !qualifier.asks_for_absence() || !labels.contains(Labels::INLINE);
-        let admits = |qualifier: &Arc<Qualifier>| is_told(qualifier) && qualifier.admits(entries);
+        let admits = |qualifier: &Arc<Qualifier>| !security.has(qualifier.undecided()) && qualifier.admits(entries);
         self.alternatives.iter().any(|alternative| alternative.iter().all(admits))
-            && !self.exclusions.iter().any(|exclusion| exclusion.hits(entries, labels))
+            && !self.exclusions.iter().any(|exclusion| exclusion.hits(entries, security))
     }
 
     /// Whether it opens a resource that will have these index entries and labels.
-    pub fn admits_with(&self, entries: &[IndexEntry], (resource_type, labels): (ResourceType, Labels)) -> bool {
-        if labels.is_empty() {
-            return self.admits(entries, labels);
+    pub fn admits_with(&self, entries: &[IndexEntry], (resource_type, security): (ResourceType, Security)) -> bool {
+        if security.labels.is_empty() {
+            return self.admits(entries, security);
         }
         let mut entries = entries.to_vec();
-        entries.extend(labels.entries(resource_type));
-        self.admits(&entries, labels)
+        entries.extend(security.labels.entries(resource_type));
+        self.admits(&entries, security)
     }
 
     /// Whether it opens a stored version whose labels are not in its body. A deletion has no content that could be judged, and what cannot be read is not opened.
@@ -93,7 +92,7 @@ impl Admission {
         let excluding = self.exclusions.iter().flat_map(|exclusion| &exclusion.criteria);
         let criteria = self.alternatives.iter().flatten().chain(excluding).map(Arc::as_ref);
         let entries = version.body.as_deref().and_then(|body| qualifier::entries(criteria, body, &self.base_url));
-        entries.is_some_and(|entries| self.admits_with(&entries, (version.resource_type, version.security.labels)))
+        entries.is_some_and(|entries| self.admits_with(&entries, (version.resource_type, version.security)))
     }
 
     fn of(opening: Opening, base_url: &Arc<str>) -> Option<Self> {

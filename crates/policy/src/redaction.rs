@@ -19,10 +19,11 @@ use portcullis_fhir::types::ResourceType;
 use portcullis_mutants::off;
 use portcullis_oauth::scopes::Letter;
 
-use crate::constraint::{Constraint, Grant, Relationship, Visibility};
+use crate::constraint::{Constraint, Grant, Visibility};
 use crate::decision::DenialReason;
 use crate::operation::{Change, Operation};
 use crate::operator_rules::{Rule, RuleEffect};
+use crate::relationship::Relationship;
 
 /// The name under which it stands in traces that something is left out.
 pub(crate) const NAME: &str = "redaction";

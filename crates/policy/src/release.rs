@@ -9,9 +9,10 @@ use portcullis_mutants::off;
 use portcullis_oauth::scopes::Letter;
 
 use crate::app_state::{AppState, AppStatePermit};
-use crate::constraint::{Boundary, Constraint, InCare, Relationship, Sources, Visibility};
+use crate::constraint::{Boundary, Constraint, Sources, Visibility};
 use crate::consulted::{Consulted, DeniedElements};
 use crate::decision::{DecisionId, Permit};
+use crate::relationship::{InCare, Relationship};
 use crate::rules::consent::{Question, Verdicts};
 use crate::stored::{HistoryPage, SearchPage, StoredVersion, Written};
 

@@ -20,8 +20,9 @@ use portcullis_oauth::scopes::{Letter, ScopeSet};
 use portcullis_oauth::users::Role;
 use portcullis_verifies::verifies;
 
-use crate::constraint::{Boundary, Grant, NonEmpty, Relationship};
+use crate::constraint::{Boundary, Grant, NonEmpty};
 use crate::decision::{Denial, DenialReason};
+use crate::relationship::Relationship;
 use crate::release::{Disagreement, Unreleased};
 use crate::rules::Ruling;
 use crate::stored::{Grounds, StoredVersion, Written};

@@ -11,7 +11,7 @@ use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_policy::constraint::TypeSet;
 use portcullis_policy::explanation::Evidence;
 use portcullis_policy::{
-    Authorized, Constraint, Consulted, HistoryPage, SearchPage, StoredVersion, Unreleased, WriteSet, Written,
+    Authorized, Constraint, Consulted, HistoryPage, SearchPage, StatedRelationship, StoredVersion, Unreleased, WriteSet, Written,
 };
 
 use crate::relabelling::{RelabelPart, Relabelled};
@@ -140,6 +140,13 @@ pub trait FhirStore: Send + Sync {
         asked: &'a Constraint,
         base_url: &'a str,
     ) -> BoxFuture<'a, Result<Evidence, StoreError>>;
+
+    /// For each of these patients and each relationship that a constraint asks for one record that states it, where any does. For explanations, never for an answer.
+    fn relationships<'a>(
+        &'a self,
+        asked: &'a Constraint,
+        patients: &'a [LogicalId],
+    ) -> BoxFuture<'a, Result<Vec<StatedRelationship>, StoreError>>;
 
     /// Labels the next stored versions anew by the rules of this store, or says what that would do; `base_url` tells local references from foreign ones.
     fn relabel<'a>(&'a self, part: RelabelPart, base_url: &'a str) -> BoxFuture<'a, Result<Relabelled, StoreError>>;

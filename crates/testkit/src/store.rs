@@ -93,6 +93,14 @@ impl FhirStore for FaultyStore {
         self.inner.evidence(read, asked, base_url)
     }
 
+    fn relationships<'a>(
+        &'a self,
+        asked: &'a portcullis_policy::Constraint,
+        patients: &'a [portcullis_fhir::types::LogicalId],
+    ) -> BoxFuture<'a, Result<Vec<portcullis_policy::StatedRelationship>, StoreError>> {
+        self.inner.relationships(asked, patients)
+    }
+
     fn relabel<'a>(
         &'a self,
         part: portcullis_store::relabelling::RelabelPart,

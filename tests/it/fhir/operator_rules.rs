@@ -10,6 +10,7 @@ use portcullis_server::admin::protocol::{Request, Response};
 use portcullis_server::admin::{Caller, Comes, ExplainRequest, Explained, Service};
 use portcullis_server::context::AuthorizationSettings;
 use portcullis_server::operator_rules::Held;
+use portcullis_testkit::resources::encounter;
 use portcullis_testkit::server::{PASSWORD, TestServer};
 use portcullis_verifies::verifies;
 use serde_json::{Value, json};
@@ -217,7 +218,14 @@ async fn a_decision_is_explained_rule_by_rule_and_the_explanation_is_on_record()
     let care = seen.steps.iter().find(|step| step.rule == "relationship:care").unwrap();
     assert!(care.because.contains("Encounter/enc-ann"), "{care:?}");
     assert!(seen.plain.starts_with("Yes"), "{}", seen.plain);
+    // A visit that did not take place is no reason, and is not told as one.
+    world.server.import(&[encounter("enc-bob", "bob", "who", "hospital").replace("finished", "cancelled")]).await;
     let hidden = explain(&world, of("who", "Observation/obs-bob-1")).await;
+    let care = hidden.steps.iter().find(|step| step.rule == "relationship:care").unwrap();
+    assert_eq!((care.says, care.because.contains("enc-bob")), (None, false), "{care:?}");
+    let change = |record| ExplainRequest { interaction: "update".into(), scopes: "user/*.cruds".into(), ..of("who", record) };
+    assert_eq!(explain(&world, change("Observation/obs-ann-1")).await.comes, Comes::Permit);
+    assert_eq!(explain(&world, change("Observation/obs-bob-1")).await.comes, Comes::Hidden);
     assert_eq!((hidden.comes, said(&hidden, "boundary")), (Comes::Hidden, Some(false)));
     assert!(hidden.plain.contains("has to do with this patient"), "{}", hidden.plain);
     assert_eq!(explain(&world, of("who", "Observation/nothing")).await.comes, Comes::Absent);

@@ -94,10 +94,17 @@ fn elements(draft: &Draft) -> Map<String, Value> {
             "partOf": one(&["Encounter"]),
             "diagnosis": all(&["Condition"]).into_iter().map(|condition| json!({"condition": condition})).collect::<Vec<_>>(),
         }),
-        "CareTeam" => json!({
-            "status": if draft.value == 4 { "inactive" } else { "active" }, "category": [code], "subject": subject, "period": period, "encounter": one(&["Encounter"]),
-            "participant": all(&["Practitioner", "Patient", "Organization"]).into_iter().map(|who| json!({"member": who})).collect::<Vec<_>>(),
-        }),
+        "CareTeam" => {
+            // Of some teams the time is over, of some that of their members has not come.
+            let period = if draft.value == 3 && draft.date < 2 { Some(json!({"start": "2019", "end": "2020"})) } else { period };
+            let place = (draft.value == 3 && draft.date > 4).then(|| json!({"start": "2090"}));
+            let member =
+                |who| if let Some(place) = &place { json!({"member": who, "period": place}) } else { json!({"member": who}) };
+            json!({
+                "status": if draft.value == 4 { "inactive" } else { "active" }, "category": [code], "subject": subject, "period": period, "encounter": one(&["Encounter"]),
+                "participant": all(&["Practitioner", "Patient", "Organization"]).into_iter().map(member).collect::<Vec<_>>(),
+            })
+        }
         "Coverage" => json!({
             "status": "active", "type": code, "beneficiary": subject,
             "subscriber": one(&["Patient"]),
@@ -140,6 +147,7 @@ fn elements(draft: &Draft) -> Map<String, Value> {
         "Consent" => super::consents::body(draft, &subject),
         "PractitionerRole" => json!({
             "code": [code], "practitioner": one(&["Practitioner"]), "organization": one(&["Organization"]), "location": all(&["Location"]),
+            "period": (draft.value == 3).then(|| json!({"end": "2020"})),
         }),
         "Location" => json!({"name": name, "managingOrganization": one(&["Organization"]), "partOf": one(&["Location"])}),
         "Medication" => json!({"code": code, "manufacturer": one(&["Organization"])}),

@@ -356,7 +356,7 @@ pub fn reasons<'a>(records: &'a [Record], (relation, carer): (Relation, &str), p
     let own = ("Practitioner".to_owned(), carer.to_owned());
     let is_role = |record: &&Record| {
         let current = record.current().filter(|_| record.resource_type == "PractitionerRole");
-        current.is_some_and(|body| references_at(body, "practitioner").contains(&own))
+        current.is_some_and(|body| is_now(body) && references_at(body, "practitioner").contains(&own))
     };
     let roles = || records.iter().filter(is_role);
     let role_names = || roles().map(|role| (role.resource_type.clone(), role.id.clone()));
@@ -505,6 +505,9 @@ pub fn links(body: &Value) -> Links {
     };
     // A visit that did not take place, and a team that is not at work, are no care.
     let is_void = ["cancelled", "inactive"].iter().any(|status| body["status"] == *status);
+    // Nor does a team let in before or after its time, or a member before or after theirs; of one team the members have the same.
+    let is_team = body["resourceType"] == "CareTeam";
+    let is_void = is_void || is_team && !(is_now(body) && body["participant"].as_array().into_iter().flatten().all(is_now));
     let named = if is_void { &[] } else { named };
     let patients = patients(body);
     let of_kind = |(element, kind): &(&str, &'static str)| {
@@ -516,6 +519,12 @@ pub fn links(body: &Value) -> Links {
         shared: all_references(body).into_iter().filter(is_shared).collect(),
         care: carers.flat_map(|carer| patients.iter().map(move |patient| (carer.clone(), patient.clone()))).collect(),
     }
+}
+
+/// Whether what is said of something with a period is so in January 2027: no period of these worlds begins or ends in that year.
+fn is_now(value: &Value) -> bool {
+    let year = |end: &str| value["period"][end].as_str().map(|text| text[..4].parse::<u16>().unwrap());
+    year("start").is_none_or(|start| start < 2027) && year("end").is_none_or(|end| end > 2026)
 }
 
 /// Whether a resource is of a shared type and nobody's.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use portcullis_fhir::definitions::{ParameterType, SearchParameter};
 use portcullis_fhir::index::{fold_code, normalise};
-use portcullis_fhir::labels::Labels;
+use portcullis_fhir::labels::Security;
 use portcullis_fhir::reference::Reference;
 use portcullis_fhir::search::{Filter, ReferenceMatch, Test, TokenMatch};
 use portcullis_policy::{Admission, Exclusion};
@@ -43,8 +43,9 @@ pub fn admitted(admission: &Admission, alias: &str, parameters: &mut Parameters)
         let filters = qualifiers.iter().flat_map(|qualifier| qualifier.filters());
         let mut criteria: Vec<String> = filters.map(|filter| criterion(filter, parameters)).collect();
         // Nor is an element absent because no row has it.
-        if qualifiers.iter().any(|qualifier| qualifier.asks_for_absence()) {
-            criteria.push(is_all_indexed());
+        let undecided = qualifiers.iter().fold(0, |all, qualifier| all | qualifier.undecided());
+        if undecided != 0 {
+            criteria.push(format!("(r.security & {undecided}) = 0"));
         }
         alternatives.push(all(&criteria));
     }
@@ -58,11 +59,6 @@ pub fn admitted(admission: &Admission, alias: &str, parameters: &mut Parameters)
     }
 }
 
-/// A condition over `r`: no element of it has a label of its own, and so everything that it says has rows.
-fn is_all_indexed() -> String {
-    format!("((r.security & {}) = 0)", Labels::INLINE.bits())
-}
-
 /// A condition over `r`: whether an exclusion hits it.
 fn excluded(exclusion: &Exclusion, parameters: &mut Parameters) -> String {
     let mut alternatives = Vec::with_capacity(exclusion.criteria().len());
@@ -71,8 +67,8 @@ fn excluded(exclusion: &Exclusion, parameters: &mut Parameters) -> String {
     }
     let mut both = Vec::new();
     if !alternatives.is_empty() {
-        // What an element with a label of its own says is in no row: it may be what the rule takes away.
-        alternatives.push(format!("NOT {}", is_all_indexed()));
+        // What no row tells may be what the rule takes away.
+        alternatives.push(format!("(r.security & {}) <> 0", Security::NOT_TOLD));
         both.push(any(&alternatives));
     }
     if !exclusion.uncovered_by().is_full() {

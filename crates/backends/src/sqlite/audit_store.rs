@@ -9,7 +9,8 @@ use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_policy::constraint::TypeSet;
 use portcullis_policy::explanation::Evidence;
 use portcullis_policy::{
-    Authorized, Boundary, Constraint, Consulted, HistoryPage, InCare, SearchPage, StoredVersion, Unreleased, Visibility, WriteSet,
+    Authorized, Boundary, Constraint, Consulted, HistoryPage, InCare, SearchPage, StatedRelationship, StoredVersion, Unreleased,
+    Visibility, WriteSet,
 };
 use portcullis_store::relabelling::{RelabelPart, Relabelled};
 use portcullis_store::together::{Done, NotDone, Together};
@@ -154,6 +155,14 @@ impl FhirStore for AuditedStore {
             return Box::pin(async { Ok(Evidence::default()) });
         }
         self.store.evidence(read, asked, base_url)
+    }
+
+    fn relationships<'a>(
+        &'a self,
+        asked: &'a Constraint,
+        patients: &'a [LogicalId],
+    ) -> BoxFuture<'a, Result<Vec<StatedRelationship>, StoreError>> {
+        self.store.relationships(asked, patients)
     }
 
     fn relabel<'a>(&'a self, part: RelabelPart, base_url: &'a str) -> BoxFuture<'a, Result<Relabelled, StoreError>> {

@@ -18,6 +18,7 @@ use portcullis_policy::{Admission, Boundary, Change, Constraint, Consulted, InCa
 use portcullis_store::StoreError;
 use rusqlite::{Connection, params};
 
+use super::admissible::Admissible;
 use super::admission;
 use super::completion::{completion, not_recordable};
 use super::consents::sight::Sight;
@@ -190,8 +191,7 @@ impl Application<'_> {
     fn update(&mut self, version: &NewVersion, if_match: Option<&LogicalId>) -> Result<Done, StoreError> {
         let current = self.visible(version.resource_type, &version.id)?.ok_or(StoreError::NotFound)?;
         let before = read::patients(&current.patients)?;
-        let writer =
-            self.require_inside(version.resource_type, &before, &Content::Stored(current.pk, current.security.labels))?;
+        let writer = self.require_inside(version.resource_type, &before, &Content::Stored(current.pk, current.security))?;
         if current.deleted {
             return Err(StoreError::Gone);
         }
@@ -251,9 +251,9 @@ impl Application<'_> {
     fn delete(&mut self, deletion: &Deletion<'_>, if_match: Option<&LogicalId>) -> Result<Done, StoreError> {
         let current = self.visible(deletion.resource_type, deletion.id)?.ok_or(StoreError::NotFound)?;
         let patients = read::patients(&current.patients)?;
-        self.require_inside(deletion.resource_type, &patients, &Content::Stored(current.pk, current.security.labels))?;
+        self.require_inside(deletion.resource_type, &patients, &Content::Stored(current.pk, current.security))?;
         // A deletion is as confidential as what it deleted.
-        let security = Security { residual: false, ..current.security };
+        let security = Security { residual: false, obliged: false, ..current.security };
         let identity = |version: &LogicalId, last_updated| StoredVersion {
             resource_type: deletion.resource_type,
             id: deletion.id.clone(),
@@ -319,7 +319,7 @@ impl Application<'_> {
         content: &Content<'_>,
     ) -> Result<Clearance, StoreError> {
         let labels = match content {
-            Content::Stored(_, labels) | Content::Proposed(_, labels) => *labels,
+            Content::Stored(_, security) | Content::Proposed(_, security) => security.labels,
         };
         let mut found = None;
         for WriteBoundary { boundary, admission, clearance } in self.constraint.write_boundaries(resource_type) {
@@ -337,7 +337,9 @@ impl Application<'_> {
         match content {
             Content::Proposed(..) if off!("write-submitted") => Ok(true),
             Content::Stored(..) if off!("write-stored") => Ok(true),
-            Content::Proposed(version, labels) => Ok(admission.admits_with(&version.entries, (version.resource_type, *labels))),
+            Content::Proposed(version, security) => {
+                Ok(admission.admits_with(&version.entries, (version.resource_type, *security)))
+            }
             Content::Stored(pk, _) => {
                 let mut parameters = Parameters::default();
                 let pk = parameters.bind(*pk);
@@ -371,51 +373,12 @@ impl Application<'_> {
         parameters.integer(self.connection, &format!("SELECT ({inside}) IS TRUE")).map(|inside| inside != 0).map_err(store_error)
     }
 
-    /// The rows without those by which a writer would let somebody in: a reference makes a shared record visible, and an Encounter or CareTeam lets
-    /// its practitioners see the patient. Only imports may add such rows freely; others keep what was there, and may link what they can read.
-    fn admissible(&self, pk: i64, resource_type: ResourceType, rows: Vec<Row>) -> Result<Vec<Row>, StoreError> {
-        if self.is_unbounded(resource_type) {
-            return Ok(rows);
-        }
-        let mut admitted = Vec::with_capacity(rows.len());
-        for row in rows {
-            let keeps = match &row {
-                Row::Care { .. } if off!("write-care") => true,
-                Row::SharedLink { .. } if off!("write-links") => true,
-                Row::Care { actor, patient } => self
-                    .is_so("SELECT 1 FROM care WHERE actor = ?1 AND patient = ?2 AND source = ?3", params![actor, patient, pk])?,
-                Row::SharedLink { target } => {
-                    self.is_so("SELECT 1 FROM shared_link WHERE target = ?1 AND source = ?2", params![target, pk])?
-                        || self.may_read(*target)?
-                }
-                _ => true,
-            };
-            if keeps {
-                admitted.push(row);
-            }
-        }
-        Ok(admitted)
+    fn admissible(&self) -> Admissible<'_> {
+        Admissible { connection: self.connection, constraint: self.constraint }
     }
 
     pub(super) fn is_unbounded(&self, resource_type: ResourceType) -> bool {
         self.constraint.write_boundaries(resource_type).any(|boundary| boundary.is_everything())
-    }
-
-    fn is_so(&self, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Result<bool, StoreError> {
-        let mut statement = self.connection.prepare_cached(sql).map_err(store_error)?;
-        statement.exists(parameters).map_err(store_error)
-    }
-
-    /// Whether the permit shows the current version of this resource to a read.
-    fn may_read(&self, pk: i64) -> Result<bool, StoreError> {
-        let code = "SELECT type FROM locator WHERE pk = ?1";
-        let code = self.connection.query_row(code, [pk], |row| row.get::<_, u8>(0)).map_err(store_error)?;
-        let Some(resource_type) = ResourceType::from_code(code) else { return Ok(false) };
-        let mut parameters = Parameters::default();
-        let placeholder = parameters.bind(pk);
-        let shown = visibility::predicate(self.constraint, resource_type, Letter::Read, "r", &mut parameters);
-        let sql = format!("SELECT count(*) FROM resource r WHERE r.pk = {placeholder} AND r.deleted = 0 AND {shown}");
-        parameters.integer(self.connection, &sql).map(|found| found != 0).map_err(store_error)
     }
 
     /// Locators, keys, rows and the sealed body of a version.
@@ -428,7 +391,7 @@ impl Application<'_> {
         let mut source = Source { connection: self.connection, locators: &mut self.state.locators, seal: self.seal };
         let mut rows = source.rows(version, &patients, neg_time)?;
         source.labels(security.labels, (version.resource_type, neg_time), &mut rows)?;
-        let rows = self.admissible(pk, version.resource_type, rows)?;
+        let rows = if self.is_unbounded(version.resource_type) { rows } else { self.admissible().rows(pk, rows)? };
         let key = self.home_key(patients.first().copied())?;
         let column = column(&version.patients);
         let header = Header {
@@ -449,15 +412,17 @@ impl Application<'_> {
         let Security { labels, claimed, .. } = if off!("write-labels") { Security::NONE } else { before };
         let before = (labels | dropped).lasting();
         let own = labelling::own_labels(&self.state.rules, &version.labelled_by) | before;
-        self.require_inside(version.resource_type, &version.patients, &Content::Proposed(version, own))?;
+        let (residual, obliged) = (version.labelled_by.residual, version.labelled_by.obliged);
+        let security = Security { labels: own, claimed: Labels::NONE, residual, obliged };
+        self.require_inside(version.resource_type, &version.patients, &Content::Proposed(version, security))?;
         self.require_consent(version, own)?;
         // Hints of what it refers to are not judged: whether the writer is refused must not depend on what may be hidden.
         let read = |letter| visibility::ways(self.constraint, version.resource_type, letter);
         let all = self.is_unbounded(version.resource_type) || read(Letter::Read).is_empty() && read(Letter::Search).is_empty();
-        let may_use = |target| if all { Ok(true) } else { self.may_read(target) };
+        let may_use = |target| if all { Ok(true) } else { self.admissible().may_read(target) };
         let hints = labelling::hints(self.connection, (version.resource_type, &version.references), may_use)?;
         let claimed = version.labelled_by.claimed.without(before) | claimed.lasting();
-        Ok(Security { labels: own | hints, claimed, residual: version.labelled_by.residual })
+        Ok(Security { labels: own | hints, claimed, ..security })
     }
 
     fn home_key(&mut self, home: Option<i64>) -> Result<DataKey, StoreError> {
@@ -556,9 +521,9 @@ impl Application<'_> {
 /// What a change is judged by.
 enum Content<'a> {
     /// The version that is current, and its labels.
-    Stored(i64, Labels),
+    Stored(i64, Security),
     /// The version that would be, and the labels that it has of itself.
-    Proposed(&'a NewVersion, Labels),
+    Proposed(&'a NewVersion, Security),
 }
 
 struct Current {

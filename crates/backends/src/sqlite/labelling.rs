@@ -44,7 +44,8 @@ pub fn hints(
         let identity = params![reference.resource_type.code(), reference.id.as_str()];
         let found = statement.query_row(identity, |row| Ok((row.get(0)?, row.get(1)?))).optional().map_err(store_error)?;
         let Some((pk, security)) = found else { continue };
-        let hint = read::security(security)?.labels;
+        // That an element of what it refers to has a label of its own says nothing of its own elements.
+        let hint = read::security(security)?.labels.lasting();
         if !labels.contains(hint) && may_use(pk)? {
             labels = labels | hint;
         }

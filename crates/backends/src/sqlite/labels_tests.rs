@@ -161,6 +161,18 @@ async fn a_reference_hints_at_the_same_as_a_code() {
     assert!(world.read(DOC, "Medication", "bup").await.unwrap().is_none());
 }
 
+/// That an element of what it refers to has a label of its own says nothing of the elements of a resource.
+#[tokio::test]
+async fn a_reference_hints_at_no_label_of_an_element() {
+    const URL: &str = "http://hl7.org/fhir/uv/security-label-ds4p/StructureDefinition/extension-inline-sec-label";
+    let noted = format!(
+        r#"{{"resourceType":"Medication","id":"noted","code":{{"text":"x","extension":[{{"url":"{URL}","valueCoding":{{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"R"}}}}]}}}}"#
+    );
+    let world = world(&[noted, prescription("refers", r#""medicationReference":{"reference":"Medication/noted"}"#)]).await;
+    assert!(labels_of(&world, "Medication", "noted").await.contains(Labels::INLINE));
+    assert!(!labels_of(&world, "MedicationRequest", "refers").await.contains(Labels::INLINE));
+}
+
 /// Whether a clinician is refused, and what is seen of what was written, does not tell that a hidden Medication is there.
 #[tokio::test]
 async fn a_hint_of_what_is_hidden_tells_its_writer_nothing() {

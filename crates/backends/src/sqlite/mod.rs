@@ -3,6 +3,7 @@
 //! Every statement that produces a resource carries the permit's condition (`visibility`). Bodies are sealed (`seal`); what is found
 //! but fails its authentication is an error, never an answer.
 
+mod admissible;
 mod admission;
 mod audit_index;
 mod audit_index_search;
@@ -52,6 +53,8 @@ mod writer;
 
 #[cfg(test)]
 mod audit_index_tests;
+#[cfg(test)]
+mod care_tests;
 #[cfg(test)]
 mod commit_tests;
 #[cfg(test)]

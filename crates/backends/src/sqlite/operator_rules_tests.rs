@@ -307,6 +307,48 @@ async fn a_rule_about_content_takes_away_what_may_have_it_in_an_element_with_a_l
     assert!(Asked(&world, &clinician, &none).writes(&veiled).await);
 }
 
+/// What an obligation takes from the index is told of nobody: neither a rule nor a scope takes it for absent, or a year for a day.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_about_content_takes_away_what_may_have_it_under_an_obligation() {
+    let observed = |own: &str, (tag, date): (&str, &str), obligation: &str| {
+        let security = match obligation {
+            "" => String::new(),
+            code => format!(r#","security":[{{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"{code}"}}]"#),
+        };
+        of("Observation", own, "p", &format!(r#","meta":{{"tag":[{{"code":"{tag}"}}]{security}}},"effectiveDateTime":"{date}""#))
+    };
+    let (early, late) = (("vip", "2024-01-05"), ("other", "2024-11-05"));
+    let mut bodies =
+        vec![patient_with("p", ""), encounter("e", "p", "desk"), observed("early", early, ""), observed("late", late, "")];
+    for code in ["DEID", "PSEUD", "ANONY", "MASK", "REDACT"] {
+        bodies.extend([observed(&format!("{code}-early"), early, code), observed(&format!("{code}-late"), late, code)]);
+    }
+    let world = World::of(&bodies).await;
+    let rule = |criterion: &str| {
+        rules(&[format!("[[rule]]\nname = 'r'\neffect = 'deny'\ntypes = ['Observation']\ncriteria = ['{criterion}']\n")])
+    };
+    let none: Arc<OperatorRules> = Arc::default();
+    assert_eq!(Asked(&world, &asking(Role::Clinician, "user/*.cruds"), &none).searches("Observation", "").await.len(), 12);
+    for (scope, rules, visible) in [
+        ("user/*.cruds", &rule("_tag=vip"), &["late"][..]),
+        ("user/*.cruds", &rule("date=sa2024-03-05"), &["early"]),
+        ("user/Observation.cruds?_tag:not=vip", &none, &["late"]),
+        ("user/Observation.cruds?_tag:missing=true", &none, &[]),
+        ("user/Observation.cruds?date=lt2024-03-05", &none, &["early"]),
+        ("user/Observation.cruds?date=2024", &none, &["early", "late"]),
+    ] {
+        let clinician = asking(Role::Clinician, scope);
+        let asked = Asked(&world, &clinician, rules);
+        assert_eq!(asked.searches("Observation", "").await, visible, "{scope} {rules:?}");
+        for own in ["early", "late", "DEID-early", "MASK-late"] {
+            assert_eq!(asked.reads("Observation", own).await, visible.contains(&own), "{scope} {rules:?} {own}");
+        }
+    }
+    let clinician = asking(Role::Clinician, "user/*.cruds");
+    assert!(!Asked(&world, &clinician, &rule("_tag=vip")).writes(&observed("late", early, "DEID")).await);
+    assert!(Asked(&world, &clinician, &none).writes(&observed("late", early, "DEID")).await);
+}
+
 /// Rules to draw from; no two make each other pointless.
 const RULES: [&str; 9] = [
     "effect = 'deny'\ntypes = ['Observation']\ncriteria = ['_tag=a']",

@@ -28,7 +28,7 @@ use super::seal::{Header, Seal};
 /// Resources in one transaction.
 const BATCH: i64 = 200;
 /// Changes when this program finds other labels by the same rules, or indexes otherwise what labels inside may hide.
-const METHOD: &[u8] = b"labels 3\n";
+const METHOD: &[u8] = b"labels 4\n";
 /// The types that come first, in this order, because others are understood by them.
 const FIRST: [ResourceType; 4] =
     [ResourceType::HEALTHCARE_SERVICE, ResourceType::MEDICATION, ResourceType::OBSERVATION, ResourceType::CONDITION];
@@ -348,7 +348,7 @@ impl Labeller<'_> {
 
     fn judge_opened(&self, version: StoredVersion, key: i64, before: Security) -> Result<Option<Judged>, StoreError> {
         let Some(stored) = &version.body else {
-            let security = Security { residual: false, ..before };
+            let security = Security { residual: false, obliged: false, ..before };
             return Ok(Some(Judged { version, key, security, content: None }));
         };
         let Ok(mut value) = json::parse(stored) else { return Ok(None) };
@@ -361,6 +361,7 @@ impl Labeller<'_> {
             labels: labelling::own_labels(self.rules, &content) | hints | before.labels.lasting(),
             claimed: content.claimed.without(before.labels) | before.claimed.lasting(),
             residual: content.residual,
+            obliged: content.obliged,
         };
         let bytes = resource.to_bytes();
         Ok(Some(Judged { version, key, security, content: Some((bytes, resource)) }))

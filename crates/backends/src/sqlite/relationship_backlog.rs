@@ -1,11 +1,11 @@
-//! Adds the rows of `care` that resources lack because they were stored before organisations and general practitioners were actors in it (migration 20).
+//! Brings the rows of `care` up to date that resources have from before: those stored before organisations and general practitioners were actors in it lack some
+//! (migration 20), and those of teams had no times (migration 31).
 //!
-//! It runs once, before the server listens, in transactions of some hundred resources. What an Encounter or CareTeam says of practitioners is left as it is: what
+//! It runs once, before the server listens, in transactions of some hundred resources. What an Encounter or CareTeam says of practitioners is never added to: what
 //! a writer was not let state then must not come back here.
 
-use portcullis_fhir::compartment;
+use portcullis_fhir::care::{self, Carer};
 use portcullis_fhir::index;
-use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::resource::Resource;
 use portcullis_fhir::types::ResourceType;
 use portcullis_store::StoreError;
@@ -16,13 +16,14 @@ use super::index_backlog::Progress;
 use super::locator::Locators;
 use super::read::{COLUMNS, SealedRow};
 use super::row_codec;
-use super::rows::{self, Source};
+use super::rows::{self, Row, Source};
 use super::seal::Seal;
 
 /// Resources in one transaction.
 const BATCH: i64 = 500;
-/// The types that state more than they did.
-const STATING: [ResourceType; 3] = [ResourceType::PATIENT, ResourceType::ENCOUNTER, ResourceType::EPISODE_OF_CARE];
+/// The types that state more than they did, or until when.
+const STATING: [ResourceType; 4] =
+    [ResourceType::PATIENT, ResourceType::ENCOUNTER, ResourceType::EPISODE_OF_CARE, ResourceType::CARE_TEAM];
 
 /// Takes the next resources from the backlog. `base_url` tells local references from foreign ones.
 pub fn step(connection: &Connection, seal: &Seal, base_url: &str) -> Result<Progress, StoreError> {
@@ -66,19 +67,37 @@ fn complete(
     let resource = Resource::parse(&version.body.unwrap_or_default())
         .map_err(|_| StoreError::Corrupt(format!("the resource {pk} is not what this program stores")))?;
     let is_new =
-        |actor: &LocalReference| resource_type == ResourceType::PATIENT || actor.resource_type == ResourceType::ORGANIZATION;
-    let mut actors = compartment::care_actors(&resource, &index::extract(&resource, base_url), (base_url, version.last_updated));
-    actors.retain(is_new);
+        |carer: &Carer| resource_type == ResourceType::PATIENT || carer.actor.resource_type == ResourceType::ORGANIZATION;
+    let mut carers = care::carers(&resource, &index::extract(&resource, base_url), base_url);
     let patients = version.patients.iter().map(|patient| locators.obtain(connection, ResourceType::PATIENT, patient.as_str()));
     let patients = patients.collect::<Result<Vec<i64>, _>>()?;
-    let mut rows = row_codec::load(connection, pk)?;
-    let before = rows.len();
-    Source { connection, locators, seal }.care(&actors, &patients, &mut rows)?;
+    let before = row_codec::load(connection, pk)?;
+    let mut source = Source { connection, locators, seal };
+    let mut rows;
+    if resource_type == ResourceType::CARE_TEAM {
+        let mut stated = Vec::new();
+        source.care(&carers, &patients, &mut stated)?;
+        rows = before.iter().flat_map(|row| within(row, &stated)).collect::<Vec<_>>();
+    } else {
+        rows = before.clone();
+        carers.retain(is_new);
+        source.care(&carers, &patients, &mut rows)?;
+    }
     rows.sort_unstable();
     rows.dedup();
-    if rows.len() == before {
+    if rows == before {
         return Ok(false);
     }
     rows::replace(connection, pk, &rows)?;
     Ok(true)
+}
+
+/// A row as far as these state it, too: of a relationship the times in both, of anything else the row.
+fn within(row: &Row, stated: &[Row]) -> Vec<Row> {
+    let Row::Care { actor, patient, time } = row else { return vec![row.clone()] };
+    let times = stated.iter().filter_map(|other| match other {
+        Row::Care { actor: who, patient: whose, time: when } if who == actor && whose == patient => when.meet(*time),
+        _ => None,
+    });
+    times.map(|time| Row::Care { actor: *actor, patient: *patient, time }).collect()
 }

@@ -2,6 +2,7 @@
 //!
 //! A tag per row, then its integers as little-endian variable-length numbers (7 bits per byte, zigzag for signed ones), texts with their length in front.
 
+use portcullis_fhir::instant::Range;
 use portcullis_store::StoreError;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -33,8 +34,11 @@ fn encode(rows: &[Row]) -> Vec<u8> {
             Row::Compartment { patient, resource_type, neg_time } => {
                 output.tag(0).signed(*patient).byte(*resource_type).signed(*neg_time);
             }
-            Row::Care { actor, patient } => {
+            Row::Care { actor, patient, time: Range::ALWAYS } => {
                 output.tag(1).signed(*actor).signed(*patient);
+            }
+            Row::Care { actor, patient, time } => {
+                output.tag(11).signed(*actor).signed(*patient).signed(time.low).signed(time.high);
             }
             Row::SharedLink { target } => {
                 output.tag(2).signed(*target);
@@ -81,7 +85,7 @@ fn decode(bytes: &[u8]) -> Option<Vec<Row>> {
     while !input.0.is_empty() {
         rows.push(match input.byte()? {
             0 => Row::Compartment { patient: input.signed()?, resource_type: input.byte()?, neg_time: input.signed()? },
-            1 => Row::Care { actor: input.signed()?, patient: input.signed()? },
+            1 => Row::Care { actor: input.signed()?, patient: input.signed()?, time: Range::ALWAYS },
             2 => Row::SharedLink { target: input.signed()? },
             3 => Row::About { target: input.signed()? },
             4 => Row::Token { parameter: input.number()?, code: input.hash()?, system: input.hash()?, neg_time: input.signed()? },
@@ -98,6 +102,11 @@ fn decode(bytes: &[u8]) -> Option<Vec<Row>> {
                 unit: input.hash()?,
             },
             9 => Row::Uri { parameter: input.number()?, uri: input.text()? },
+            11 => Row::Care {
+                actor: input.signed()?,
+                patient: input.signed()?,
+                time: Range { low: input.signed()?, high: input.signed()? },
+            },
             10 => Row::Component(Box::new(ComponentRow {
                 parameter: input.number()?,
                 element: input.number()?,
@@ -211,7 +220,8 @@ mod tests {
         for value in [0, 1, -1, 63, 64, -64, -65, i64::MAX, i64::MIN, 1_700_000_000_000] {
             rows.extend([
                 Row::Compartment { patient: value, resource_type: 147, neg_time: value },
-                Row::Care { actor: value, patient: 1 },
+                Row::Care { actor: value, patient: 1, time: Range::ALWAYS },
+                Row::Care { actor: 1, patient: value, time: Range { low: value, high: 0 } },
                 Row::SharedLink { target: value },
                 Row::About { target: value },
                 Row::Token { parameter: 1000, code: value, system: -value.saturating_add(1), neg_time: value },

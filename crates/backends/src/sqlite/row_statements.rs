@@ -13,8 +13,8 @@ const SQL: [(&str, &str); 11] = [
         "DELETE FROM compartment WHERE pk = ?1 AND patient = ?2 AND type = ?3 AND neg_time = ?4",
     ),
     (
-        "INSERT OR IGNORE INTO care (source, actor, patient) VALUES (?1, ?2, ?3)",
-        "DELETE FROM care WHERE source = ?1 AND actor = ?2 AND patient = ?3",
+        "INSERT OR IGNORE INTO care (source, actor, patient, since, until) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "DELETE FROM care WHERE source = ?1 AND actor = ?2 AND patient = ?3 AND since = ?4 AND until = ?5",
     ),
     (
         "INSERT OR IGNORE INTO shared_link (source, target) VALUES (?1, ?2)",
@@ -79,7 +79,7 @@ impl<'c> RowStatements<'c> {
             Row::Compartment { patient, resource_type, neg_time } => {
                 statement.execute(params![pk, patient, resource_type, neg_time])
             }
-            Row::Care { actor, patient } => statement.execute([pk, *actor, *patient]),
+            Row::Care { actor, patient, time } => statement.execute([pk, *actor, *patient, time.low, time.high]),
             Row::SharedLink { target } | Row::About { target } => statement.execute([pk, *target]),
             Row::Token { parameter, code, system, neg_time } => {
                 statement.execute([pk, i64::from(*parameter), *code, *system, *neg_time])

@@ -2,9 +2,11 @@
 //!
 //! An update changes only the rows that differ. `_id` and `_lastUpdated` have no rows: `locator` and `resource` answer them.
 
+use portcullis_fhir::care::Carer;
 use portcullis_fhir::index::{IndexEntry, IndexValue, fold_code, normalise};
+use portcullis_fhir::instant::Range;
 use portcullis_fhir::labels::Labels;
-use portcullis_fhir::reference::{LocalReference, Reference};
+use portcullis_fhir::reference::Reference;
 use portcullis_fhir::types::ResourceType;
 use portcullis_fhir::version::NewVersion;
 use portcullis_mutants::off;
@@ -28,7 +30,7 @@ pub enum Row {
     /// `compartment`
     Compartment { patient: i64, resource_type: u8, neg_time: i64 },
     /// `care`
-    Care { actor: i64, patient: i64 },
+    Care { actor: i64, patient: i64, time: Range },
     /// `shared_link`
     SharedLink { target: i64 },
     /// `about`
@@ -119,11 +121,11 @@ pub struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// The rows that state who has to do with these patients.
-    pub fn care(&mut self, actors: &[LocalReference], patients: &[i64], rows: &mut Vec<Row>) -> Result<(), StoreError> {
-        for actor in actors {
+    /// The rows that state who has to do with these patients, and when.
+    pub fn care(&mut self, carers: &[Carer], patients: &[i64], rows: &mut Vec<Row>) -> Result<(), StoreError> {
+        for Carer { actor, time } in carers {
             let actor = self.locators.obtain(self.connection, actor.resource_type, actor.id.as_str())?;
-            rows.extend(patients.iter().map(|patient| Row::Care { actor, patient: *patient }));
+            rows.extend(patients.iter().map(|patient| Row::Care { actor, patient: *patient, time: *time }));
         }
         Ok(())
     }
@@ -133,7 +135,7 @@ impl Source<'_> {
         let mut rows = Vec::with_capacity(version.entries.len() + 8);
         let resource_type = version.resource_type.code();
         rows.extend(patients.iter().map(|patient| Row::Compartment { patient: *patient, resource_type, neg_time }));
-        self.care(&version.care_actors, patients, &mut rows)?;
+        self.care(&version.carers, patients, &mut rows)?;
         if !patients.is_empty() {
             for shared in version.links.iter().filter(|reference| SHARED_TYPES.contains(&reference.resource_type)) {
                 let target = self.locators.obtain(self.connection, shared.resource_type, shared.id.as_str())?;

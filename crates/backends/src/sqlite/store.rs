@@ -12,8 +12,8 @@ use portcullis_fhir::types::LogicalId;
 use portcullis_policy::constraint::TypeSet;
 use portcullis_policy::explanation::Evidence;
 use portcullis_policy::{
-    Authorized, Change, Constraint, Consulted, DecisionId, HistoryPage, PermittedOperation, SearchPage, StoredVersion,
-    Unreleased, WriteSet,
+    Authorized, Change, Constraint, Consulted, DecisionId, HistoryPage, PermittedOperation, SearchPage, StatedRelationship,
+    StoredVersion, Unreleased, WriteSet,
 };
 use portcullis_store::relabelling::{RelabelPart, Relabelled};
 use portcullis_store::together::{Done, NotDone, Step, Together};
@@ -240,6 +240,14 @@ impl FhirStore for SqliteStore {
             let work = |connection: &Connection| evidence(connection, (&self.seal, &self.rules), &read, (asked, base_url));
             self.readers.with_snapshot(work)
         })
+    }
+
+    fn relationships<'a>(
+        &'a self,
+        asked: &'a Constraint,
+        patients: &'a [LogicalId],
+    ) -> BoxFuture<'a, Result<Vec<StatedRelationship>, StoreError>> {
+        Box::pin(async move { self.readers.with(|connection| super::visibility::relationships(connection, asked, patients)) })
     }
 
     fn relabel<'a>(&'a self, part: RelabelPart, base_url: &'a str) -> BoxFuture<'a, Result<Relabelled, StoreError>> {

@@ -13,7 +13,7 @@ use portcullis_mutants::off;
 use portcullis_oauth::scopes::Letter;
 use portcullis_policy::constraint::{Asking, NonEmpty, Sources, TypeSet};
 use portcullis_policy::stored::Grounds;
-use portcullis_policy::{Boundary, Constraint, InCare, Relationship, StoredVersion, Visibility};
+use portcullis_policy::{Actors, Boundary, Constraint, InCare, Relationship, StatedRelationship, StoredVersion, Visibility};
 use portcullis_store::StoreError;
 use rusqlite::Connection;
 
@@ -185,7 +185,8 @@ pub fn patients_of(boundary: &Boundary, parameters: &mut Parameters) -> Option<S
     match boundary {
         Boundary::Patients(allowed) | Boundary::PatientsInCare(allowed, _) => Some(locators_of(allowed, parameters)),
         Boundary::CareRelationship(actors) => {
-            Some(format!("SELECT k.patient FROM care k WHERE k.actor IN ({})", actor_locators(actors, parameters)))
+            let actors = actor_locators(&actors.who, parameters);
+            Some(format!("SELECT k.patient FROM care k WHERE k.actor IN ({actors})"))
         }
         Boundary::Related(relationship, actors) => {
             let actors = relationship::actors((*relationship, actors), parameters);
@@ -206,17 +207,14 @@ fn locators_of(patients: &NonEmpty<LogicalId>, parameters: &mut Parameters) -> S
     format!("SELECT pk FROM locator WHERE type = {} AND id IN ({ids})", ResourceType::PATIENT.code())
 }
 
-/// A care row counts only while the record that states it is current and not deleted.
-fn in_care(
-    (relationship, actors): (Relationship, &NonEmpty<LocalReference>),
-    patient: &str,
-    parameters: &mut Parameters,
-) -> String {
+/// A care row counts at its time, and only while the record that states it is current and not deleted.
+fn in_care((relationship, actors): (Relationship, &Actors), patient: &str, parameters: &mut Parameters) -> String {
+    let holds = relationship::holds(actors, "k", parameters);
     let actors = relationship::actors((relationship, actors), parameters);
     let current = if off!("care-ended") { "1" } else { "o.deleted = 0" };
     format!(
         "EXISTS (SELECT 1 FROM care k CROSS JOIN resource o ON o.pk = k.source \
-         WHERE k.actor IN ({actors}) AND k.patient = {patient} AND {current} AND o.type IN ({}))",
+         WHERE k.actor IN ({actors}) AND k.patient = {patient} AND {holds} AND {current} AND o.type IN ({}))",
         relationship::sources(relationship)
     )
 }
@@ -386,28 +384,70 @@ pub fn asks_for_care(constraint: &Constraint) -> bool {
 
 /// Those of these patients to whom an actor of the constraint has a relationship that a boundary asks for; none where no boundary asks for one.
 pub fn patients_in_care(connection: &Connection, constraint: &Constraint, patients: &[LogicalId]) -> Result<InCare, StoreError> {
-    let mut asked: BTreeMap<Relationship, BTreeSet<&LocalReference>> = BTreeMap::new();
+    let mut found = InCare::new();
+    for_each_stated(constraint, patients, |relationship, stated, parameters| {
+        let sql = format!("SELECT DISTINCT p.id {stated}");
+        let rows = parameters.rows(connection, &sql, |row| row.get::<_, String>(0)).map_err(store_error)?;
+        found.extend(rows.iter().filter_map(|id| LogicalId::parse(id)).map(|id| (relationship, id)));
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// The same with one of the records by which that is so, the first that was stored.
+pub fn relationships(
+    connection: &Connection,
+    constraint: &Constraint,
+    patients: &[LogicalId],
+) -> Result<Vec<StatedRelationship>, StoreError> {
+    let mut found = Vec::new();
+    for_each_stated(constraint, patients, |relationship, stated, parameters| {
+        let sql = format!(
+            "SELECT f.id, s.type, s.id FROM (SELECT p.id AS id, min(o.pk) AS source {stated} GROUP BY p.id) f \
+             CROSS JOIN locator s ON s.pk = f.source"
+        );
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, u8>(1)?, row.get::<_, String>(2)?));
+        for (patient, code, id) in parameters.rows(connection, &sql, read).map_err(store_error)? {
+            let stated = LogicalId::parse(&patient).zip(ResourceType::from_code(code)).zip(LogicalId::parse(&id));
+            found.extend(stated.map(|((patient, resource_type), id)| StatedRelationship {
+                relationship,
+                patient,
+                record: LocalReference { resource_type, id },
+            }));
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Calls `each` with every relationship that a boundary asks for and the rest of a statement that finds, for some of the patients `p`, the records `o` that state it.
+fn for_each_stated(
+    constraint: &Constraint,
+    patients: &[LogicalId],
+    mut each: impl FnMut(Relationship, &str, &Parameters) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut asked: BTreeMap<(Relationship, i64), BTreeSet<&LocalReference>> = BTreeMap::new();
     for (relationship, actors) in constraint.boundaries().filter_map(Boundary::relationship) {
-        asked.entry(relationship).or_default().extend(actors.items());
+        asked.entry((relationship, actors.at)).or_default().extend(actors.who.items());
     }
     let patients: BTreeSet<&LogicalId> = patients.iter().collect();
     let patients: Vec<&LogicalId> = patients.into_iter().collect();
-    let mut found = InCare::new();
-    for (relationship, actors) in asked {
-        let Some(actors) = NonEmpty::of(actors.into_iter().cloned()) else { continue };
+    for ((relationship, at), actors) in asked {
+        let Some(who) = NonEmpty::of(actors.into_iter().cloned()) else { continue };
+        let actors = Actors { who, at };
         for chunk in patients.chunks(PATIENTS_PER_STATEMENT) {
             let mut parameters = Parameters::default();
             let ids = parameters.bind_list(chunk.iter().map(|id| id.as_str().to_owned()));
+            let holds = relationship::holds(&actors, "k", &mut parameters);
             let actors = relationship::actors((relationship, &actors), &mut parameters);
-            let sql = format!(
-                "SELECT DISTINCT p.id FROM locator p CROSS JOIN care k ON k.patient = p.pk CROSS JOIN resource o ON o.pk = k.source \
-                 WHERE p.type = {} AND p.id IN ({ids}) AND k.actor IN ({actors}) AND o.deleted = 0 AND o.type IN ({})",
+            let stated = format!(
+                "FROM locator p CROSS JOIN care k ON k.patient = p.pk CROSS JOIN resource o ON o.pk = k.source \
+                 WHERE p.type = {} AND p.id IN ({ids}) AND k.actor IN ({actors}) AND {holds} AND o.deleted = 0 AND o.type IN ({})",
                 ResourceType::PATIENT.code(),
                 relationship::sources(relationship)
             );
-            let rows = parameters.rows(connection, &sql, |row| row.get::<_, String>(0)).map_err(store_error)?;
-            found.extend(rows.iter().filter_map(|id| LogicalId::parse(id)).map(|id| (relationship, id)));
+            each(relationship, &stated, &parameters)?;
         }
     }
-    Ok(found)
+    Ok(())
 }

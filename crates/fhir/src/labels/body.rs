@@ -29,6 +29,8 @@ pub struct Content {
     pub claimed: Labels,
     /// Whether labels stayed in the body.
     pub residual: bool,
+    /// Whether one of these obliges to leave out what names somebody ([`obliges`]).
+    pub obliged: bool,
     /// Every code that it and what it contains have.
     pub concepts: Vec<Concept>,
     /// The labels that this server does not understand. Rules may.
@@ -103,6 +105,7 @@ pub fn take(resource: &mut Value, base_url: &str) -> Content {
         }
     }
     members.retain(|(name, value)| &**name != "meta" || !matches!(value, Value::Object(members) if members.is_empty()));
+    content.obliged = obliges(resource);
     let inline = inline::find(resource);
     if inline.present {
         content.claimed = content.claimed | Labels::INLINE | inline.raised;
@@ -399,7 +402,8 @@ mod tests {
         let own = r#"{"userSelected":true,"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"HIV"}"#;
         let (body, content) = stored(&format!("{other},{low},{own}"));
         assert_eq!(content.claimed, labels(&["N", "HIV"]));
-        let text = spliced(&body, Security { labels: labels(&["R", "HIV"]), claimed: content.claimed, residual: true });
+        let text =
+            spliced(&body, Security { labels: labels(&["R", "HIV"]), claimed: content.claimed, residual: true, obliged: false });
         assert!(text.contains(&format!(r#""security":[{other},{own},{R}]"#)), "{text}");
     }
 }

@@ -169,13 +169,20 @@ pub struct Security {
     pub claimed: Labels,
     /// Whether the body has labels of its own in `meta.security`, which this server does not understand or does not want to change.
     pub residual: bool,
+    /// Whether one of these is an obligation to leave out what names somebody: then that is not indexed, and times are only by their year.
+    pub obliged: bool,
 }
 
 impl Security {
     /// Nothing to say: what a store had before there were labels.
-    pub const NONE: Self = Self { labels: Labels::NONE, claimed: Labels::NONE, residual: false };
-    const RESIDUAL: i64 = 1 << 30;
-    const CLAIMED: u32 = 31;
+    pub const NONE: Self = Self { labels: Labels::NONE, claimed: Labels::NONE, residual: false, obliged: false };
+    /// The bits of a column of which one says that the index does not tell everything: an element has a label of its own, or there is an obligation.
+    pub const NOT_TOLD: i64 = (1 << Self::OBLIGED) | Labels::INLINE.0 as i64;
+    /// The bit of a column that says that the index tells times by their year.
+    pub const COARSE: i64 = 1 << Self::OBLIGED;
+    const RESIDUAL: i64 = 1 << Labels::WIDTH;
+    const CLAIMED: u32 = Labels::WIDTH + 1;
+    const OBLIGED: u32 = Self::CLAIMED + Labels::WIDTH;
 
     /// The labels that nobody gave it who wrote it: this server assigned them.
     #[must_use]
@@ -186,17 +193,29 @@ impl Security {
     /// As one integer, never negative. Its low bits are those of the labels, so that a statement can compare them with a mask.
     pub fn column(self) -> i64 {
         let residual = if self.residual { Self::RESIDUAL } else { 0 };
-        i64::from(self.labels.bits()) | residual | i64::from(self.claimed.bits()) << Self::CLAIMED
+        let obliged = i64::from(self.obliged) << Self::OBLIGED;
+        i64::from(self.labels.bits()) | residual | i64::from(self.claimed.bits()) << Self::CLAIMED | obliged
+    }
+
+    /// Whether its column has one of these bits.
+    pub fn has(self, bits: i64) -> bool {
+        self.column() & bits != 0
     }
 
     /// What an integer says; `None` where it says nothing.
     pub fn of_column(column: i64) -> Option<Self> {
-        let claimed = u32::try_from(column >> Self::CLAIMED).ok()?;
+        let obliged = match column >> Self::OBLIGED {
+            0 => false,
+            1 => true,
+            _ => return None,
+        };
+        let claimed = u32::try_from((column >> Self::CLAIMED) & ((1 << Labels::WIDTH) - 1)).ok()?;
         let low = u32::try_from(column & (Self::RESIDUAL - 1)).ok()?;
         Some(Self {
             labels: Labels::from_bits(low)?,
             claimed: Labels::from_bits(claimed)?,
             residual: column & Self::RESIDUAL != 0,
+            obliged,
         })
     }
 }
@@ -223,8 +242,8 @@ mod tests {
         }
 
         #[test]
-        fn a_column_says_what_was_written(labels in any_labels(), claimed in any_labels(), residual: bool) {
-            let security = Security { labels, claimed, residual };
+        fn a_column_says_what_was_written(labels in any_labels(), claimed in any_labels(), residual: bool, obliged: bool) {
+            let security = Security { labels, claimed, residual, obliged };
             prop_assert_eq!(Security::of_column(security.column()), Some(security));
             prop_assert_eq!(security.column() & i64::from(u32::MAX >> 2), i64::from(labels.bits()));
         }
@@ -254,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_column_with_bits_without_meaning_says_nothing() {
-        for column in [-1, i64::MIN, 1 << 61, 1 << 62] {
+        for column in [-1, i64::MIN, 1 << 62, 3 << 61] {
             assert_eq!(Security::of_column(column), None, "{column}");
         }
     }

@@ -31,7 +31,8 @@ fn shown_by(resource: &str, showing: &Showing<'_>) -> Value {
     let mut value = json::parse(resource.as_bytes()).unwrap_or_else(|error| panic!("{resource}: {error}"));
     let resource_type = ResourceType::parse(value.member("resourceType").unwrap().as_str().unwrap()).unwrap();
     let content = crate::labels::body::take(&mut value, "https://h/fhir");
-    let security = Security { labels: content.claimed, claimed: content.claimed, residual: content.residual };
+    let security =
+        Security { labels: content.claimed, claimed: content.claimed, residual: content.residual, obliged: content.obliged };
     let id = |text| LogicalId::parse(text).unwrap();
     let (id, version) = (id("a"), id("v"));
     let identity = Identity { resource_type, id: &id, version: &version, last_updated: 0 };

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use portcullis_fhir::labels::{Clearance, Labels};
+use portcullis_fhir::labels::{Clearance, Labels, Security};
 use portcullis_fhir::qualifier;
 use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::types::{LogicalId, ResourceType};
@@ -69,7 +69,7 @@ fn admits(admission: &Admission, cell: &AppStateCell, base_url: &str) -> bool {
     let excluding = admission.exclusions().iter().flat_map(|exclusion| exclusion.criteria());
     let body = outline(cell, base_url).to_bytes();
     let entries = qualifier::entries(criteria.chain(excluding).map(Arc::as_ref), &body, base_url);
-    entries.is_some_and(|entries| admission.admits_with(&entries, (ResourceType::BASIC, Labels::NONE)))
+    entries.is_some_and(|entries| admission.admits_with(&entries, (ResourceType::BASIC, Security::NONE)))
 }
 
 /// A permit about which the patients of its cells have not been asked yet.

@@ -19,8 +19,9 @@ use super::hours::{Hours, Zones};
 use super::jurisdictions::{Jurisdiction, concern};
 use super::network::Network;
 use super::{OperatorRules, Reach, Rule, RuleEffect, unreachable};
-use crate::constraint::{Relationship, TypeSet};
+use crate::constraint::TypeSet;
 use crate::qualified::{Admission, Exclusion};
+use crate::relationship::Relationship;
 
 /// The longest file, in bytes.
 pub const MAXIMUM_FILE: usize = 256 * 1024;

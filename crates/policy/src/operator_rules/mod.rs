@@ -34,9 +34,10 @@ pub use self::network::Network;
 pub use self::shadow::{Shadow, Tally};
 pub use self::widening::{Widened, Widening};
 pub use self::words::Described;
-use crate::constraint::{Boundary, Grant, NonEmpty, Relationship, TypeSet};
+use crate::constraint::{Boundary, Grant, TypeSet};
 use crate::decision::{Effect, RuleName, Trace, Verdict};
 use crate::qualified::Admission;
+use crate::relationship::{Actors, Relationship};
 use crate::rules::{break_glass, grant};
 
 /// The operator's rules, compiled once.
@@ -207,8 +208,8 @@ impl Rule {
         let is_actor = |actor: &portcullis_fhir::reference::LocalReference| {
             matches!(actor.resource_type, ResourceType::PRACTITIONER | ResourceType::PRACTITIONER_ROLE)
         };
-        let actors = NonEmpty::of(user.fhir_user.clone().filter(is_actor))?;
-        let boundary = Boundary::Related(*relationship, actors);
+        let actor = user.fhir_user.clone().filter(is_actor)?;
+        let boundary = Boundary::Related(*relationship, Actors::of(principal, actor)?);
         let mut given = grant(&principal.scopes().user, (boundary, principal.clearances().clinician), |resource_type| {
             types.contains(resource_type)
         });

@@ -9,8 +9,9 @@ use portcullis_oauth::scopes::{Letter, LetterSet};
 
 use super::conditions::{Conditions, Person};
 use super::{Reach, Rule, RuleEffect};
-use crate::constraint::{Relationship, TypeSet};
+use crate::constraint::TypeSet;
 use crate::qualified::Admission;
+use crate::relationship::Relationship;
 
 /// A rule, shown as sentences.
 #[derive(Clone, Copy, Debug)]

@@ -10,6 +10,7 @@ use portcullis_oauth::users::Role;
 use super::{Ruling, break_glass, grant, purpose, represented};
 use crate::constraint::{Boundary, NonEmpty};
 use crate::decision::DenialReason;
+use crate::relationship::Actors;
 
 /// The rule's name in traces and records.
 pub const NAME: &str = "patient-context";
@@ -35,7 +36,7 @@ pub fn apply(principal: &Principal) -> Ruling {
         (true, _) if off!("launch") => NonEmpty::of(user.patients.clone()).map(Boundary::Patients),
         (true, _) => NonEmpty::of([patient]).map(Boundary::Patients),
         (false, Some(actor)) => NonEmpty::of([patient])
-            .zip(NonEmpty::of([actor]))
+            .zip(Actors::of(principal, actor))
             .map(|(patients, actors)| Boundary::PatientsInCare(patients, actors)),
         (false, None) => None,
     };

@@ -13,6 +13,7 @@ use portcullis_oauth::users::Role;
 use super::{Ruling, break_glass, grant, purpose, represented};
 use crate::constraint::{Boundary, NonEmpty};
 use crate::decision::DenialReason;
+use crate::relationship::Actors;
 
 /// The rule's name in traces and records.
 pub const NAME: &str = "user-context";
@@ -45,7 +46,7 @@ pub fn apply(principal: &Principal) -> Ruling {
         }
     }
     if user.roles.contains(Role::Clinician) && purpose::treats(principal) {
-        let care = user.fhir_user.clone().and_then(|actor| NonEmpty::of([actor])).map(Boundary::CareRelationship);
+        let care = user.fhir_user.clone().and_then(|actor| Actors::of(principal, actor)).map(Boundary::CareRelationship);
         // Who looked at a record, colleagues included, is the patient's and the auditor's business.
         let clearance = principal.clearances().clinician;
         grants.extend(care.map(|boundary| grant(letters, (boundary, clearance), |resource_type| !is_audit(resource_type))));

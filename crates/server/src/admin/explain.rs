@@ -9,7 +9,6 @@ use std::net::IpAddr;
 use portcullis_audit::record::{Event, OperationEntry};
 use portcullis_fhir::interaction::Read;
 use portcullis_fhir::labels::Clearance;
-use portcullis_fhir::reference::LocalReference;
 use portcullis_fhir::search::{self, Handling, SearchContext};
 use portcullis_fhir::types::{LogicalId, ResourceType};
 use portcullis_oauth::clients::RegisteredClearance;
@@ -266,7 +265,7 @@ impl Service {
         let shown = self.shown(&permit, permitted).await?;
         let is_shown = shown.is_some();
         stored.grounds = shown.map(|shown| shown.grounds).unwrap_or_default();
-        let related = evidence::of(self, operator, (permit.constraint(), &stored)).await?;
+        let related = evidence::of(self, (permit.constraint(), &stored)).await?;
         steps.extend(related.steps);
         let ways = permit.explain(&stored, &related.in_care);
         // The store asks consents in the statement that reads, also those about the record that makes this one visible.
@@ -303,7 +302,7 @@ impl Service {
             let comes = if id.is_some() && *letter != Letter::Create { Comes::Absent } else { Comes::Permit };
             return Ok(told(comes, (steps, Vec::new()), Reasons::default()));
         };
-        let related = evidence::of(self, operator, (permit.constraint(), &stored)).await?;
+        let related = evidence::of(self, (permit.constraint(), &stored)).await?;
         steps.extend(related.steps);
         let reasons = explain_reasons::of(self, operator, (&permit, *letter), &stored).await?;
         let ways = permit.explain(&stored, &related.in_care);
@@ -404,9 +403,4 @@ pub(super) fn internal(error: &dyn std::fmt::Display) -> Refused {
 
 pub(super) fn denied() -> Refused {
     Refused::new(RefusalKind::Denied, "Policy does not let this command look.")
-}
-
-/// A reference as a search parameter takes it.
-pub(super) fn parameter(name: &str, reference: &LocalReference) -> (String, String) {
-    (name.to_owned(), reference.to_string())
 }
