@@ -78,12 +78,10 @@ pub fn comparable(body: &str) -> String {
 }
 
 impl Person {
-    /// Whether an answer is the expected one. Where something is hidden, what asks for it or would change it is refused, by words alone; so are
-    /// chains that are too wide for the scopes of whoever asks.
+    /// Whether an answer is the expected one. Where something is hidden, what asks for it or would change it is refused, by words alone.
     pub fn may_be_answered(&self, found: &Answer, expected: &Answer) -> bool {
         let is_refused = || !LISTS[self.hidden].is_empty() && *found == Answer::Denied;
-        let is_too_wide = || matches!(found, Answer::Refused(why) if why.contains("chains through so many types"));
-        found == expected || is_refused() || is_too_wide() || found.clone().comparable() == expected.clone().comparable()
+        found == expected || is_refused() || found.clone().comparable() == expected.clone().comparable()
     }
 
     /// The request by those ways into a compartment that the list leaves, for everybody: an element that is hidden from somebody in one part of what they may see

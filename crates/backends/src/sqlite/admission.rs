@@ -144,22 +144,31 @@ fn one_token(key: u16, token: &TokenMatch, parameters: &mut Parameters) -> Strin
         (Some(code), Some(system)) => format!(
             "EXISTS (SELECT 1 FROM index_token x WHERE x.parameter = {key} AND x.code = {code} AND x.system = {system} AND {own_row})"
         ),
-        // The systems of a code are few: they are found once, one step each, and then each row is one seek.
-        (Some(code), None) => {
-            let least = |bound: &str| {
-                format!("SELECT min(y.system) FROM index_token y WHERE y.parameter = {key} AND y.code = {code}{bound}")
-            };
-            format!(
-                "EXISTS (SELECT 1 FROM (WITH RECURSIVE s (system) AS ({} UNION ALL SELECT ({}) FROM s WHERE s.system IS NOT NULL) \
-                 SELECT system FROM s WHERE system IS NOT NULL) v CROSS JOIN index_token x \
-                 ON x.parameter = {key} AND x.code = {code} AND x.system = v.system AND {own_row})",
-                least(""),
-                least(" AND y.system > s.system")
-            )
-        }
+        (Some(code), None) => of_any_system(key, &code, own_row),
         (None, Some(system)) => among("index_token", key, &format!("x.system = {system}")),
         (None, None) => "0".to_owned(),
     }
+}
+
+/// The systems of a code are few: the first of them are found once, one step each, and then each row is one seek for each. Those that follow are looked through
+/// row by row, where there are any. No recursive query: SQLite refuses one after a thousand tables, which wide chains have.
+fn of_any_system(key: u16, code: &str, own_row: &str) -> String {
+    const STEPS: usize = 2;
+    let row = |system: &str| {
+        format!(
+            "EXISTS (SELECT 1 FROM index_token x WHERE x.parameter = {key} AND x.code = {code} AND x.system {system} AND {own_row})"
+        )
+    };
+    let next =
+        |after: &str| format!("(SELECT min(y.system) FROM index_token y WHERE y.parameter = {key} AND y.code = {code}{after})");
+    let mut system = next("");
+    let mut found = Vec::with_capacity(STEPS + 1);
+    for _ in 1..STEPS {
+        found.push(row(&format!("= {system}")));
+        system = next(&format!(" AND y.system > {system}"));
+    }
+    found.extend([row(&format!("= {system}")), row(&format!("> {system}"))]);
+    any(&found)
 }
 
 fn reference(key: u16, wanted: &ReferenceMatch, parameters: &mut Parameters) -> String {

@@ -4,52 +4,13 @@
 //! constraint shows for the same letter as the match itself; its condition stands in each set. So a chain says nothing about what is hidden: to whoever asks it
 //! is as if that were not stored.
 
-use portcullis_fhir::search::{Filter, Link, Test};
-use portcullis_fhir::types::ResourceType;
+use portcullis_fhir::search::Link;
 use portcullis_mutants::off;
-use portcullis_policy::constraint::Constraint;
 use portcullis_store::StoreError;
 
 use super::parameters::{Parameters, all, any};
 use super::search_filter::{self, Condition, Resolver, Route};
 use super::visibility;
-
-/// The most tables in the conditions of chains whose constraint asks a recursive query: SQLite refuses one after a thousand tables, and others take some of these.
-const MOST_TABLES: usize = 800;
-
-/// Refuses chains that lead to so many types that the conditions for these would be more than one statement has room for. By the query and the constraint alone:
-/// what else is in the statement depends on what is stored.
-/// `visible` is the condition for the type that is searched.
-pub(super) fn refuse_widest(filters: &[Filter], visible: &str, constraint: &Constraint) -> Result<(), StoreError> {
-    let mut types = Vec::new();
-    filters.iter().for_each(|filter| reached(&filter.test, &mut types));
-    let conditions: Vec<String> = types
-        .into_iter()
-        .map(|of| visibility::predicate(constraint, of, constraint.letter(), "r", &mut Parameters::default()))
-        .collect();
-    let tables = |sql: &String| sql.matches(" FROM ").count() + sql.matches(" JOIN ").count();
-    let is_recursive =
-        conditions.iter().map(String::as_str).chain([visible]).any(|condition| condition.contains("WITH RECURSIVE"));
-    if is_recursive && conditions.iter().map(tables).sum::<usize>() > MOST_TABLES {
-        return Err(StoreError::NotSupported("chains through so many types in one search".to_owned()));
-    }
-    Ok(())
-}
-
-/// The types to which the chains of a criterion lead, each as often as it is reached.
-fn reached(test: &Test, types: &mut Vec<ResourceType>) {
-    match test {
-        Test::Chain(links) => links.iter().for_each(|link| reached_by(link, types)),
-        Test::ReverseChain(link) => reached_by(link, types),
-        Test::Either(filters) => filters.iter().for_each(|filter| reached(&filter.test, types)),
-        _ => {}
-    }
-}
-
-fn reached_by(link: &Link, types: &mut Vec<ResourceType>) {
-    types.push(link.resource_type);
-    reached(&link.criterion.test, types);
-}
 
 /// Which end of a reference a step begins at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,7 +16,6 @@ use super::cursor::Position;
 use super::database::store_error;
 use super::parameters::{Parameters, all};
 use super::read::COLUMNS;
-use super::search_chain;
 use super::search_filter::{self, Condition, Resolver, Route};
 use super::sort::Order;
 use super::visibility;
@@ -77,7 +76,6 @@ pub fn compile(query: &SearchQuery, resolver: &Resolver<'_>, after: Option<&Posi
     if query.filters.iter().map(|filter| search_filter::values(&filter.test)).sum::<usize>() > MAXIMUM_VALUES {
         return Err(StoreError::NotSupported("so many alternatives in one search".to_owned()));
     }
-    search_chain::refuse_widest(&query.filters, &visible, constraint)?;
     let conditions =
         query.filters.iter().map(|filter| search_filter::condition(filter, resource_type, resolver, &mut parameters));
     let conditions = conditions.collect::<Result<Vec<_>, _>>()?;

@@ -13,24 +13,25 @@ use crate::types::ResourceType;
 
 /// The most steps of one chain.
 const MAXIMUM_STEPS: usize = 4;
-/// The most ways that one parameter stands for: `performer.name` is one for each type that may be a performer and has a name.
+/// The most ways that the chains of a search stand for: `performer.name` is one for each type that may be a performer and has a name. Each costs the statement the
+/// conditions of everything that it leads to.
 const MAXIMUM_WAYS: usize = 24;
 
 /// Where a chain is being parsed.
 struct Chain<'a> {
     value: &'a str,
     context: &'a SearchContext<'a>,
-    ways: usize,
+    ways: &'a mut usize,
 }
 
-/// The criterion that a name of any form and its value are for resources of this type.
+/// The criterion that a name of any form and its value are for resources of this type. `ways` are those of the whole search, and grow.
 pub(super) fn parse(
     resource_type: ResourceType,
     name: &str,
     value: &str,
-    context: &SearchContext<'_>,
+    (context, ways): (&SearchContext<'_>, &mut usize),
 ) -> Result<Filter, Rejection> {
-    Chain { value, context, ways: 0 }.criterion(resource_type, name, 0)
+    Chain { value, context, ways }.criterion(resource_type, name, 0)
 }
 
 impl Chain<'_> {
@@ -47,9 +48,10 @@ impl Chain<'_> {
         match Key::parse(name) {
             Key::Plain { code, modifier } => {
                 let parameter = known(resource_type, code)?;
-                self.ways += 1;
-                if self.ways > MAXIMUM_WAYS {
-                    let message = "This chain may lead to too many types; name them, as in 'subject:Patient.name'.".to_owned();
+                *self.ways += 1;
+                if *self.ways > MAXIMUM_WAYS {
+                    let message =
+                        "The chains of a search may lead to too many types; name them, as in 'subject:Patient.name'.".to_owned();
                     return Err(Rejection::Invalid(IssueType::TooLong, message));
                 }
                 Ok(Filter { parameter, test: filter::parse(parameter, modifier, self.value, self.context)? })
@@ -195,6 +197,13 @@ mod tests {
         let many = "subject:Patient.name=a&".repeat(SearchQuery::MAXIMUM_CHAINS);
         assert_eq!(strict("Observation", many.trim_end_matches('&')).filters.len(), SearchQuery::MAXIMUM_CHAINS);
         assert_refused("Observation", &format!("{many}subject:Patient.name=a"), "http.subject");
+        let wide = "has-member.patient.general-practitioner.identifier=a";
+        assert_eq!(strict("Observation", &format!("{wide}&{wide}")).filters.len(), 2);
+        assert_refused(
+            "Observation",
+            &format!("{wide}&{wide}&{wide}"),
+            "http.has-member.patient.general-practitioner.identifier",
+        );
     }
 
     #[test]

@@ -69,6 +69,8 @@ struct Parser<'a> {
     alternatives: usize,
     /// Chains so far.
     chains: usize,
+    /// Ways that these stand for.
+    ways: usize,
     /// Parameters that the includes follow, where each wildcard without a type counts as one.
     followed: usize,
     issues: Vec<Issue>,
@@ -93,7 +95,7 @@ impl<'a> Parser<'a> {
             applied: Vec::new(),
             ignored: Vec::new(),
         };
-        Self { query, context, once: Vec::new(), alternatives: 0, chains: 0, followed: 0, issues: Vec::new() }
+        Self { query, context, once: Vec::new(), alternatives: 0, chains: 0, ways: 0, followed: 0, issues: Vec::new() }
     }
 
     fn take(&mut self, name: &str, value: &str) -> Result<Use, Rejection> {
@@ -168,7 +170,7 @@ impl<'a> Parser<'a> {
     }
 
     fn take_chain(&mut self, name: &str, value: &str) -> Result<Use, Rejection> {
-        let filter = chain::parse(self.query.resource_type, name, value, self.context)?;
+        let filter = chain::parse(self.query.resource_type, name, value, (self.context, &mut self.ways))?;
         self.count_alternatives(value)?;
         self.chains += 1;
         if self.chains > SearchQuery::MAXIMUM_CHAINS {

@@ -164,7 +164,8 @@ async fn page(world: &World, who: Who<'_>, type_name: &str, query: &str) -> port
     world.page(who, type_name, query).await.unwrap()
 }
 
-/// Each type that a chain may lead to has the whole condition once more: statements of a thousand tables and more, which SQLite refuses to run where a `WITH` comes after these.
+/// Each type that a chain may lead to has the whole condition once more: statements of thousands of tables. SQLite would refuse to run them with a `WITH` after these,
+/// and where that were refused in words of ours, these would tell whether anybody has consented: then there are more tables.
 #[tokio::test]
 async fn the_widest_chains_are_searched_in_every_order() {
     let panel = json!({
@@ -173,25 +174,24 @@ async fn the_widest_chains_are_searched_in_every_order() {
     });
     let world = world(&[panel.to_string(), consent("c", "pat", deny_type("other", "Condition")).to_string()]).await;
     let criteria = "patient/Observation.rs?code=4548-4 patient/Patient.rs patient/Encounter.rs patient/Practitioner.rs user/*.rs";
-    for (scope, chain, is_too_much) in [
-        ("patient/*.rs user/*.rs", "has-member.encounter.participant.identifier:not", false),
-        ("patient/*.rs user/*.rs", "has-member.patient.general-practitioner.identifier:not", false),
-        (criteria, "has-member.patient.general-practitioner.identifier:not", true),
+    let widest = "has-member.patient.general-practitioner.identifier:not";
+    for (scope, chain, times) in [
+        ("patient/*.rs user/*.rs", "has-member.encounter.participant.identifier:not", 1),
+        ("patient/*.rs user/*.rs", widest, 1),
+        (criteria, widest, 1),
+        (criteria, widest, 2),
     ] {
         let principal = Who::Both("doc", "pat", scope).principal();
         let principal = principal.asking(Circumstances { implicit: ImplicitPolicy::Deny, ..circumstances() });
         for sort in ["_id", "value-quantity", "-subject", "code,-date"] {
-            let pairs = [(chain.to_owned(), "nobody".to_owned()), ("_sort".to_owned(), sort.to_owned())];
+            let mut pairs = vec![(chain.to_owned(), "nobody".to_owned()); times];
+            pairs.push(("_sort".to_owned(), sort.to_owned()));
             let context = SearchContext { base_url: BASE, handling: Handling::Strict, now_ms: circumstances().now };
             let query = portcullis_fhir::search::parse(ResourceType::OBSERVATION, &pairs, &context).unwrap();
             let decided = decide(DecisionId(1), &principal, Operation::Search(query));
             let Decision::Permit(_, PermittedOperation::Search(search)) = decided else { panic!() };
             let found = world.store.search(search, b"test").await;
-            match found.map(drop) {
-                Ok(()) => assert!(!is_too_much, "{chain} {sort}"),
-                Err(StoreError::NotSupported(why)) if is_too_much => assert!(why.contains("so many types"), "{why}"),
-                Err(error) => panic!("{chain} {sort}: {error:?}"),
-            }
+            assert!(found.is_ok(), "{times} {chain} {sort}: {:?}", found.err());
         }
     }
 }
