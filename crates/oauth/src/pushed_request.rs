@@ -53,7 +53,7 @@ pub struct StoredRequest {
     pub begun: bool,
     /// The end of validity, in seconds since the epoch.
     pub expires_at: i64,
-    /// Of a client that proves nothing: the network that it came from, of which each has a share.
+    /// Of what anybody could have brought: the network that it came from, of which each has a share.
     pub network: Option<String>,
 }
 
@@ -93,7 +93,7 @@ impl StoredRequest {
         )
     }
 
-    /// The same of a client that proves nothing, which has a share of its own for each network.
+    /// The same of a client that proves nothing, or as a browser brought it: each network has a share of its own.
     #[must_use]
     pub fn from_network(self, network: Option<String>) -> Self {
         Self { network, ..self }

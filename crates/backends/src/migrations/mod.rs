@@ -33,4 +33,5 @@ pub const MAIN: &[Migration] = &[
     Migration { number: 29, name: "spent in order", sql: include_str!("0029_spent_in_order.sql") },
     Migration { number: 30, name: "pushed by network", sql: include_str!("0030_pushed_by_network.sql") },
     Migration { number: 31, name: "times of care", sql: include_str!("0031_times_of_care.sql") },
+    Migration { number: 32, name: "shares of pushed", sql: include_str!("0032_shares_of_pushed.sql") },
 ];

@@ -1,7 +1,8 @@
 //! How much the Consents of one patient may ask of every decision, and of every write.
 //!
 //! Whoever may write Consents of a patient could otherwise make each request about that patient slow. Each writer has an own share, so that nobody takes from the patient
-//! the right to deny. Who loads data and who may write everything is not bounded: what an organisation has, it has.
+//! the right to deny: what counts is of whoever wrote it, and what is held of whoever wrote what took its place. Who loads data and who may write everything is not bounded:
+//! what an organisation has, it has.
 
 use portcullis_store::StoreError;
 use rusqlite::{Connection, params};
@@ -39,7 +40,13 @@ impl Asked {
     /// How much those of these patients do now. Of each Consent the current version counts, and what is held; not what it is about to take the place of.
     pub fn of(connection: &Connection, patients: &[i64], writer: &Writer) -> Result<Self, StoreError> {
         const BASES: &str = "consent_base b WHERE b.patient = ?1 AND b.standing";
-        const BY: &str = "EXISTS (SELECT 1 FROM consent_writer w WHERE w.writer = ?2 AND w.person IS ?3";
+        const OWN: &str = "b.version";
+        const CURRENT: &str = "(SELECT r.version FROM resource r WHERE r.pk = w.consent)";
+        let by = |of: &str, version: &str| {
+            format!(
+                "EXISTS (SELECT 1 FROM consent_writer w WHERE w.writer = ?2 AND w.person IS ?3 AND w.consent = {of}.consent AND w.version = {version})"
+            )
+        };
         let most = |of: &str| -> Result<i64, StoreError> {
             let mut statement = connection.prepare_cached(of).map_err(store_error)?;
             patients.iter().try_fold(0, |most, patient| {
@@ -47,8 +54,8 @@ impl Asked {
                 number.map(|number| number.max(most)).map_err(store_error)
             })
         };
-        let load = |standing: &str| {
-            let of_base = format!("{BASES} {standing} AND {BY} AND w.consent = b.consent AND w.version = b.version)");
+        let load = |standing: &str, version: &str| {
+            let of_base = format!("{BASES} {standing} AND {}", by("b", version));
             let rules = of_base.replacen(" WHERE", " CROSS JOIN consent_rule r ON r.base = b.id WHERE", 1);
             Ok::<_, StoreError>(Load {
                 consents: most(&format!("SELECT count(*) FROM {of_base}"))?,
@@ -56,12 +63,15 @@ impl Asked {
                 rules: most(&format!("SELECT count(*) FROM {rules}"))?,
             })
         };
-        let (counting, with_held) = (load("IN (0, 2)")?, load("IN (0, 2, 3)")?);
+        let (counting, held) = (load("IN (0, 2)", OWN)?, load("= 3", CURRENT)?);
         // What is held together with others has no lines of its own, and hides its patient.
-        let held = most(&format!(
-            "SELECT count(*) FROM consent_held h WHERE h.patient = ?1 AND {BY} AND w.consent = h.consent AND w.version = h.version)"
-        ))?;
-        Ok(Self { counting, with_held: Load { consents: counting.consents.saturating_add(held), ..with_held } })
+        let consents = most(&format!("SELECT count(*) FROM consent_held h WHERE h.patient = ?1 AND {}", by("h", CURRENT)))?;
+        let with_held = Load {
+            consents: counting.consents.saturating_add(consents),
+            of_content: counting.of_content.saturating_add(held.of_content),
+            rules: counting.rules.saturating_add(held.rules),
+        };
+        Ok(Self { counting, with_held })
     }
 
     /// Refuses what has made it more than there may be. What was too much before can be changed and ended.

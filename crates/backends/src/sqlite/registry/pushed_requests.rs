@@ -9,27 +9,28 @@ use rusqlite::{Connection, params};
 
 use super::statements::{column, conflict, execute, one, parsed};
 
-/// The most requests that are kept of public clients, who may push some without proving anything, and as many of all others.
+/// The most requests that are kept of public clients, who may push some without proving anything, and as many of all others. What these signed comes from browsers, too,
+/// which prove nothing: each network has a share of it, as of what public clients push.
 pub const MAXIMUM_REQUESTS: i64 = 20_000;
 /// The most of one client that wait, so that whoever pushes in the name of a public one keeps no other from it.
 pub const MAXIMUM_REQUESTS_OF_CLIENT: i64 = 2_000;
 /// The most of one client that browsers have begun with: these live longer.
 pub const MAXIMUM_BEGUN_OF_CLIENT: i64 = 8_000;
-/// The most of one public client that wait for a browser from one network, so that whoever pushes from there keeps no other network from it.
+/// The most of one client that wait for a browser from one network, so that whoever pushes from there keeps no other network from it.
 pub const MAXIMUM_REQUESTS_OF_NETWORK: i64 = 250;
 /// The most of those that people of one network have begun with: many may sign in from one.
 pub const MAXIMUM_BEGUN_OF_NETWORK: i64 = 1_000;
-/// The most of one network, of all public clients together.
+/// The most of one network, of all clients together.
 pub const MAXIMUM_OF_NETWORK: i64 = 2_000;
 
 /// Keeps a request.
 pub fn add(connection: &Connection, request: &StoredRequest, now: i64) -> Result<(), StoreError> {
     let sql = "INSERT INTO pushed_request (hash, client, query, pushed, signed, begun, expires_at, network) \
                SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?11 \
-               WHERE (SELECT count(*) FROM pushed_request WHERE (network = '') = (?11 = '') AND expires_at > ?8) < ?9 \
+               WHERE (?11 = '' OR (SELECT count(*) FROM pushed_request WHERE client = ?2 AND network = ?11 AND begun = ?6 AND expires_at > ?8) < ?12) \
+               AND (?11 = '' OR (SELECT count(*) FROM pushed_request WHERE network = ?11 AND expires_at > ?8) < ?13) \
                AND (SELECT count(*) FROM pushed_request WHERE client = ?2 AND begun = ?6 AND expires_at > ?8) < ?10 \
-               AND (?11 = '' OR (SELECT count(*) FROM pushed_request WHERE client = ?2 AND network = ?11 AND begun = ?6 AND expires_at > ?8) < ?12) \
-               AND (?11 = '' OR (SELECT count(*) FROM pushed_request WHERE network = ?11 AND expires_at > ?8) < ?13)";
+               AND (SELECT count(*) FROM pushed_request WHERE (pushed AND network <> '') = (?4 AND ?11 <> '') AND expires_at > ?8) < ?9";
     let (of_client, of_network) = match request.begun {
         true => (MAXIMUM_BEGUN_OF_CLIENT, MAXIMUM_BEGUN_OF_NETWORK),
         false => (MAXIMUM_REQUESTS_OF_CLIENT, MAXIMUM_REQUESTS_OF_NETWORK),
@@ -107,6 +108,7 @@ mod tests {
         connection.execute_batch("CREATE TABLE client (id TEXT)").unwrap();
         connection.execute_batch(include_str!("../../migrations/0009_client_properties.sql")).unwrap();
         connection.execute_batch(include_str!("../../migrations/0030_pushed_by_network.sql")).unwrap();
+        connection.execute_batch(include_str!("../../migrations/0032_shares_of_pushed.sql")).unwrap();
         connection
     }
 
@@ -176,6 +178,30 @@ mod tests {
         // What waited and was begun is one, not two.
         begin(&connection, &SecretHash::of("last"), &from("192.0.2.1", "begun"), NOW).unwrap();
         add(&connection, &from("192.0.2.1", "later"), NOW + 60).unwrap();
+    }
+
+    /// Whoever has a signed request of an app, which stands in the address of a browser, can begin with it again and again.
+    #[test]
+    fn signed_requests_of_one_network_keep_no_other_from_the_app_and_none_of_the_public_ones() {
+        let connection = connection();
+        let signed = |network: &str, handle: &str| StoredRequest {
+            origin: RequestOrigin { pushed: false, signed: true },
+            begun: true,
+            network: Some(network.to_owned()),
+            ..request("confidential", handle)
+        };
+        for number in 0..MAXIMUM_BEGUN_OF_NETWORK {
+            assert!(!is_full(&connection, &signed("192.0.2.1", &format!("{number}"))));
+        }
+        assert!(is_full(&connection, &signed("192.0.2.1", "one more")));
+        assert!(!is_full(&connection, &signed("198.51.100.1", "elsewhere")));
+        assert!(!is_full(&connection, &request("confidential", "pushed")));
+        for network in 2..=10 {
+            fill_of(&connection, MAXIMUM_OF_NETWORK, (&format!("192.0.2.{network}"), "other"), true);
+        }
+        fill_of(&connection, MAXIMUM_OF_NETWORK, ("192.0.2.11", "other"), true);
+        assert!(is_full(&connection, &from("203.0.113.1", "of a public client")));
+        assert!(!is_full(&connection, &signed("203.0.113.1", "signed")));
     }
 
     #[test]

@@ -186,7 +186,8 @@ async fn next(server: &Server, exchange: &Exchange, (sent, client): (&Parameters
             let origin = RequestOrigin { pushed: false, signed: true };
             let language = ui::asked_in(&query);
             let (uri, continued) = StoredRequest::continued(&mut random, client.id.clone(), query, origin, now);
-            let continued = continued.from_network(share(exchange, client));
+            // It stands in the address of a browser: whoever comes with it is nobody for certain.
+            let continued = continued.from_network(Some(peer_address::network(peer_address::or_peer(exchange))));
             let change = Change::AddPushedRequest { request: Box::new(continued), now };
             Ok(Some(Begun { change, request_uri: uri.expose().clone(), language }))
         }

@@ -122,3 +122,28 @@ async fn what_is_held_of_ended_consents_counts_as_long_as_it_holds() {
     world.commit(Who::Operator, vec![import(&withdrawn(consent("c1", "pat", own())).to_string())]).await.unwrap();
     world.commit(DOC, vec![import_as_create(&consent("more", "pat", own()))]).await.unwrap();
 }
+
+/// Whoever ends what a patient has denied uses up an own share, and not the patient's.
+#[tokio::test]
+async fn what_others_make_held_is_of_their_share() {
+    let world = world(&[]).await;
+    let said = || {
+        let (class, code) = (coding(TYPES, "Observation"), concept("http://loinc.org", "4548-4"));
+        json!({"type": "deny", "actor": [practitioner("doc")], "class": [class], "code": [code]})
+    };
+    let deny = |name: &str| world.commit(PAT, vec![import_as_create(&consent(name, "pat", said()))]);
+    let end = |name: &str| {
+        let ended = withdrawn(consent(name, "pat", said()));
+        world.commit(DOC, vec![update(&ended.to_string(), "ended", None)])
+    };
+    for round in 0..2 * MAXIMUM_OF_CONTENT {
+        deny(&format!("c{round}")).await.unwrap();
+        end(&format!("c{round}")).await.unwrap();
+    }
+    deny("more").await.unwrap();
+    match end("more").await {
+        Err(StoreError::TooMany(told)) => assert!(told.contains("confirmed"), "{told}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(!sees(&world, DOC, "Observation", "of-pat").await);
+}
