@@ -18,16 +18,27 @@ pub struct Labelled {
     name: &'static str,
     slot: u8,
     member: &'static str,
-    /// Whether it is a primitive, whose extensions stand beside it.
-    primitive: bool,
+    shape: Shape,
     label: &'static str,
 }
 
-static LABELLED: [Labelled; 4] = [
-    Labelled { name: "Patient", slot: 1, member: "name", primitive: false, label: "R" },
-    Labelled { name: "Coverage", slot: 2, member: "class", primitive: false, label: "HIV" },
-    Labelled { name: "ExplanationOfBenefit", slot: 0, member: "disposition", primitive: true, label: "R" },
-    Labelled { name: "Device", slot: 0, member: "deviceName", primitive: false, label: "HIV" },
+/// Where the extensions of an element stand.
+enum Shape {
+    /// Beside a primitive.
+    Beside,
+    /// In the first of a list.
+    InFirst,
+    /// In the element.
+    Inside,
+}
+
+/// That of a Medication is no label of what refers to it.
+static LABELLED: [Labelled; 5] = [
+    Labelled { name: "Patient", slot: 1, member: "name", shape: Shape::InFirst, label: "R" },
+    Labelled { name: "Coverage", slot: 2, member: "class", shape: Shape::InFirst, label: "HIV" },
+    Labelled { name: "ExplanationOfBenefit", slot: 0, member: "disposition", shape: Shape::Beside, label: "R" },
+    Labelled { name: "Medication", slot: 0, member: "code", shape: Shape::Inside, label: "R" },
+    Labelled { name: "Device", slot: 0, member: "deviceName", shape: Shape::InFirst, label: "HIV" },
 ];
 
 /// Whether the resources with this number have one.
@@ -42,9 +53,10 @@ pub fn put(body: &mut Value, draft: &Draft) {
         return;
     };
     let extension = json!([{"url": URL, "valueCoding": label(labelled.label)}]);
-    match labelled.primitive {
-        true => body[format!("_{}", labelled.member)] = json!({"extension": extension}),
-        false => body[labelled.member][0]["extension"] = extension,
+    match labelled.shape {
+        Shape::Beside => body[format!("_{}", labelled.member)] = json!({"extension": extension}),
+        Shape::InFirst => body[labelled.member][0]["extension"] = extension,
+        Shape::Inside => body[labelled.member]["extension"] = extension,
     }
 }
 
@@ -52,9 +64,10 @@ impl Labelled {
     /// The one that a resource has.
     pub fn of(body: &Value) -> Option<&'static Self> {
         let has = |labelled: &&Self| {
-            let extensions = match labelled.primitive {
-                true => &body[format!("_{}", labelled.member)]["extension"],
-                false => &body[labelled.member][0]["extension"],
+            let extensions = match labelled.shape {
+                Shape::Beside => &body[format!("_{}", labelled.member)]["extension"],
+                Shape::InFirst => &body[labelled.member][0]["extension"],
+                Shape::Inside => &body[labelled.member]["extension"],
             };
             body["resourceType"] == labelled.name && extensions.is_array()
         };

@@ -92,8 +92,8 @@ impl Answer {
         }
     }
 
-    /// The same with bodies that can be compared where something is left out of them.
-    pub fn comparable(mut self) -> Self {
+    /// The same with bodies that can be compared where something is left out of them, also by a list.
+    pub fn comparable(mut self, has_list: bool) -> Self {
         let versions: Vec<&mut Seen> = match &mut self {
             Self::Denied | Self::Refused(_) => Vec::new(),
             Self::Version(version) => version.iter_mut().collect(),
@@ -101,7 +101,7 @@ impl Answer {
             Self::Written(_, version) => vec![version],
         };
         for body in versions.into_iter().filter_map(|version| version.body.as_mut()) {
-            *body = redaction::comparable(body);
+            *body = redaction::comparable(body, has_list);
         }
         self
     }
