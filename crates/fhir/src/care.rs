@@ -155,25 +155,26 @@ mod tests {
 
     #[test]
     fn a_place_in_a_team_has_the_times_of_the_team_and_its_own() {
-        let c = "Practitioner/c";
+        const C: &str = "Practitioner/c";
         let owned =
             |pairs: &[(&str, &str)]| pairs.iter().map(|(low, high)| ((*low).to_owned(), (*high).to_owned())).collect::<Vec<_>>();
-        let table: [(&str, &[(&str, &str)], &[(&str, &str)]); 13] = [
-            ("", &[(c, "")], &[("0001-01-01", "ever")]),
-            (r#""start":"2019-01-01""#, &[(c, "")], &[("2019-01-01", "ever")]),
-            (r#""end":"2027-01-15""#, &[(c, "")], &[("0001-01-01", "2027-01-16")]),
-            (r#""end":"2027""#, &[(c, r#""start":"2026-03""#)], &[("2026-03-01", "2028-01-01")]),
-            ("", &[(c, r#""start":"2026-03","end":"2026-04""#)], &[("2026-03-01", "2026-05-01")]),
+        type Pairs = &'static [(&'static str, &'static str)];
+        let table: [(&str, Pairs, Pairs); 13] = [
+            ("", &[(C, "")], &[("0001-01-01", "ever")]),
+            (r#""start":"2019-01-01""#, &[(C, "")], &[("2019-01-01", "ever")]),
+            (r#""end":"2027-01-15""#, &[(C, "")], &[("0001-01-01", "2027-01-16")]),
+            (r#""end":"2027""#, &[(C, r#""start":"2026-03""#)], &[("2026-03-01", "2028-01-01")]),
+            ("", &[(C, r#""start":"2026-03","end":"2026-04""#)], &[("2026-03-01", "2026-05-01")]),
             // Over before it began, or outside the team's time: no place at all.
-            ("", &[(c, r#""start":"2027","end":"2026""#)], &[]),
-            (r#""end":"2020""#, &[(c, r#""start":"2021""#)], &[]),
+            ("", &[(C, r#""start":"2027","end":"2026""#)], &[]),
+            (r#""end":"2020""#, &[(C, r#""start":"2021""#)], &[]),
             // Who came back has two times; times that touch are one.
-            ("", &[(c, r#""end":"2020""#), (c, r#""start":"2023""#)], &[("0001-01-01", "2021-01-01"), ("2023-01-01", "ever")]),
-            ("", &[(c, r#""start":"2021""#), (c, r#""end":"2020""#)], &[("0001-01-01", "ever")]),
-            ("", &[(c, r#""end":"2030""#), (c, r#""start":"2021","end":"2022""#)], &[("0001-01-01", "2031-01-01")]),
+            ("", &[(C, r#""end":"2020""#), (C, r#""start":"2023""#)], &[("0001-01-01", "2021-01-01"), ("2023-01-01", "ever")]),
+            ("", &[(C, r#""start":"2021""#), (C, r#""end":"2020""#)], &[("0001-01-01", "ever")]),
+            ("", &[(C, r#""end":"2030""#), (C, r#""start":"2021","end":"2022""#)], &[("0001-01-01", "2031-01-01")]),
             // A reference under the base or to a version is the same person; one elsewhere is somebody else.
             ("", &[("https://example.org/fhir/Practitioner/c/_history/1", r#""end":"2020""#)], &[("0001-01-01", "2021-01-01")]),
-            ("", &[(c, r#""end":"2020""#), ("https://other.example/fhir/Practitioner/c", "")], &[("0001-01-01", "2021-01-01")]),
+            ("", &[(C, r#""end":"2020""#), ("https://other.example/fhir/Practitioner/c", "")], &[("0001-01-01", "2021-01-01")]),
             ("", &[("Practitioner/d", "")], &[]),
         ];
         for (team, participants, expected) in table {

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use portcullis_fhir::xml;
+use portcullis_store::Clock as _;
 use portcullis_testkit::server::PASSWORD;
 use portcullis_testkit::{Reply, TestServer};
 use portcullis_verifies::verifies;
@@ -13,7 +14,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::Value;
 
-use super::data::{self, BASE, Event, Record};
+use super::data::{self, BASE, Event, NOW, Record};
 use super::people::{Context, Person, Scope};
 use super::redaction;
 use super::requests::{Request, requests, several};
@@ -54,6 +55,8 @@ impl World {
     /// Starts it.
     pub async fn of(records: &[Record], names: &[&str]) -> Self {
         let server = TestServer::start().await;
+        // Relationships have times: what is so in the view must be so now.
+        server.clock.advance_seconds(NOW / 1000 - server.clock.now_seconds());
         let bodies = records.iter().flat_map(|record| &record.versions).filter_map(|version| version.body.as_ref());
         let texts: Vec<String> = bodies.map(|body| here(&server, &body.to_string())).collect();
         server.import(&texts).await;
